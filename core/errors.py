@@ -1,0 +1,55 @@
+"""Every error the platform raises on purpose. A code is stable: clients match on it."""
+
+
+class PaddockError(Exception):
+    """The message is safe to show to the caller: no secret, prompt or guest output is in it.
+
+    param: the path of the request's field that is wrong, where there is one.
+    """
+
+    code = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        if code is not None:
+            self.code = code
+
+
+class InvalidRequest(PaddockError):
+    code = "invalid_request"
+
+
+class Unauthenticated(PaddockError):
+    code = "invalid_api_key"
+
+
+class PermissionDenied(PaddockError):
+    code = "permission_denied"
+
+
+class NotFound(PaddockError):
+    """Also for what belongs to another organisation: its existence is not told."""
+
+    code = "not_found"
+
+
+class Conflict(PaddockError):
+    code = "conflict"
+
+
+class TooLarge(PaddockError):
+    code = "request_too_large"
+
+
+class Unavailable(PaddockError):
+    """Something we need is down; the same request may succeed later."""
+
+    code = "unavailable"
+
+
+class ConfigurationError(PaddockError):
+    """The operator's mistake; the message names file, line and key."""
+
+    code = "configuration_error"

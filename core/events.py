@@ -1,0 +1,148 @@
+"""What happens in a turn. These are journaled before anyone sees them; what a client is sent is a function of them.
+
+`item` is the ordinal, from 0, of an output item in its turn; its id is `item_id(turn_id, item)`.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, TypeAdapter
+
+from core.messages import FinishReason, Item, Offer, ToolResult, Usage
+
+
+class TurnStatus(StrEnum):
+    RUNNING = "running"
+    COMPLETED = "completed"
+    INCOMPLETE = "incomplete"  # stopped by a limit; what was produced stands
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self is not TurnStatus.RUNNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnStarted:
+    """Always the first event."""
+
+    kind: Literal["started"] = "started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextDelta:
+    item: int
+    text: str
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasoningDelta:
+    item: int
+    text: str
+    kind: Literal["reasoning"] = "reasoning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted:
+    item: int
+    call_id: str
+    name: str
+    offer: Offer
+    kind: Literal["call_started"] = "call_started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallDelta:
+    item: int
+    arguments: str
+    kind: Literal["call"] = "call"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replied:
+    """The model's reply is whole. items: the output items it made, in order; their first ordinal is `first_item`."""
+
+    step: int
+    first_item: int
+    items: tuple[Item, ...]
+    usage: Usage
+    finish: FinishReason
+    seconds: float
+    kind: Literal["replied"] = "replied"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolDispatched:
+    """A tool of ours is about to run; durable before it does."""
+
+    item: int
+    call_id: str
+    kind: Literal["dispatched"] = "dispatched"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolOutput:
+    """Output as it arrives, before the result."""
+
+    item: int
+    stream: Literal["stdout", "stderr"]
+    text: str
+    kind: Literal["tool_output"] = "tool_output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolReturned:
+    item: int
+    result: ToolResult
+    seconds: float
+    kind: Literal["returned"] = "returned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEnded:
+    """Always the last event, exactly once.
+
+    reason: why it is not simply complete: `max_output_tokens`, `content_filter`, `step_limit`, `time_limit`, `repetition`,
+    `budget`, or an error's code. message: for a failed turn, what to tell the client.
+    """
+
+    status: TurnStatus
+    usage: Usage = field(default_factory=Usage)
+    reason: str | None = None
+    message: str | None = None
+    kind: Literal["ended"] = "ended"
+
+
+TurnEvent = Annotated[
+    TurnStarted
+    | TextDelta
+    | ReasoningDelta
+    | CallStarted
+    | CallDelta
+    | Replied
+    | ToolDispatched
+    | ToolOutput
+    | ToolReturned
+    | TurnEnded,
+    Discriminator("kind"),
+]
+TURN_EVENT: TypeAdapter[TurnEvent] = TypeAdapter(TurnEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event with its number in the turn's journal (from 1, without a gap)."""
+
+    seq: int
+    event: TurnEvent
+
+
+ITEM_PREFIXES = {"message": "msg", "reasoning": "rs", "function": "fc", "code_interpreter": "ci"}
+
+
+def item_id(turn_id: str, ordinal: int, prefix: str) -> str:
+    """Derived, so that every replica and every replay gives an item the same id. turn_id: `resp_` and 32 hex digits."""
+    return f"{prefix}_{turn_id.removeprefix('resp_')}{ordinal:04x}"

@@ -1,0 +1,161 @@
+"""What a conversation is made of: items as they are kept, and messages as a model reads them."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, TypeAdapter
+
+
+class Role(StrEnum):
+    USER = "user"
+    ASSISTANT = "assistant"
+    SYSTEM = "system"
+    DEVELOPER = "developer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    text: str
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """url: an https: or data: address."""
+
+    url: str
+    detail: str = "auto"
+    kind: Literal["image"] = "image"
+
+
+Part = Annotated[Text | Image, Discriminator("kind")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """What the model asked for, verbatim. Nothing in it has been checked."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """What the model is told of a call."""
+
+    call_id: str
+    content: str
+    failed: bool = False
+
+
+# What is kept: items, owned by a turn or a conversation.
+
+
+class Offer(StrEnum):
+    """How the request offered the tool, which decides who runs it and what its calls look like."""
+
+    FUNCTION = "function"  # the client's: a call ends the turn
+    CODE_INTERPRETER = "code_interpreter"  # ours, built in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageItem:
+    id: str
+    role: Role
+    parts: tuple[Part, ...]
+    complete: bool = True
+    kind: Literal["message"] = "message"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasoningItem:
+    id: str
+    text: str
+    complete: bool = True
+    kind: Literal["reasoning"] = "reasoning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallItem:
+    """A call and, for a tool that we ran, its result. A function's result is an item of its own."""
+
+    id: str
+    call: ToolCall
+    offer: Offer
+    result: ToolResult | None = None
+    complete: bool = True
+    kind: Literal["tool_call"] = "tool_call"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionOutputItem:
+    """What the client says its function returned."""
+
+    id: str
+    call_id: str
+    output: str
+    kind: Literal["function_output"] = "function_output"
+
+
+Item = Annotated[MessageItem | ReasoningItem | ToolCallItem | FunctionOutputItem, Discriminator("kind")]
+ITEM: TypeAdapter[Item] = TypeAdapter(Item)
+
+
+# What a model reads: messages, assembled from items.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemMessage:
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserMessage:
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One answer of a model. `reasoning` is kept, and not sent back to it."""
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+Message = SystemMessage | UserMessage | Reply | ToolResult
+
+
+@dataclass(slots=True)
+class Transcript:
+    messages: list[Message] = field(default_factory=list)
+
+    def add(self, message: Message) -> None:
+        self.messages.append(message)
+
+
+class FinishReason(StrEnum):
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens. `cached` is part of `input`, `reasoning` of `output`."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    reasoning: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cached=self.cached + other.cached,
+            reasoning=self.reasoning + other.reasoning,
+        )

@@ -1,0 +1,21 @@
+"""Runs one untrusted program under hard limits. Knows nothing of conversations, models or HTTP."""
+
+from sandbox.contract import Capabilities, Invocation, Limits, OnOutput, Outcome, Program, PythonProgram, Runtime, Stream
+from sandbox.errors import GuestCrashed, LimitExceeded, RuntimeUnavailable, SandboxBusy, SandboxError
+
+__all__ = [
+    "Capabilities",
+    "GuestCrashed",
+    "Invocation",
+    "LimitExceeded",
+    "Limits",
+    "OnOutput",
+    "Outcome",
+    "Program",
+    "PythonProgram",
+    "Runtime",
+    "RuntimeUnavailable",
+    "SandboxBusy",
+    "SandboxError",
+    "Stream",
+]

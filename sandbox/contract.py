@@ -1,0 +1,99 @@
+"""What the platform asks of a sandbox, and what every runtime promises back."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Hard ceilings for one invocation. A runtime that cannot enforce one must refuse to start."""
+
+    cpu_seconds: float = 30.0
+    wall_seconds: float = 60.0
+    memory_bytes: int = 256 * 2**20
+    output_bytes: int = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a guest may reach beside its own memory. Nothing is granted by default.
+
+    A runtime refuses an invocation that grants what it cannot enforce.
+    """
+
+    network: tuple[Mapping[str, Any], ...] = ()
+    secrets: tuple[str, ...] = ()
+    files: str = "none"
+    tools: tuple[str, ...] = ()
+
+    @property
+    def granted(self) -> tuple[str, ...]:
+        """The names of the capabilities that grant anything."""
+        values = {"network": self.network, "secrets": self.secrets, "tools": self.tools}
+        names = [name for name, value in values.items() if value]
+        return tuple(names if self.files == "none" else [*names, "files"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonProgram:
+    """Source text that runs as a module named `__main__`.
+
+    Like a notebook cell, the value of a final expression is printed by `repr` unless it is None.
+    """
+
+    source: str
+
+
+Program = PythonProgram
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """A tool call that has been validated, authorised and bounded. Only the executor creates these."""
+
+    id: str
+    runtime: str
+    program: Program
+    limits: Limits = field(default_factory=Limits)
+    capabilities: Capabilities = field(default_factory=Capabilities)
+
+
+class Stream(StrEnum):
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the guest produced. The bytes are untrusted; stdout and stderr together are at most `output_bytes`."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+    truncated: bool = False
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+
+OnOutput = Callable[[Stream, bytes], None]
+"""Told of each piece of output as it arrives, in order, within the cap. Must return at once."""
+
+
+class Runtime(Protocol):
+    """One isolation technology."""
+
+    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
+        """Run one program in an instance of its own. Cancelling kills the guest before it returns.
+
+        Raises `LimitExceeded`, `GuestCrashed` (both with the output so far), `RuntimeUnavailable`.
+        """
+        ...
+
+
+class RuntimeModule(Protocol):
+    """What a file in `sandbox/runtimes/` provides."""
+
+    def open_runtime(self, options: Mapping[str, Any], /) -> AbstractAsyncContextManager[Runtime]: ...

@@ -1,0 +1,38 @@
+"""Why a sandbox did not return an outcome. The messages are written to be shown to a model."""
+
+
+class SandboxError(Exception):
+    """The sandbox could not do what was asked.
+
+    stdout, stderr: what the guest had written until then, capped as usual.
+    """
+
+    retryable = False
+
+    def __init__(self, message: str, *, stdout: bytes = b"", stderr: bytes = b"") -> None:
+        super().__init__(message)
+        self.stdout = stdout
+        self.stderr = stderr
+
+
+class LimitExceeded(SandboxError):
+    """The guest ran into one of its limits and was killed. `limit` is a field name of `Limits`."""
+
+    def __init__(self, limit: str, allowed: str, *, stdout: bytes = b"", stderr: bytes = b"") -> None:
+        super().__init__(f"limit exceeded: {limit} ({allowed})", stdout=stdout, stderr=stderr)
+        self.limit = limit
+        self.allowed = allowed
+
+
+class GuestCrashed(SandboxError):
+    """The guest trapped (a stack overflow, an abort) and took its instance with it."""
+
+
+class RuntimeUnavailable(SandboxError):
+    """The runtime is not configured, cannot grant a capability, or does not answer."""
+
+    retryable = True
+
+
+class SandboxBusy(RuntimeUnavailable):
+    """Every worker is taken and the queue is full."""
