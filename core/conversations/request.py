@@ -1,0 +1,37 @@
+"""What a caller asks of a turn, in our own words: the wire has been parsed, nothing has been looked up yet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.llm.contract import JsonFormat, Sampling, ToolChoice, ToolSpec
+from core.messages import Item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRequest:
+    """input: new items, already with ids, oldest first. model: None for the default one.
+
+    functions: the client's own tools; a call ends the turn. builtins: names of tools that ship, run by us.
+    store: keep the text; an unstored turn is cancelled when its caller leaves.
+    wire: name and version of the encoder that the caller reads through, kept with the turn (`responses/1`, `chat/1`).
+    echo: the request's fields as that encoder gives them back, opaque to the platform.
+    """
+
+    input: tuple[Item, ...]
+    model: str | None = None
+    instructions: str | None = None
+    previous_turn_id: str | None = None
+    conversation_id: str | None = None
+    functions: tuple[ToolSpec, ...] = ()
+    builtins: tuple[str, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    parallel_tool_calls: bool = True
+    max_tool_calls: int | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    format: JsonFormat | None = None
+    truncate: bool = False
+    store: bool = True
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    wire: str = "responses/1"
+    echo: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,72 @@
+"""Rows as the rest of the platform sees them: no SQL, no session, nothing lazy."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from core.events import TurnStatus
+from core.messages import Usage
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """reason, message: as in `TurnEnded`. echo, wire: as in `TurnRequest`. Times are UTC."""
+
+    id: str
+    organization_id: str
+    user_id: str
+    key_id: str
+    conversation_id: str | None
+    previous_turn_id: str | None
+    model: str
+    status: TurnStatus
+    stored: bool
+    wire: str
+    echo: Mapping[str, Any]
+    metadata: Mapping[str, str]
+    created_at: datetime
+    ended_at: datetime | None = None
+    usage: Usage = Usage()
+    reason: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    id: str
+    organization_id: str
+    metadata: Mapping[str, str]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """prefix: the first characters of the secret, to tell keys apart. The secret itself is nowhere."""
+
+    id: str
+    organization_id: str
+    user_id: str
+    name: str
+    prefix: str
+    scopes: Sequence[str]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organization:
+    id: str
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Row]):
+    """Some rows of a longer list. more: there are others after the last one."""
+
+    rows: Sequence[Row]
+    more: bool
