@@ -7,10 +7,13 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from core.errors import PaddockError
 from core.messages import FinishReason, Message, Usage
+
+if TYPE_CHECKING:
+    from core.llm.declaration import ModelDeclaration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +129,17 @@ class Model(Protocol):
 
 
 class BackendModule(Protocol):
-    """What a file in `core/llm/backends/` provides: `options` is the model's entry in the configuration."""
+    """What a file in `core/llm/backends/` provides.
 
-    def open_model(self, options: Mapping[str, Any], /) -> AbstractAsyncContextManager[Model]: ...
+    `Declaration` subclasses `ModelDeclaration` with the keys that only this backend understands; `open_model` is given an
+    instance of that very subclass (which a protocol cannot say, so `Any`). Opening asks nobody: a provider that is down, or
+    comes later, is found out by the first `stream`.
+    """
+
+    @property
+    def Declaration(self) -> "type[ModelDeclaration]": ...
+
+    def open_model(self, declaration: Any, /) -> AbstractAsyncContextManager[Model]: ...
 
 
 class ModelError(PaddockError):
