@@ -1,0 +1,60 @@
+"""Where an embedded server keeps its files and its socket."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.accounts import Account, give
+
+LONGEST_SOCKET_PATH = 107
+PLAIN_PATH = re.compile(r"[\w./+-]+", re.ASCII)
+
+
+def owned_directory(path: Path, account: Account | None) -> Path:
+    """`path`, made where it is missing, closed to everybody but its owner: the account, or us."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    give(path, account)
+    return path
+
+
+@contextmanager
+def socket_directory(home: Path, name: str, account: Account | None, longest_name: str) -> Iterator[Path]:
+    """A directory of mode 0700 for a Unix socket, in `home` where a socket's address can say that.
+
+    An address holds 107 bytes, and those who read it split it at commas and colons; a home that does not fit gets a
+    directory in the temporary one instead. That one's name is kept in `home`, so that the next start removes what a
+    killed one left.
+    """
+    run = home / "run"
+    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    give(run, account)
+    note = run / f"{name}.directory"
+    _remove_left_over(note)
+    directory = run / name
+    if len(str(directory / longest_name).encode()) <= LONGEST_SOCKET_PATH and PLAIN_PATH.fullmatch(str(directory)):
+        yield _emptied(owned_directory(directory, account))
+        return
+    directory = Path(tempfile.mkdtemp(prefix="paddock-"))
+    try:
+        note.write_text(str(directory))
+        give(directory, account)
+        yield directory
+    finally:
+        _remove_left_over(note)
+
+
+def _emptied(directory: Path) -> Path:
+    for entry in directory.iterdir():
+        entry.unlink()
+    return directory
+
+
+def _remove_left_over(note: Path) -> None:
+    if note.is_file():
+        left_over = Path(note.read_text())
+        if left_over.name.startswith("paddock-") and not left_over.is_symlink():
+            shutil.rmtree(left_over, ignore_errors=True)
+        note.unlink()

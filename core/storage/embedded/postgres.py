@@ -1,0 +1,144 @@
+"""The embedded PostgreSQL server: started, waited for, stopped. It knows no table; the data directory is `cluster.py`'s."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import asyncpg
+
+from core.accounts import server_account
+from core.errors import Conflict, Unavailable
+from core.filelock import exclusive
+from core.storage.embedded.cluster import LOGIN, SUPERUSER, Cluster, prepare_cluster, write_access
+from core.storage.embedded.places import socket_directory
+from core.supervisor import Child, Notify, Program, running
+
+SOCKET = ".s.PGSQL.5432"
+START_SECONDS = 300.0  # recovery after a crash may take minutes; an end of the process is seen at once
+LEFT_OVER_SECONDS = 15.0
+SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "50",
+    "shared_buffers": "96MB",
+    "max_wal_size": "512MB",
+    "min_wal_size": "80MB",
+    "checkpoint_completion_target": "0.9",
+    "io_method": "sync",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+}
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedPostgres:
+    """owner_url: the superuser, for migrations. server_url: the server's login, which owns nothing.
+
+    child: its process, so that whoever opened it can notice its end.
+    """
+
+    owner_url: str
+    server_url: str
+    child: Child
+
+
+@asynccontextmanager
+async def open_postgres(home: Path, *, durable: bool = True, notify: Notify = print) -> AsyncIterator[EmbeddedPostgres]:
+    """A PostgreSQL of our own for as long as the context lasts; its data stays in `home`.
+
+    durable: False trades the data's safety for speed, for tests. Raises `Conflict` where another process holds the data,
+    `ConfigurationError` or `Unavailable` (with the log's last lines) where it cannot start.
+    """
+    account = server_account()
+    async with AsyncExitStack() as stack:
+        try:
+            stack.enter_context(_locked(home))
+            sockets = stack.enter_context(socket_directory(home, "postgres", account, f"{SOCKET}.lock"))
+            cluster = await prepare_cluster(home, account, durable=durable, notify=notify)
+            await _wait_for_left_over(cluster)
+            write_access(cluster.data, account)
+        except OSError as exc:
+            raise Unavailable(f"the embedded PostgreSQL cannot use {home}: {exc}") from exc
+        child = await stack.enter_async_context(running(_server(cluster, sockets), home / "logs"))
+        address = f"postgresql://{{}}@/{{}}?host={sockets}"
+        await _prepare_login(child, address.format(SUPERUSER, "postgres"))
+        yield EmbeddedPostgres(owner_url=address.format(SUPERUSER, LOGIN), server_url=address.format(LOGIN, LOGIN), child=child)
+
+
+def _locked(home: Path) -> AbstractContextManager[int]:
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return exclusive(home / "postgres.lock", f"another process runs the database in {home}")
+
+
+def _server(cluster: Cluster, sockets: Path) -> Program:
+    settings = SETTINGS | {"unix_socket_directories": f'"{sockets}"'} | ({} if cluster.durable else NOT_DURABLE)
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    program = cluster.program("postgres", "-D", str(cluster.data), *options)
+    return replace(program, stop_signal=signal.SIGINT, stop_seconds=30.0)  # SIGINT: a fast, clean shutdown
+
+
+async def _wait_for_left_over(cluster: Cluster) -> None:
+    """A server whose parent was killed is still writing its last pages: let it end.
+
+    A process id in `postmaster.pid` that now belongs to something else would make PostgreSQL refuse to start: such a file goes.
+    """
+    file = cluster.data / "postmaster.pid"
+    for _ in range(int(LEFT_OVER_SECONDS / 0.05)):
+        if not file.exists():
+            return
+        pid = int(file.read_text().split()[0])
+        if not _serves(pid, cluster.data):
+            file.unlink(missing_ok=True)
+            return
+        await asyncio.sleep(0.05)
+    raise Conflict(f"another PostgreSQL, process {pid}, uses {cluster.data}; stop it first (kill -INT {pid})")
+
+
+def _serves(pid: int, data: Path) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    directory = Path(f"/proc/{pid}/cwd")
+    try:
+        return directory.samefile(data)
+    except OSError:
+        return not Path("/proc/self").exists()  # without /proc, better believe the file
+
+
+async def _prepare_login(child: Child, url: str) -> None:
+    """Once the server answers, make the login and the database where they are missing."""
+    connection = await _connect(child, url)
+    try:
+        if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", LOGIN):
+            await connection.execute(f"CREATE ROLE {LOGIN}")
+        await connection.execute(
+            f"ALTER ROLE {LOGIN} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS"
+        )
+        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", LOGIN):
+            await connection.execute(f"CREATE DATABASE {LOGIN}")
+    finally:
+        await connection.close()
+
+
+async def _connect(child: Child, url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    deadline = asyncio.get_running_loop().time() + START_SECONDS
+    while True:
+        try:
+            return await asyncpg.connect(url, timeout=10)
+        except (OSError, asyncpg.CannotConnectNowError, TimeoutError) as exc:
+            if child.ended:
+                end = child.describe_end(await child.wait())
+                raise Unavailable(f"the embedded PostgreSQL did not start: {end}") from exc
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable(f"the embedded PostgreSQL was not ready within {START_SECONDS:.0f} s") from exc
+        await asyncio.sleep(0.02)
