@@ -1,7 +1,7 @@
 """Rows as the rest of the platform sees them: no SQL, no session, nothing lazy."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -29,7 +29,7 @@ class Turn:
     metadata: Mapping[str, str]
     created_at: datetime
     ended_at: datetime | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     reason: str | None = None
     message: str | None = None
 

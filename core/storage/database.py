@@ -1,0 +1,114 @@
+"""Two pools of connections to PostgreSQL, one for each role the server may take. Nothing else opens one.
+
+`paddock_app` sees the rows of the tenant that its transaction names (row-level security, migrations/versions/0001);
+`paddock_system` sees every tenant's: key lookup, the journal's writer and upkeep use it, nothing that serves a tenant's data.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from core.errors import Unavailable
+
+SCHEMA = "paddock"
+LOST = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+)
+"""What asyncpg raises when the server went away; `DatabaseUnavailable` is what it becomes."""
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database_unavailable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    app: AsyncEngine
+    system: AsyncEngine
+
+    @asynccontextmanager
+    async def tenant(self, organization_id: str) -> AsyncGenerator[AsyncConnection, None]:
+        """One transaction that sees and writes one organisation's rows. Commits at the end, or rolls back."""
+        async with _transaction(self.app) as connection:
+            await connection.execute(_SET_TENANT, {"organization_id": organization_id})
+            yield connection
+
+    @asynccontextmanager
+    async def everyone(self) -> AsyncGenerator[AsyncConnection, None]:
+        """One transaction of the system role: every tenant's rows. The caller filters."""
+        async with _transaction(self.system) as connection:
+            yield connection
+
+    async def connect(self) -> asyncpg.Connection[Any]:
+        """A connection of the system role outside the pools, owned by the caller, for what needs one of its own."""
+        url = self.system.url
+        return await _connect(url.render_as_string(hide_password=False), "paddock_system")
+
+    async def ping(self) -> None:
+        async with _transaction(self.system) as connection:
+            await connection.execute(sa.text("SELECT 1"))
+
+
+_SET_TENANT = sa.text("SELECT set_config('paddock.organization_id', :organization_id, true)")
+
+
+@asynccontextmanager
+async def open_database(url: str, *, pool_size: int = 10) -> AsyncGenerator[Database, None]:
+    """url: `postgresql://user:password@host:port/name` or `postgresql://user@/name?host=/socket/directory`.
+
+    Opens no connection yet. The login must be a member of both roles (`migrate` grants them).
+    """
+    app = _engine(url, "paddock_app", pool_size)
+    system = _engine(url, "paddock_system", pool_size)
+    try:
+        yield Database(app=app, system=system)
+    finally:
+        await system.dispose()
+        await app.dispose()
+
+
+def _engine(url: str, role: str, pool_size: int) -> AsyncEngine:
+    async def connect() -> asyncpg.Connection[Any]:
+        return await _connect(url, role)
+
+    return create_async_engine(
+        sa.make_url(url).set(drivername="postgresql+asyncpg"),
+        async_creator=connect,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=False,
+        hide_parameters=True,
+    )
+
+
+async def _connect(url: str, role: str) -> asyncpg.Connection[Any]:
+    plain = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    settings = {"role": role, "search_path": SCHEMA, "application_name": "paddock"}
+    try:
+        return await asyncpg.connect(plain, server_settings=settings, timeout=10)
+    except (*LOST, TimeoutError) as exc:
+        raise DatabaseUnavailable(f"cannot connect to PostgreSQL: {type(exc).__name__}") from exc
+
+
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except (InterfaceError, sa.exc.TimeoutError, OSError) as exc:
+        raise DatabaseUnavailable(f"PostgreSQL does not answer: {type(exc).__name__}") from exc
+    except DBAPIError as exc:
+        if exc.connection_invalidated:
+            raise DatabaseUnavailable("the connection to PostgreSQL was lost") from exc
+        raise

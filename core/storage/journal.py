@@ -1,0 +1,297 @@
+"""The truth about turns: one ordered writer a process puts every active turn's records into one statement, and commits it.
+
+Nothing is published before its group is durable. Deltas are coalesced only while a commit is in flight, so an idle journal
+writes the first one at once and a busy one writes few rows. Every write carries its turn's lease epoch; a stale turn loses
+only its own rows. Writing a group again after a lost connection changes nothing (all its keys are known beforehand).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import asyncpg
+
+from core.errors import Conflict, PaddockError, Unavailable
+from core.events import TURN_EVENT, CallDelta, ReasoningDelta, Recorded, TextDelta, ToolOutput, TurnEnded, TurnEvent
+from core.messages import ITEM, Item
+from core.storage.database import LOST, Database, DatabaseUnavailable
+from core.storage.journal_statement import GROUP, Arrays, arrays
+from core.storage.records import Turn
+
+GIVE_UP_SECONDS = 5.0
+"""How long a group is tried again while PostgreSQL is away; then its turns stop."""
+
+
+class LeaseLost(PaddockError):
+    """Another process has taken the turn over: this one must stop it and write nothing more."""
+
+    code = "lease_lost"
+
+
+class KeyRevoked(PaddockError):
+    """The key that the turn runs under was revoked or has expired."""
+
+    code = "key_revoked"
+
+
+class CallState(StrEnum):
+    INTENDED = "intended"
+    DISPATCHED = "dispatched"
+    COMPLETED = "completed"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """call_path: the model's call id; a call made by code inside another has the path (outer call, ordinal)."""
+
+    call_path: str
+    tool: str
+    version_digest: str
+    effect: str
+    state: CallState
+    arguments_digest: str
+    result_digest: str | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One event with what has to become durable in the same commit. outputs: the turn's output items, at its end."""
+
+    event: TurnEvent
+    ledger: tuple[LedgerRow, ...] = ()
+    outputs: tuple[Item, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """The first write of a turn: its row, its request (JSON) and its input. Only what may be kept is in it."""
+
+    turn: Turn
+    request: str
+    metadata: str
+    inputs: tuple[Item, ...]
+    lease_owner: str
+    lease_seconds: float
+
+
+@dataclass(slots=True)
+class Pending:
+    """What one turn has in line for the next group. seqs: the numbers its events got, in order."""
+
+    acceptance: Acceptance | None = None
+    events: list[Recorded] = field(default_factory=list)
+    ledger: dict[str, LedgerRow] = field(default_factory=dict)
+    outputs: tuple[Item, ...] = ()
+    end: TurnEnded | None = None
+    waiters: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def merge(self, entry: Entry, seq: int) -> bool:
+        """Take the entry in; False when its text went into the event before it, and no number was used."""
+        for row in entry.ledger:
+            self.ledger[row.call_path] = row
+        self.outputs += entry.outputs
+        if isinstance(entry.event, TurnEnded):
+            self.end = entry.event
+        if self.events and (joined := _joined(self.events[-1].event, entry.event)) is not None:
+            self.events[-1] = Recorded(self.events[-1].seq, joined)
+            return False
+        self.events.append(Recorded(seq, entry.event))
+        return True
+
+
+def _joined(first: TurnEvent, second: TurnEvent) -> TurnEvent | None:
+    """Two deltas of one item as one; None when they cannot be."""
+    match first, second:
+        case TextDelta(), TextDelta() if first.item == second.item:
+            return replace(first, text=first.text + second.text)
+        case ReasoningDelta(), ReasoningDelta() if first.item == second.item:
+            return replace(first, text=first.text + second.text)
+        case CallDelta(), CallDelta() if first.item == second.item:
+            return replace(first, arguments=first.arguments + second.arguments)
+        case ToolOutput(), ToolOutput() if (first.item, first.stream) == (second.item, second.stream):
+            return replace(first, text=first.text + second.text)
+    return None
+
+
+Publish = Callable[[Sequence[Recorded]], None]
+
+
+class TurnJournal:
+    """One turn's way into the journal. An unstored turn's events are published at once and kept nowhere; its row, its ledger
+    and its usage are written all the same, at the first call of a tool or at its end.
+    """
+
+    def __init__(self, journal: "Journal", acceptance: Acceptance, *, epoch: int, last_seq: int, publish: Publish) -> None:
+        self._journal = journal
+        self._acceptance: Acceptance | None = acceptance if last_seq == 0 else None
+        self.turn = acceptance.turn
+        self.epoch = epoch
+        self._last_seq = last_seq
+        self._publish = publish
+        self._failure: PaddockError | None = None
+
+    def record(self, entry: Entry) -> "asyncio.Future[None]":
+        """Put an entry in line. The future is done when it is durable, and carries why it never will be.
+
+        Raises what an earlier group of this turn failed with: nothing can follow a record that was not written.
+        """
+        if self._failure is not None:
+            raise self._failure
+        durable = asyncio.get_running_loop().create_future()
+        durable.add_done_callback(_retrieved)
+        pending = self._journal.line(self)
+        used = pending.merge(entry, self._last_seq + 1)
+        self._last_seq += used
+        if not self.turn.stored:
+            self._publish([Recorded(self._last_seq, entry.event)])
+            pending.events.clear()
+            if not pending.ledger and pending.end is None:
+                self._journal.step_out(self)
+                durable.set_result(None)
+                return durable
+        if self._acceptance is not None:
+            pending.acceptance, self._acceptance = self._acceptance, None
+        pending.waiters.append(durable)
+        self._journal.wake()
+        return durable
+
+    def committed(self, pending: Pending) -> None:
+        self._publish(pending.events)
+        for waiter in pending.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def refused(self, pending: Pending, failure: PaddockError) -> None:
+        self._failure = failure
+        for waiter in pending.waiters:
+            if not waiter.done():
+                waiter.set_exception(failure)
+
+
+def _retrieved(future: "asyncio.Future[None]") -> None:
+    """Most records are waited for by nobody; the failure reaches the turn with its next record."""
+    if not future.cancelled():
+        future.exception()
+
+
+class Journal:
+    """The writer. `committed` is told of the ids of each group's turns, to wake readers in other processes."""
+
+    def __init__(self, database: Database, *, on_commit: Callable[[Sequence[str]], None] = lambda _: None) -> None:
+        self._database = database
+        self._line: dict[TurnJournal, Pending] = {}
+        self._wake = asyncio.Event()
+        self._connection: asyncpg.Connection[Any] | None = None
+        self._on_commit = on_commit
+        self.groups = 0  # commits so far, for metrics and benchmarks
+
+    def line(self, turn: TurnJournal) -> Pending:
+        return self._line.setdefault(turn, Pending())
+
+    def step_out(self, turn: TurnJournal) -> None:
+        del self._line[turn]
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def open_turn(self, acceptance: Acceptance, *, publish: Publish) -> TurnJournal:
+        return TurnJournal(self, acceptance, epoch=1, last_seq=0, publish=publish)
+
+    def continue_turn(self, acceptance: Acceptance, *, epoch: int, last_seq: int, publish: Publish) -> TurnJournal:
+        """A turn that another process began, under a newer lease."""
+        return TurnJournal(self, acceptance, epoch=epoch, last_seq=last_seq, publish=publish)
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                group, self._line = self._line, {}
+                if group:
+                    await self._write(group)
+        finally:
+            await self._disconnect()
+
+    async def drain(self) -> None:
+        """Return when all that is in line now is durable or has failed."""
+        waiters = [waiter for pending in self._line.values() for waiter in pending.waiters]
+        await asyncio.gather(*waiters, return_exceptions=True)
+
+    async def _write(self, group: dict[TurnJournal, Pending]) -> None:
+        try:
+            alive = await self._commit(arrays([(turn.turn, turn.epoch, pending) for turn, pending in group.items()]))
+        except (DatabaseUnavailable, asyncpg.PostgresError) as exc:
+            unwritten = Unavailable(f"the journal could not be written: {type(exc).__name__}", code="database_unavailable")
+            for turn, pending in group.items():
+                turn.refused(pending, unwritten)
+            return
+        self.groups += 1
+        for turn, pending in group.items():
+            failure = _verdict(turn, pending, alive)
+            turn.committed(pending) if failure is None else turn.refused(pending, failure)
+        self._on_commit([turn.turn.id for turn in group if turn.turn.stored])
+
+    async def _commit(self, arguments: Arrays) -> dict[str, bool]:
+        """The turns whose lease held, each with: its key is revoked."""
+        deadline = time.monotonic() + GIVE_UP_SECONDS
+        while True:
+            try:
+                if self._connection is None:
+                    self._connection = await self._database.connect()
+                rows = await self._connection.fetch(GROUP, *arguments)
+                return {row["id"]: row["revoked"] for row in rows}
+            except (*LOST, DatabaseUnavailable) as exc:
+                await self._disconnect()
+                if time.monotonic() > deadline:
+                    raise DatabaseUnavailable("PostgreSQL does not answer") from exc
+                await asyncio.sleep(0.1)
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*LOST, TimeoutError):
+                await connection.close(timeout=1)
+
+
+def _verdict(turn: TurnJournal, pending: Pending, alive: dict[str, bool]) -> PaddockError | None:
+    revoked = alive.get(turn.turn.id)
+    if revoked is None and pending.acceptance is not None:
+        return Conflict(f"conversation {turn.turn.conversation_id!r} is gone or has a turn running", code="conversation_locked")
+    if revoked is None:
+        return LeaseLost(f"the lease of turn {turn.turn.id!r} was lost")
+    if revoked and pending.end is None:
+        return KeyRevoked("the API key was revoked or has expired")
+    return None
+
+
+@asynccontextmanager
+async def open_journal(database: Database, *, on_commit: Callable[[Sequence[str]], None]) -> AsyncGenerator[Journal, None]:
+    journal = Journal(database, on_commit=on_commit)
+    writer = asyncio.create_task(journal.run(), name="journal")
+    try:
+        yield journal
+        await journal.drain()
+    finally:
+        writer.cancel()
+        with suppress(asyncio.CancelledError):
+            await writer
+
+
+def decode_event(payload: str) -> TurnEvent:
+    return TURN_EVENT.validate_json(payload)
+
+
+def decode_item(payload: str) -> Item:
+    return ITEM.validate_json(payload)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

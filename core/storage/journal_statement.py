@@ -1,0 +1,153 @@
+"""The one statement that the journal's writer runs, and the arrays it takes.
+
+accepted: new turns. held: turns whose lease epoch still is the writer's, their rows locked in order of id until the commit, so
+that a takeover waits or is seen (a plain WHERE, or FOR KEY SHARE, lets a takeover commit first). Only for these is anything
+written. A row inserted here cannot be updated here: a turn accepted and ended in one group is inserted ended.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from core.events import TURN_EVENT, TurnEnded, TurnStatus
+from core.messages import ITEM, Usage
+from core.storage.records import Turn
+
+if TYPE_CHECKING:
+    from core.storage.journal import Pending
+
+Arrays = Sequence[Sequence[Any]]
+
+_COLUMNS = {
+    "accepted": (
+        "id text, organization_id text, user_id text, key_id text, conversation_id text, previous_turn_id text, model text,"
+        " status text, stored bool, wire text, request text, metadata text, created_at timestamptz, ended_at timestamptz,"
+        " reason text, message text, input_tokens int8, output_tokens int8, cached_tokens int8, reasoning_tokens int8,"
+        " lease_owner text, lease_epoch int8, lease_seconds float8"
+    ),
+    "held": "id text, lease_epoch int8",
+    "events": "turn_id text, seq int8, organization_id text, payload text",
+    "items": "id text, turn_id text, organization_id text, conversation_id text, is_input bool, payload text",
+    "ledger": (
+        "turn_id text, call_path text, organization_id text, tool text, version_digest text, effect text, state text,"
+        " arguments_digest text, result_digest text, lease_epoch int8, seconds float8"
+    ),
+    "ended": (
+        "id text, status text, reason text, message text, input_tokens int8, output_tokens int8, cached_tokens int8,"
+        " reasoning_tokens int8"
+    ),
+}
+
+
+def _sources() -> dict[str, str]:
+    """`unnest($n::type[], ...) WITH ORDINALITY` for each table of arrays, numbered through."""
+    sources, number = {}, 0
+    for name, columns in _COLUMNS.items():
+        pairs = [column.split() for column in columns.split(",")]
+        arguments = ", ".join(f"${number + n}::{kind}[]" for n, (_, kind) in enumerate(pairs, start=1))
+        sources[name] = f"unnest({arguments}) WITH ORDINALITY AS w({', '.join(column for column, _ in pairs)}, nth)"
+        number += len(pairs)
+    return sources
+
+
+_SOURCE = _sources()
+
+GROUP = f"""
+WITH accepted AS (
+    INSERT INTO turns (id, organization_id, user_id, key_id, conversation_id, previous_turn_id, model, status, stored, wire,
+        request, metadata, created_at, ended_at, reason, message, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
+        lease_owner, lease_epoch, lease_expires_at)
+    SELECT id, organization_id, user_id, key_id, conversation_id, previous_turn_id, model, status, stored, wire,
+        request, metadata, created_at, ended_at, reason, message, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
+        lease_owner, lease_epoch, clock_timestamp() + make_interval(secs => lease_seconds)
+    FROM {_SOURCE["accepted"]}
+    WHERE conversation_id IS NULL
+        OR EXISTS (SELECT FROM conversations c WHERE c.id = w.conversation_id AND c.deleted_at IS NULL)
+    ORDER BY id
+    ON CONFLICT DO NOTHING
+    RETURNING id, key_id
+), held AS (
+    SELECT t.id, t.key_id FROM turns t JOIN {_SOURCE["held"]} ON w.id = t.id AND w.lease_epoch = t.lease_epoch
+    ORDER BY t.id FOR NO KEY UPDATE OF t
+), alive AS (
+    SELECT id, key_id FROM accepted UNION ALL SELECT id, key_id FROM held
+), events AS (
+    INSERT INTO turn_events (turn_id, seq, organization_id, payload)
+    SELECT w.turn_id, w.seq, w.organization_id, w.payload FROM {_SOURCE["events"]} JOIN alive ON alive.id = w.turn_id
+    ON CONFLICT DO NOTHING
+), kept AS (
+    INSERT INTO items (id, turn_id, organization_id, conversation_id, is_input, payload)
+    SELECT w.id, w.turn_id, w.organization_id, w.conversation_id, w.is_input, w.payload
+    FROM {_SOURCE["items"]} JOIN alive ON alive.id = w.turn_id ORDER BY w.nth
+    ON CONFLICT DO NOTHING
+), ledger AS (
+    INSERT INTO tool_ledger (turn_id, call_path, organization_id, tool, version_digest, effect, state, arguments_digest,
+        result_digest, lease_epoch, seconds, completed_at)
+    SELECT w.turn_id, w.call_path, w.organization_id, w.tool, w.version_digest, w.effect, w.state, w.arguments_digest,
+        w.result_digest, w.lease_epoch, w.seconds, CASE WHEN w.state = 'completed' THEN now() END
+    FROM {_SOURCE["ledger"]} JOIN alive ON alive.id = w.turn_id
+    ON CONFLICT (turn_id, call_path) DO UPDATE SET state = excluded.state, result_digest = excluded.result_digest,
+        lease_epoch = excluded.lease_epoch, seconds = excluded.seconds, completed_at = excluded.completed_at
+), ended AS (
+    UPDATE turns t SET status = w.status, reason = w.reason, message = w.message, ended_at = now(),
+        input_tokens = w.input_tokens, output_tokens = w.output_tokens, cached_tokens = w.cached_tokens,
+        reasoning_tokens = w.reasoning_tokens
+    FROM {_SOURCE["ended"]} JOIN held ON held.id = w.id WHERE t.id = w.id
+)
+SELECT a.id, k.id IS NULL OR k.revoked_at IS NOT NULL OR COALESCE(k.expires_at <= now(), false) AS revoked
+FROM alive a LEFT JOIN api_keys k ON k.id = a.key_id
+"""  # noqa: S608 - made of the constants above
+
+
+def arrays(group: "Iterable[tuple[Turn, int, Pending]]") -> Arrays:
+    """The statement's arguments, column by column in the order of `_COLUMNS`."""
+    rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _COLUMNS}
+    for turn, epoch, pending in group:
+        rows["held"].append((turn.id, epoch))
+        if pending.acceptance is not None:
+            rows["accepted"].append(_accepted(pending, epoch))
+        elif pending.end is not None:
+            rows["ended"].append((turn.id, *_end(pending.end)))
+        rows["items"] += _items(turn, pending)
+        rows["events"] += [
+            (turn.id, recorded.seq, turn.organization_id, TURN_EVENT.dump_json(recorded.event).decode())
+            for recorded in pending.events
+        ]
+        rows["ledger"] += [
+            (turn.id, row.call_path, turn.organization_id, row.tool, row.version_digest, row.effect, row.state,
+             row.arguments_digest, row.result_digest, epoch, row.seconds)
+            for row in pending.ledger.values()
+        ]  # fmt: skip
+    return [column for name, columns in _COLUMNS.items() for column in _transposed(rows[name], len(columns.split(",")))]
+
+
+def _transposed(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+
+def _accepted(pending: "Pending", epoch: int) -> tuple[Any, ...]:
+    acceptance = pending.acceptance
+    assert acceptance is not None
+    turn, end = acceptance.turn, pending.end
+    ended = (turn.created_at if end else None, *_end(end)[1:]) if end else (None, None, None, 0, 0, 0, 0)
+    status = end.status if end else TurnStatus.RUNNING
+    return (
+        turn.id, turn.organization_id, turn.user_id, turn.key_id, turn.conversation_id, turn.previous_turn_id, turn.model,
+        status, turn.stored, turn.wire, acceptance.request, acceptance.metadata, turn.created_at, *ended,
+        acceptance.lease_owner, epoch, acceptance.lease_seconds,
+    )  # fmt: skip
+
+
+def _end(end: TurnEnded) -> tuple[Any, ...]:
+    usage: Usage = end.usage
+    return (end.status, end.reason, end.message, usage.input, usage.output, usage.cached, usage.reasoning)
+
+
+def _items(turn: Turn, pending: "Pending") -> list[tuple[Any, ...]]:
+    if not turn.stored:
+        return []
+    inputs = pending.acceptance.inputs if pending.acceptance else ()
+    labelled = [*((True, item) for item in inputs), *((False, item) for item in pending.outputs)]
+    return [
+        (item.id, turn.id, turn.organization_id, turn.conversation_id, is_input, ITEM.dump_json(item).decode())
+        for is_input, item in labelled
+    ]

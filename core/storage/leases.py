@@ -1,0 +1,73 @@
+"""Who runs a turn. A lease is an epoch in the turn's row; the database's clock alone decides when one has run out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from core.storage.database import Database
+from core.storage.records import Turn
+from core.storage.turns import turn_from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """lost: turns that another process has taken or ended. cancelled: turns that somebody asked to stop."""
+
+    lost: frozenset[str]
+    cancelled: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphan:
+    """A turn whose process is gone, now leased to us under a new epoch. last_seq: its last event in the journal."""
+
+    turn: Turn
+    epoch: int
+    last_seq: int
+
+
+class Leases:
+    """owner: this process, under a name that no other process ever has."""
+
+    def __init__(self, database: Database, *, owner: str, seconds: float) -> None:
+        self._database = database
+        self.owner = owner
+        self.seconds = seconds
+
+    async def renew(self, running: Sequence[str]) -> Renewed:
+        """Hold on to these turns for another `seconds`."""
+        parameters = {"ids": list(running), "owner": self.owner, "seconds": self.seconds}
+        async with self._database.everyone() as connection:
+            rows = (await connection.execute(_RENEW, parameters)).all()
+        held = {row.id for row in rows}
+        return Renewed(
+            lost=frozenset(running) - held,
+            cancelled=frozenset(row.id for row in rows if row.cancel_requested_at is not None),
+        )
+
+    async def take_orphans(self, *, limit: int = 100) -> Sequence[Orphan]:
+        """Take over turns whose lease has run out. Two processes never take the same one."""
+        async with self._database.everyone() as connection:
+            parameters = {"owner": self.owner, "seconds": self.seconds, "limit": limit}
+            rows = (await connection.execute(_TAKE, parameters)).mappings().all()
+        return [Orphan(turn=turn_from(row), epoch=row["lease_epoch"], last_seq=row["last_seq"]) for row in rows]
+
+
+_RENEW = sa.text("""
+    WITH mine AS (
+        SELECT id FROM turns WHERE id = ANY(:ids) AND lease_owner = :owner AND status = 'running' ORDER BY id FOR NO KEY UPDATE
+    )
+    UPDATE turns t SET lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
+    FROM mine WHERE t.id = mine.id RETURNING t.id, t.cancel_requested_at
+""")
+_TAKE = sa.text("""
+    WITH orphans AS (
+        SELECT id FROM turns WHERE status = 'running' AND lease_expires_at < clock_timestamp()
+        ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE turns t SET lease_owner = :owner, lease_epoch = t.lease_epoch + 1,
+        lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
+    FROM orphans WHERE t.id = orphans.id
+    RETURNING t.*, (SELECT COALESCE(max(seq), 0) FROM turn_events e WHERE e.turn_id = t.id) AS last_seq
+""")

@@ -1,0 +1,68 @@
+"""Brings a database up to this version: roles, schema, then Alembic's migrations, under one advisory lock."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from core.errors import ConfigurationError
+from core.storage.database import SCHEMA
+
+ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
+LOCK = 0x7061_6464_6F63_6B  # "paddock"; a second `paddock migrate` waits for the first
+
+
+async def migrate(owner_url: str, *, server_login: str) -> None:
+    """owner_url: a login that may create roles and take the role paddock_owner. server_login: the one the server uses.
+
+    Raises ConfigurationError when the database was made by a newer version.
+    """
+    url = sa.make_url(owner_url).set(drivername="postgresql+asyncpg")
+    engine = create_async_engine(url, poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_migrate, server_login)
+    finally:
+        await engine.dispose()
+
+
+def _migrate(connection: Connection, server_login: str) -> None:
+    connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
+    connection.execute(sa.text("SET lock_timeout = '5s'"))
+    connection.execute(sa.text("SET statement_timeout = '60s'"))
+    _make_roles(connection, server_login)
+    connection.execute(sa.text("SET ROLE paddock_owner"))
+    connection.execute(sa.text(f"SET search_path = {SCHEMA}"))
+    config = Config(ALEMBIC_INI)
+    config.attributes["connection"] = connection
+    _refuse_newer(connection, config)
+    connection.commit()  # settings and lock belong to the session; each migration is a transaction of its own
+    command.upgrade(config, "head")
+
+
+def _make_roles(connection: Connection, server_login: str) -> None:
+    """Roles belong to the whole cluster, so they are made here and not in a migration."""
+    quoted = connection.dialect.identifier_preparer.quote(server_login)
+    known = set(connection.execute(sa.text("SELECT rolname FROM pg_roles WHERE rolname LIKE 'paddock%'")).scalars())
+    for role in ("paddock_owner", "paddock_app", "paddock_system"):
+        if role not in known:
+            connection.execute(sa.text(f"CREATE ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS"))
+    connection.execute(sa.text("GRANT paddock_owner TO CURRENT_USER"))
+    connection.execute(sa.text(f"GRANT paddock_app, paddock_system TO {quoted} WITH INHERIT FALSE, SET TRUE"))
+    connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA} AUTHORIZATION paddock_owner"))
+    connection.execute(sa.text(f"GRANT USAGE ON SCHEMA {SCHEMA} TO paddock_app, paddock_system"))
+
+
+def _refuse_newer(connection: Connection, config: Config) -> None:
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise ConfigurationError(
+            f"the database is at migration {current!r}, which is newer than this Paddock; nothing was changed"
+        )

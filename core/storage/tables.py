@@ -1,0 +1,135 @@
+"""Every table, as SQLAlchemy Core sees it. The truth about roles, policies and grants is in `migrations/`.
+
+What people wrote is JSON in `text`, not `jsonb`: jsonb refuses NUL, and one such row would fail the whole group that is
+committed with it. Tables that the journal writes have no foreign keys: their writer holds the turn's row while it writes.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy import Column, ForeignKey, Index, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+
+METADATA = MetaData()
+TIME = TIMESTAMP(timezone=True)
+
+
+def _created() -> "Column[object]":
+    return Column("created_at", TIME, nullable=False, server_default=sa.func.now())
+
+
+organizations = Table(
+    "organizations", METADATA, Column("id", Text, primary_key=True), Column("name", Text, nullable=False), _created()
+)
+
+users = Table(
+    "users",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    _created(),
+)
+
+api_keys = Table(
+    "api_keys",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("secret_sha256", Text, nullable=False, unique=True),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("expires_at", TIME),
+    Column("revoked_at", TIME),
+    _created(),
+)
+
+conversations = Table(
+    "conversations",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False, index=True),
+    Column("metadata", Text, nullable=False),
+    Column("deleted_at", TIME),
+    _created(),
+)
+
+turns = Table(
+    "turns",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("conversation_id", Text),
+    Column("previous_turn_id", Text),
+    Column("model", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("stored", sa.Boolean, nullable=False),
+    Column("wire", Text, nullable=False),  # name and version of the encoder its reader asked for
+    Column("request", Text, nullable=False),  # the TurnRequest but its input; '{}' when not stored
+    Column("metadata", Text, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("ended_at", TIME),
+    Column("reason", Text),
+    Column("message", Text),
+    Column("input_tokens", sa.BigInteger, nullable=False, server_default="0"),
+    Column("output_tokens", sa.BigInteger, nullable=False, server_default="0"),
+    Column("cached_tokens", sa.BigInteger, nullable=False, server_default="0"),
+    Column("reasoning_tokens", sa.BigInteger, nullable=False, server_default="0"),
+    Column("cancel_requested_at", TIME),
+    Column("lease_owner", Text, nullable=False),
+    Column("lease_epoch", sa.BigInteger, nullable=False),  # the fencing token: every write of a turn carries it
+    Column("lease_expires_at", TIME, nullable=False),
+    Index("turns_by_organization", "organization_id", "created_at"),
+    Index(
+        "one_running_turn_a_conversation",
+        "conversation_id",
+        unique=True,
+        postgresql_where=sa.text("status = 'running' AND conversation_id IS NOT NULL"),
+    ),
+    Index("running_turns_by_lease", "lease_expires_at", postgresql_where=sa.text("status = 'running'")),
+)
+
+turn_events = Table(
+    "turn_events",
+    METADATA,
+    Column("turn_id", Text, primary_key=True),
+    Column("seq", sa.BigInteger, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    _created(),
+)
+
+items = Table(
+    "items",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("conversation_id", Text),
+    Column("turn_id", Text),
+    Column("is_input", sa.Boolean, nullable=False),
+    Column("position", sa.BigInteger, sa.Identity(always=True), nullable=False),
+    Column("payload", Text, nullable=False),
+    _created(),
+    Index("items_of_conversation", "conversation_id", "position", postgresql_where=sa.text("conversation_id IS NOT NULL")),
+    Index("items_of_turn", "turn_id", "position", postgresql_where=sa.text("turn_id IS NOT NULL")),
+)
+
+tool_ledger = Table(
+    "tool_ledger",
+    METADATA,
+    Column("turn_id", Text, primary_key=True),
+    Column("call_path", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("version_digest", Text, nullable=False),
+    Column("effect", Text, nullable=False),
+    Column("state", Text, nullable=False),  # intended, dispatched, completed, outcome_unknown
+    Column("arguments_digest", Text, nullable=False),
+    Column("result_digest", Text),
+    Column("lease_epoch", sa.BigInteger, nullable=False),
+    Column("seconds", sa.Double),
+    _created(),
+    Column("completed_at", TIME),
+)

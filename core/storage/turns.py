@@ -1,0 +1,168 @@
+"""Reading turns and their journals, deleting them, and asking a running one to stop. Writing them is the journal's."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.errors import Conflict, InvalidRequest, NotFound
+from core.events import Recorded, TurnStatus
+from core.messages import Item, Usage
+from core.storage.database import Database
+from core.storage.journal import decode_event, decode_item
+from core.storage.records import Page, Turn
+from core.storage.tables import items, turn_events, turns
+
+EVENTS_PAGE = 2_000
+
+
+class TurnStore:
+    """Every method that takes an organisation sees that organisation's stored turns and no others."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, organization_id: str, turn_id: str) -> Turn:
+        """Raises NotFound."""
+        async with self._database.tenant(organization_id) as connection:
+            return await _get(connection, organization_id, turn_id)
+
+    async def events(self, organization_id: str, turn_id: str, *, after: int = 0) -> Sequence[Recorded]:
+        """At most EVENTS_PAGE events with seq > after, in order."""
+        query = (
+            sa.select(turn_events.c.seq, turn_events.c.payload)
+            .where(
+                turn_events.c.organization_id == organization_id, turn_events.c.turn_id == turn_id, turn_events.c.seq > after
+            )
+            .order_by(turn_events.c.seq)
+            .limit(EVENTS_PAGE)
+        )
+        async with self._database.tenant(organization_id) as connection:
+            rows = (await connection.execute(query)).all()
+        return [Recorded(row.seq, decode_event(row.payload)) for row in rows]
+
+    async def input_items(
+        self, organization_id: str, turn_id: str, *, after: str | None, limit: int, descending: bool
+    ) -> Page[Item]:
+        """Raises NotFound for the turn, InvalidRequest for a cursor that is none of its items."""
+        async with self._database.tenant(organization_id) as connection:
+            await _get(connection, organization_id, turn_id)
+            mine = sa.and_(items.c.organization_id == organization_id, items.c.turn_id == turn_id, items.c.is_input)
+            return await page_of_items(connection, mine, after=after, limit=limit, descending=descending)
+
+    async def delete(self, organization_id: str, turn_id: str) -> None:
+        """Removes the turn's text: its events, its items that are in no conversation, its request. The row stays for the books.
+
+        Raises NotFound, and Conflict while it runs.
+        """
+        async with self._database.tenant(organization_id) as connection:
+            turn = await _get(connection, organization_id, turn_id)
+        if not turn.status.ended:
+            raise Conflict(f"response {turn_id!r} is still running: cancel it first", code="response_running")
+        mine = {"organization_id": organization_id, "turn_id": turn_id}
+        async with self._database.everyone() as connection:
+            await connection.execute(_DELETE_EVENTS, mine)
+            await connection.execute(_DELETE_ITEMS, mine)
+            await connection.execute(_FORGET, mine)
+
+    async def request_cancel(self, organization_id: str, turn_id: str) -> None:
+        """Leave word for the process that runs the turn; it looks when it renews its leases."""
+        query = (
+            sa.update(turns)
+            .where(turns.c.organization_id == organization_id, turns.c.id == turn_id, turns.c.status == TurnStatus.RUNNING)
+            .values(cancel_requested_at=sa.func.coalesce(turns.c.cancel_requested_at, sa.func.now()))
+        )
+        async with self._database.everyone() as connection:
+            await connection.execute(query)
+
+    async def organization_of(self, turn_id: str) -> str:
+        """Whose turn it is, stored or not; for operators. Raises NotFound."""
+        async with self._database.everyone() as connection:
+            found: str | None = await connection.scalar(sa.select(turns.c.organization_id).where(turns.c.id == turn_id))
+        if found is None:
+            raise _unknown(turn_id)
+        return found
+
+    async def chain(self, organization_id: str, turn_id: str) -> Sequence[Item]:
+        """The items of a turn and of all before it (by previous_turn_id), oldest first. Raises NotFound."""
+        async with self._database.tenant(organization_id) as connection:
+            await _get(connection, organization_id, turn_id)
+            rows = (await connection.execute(_CHAIN, {"organization_id": organization_id, "turn_id": turn_id})).all()
+        return [decode_item(row.payload) for row in rows]
+
+
+_DELETE_EVENTS = sa.text("DELETE FROM turn_events WHERE organization_id = :organization_id AND turn_id = :turn_id")
+_DELETE_ITEMS = sa.text(
+    "DELETE FROM items WHERE organization_id = :organization_id AND turn_id = :turn_id AND conversation_id IS NULL"
+)
+_FORGET = sa.text(
+    "UPDATE turns SET stored = false, request = '{}', metadata = '{}', message = NULL"
+    " WHERE organization_id = :organization_id AND id = :turn_id"
+)
+_CHAIN = sa.text("""
+    WITH RECURSIVE chain AS (
+        SELECT id, previous_turn_id, 0 AS depth FROM turns WHERE organization_id = :organization_id AND id = :turn_id
+        UNION ALL
+        SELECT t.id, t.previous_turn_id, chain.depth + 1 FROM turns t JOIN chain ON t.id = chain.previous_turn_id
+        WHERE t.organization_id = :organization_id
+    ) CYCLE id SET looped USING path
+    SELECT i.payload FROM chain JOIN items i ON i.turn_id = chain.id
+    WHERE i.organization_id = :organization_id ORDER BY chain.depth DESC, i.position
+""")
+
+
+async def _get(connection: AsyncConnection, organization_id: str, turn_id: str) -> Turn:
+    query = sa.select(turns).where(turns.c.organization_id == organization_id, turns.c.id == turn_id, turns.c.stored)
+    row = (await connection.execute(query)).mappings().one_or_none()
+    if row is None:
+        raise _unknown(turn_id)
+    return turn_from(row)
+
+
+def _unknown(turn_id: str) -> NotFound:
+    return NotFound(f"no response {turn_id!r}", code="response_not_found")
+
+
+def turn_from(row: Any) -> Turn:
+    usage = Usage(
+        input=row["input_tokens"],
+        output=row["output_tokens"],
+        cached=row["cached_tokens"],
+        reasoning=row["reasoning_tokens"],
+    )
+    return Turn(
+        id=row["id"],
+        organization_id=row["organization_id"],
+        user_id=row["user_id"],
+        key_id=row["key_id"],
+        conversation_id=row["conversation_id"],
+        previous_turn_id=row["previous_turn_id"],
+        model=row["model"],
+        status=TurnStatus(row["status"]),
+        stored=row["stored"],
+        wire=row["wire"],
+        echo=json.loads(row["request"]).get("echo", {}),
+        metadata=json.loads(row["metadata"]),
+        created_at=row["created_at"],
+        ended_at=row["ended_at"],
+        usage=usage,
+        reason=row["reason"],
+        message=row["message"],
+    )
+
+
+async def page_of_items(
+    connection: AsyncConnection, mine: sa.ColumnElement[bool], *, after: str | None, limit: int, descending: bool
+) -> Page[Item]:
+    """after: the id of an item among `mine`. Raises InvalidRequest when it is not one."""
+    query = sa.select(items.c.payload).where(mine)
+    if after is not None:
+        start: int | None = await connection.scalar(sa.select(items.c.position).where(mine, items.c.id == after))
+        if start is None:
+            raise InvalidRequest(f"no item {after!r} in this list", param="after", code="invalid_cursor")
+        query = query.where(items.c.position < start if descending else items.c.position > start)
+    order = items.c.position.desc() if descending else items.c.position
+    rows = (await connection.execute(query.order_by(order).limit(limit + 1))).all()
+    return Page(rows=[decode_item(row.payload) for row in rows[:limit]], more=len(rows) > limit)
