@@ -106,13 +106,15 @@ class TurnEnded:
     """Always the last event, exactly once.
 
     reason: why it is not simply complete: `max_output_tokens`, `content_filter`, `step_limit`, `time_limit`, `repetition`,
-    `budget`, or an error's code. message: for a failed turn, what to tell the client.
+    `budget`, or an error's code. message: for a failed turn, what to tell the client. at: Unix time; in the event, so that
+    the stream and the stored turn tell the same moment.
     """
 
     status: TurnStatus
     usage: Usage = field(default_factory=Usage)
     reason: str | None = None
     message: str | None = None
+    at: float | None = None
     kind: Literal["ended"] = "ended"
 
 
