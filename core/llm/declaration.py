@@ -84,10 +84,14 @@ class _Head(BaseModel):
     backend: Annotated[str, AfterValidator(_known)]
 
 
+def declaration_of(raw: Mapping[str, Any]) -> type[ModelDeclaration]:
+    """The class that checks `raw`: its backend's own. Raises pydantic's ValidationError when there is no such backend."""
+    return backends.load(_Head.model_validate(raw).backend).Declaration
+
+
 def validate_model(raw: Mapping[str, Any]) -> ModelDeclaration:
     """Raises pydantic's ValidationError; its `loc`s are paths in `raw`.
 
     Its `errors()` shows secrets unless called with `include_input=False`.
     """
-    head = _Head.model_validate(raw)
-    return backends.load(head.backend).Declaration.model_validate(raw)
+    return declaration_of(raw).model_validate(raw)

@@ -1,0 +1,192 @@
+"""What an operator can set, and where it comes from: defaults, then `paddock.yaml`, then `PADDOCK_*` variables.
+
+The only module that reads the environment. It knows no model: each entry of `models` is checked by a class that is passed in.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from core.config_errors import Mistakes
+from core.config_file import ConfigFile, Key, read_config_file
+from core.errors import ConfigurationError
+
+PREFIX = "PADDOCK_"
+PLACES = {"home", "config"}
+NOT_VARIABLES = {("home",), ("config",), ("models",), ("security_headers",)}
+LISTS = {("cors_origins",), ("trusted_proxies",)}
+CLIENT_VARIABLES = ("PADDOCK_URL", "PADDOCK_KEY", "PADDOCK_MODEL")
+PASSED_ON = re.compile(r"PATH|HOME|TMPDIR|LANG|LC_\w+|TZ|LD_LIBRARY_PATH|(CUDA|NVIDIA|GGML|LLAMA|VK|OMP|HIP|ROCR)_\w+")
+SECURITY_HEADERS = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "strict-transport-security": "max-age=31536000",
+}
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if text != "*" and (
+        parts.scheme not in ("http", "https") or not parts.netloc or text != f"{parts.scheme}://{parts.netloc}"
+    ):
+        raise ValueError("expected '*' or an origin like 'https://app.example.com'")
+    return text
+
+
+def _address(schemes: tuple[str, ...]) -> Callable[[SecretStr], SecretStr]:
+    def check(value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise ValueError(f"expected an address that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        return value
+
+    return check
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Origin = Annotated[str, AfterValidator(_origin)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_address(("postgresql",)))]
+RedisUrl = Annotated[SecretStr, AfterValidator(_address(("redis", "rediss", "unix")))]
+ObjectsUrl = Annotated[SecretStr, AfterValidator(_address(("file", "s3")))]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Limits(Section):
+    """What one request or turn may take. tool_retries: failures of one tool in a turn before the turn ends."""
+
+    request_body_bytes: Annotated[int, Field(ge=1024, le=2**30)] = 10_000_000
+    max_steps: Annotated[int, Field(ge=1, le=1000)] = 10
+    turn_seconds: Seconds = 600
+    tool_retries: Annotated[int, Field(ge=0, le=100)] = 3
+    lease_seconds: Annotated[float, Field(ge=1, le=300, allow_inf_nan=False)] = 10
+
+
+class Settings(Section):
+    """home, config: places on disk. An address that is None means the embedded server, or a directory in `home`.
+
+    models: checked entries, as written; the first is the default. security_headers: sent with every response.
+    """
+
+    home: Path
+    config: Path
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    database_url: DatabaseUrl | None = None
+    redis_url: RedisUrl | None = None
+    objects_url: ObjectsUrl | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    cors_origins: tuple[Origin, ...] = ()
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    security_headers: Mapping[str, str] = SECURITY_HEADERS
+    limits: Limits = Limits()
+    models: tuple[Mapping[str, Any], ...] = Field(default=(), repr=False)
+
+
+DeclarationOf = Callable[[Mapping[str, Any]], type[BaseModel]]
+"""From an entry of `models` to the class that checks it. Raises pydantic's ValidationError."""
+
+
+def load_settings(declaration_of: DeclarationOf, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Raises `ConfigurationError`: one line for each mistake, with file, line and key, or the variable's name."""
+    home, config = places(environment)
+    file = ConfigFile(path=config)
+    if config.exists():
+        file = read_config_file(config, environment)
+    elif environment.get("PADDOCK_CONFIG"):
+        raise ConfigurationError(f"PADDOCK_CONFIG: {config} does not exist")
+    variables = dict(_variables(Settings, ()))
+    set_by = {key: name for name, key in variables.items() if environment.get(name)}
+    mistakes = Mistakes(file, set_by)
+    _refuse_unknown(environment, variables, mistakes)
+    for place in PLACES & file.values.keys():
+        mistakes.add((place,), f"cannot be set in a file; set the environment variable {PREFIX}{place.upper()}")
+    values = {**file.values, "home": home, "config": config}
+    for key, variable in set_by.items():
+        _put(values, key, environment[variable])
+    settings = mistakes.check(Settings, values)
+    if settings is not None:
+        _check_models(settings.models, declaration_of, mistakes)
+    if settings is None or mistakes.found:
+        raise ConfigurationError("\n".join(mistakes.found))
+    return settings
+
+
+def places(environment: Mapping[str, str] = os.environ) -> tuple[Path, Path]:
+    """PADDOCK_HOME and PADDOCK_CONFIG, for what has to make them before settings can be loaded."""
+    data = environment.get("XDG_DATA_HOME") or "~/.local/share"
+    home = _absolute(environment.get("PADDOCK_HOME") or f"{data}/paddock")
+    return home, _absolute(environment.get("PADDOCK_CONFIG") or str(home / "paddock.yaml"))
+
+
+def client_places(environment: Mapping[str, str] = os.environ) -> Mapping[str, str]:
+    """What `paddock chat` and `paddock keys` take from the environment: where the server is, and as whom."""
+    return {name: environment[name] for name in (*CLIENT_VARIABLES, "PADDOCK_HOST", "PADDOCK_PORT") if name in environment}
+
+
+def passed_on(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The part of the environment that child processes get: paths, locale, accelerators. No secret has such a name."""
+    return {name: value for name, value in environment.items() if PASSED_ON.fullmatch(name)}
+
+
+def _absolute(text: str) -> Path:
+    try:
+        return Path(os.path.abspath(Path(text).expanduser()))
+    except RuntimeError as exc:
+        raise ConfigurationError(f"{exc}; set PADDOCK_HOME to an absolute path") from exc
+
+
+def _variables(section: type[BaseModel], above: tuple[str, ...]) -> Iterator[tuple[str, Key]]:
+    """The variable of each setting that is one value, or a list of them (separated by commas)."""
+    for name, field in section.model_fields.items():
+        key = (*above, name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _variables(field.annotation, key)
+        elif key not in NOT_VARIABLES:
+            yield PREFIX + "_".join(key).upper(), key
+
+
+def _refuse_unknown(environment: Mapping[str, str], variables: Mapping[str, Key], mistakes: Mistakes) -> None:
+    """Only what looks like a typo: others may use the prefix for variables of their own."""
+    known = {*variables, *CLIENT_VARIABLES, *(PREFIX + place.upper() for place in PLACES)}
+    for name in sorted(name for name in environment if name.startswith(PREFIX) and name not in known):
+        if close := get_close_matches(name, known, n=1, cutoff=0.88):
+            mistakes.found.append(f"{name}: unknown variable; did you mean {close[0]}?")
+
+
+def _put(values: dict[str, Any], key: Key, text: str) -> None:
+    *sections, name = map(str, key)
+    for section in sections:
+        inner = values.get(section)
+        values[section] = dict(inner) if isinstance(inner, dict) else {}
+        values = values[section]
+    values[name] = [entry.strip() for entry in text.split(",") if entry.strip()] if key in LISTS else text
+
+
+def _check_models(models: Sequence[Mapping[str, Any]], declaration_of: DeclarationOf, mistakes: Mistakes) -> None:
+    names: set[str] = set()
+    for index, entry in enumerate(models):
+        at: Key = ("models", index)
+        try:
+            declaration = declaration_of(entry)
+        except ValidationError as exc:
+            mistakes.add_all(exc, at)
+            continue
+        mistakes.check(declaration, entry, at)
+        name = str(entry.get("name"))
+        if name in names:
+            mistakes.add((*at, "name"), f"{name!r} is the name of another model above")
+        names.add(name)
