@@ -1,0 +1,164 @@
+"""A reply in OpenAI's chat-completions shape, streamed or whole, into our chunks. Nothing here trusts the provider."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_core import from_json
+
+from core.llm.contract import CallChunk, Chunk, Finished, ModelError, ReasoningChunk, TextChunk
+from core.llm.failures import malformed, provider_error
+from core.messages import FinishReason, Usage
+
+_FINISH = {
+    "length": FinishReason.LENGTH,
+    "max_tokens": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "function_call": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+}
+
+
+def parse_object(model: str, data: bytes) -> dict[str, Any]:
+    """A JSON object from the provider. Raises ModelError."""
+    try:
+        parsed = from_json(data)
+    except ValueError:
+        parsed = _parse_leniently(model, data)
+    if not isinstance(parsed, dict):
+        raise malformed(model, "JSON that is not an object")
+    return parsed
+
+
+def _parse_leniently(model: str, data: bytes) -> Any:
+    """The fast parser refuses lone surrogates and broken UTF-8, which do occur."""
+    try:
+        return json.loads(data.decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as exc:
+        raise malformed(model, "something that is not JSON") from exc
+
+
+@dataclass(slots=True)
+class _Call:
+    index: int
+    id: str
+    name: str = ""
+    opened: bool = False
+    held: list[str] = field(default_factory=list)
+
+
+class ReplyReader:
+    """Turns a provider's stream objects (or its one whole answer) into our chunks.
+
+    Calls may interleave on the wire and must not in ours, so only the first is passed on as it comes and the others at the end.
+    """
+
+    def __init__(self, model: str, *, secrets: Sequence[str] = ()) -> None:
+        self._model = model
+        self._secrets = secrets
+        self._calls: list[_Call] = []
+        self._by_wire_index: dict[Any, _Call] = {}
+        self._usage = Usage()
+        self._reason: FinishReason | None = None
+
+    def read(self, wire: Mapping[str, Any]) -> Iterator[Chunk]:
+        """Raises ModelError for an error object in the stream."""
+        if wire.get("error"):
+            raise error_from(self._model, 500, wire, secrets=self._secrets)
+        if isinstance(usage := wire.get("usage"), dict):
+            self._usage = _usage(usage)
+        choices = wire.get("choices")
+        if not isinstance(choices, list) or not choices or not isinstance(choice := choices[0], dict):
+            return
+        delta = choice.get("delta") or choice.get("message")
+        if isinstance(delta, dict):
+            yield from self._delta(delta)
+        if reason := choice.get("finish_reason"):
+            self._reason = _FINISH.get(str(reason), FinishReason.STOP)
+
+    def finish(self, *, cut_short: bool) -> Iterator[Chunk]:
+        """cut_short: the connection ended without the protocol's own end. That is well where the reply had ended before."""
+        if cut_short and self._reason is None:
+            raise malformed(self._model, "an answer that ends before it is finished")
+        for call in self._calls:
+            if call.held or not call.opened:
+                yield self._piece(call)
+        yield Finished(reason=self._reason or FinishReason.STOP, usage=self._usage)
+
+    def _delta(self, delta: Mapping[str, Any]) -> Iterator[Chunk]:
+        if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
+            yield ReasoningChunk(text=_text(reasoning))
+        if content := delta.get("content") or delta.get("refusal"):
+            yield TextChunk(text=_text(content))
+        pieces = delta.get("tool_calls")
+        for piece in pieces if isinstance(pieces, list) else ():
+            if isinstance(piece, dict) and isinstance(function := piece.get("function"), dict):
+                call = self._call(piece.get("index"), _text(piece.get("id")), _text(function.get("name")))
+                call.held.append(_arguments(function.get("arguments")))
+                if call.index == 0 and call.name:
+                    yield self._piece(call)
+
+    def _call(self, wire_index: Any, call_id: str, name: str) -> _Call:
+        """The call that a piece belongs to. Some servers number every call 0, or none: then another id begins another call."""
+        key = wire_index if isinstance(wire_index, int) else None
+        call = self._by_wire_index.get(key)
+        if call is None or (call_id and name and call_id != call.id):
+            call = _Call(len(self._calls), call_id)
+            self._calls.append(call)
+            self._by_wire_index[key] = call
+        call.name = call.name or name
+        return call
+
+    def _piece(self, call: _Call) -> CallChunk:
+        arguments = "".join(call.held)
+        call.held.clear()
+        if call.opened:
+            return CallChunk(index=call.index, arguments=arguments)
+        call.opened = True
+        return CallChunk(index=call.index, id=call.id, name=call.name, arguments=arguments)
+
+
+def error_from(
+    model: str, status: int, wire: Mapping[str, Any], *, retry_after: float | None = None, secrets: Sequence[str] = ()
+) -> ModelError:
+    """status: used where the error object names no HTTP status of its own."""
+    error = wire.get("error", wire)
+    if not isinstance(error, dict):
+        error = {"message": str(error)}
+    code = error.get("code")
+    if isinstance(code, int) and 400 <= code <= 599:
+        status = code
+    detail = str(error.get("message") or error.get("detail") or error.get("type") or "")
+    for secret in secrets:
+        detail = detail.replace(secret, "[redacted]")
+    return provider_error(model, status, detail, code=str(code or ""), retry_after=retry_after)
+
+
+def _text(value: Any) -> str:
+    """A string, or (Mistral) a list of parts."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
+    return ""
+
+
+def _arguments(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value)
+
+
+def _usage(wire: Mapping[str, Any]) -> Usage:
+    return Usage(
+        input=_count(wire, "prompt_tokens"),
+        output=_count(wire, "completion_tokens"),
+        cached=_count(wire.get("prompt_tokens_details"), "cached_tokens"),
+        reasoning=_count(wire.get("completion_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def _count(wire: Any, key: str) -> int:
+    value = wire.get(key) if isinstance(wire, dict) else None
+    return value if isinstance(value, int) and value >= 0 else 0
