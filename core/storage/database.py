@@ -49,7 +49,7 @@ class Database:
         async with _transaction(self.system) as connection:
             yield connection
 
-    async def connect(self) -> asyncpg.Connection[Any]:
+    async def connect(self) -> "asyncpg.Connection[Any]":
         """A connection of the system role outside the pools, owned by the caller, for what needs one of its own."""
         url = self.system.url
         return await _connect(url.render_as_string(hide_password=False), "paddock_system")
@@ -78,7 +78,7 @@ async def open_database(url: str, *, pool_size: int = 10) -> AsyncGenerator[Data
 
 
 def _engine(url: str, role: str, pool_size: int) -> AsyncEngine:
-    async def connect() -> asyncpg.Connection[Any]:
+    async def connect() -> "asyncpg.Connection[Any]":
         return await _connect(url, role)
 
     return create_async_engine(
@@ -92,7 +92,7 @@ def _engine(url: str, role: str, pool_size: int) -> AsyncEngine:
     )
 
 
-async def _connect(url: str, role: str) -> asyncpg.Connection[Any]:
+async def _connect(url: str, role: str) -> "asyncpg.Connection[Any]":
     plain = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     settings = {"role": role, "search_path": SCHEMA, "application_name": "paddock"}
     try:

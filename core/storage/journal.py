@@ -188,7 +188,7 @@ class Journal:
         self._database = database
         self._line: dict[TurnJournal, Pending] = {}
         self._wake = asyncio.Event()
-        self._connection: asyncpg.Connection[Any] | None = None
+        self._connection: "asyncpg.Connection[Any] | None" = None
         self._on_commit = on_commit
         self.groups = 0  # commits so far, for metrics and benchmarks
 

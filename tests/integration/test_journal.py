@@ -1,0 +1,251 @@
+"""The journal on a real PostgreSQL: what is durable, in what order, and who may write."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+
+from core.errors import Conflict
+from core.events import Recorded, TextDelta, TurnEnded, TurnStarted, TurnStatus
+from core.ids import new_id
+from core.messages import MessageItem, Role, Text, Usage
+from core.storage.conversations import ConversationStore
+from core.storage.database import Database
+from core.storage.embedded.postgres import EmbeddedPostgres
+from core.storage.identities import IdentityStore
+from core.storage.journal import (
+    Acceptance,
+    CallState,
+    Entry,
+    Journal,
+    KeyRevoked,
+    LeaseLost,
+    LedgerRow,
+    TurnJournal,
+    open_journal,
+)
+from core.storage.leases import Leases
+from core.storage.records import Turn
+from core.storage.tables import tool_ledger
+from core.storage.turns import TurnStore
+from tests.integration.conftest import Tenant
+
+
+@pytest.fixture
+async def journal(database: Database) -> AsyncIterator[Journal]:
+    async with open_journal(database, on_commit=lambda ids: None) as opened:
+        yield opened
+
+
+def a_turn(tenant: Tenant, *, conversation_id: str | None = None, stored: bool = True) -> Turn:
+    who = tenant.principal
+    return Turn(
+        id=new_id("resp"),
+        organization_id=who.organization_id,
+        user_id=who.user_id,
+        key_id=who.key_id,
+        conversation_id=conversation_id,
+        previous_turn_id=None,
+        model="m",
+        status=TurnStatus.RUNNING,
+        stored=stored,
+        wire="responses/1",
+        echo={},
+        metadata={},
+        created_at=datetime.now(UTC),
+    )
+
+
+def says(text: str) -> MessageItem:
+    return MessageItem(id=new_id("msg"), role=Role.USER, parts=(Text(text=text),))
+
+
+def acceptance(turn: Turn, *, lease_seconds: float = 10.0) -> Acceptance:
+    return Acceptance(
+        turn=turn,
+        request='{"echo": {"a": 1}}',
+        metadata="{}",
+        inputs=(says("hi"),),
+        lease_owner="me",
+        lease_seconds=lease_seconds,
+    )
+
+
+class Reader:
+    def __init__(self) -> None:
+        self.seen: list[Recorded] = []
+
+    def publish(self, events: Sequence[Recorded]) -> None:
+        self.seen += events
+
+
+def opened(journal: Journal, turn: Turn, *, lease_seconds: float = 10.0) -> tuple[TurnJournal, Reader]:
+    reader = Reader()
+    return journal.open_turn(acceptance(turn, lease_seconds=lease_seconds), publish=reader.publish), reader
+
+
+async def test_what_is_recorded_can_be_read_back_and_was_published_in_the_same_order(
+    journal: Journal, database: Database, tenant: Tenant
+) -> None:
+    turn = a_turn(tenant)
+    writer, reader = opened(journal, turn)
+    await writer.record(Entry(event=TurnStarted()))
+    for piece in ["a\x00", "b", "ü€"]:
+        await writer.record(Entry(event=TextDelta(item=0, text=piece)))
+    await writer.record(
+        Entry(event=TurnEnded(status=TurnStatus.COMPLETED, usage=Usage(input=3, output=4)), outputs=(says("out"),))
+    )
+    store = TurnStore(database)
+    events = await store.events(turn.organization_id, turn.id)
+    assert events == reader.seen
+    assert [recorded.seq for recorded in events] == [1, 2, 3, 4, 5]
+    assert events[1].event == TextDelta(item=0, text="a\x00")
+    kept = await store.get(turn.organization_id, turn.id)
+    assert (kept.status, kept.usage, kept.echo) == (TurnStatus.COMPLETED, Usage(input=3, output=4), {"a": 1})
+    assert len(await store.chain(turn.organization_id, turn.id)) == 2
+
+
+async def test_deltas_that_come_while_a_commit_is_in_flight_become_one_row(
+    journal: Journal, database: Database, tenant: Tenant
+) -> None:
+    turn = a_turn(tenant)
+    writer, reader = opened(journal, turn)
+    last = writer.record(Entry(event=TurnStarted()))
+    for _ in range(100):
+        last = writer.record(Entry(event=TextDelta(item=0, text="x")))
+    await last
+    assert reader.seen == [Recorded(1, TurnStarted()), Recorded(2, TextDelta(item=0, text="x" * 100))]
+
+
+async def test_a_turn_that_is_accepted_and_ended_in_one_group_is_stored_ended(
+    journal: Journal, database: Database, tenant: Tenant
+) -> None:
+    turn = a_turn(tenant)
+    writer, _ = opened(journal, turn)
+    writer.record(Entry(event=TurnStarted()))
+    await writer.record(Entry(event=TurnEnded(status=TurnStatus.FAILED, reason="x", message="y")))
+    kept = await TurnStore(database).get(turn.organization_id, turn.id)
+    assert (kept.status, kept.reason, kept.message) == (TurnStatus.FAILED, "x", "y")
+    assert kept.ended_at is not None
+
+
+async def test_a_conversation_takes_one_running_turn_and_the_second_is_refused_alone(
+    journal: Journal, database: Database, tenant: Tenant
+) -> None:
+    who = tenant.principal.organization_id
+    conversation = await ConversationStore(database).create(who, metadata={}, items=[])
+    first, second, bystander = (a_turn(tenant, conversation_id=c) for c in (conversation.id, conversation.id, None))
+    writers = [opened(journal, turn)[0] for turn in (first, second, bystander)]
+    results = await asyncio.gather(*(w.record(Entry(event=TurnStarted())) for w in writers), return_exceptions=True)
+    refused = [r for r in results if isinstance(r, Conflict)]
+    assert len(refused) == 1
+    assert refused[0].code == "conversation_locked"
+    assert results[2] is None
+    await writers[0 if results[0] is None else 1].record(Entry(event=TurnEnded(status=TurnStatus.COMPLETED)))
+    third, _ = opened(journal, a_turn(tenant, conversation_id=conversation.id))
+    await third.record(Entry(event=TurnStarted()))
+
+
+async def test_a_stale_writer_loses_its_own_rows_and_nobody_elses(journal: Journal, database: Database, tenant: Tenant) -> None:
+    stale, healthy = a_turn(tenant), a_turn(tenant)
+    stale_writer, reader = opened(journal, stale, lease_seconds=0.0)
+    healthy_writer, _ = opened(journal, healthy)
+    await stale_writer.record(Entry(event=TurnStarted()))
+    await healthy_writer.record(Entry(event=TurnStarted()))
+    [orphan] = [o for o in await Leases(database, owner="other", seconds=10).take_orphans() if o.turn.id == stale.id]
+    assert (orphan.epoch, orphan.last_seq) == (2, 1)
+    lost = stale_writer.record(Entry(event=TextDelta(item=0, text="late")))
+    kept = healthy_writer.record(Entry(event=TextDelta(item=0, text="fine")))
+    with pytest.raises(LeaseLost):
+        await lost
+    await kept
+    with pytest.raises(LeaseLost):
+        stale_writer.record(Entry(event=TextDelta(item=0, text="later")))
+    assert [r.event for r in reader.seen] == [TurnStarted()]
+    heir = journal.continue_turn(acceptance(orphan.turn), epoch=orphan.epoch, last_seq=orphan.last_seq, publish=reader.publish)
+    await heir.record(Entry(event=TurnEnded(status=TurnStatus.FAILED)))
+    events = await TurnStore(database).events(stale.organization_id, stale.id)
+    assert [recorded.seq for recorded in events] == [1, 2]
+
+
+async def test_a_renewal_tells_which_turns_are_lost_and_which_are_to_stop(
+    journal: Journal, database: Database, tenant: Tenant
+) -> None:
+    mine, cancelled = a_turn(tenant), a_turn(tenant)
+    for turn in (mine, cancelled):
+        await opened(journal, turn)[0].record(Entry(event=TurnStarted()))
+    await TurnStore(database).request_cancel(cancelled.organization_id, cancelled.id)
+    renewed = await Leases(database, owner="me", seconds=10).renew([mine.id, cancelled.id, "resp_unknown"])
+    assert renewed.lost == {"resp_unknown"}
+    assert renewed.cancelled == {cancelled.id}
+
+
+async def test_a_revoked_key_stops_its_turns_at_their_next_event_but_lets_them_end(
+    journal: Journal, database: Database, tenant: Tenant
+) -> None:
+    turn = a_turn(tenant)
+    writer, reader = opened(journal, turn)
+    await writer.record(Entry(event=TurnStarted()))
+    await IdentityStore(database).revoke_key(turn.organization_id, turn.key_id)
+    with pytest.raises(KeyRevoked):
+        await writer.record(Entry(event=TextDelta(item=0, text="secret")))
+    assert [r.event for r in reader.seen] == [TurnStarted()]
+
+
+async def test_an_unstored_turn_keeps_its_ledger_and_usage_and_not_a_word_of_text(
+    journal: Journal, database: Database, tenant: Tenant
+) -> None:
+    turn = a_turn(tenant, stored=False)
+    writer, reader = opened(journal, turn)
+    row = LedgerRow(
+        call_path="call_1",
+        tool="t",
+        version_digest="d",
+        effect="pure",
+        state=CallState.DISPATCHED,
+        arguments_digest="a",
+    )
+    await writer.record(Entry(event=TurnStarted()))
+    await writer.record(Entry(event=TextDelta(item=0, text="secret")))
+    await writer.record(Entry(event=TextDelta(item=0, text="!"), ledger=(row,)))
+    await writer.record(Entry(event=TurnEnded(status=TurnStatus.COMPLETED, usage=Usage(output=9)), outputs=(says("out"),)))
+    assert len(reader.seen) == 4
+    async with database.everyone() as connection:
+        dump = [
+            (await connection.execute(sa.text(f"SELECT * FROM {table} WHERE {column} = :id"), {"id": turn.id})).all()
+            for table, column in (("turn_events", "turn_id"), ("items", "turn_id"), ("turns", "id"), ("tool_ledger", "turn_id"))
+        ]
+    assert [len(rows) for rows in dump] == [0, 0, 1, 1]
+    assert dump[2][0].output_tokens == 9
+    assert "secret" not in repr(dump)
+
+
+async def test_ledger_rows_go_from_dispatched_to_completed(journal: Journal, database: Database, tenant: Tenant) -> None:
+    turn = a_turn(tenant)
+    writer, _ = opened(journal, turn)
+    for state in (CallState.DISPATCHED, CallState.COMPLETED):
+        row = LedgerRow(call_path="c", tool="t", version_digest="d", effect="pure", state=state, arguments_digest="a")
+        await writer.record(Entry(event=TextDelta(item=0, text="x"), ledger=(row,)))
+    async with database.tenant(turn.organization_id) as connection:
+        kept = (await connection.execute(sa.select(tool_ledger).where(tool_ledger.c.turn_id == turn.id))).one()
+    assert kept.state == "completed"
+    assert kept.completed_at is not None
+
+
+async def test_a_connection_killed_between_two_groups_costs_nothing(
+    journal: Journal, postgres: EmbeddedPostgres, tenant: Tenant
+) -> None:
+    turn = a_turn(tenant)
+    writer, reader = opened(journal, turn)
+    await writer.record(Entry(event=TurnStarted()))
+    journal_connection = journal._connection
+    assert isinstance(journal_connection, asyncpg.Connection)
+    killed = journal_connection.get_server_pid()
+    other = await asyncpg.connect(postgres.owner_url)
+    await other.execute("SELECT pg_terminate_backend($1)", killed)
+    await other.close()
+    await writer.record(Entry(event=TextDelta(item=0, text="after")))
+    assert [r.seq for r in reader.seen] == [1, 2]
