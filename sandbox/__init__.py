@@ -1,7 +1,8 @@
 """Runs one untrusted program under hard limits. Knows nothing of conversations, models or HTTP."""
 
+from sandbox.client import SandboxClient, open_client
 from sandbox.contract import Capabilities, Invocation, Limits, OnOutput, Outcome, Program, PythonProgram, Runtime, Stream
-from sandbox.errors import GuestCrashed, LimitExceeded, RuntimeUnavailable, SandboxBusy, SandboxError
+from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused, RuntimeUnavailable, SandboxBusy, SandboxError
 
 __all__ = [
     "Capabilities",
@@ -12,10 +13,13 @@ __all__ = [
     "OnOutput",
     "Outcome",
     "Program",
+    "ProgramRefused",
     "PythonProgram",
     "Runtime",
     "RuntimeUnavailable",
     "SandboxBusy",
+    "SandboxClient",
     "SandboxError",
     "Stream",
+    "open_client",
 ]

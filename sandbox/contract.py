@@ -71,8 +71,8 @@ class Outcome:
     """What the guest produced. The bytes are untrusted; stdout and stderr together are at most `output_bytes`."""
 
     exit_code: int
-    stdout: bytes
-    stderr: bytes
+    stdout: bytes = b""
+    stderr: bytes = b""
     truncated: bool = False
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0

@@ -24,6 +24,10 @@ class LimitExceeded(SandboxError):
         self.allowed = allowed
 
 
+class ProgramRefused(SandboxError):
+    """The program was not run: no sandbox takes it as it is."""
+
+
 class GuestCrashed(SandboxError):
     """The guest trapped (a stack overflow, an abort) and took its instance with it."""
 

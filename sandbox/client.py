@@ -1,0 +1,142 @@
+"""Runs programs in a sandbox host over its Unix socket. Knows nothing of how they are isolated."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from sandbox import protocol
+from sandbox.capture import Capture
+from sandbox.contract import Invocation, OnOutput, Outcome, Stream
+from sandbox.errors import ProgramRefused, RuntimeUnavailable, SandboxError
+from sandbox.protocol import Kind, ProtocolError
+
+IDLE_CONNECTIONS = 32
+CANCEL_SECONDS = 5.0  # how long a host may take to kill a guest, before we leave it alone with it
+PATIENCE_SECONDS = 120.0  # queue and kill together, beyond the program's own wall limit
+
+
+class SandboxClient:
+    """A `Runtime`, elsewhere. Connections are opened as needed and used again, also after the host was restarted."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._idle: list[Connection] = []
+
+    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
+        try:
+            program = protocol.run(invocation)
+        except ProtocolError as exc:
+            raise ProgramRefused(f"the program is too long: {exc}") from exc
+        connection = await self._connection()
+        capture = Capture(invocation.limits.output_bytes, on_output)
+        try:
+            async with asyncio.timeout(invocation.limits.wall_seconds + PATIENCE_SECONDS):
+                outcome = await connection.run(program, capture)
+        except ProtocolError as exc:
+            raise RuntimeUnavailable(f"the sandbox host spoke nonsense: {exc}") from exc
+        except TimeoutError:
+            raise RuntimeUnavailable("the sandbox host does not answer") from None
+        except SandboxError as exc:
+            exc.stdout, exc.stderr = capture.stdout, capture.stderr
+            raise
+        finally:
+            if connection.usable and len(self._idle) < IDLE_CONNECTIONS:
+                self._idle.append(connection)
+            else:
+                await asyncio.shield(connection.cancel())
+        return replace(outcome, stdout=capture.stdout, stderr=capture.stderr)
+
+    async def check(self) -> None:
+        """Raises `RuntimeUnavailable` when no host answers."""
+        connection = await self._connection()
+        self._idle.append(connection)
+
+    async def _connection(self) -> "Connection":
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+            connection.close()
+        return await Connection.open(self._socket)
+
+    async def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+class Connection:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._running = False
+
+    @classmethod
+    async def open(cls, socket: Path) -> "Connection":
+        try:
+            connection = cls(*await asyncio.open_unix_connection(str(socket)))
+        except OSError as exc:
+            raise RuntimeUnavailable(f"no sandbox host answers at {str(socket)!r}") from exc
+        try:
+            connection._writer.write(protocol.hello())
+            match await protocol.read_frame(connection._reader):
+                case Kind.HELLO, payload:
+                    protocol.parse_hello(payload)
+                    return connection
+                case Kind.FAILED, payload:
+                    raise protocol.parse_failed(payload)
+                case _:
+                    raise RuntimeUnavailable("the sandbox host closed the connection")
+        except BaseException as exc:
+            connection.close()
+            if isinstance(exc, ProtocolError):
+                raise RuntimeUnavailable(f"this sandbox host cannot be used: {exc}") from exc
+            raise
+
+    @property
+    def usable(self) -> bool:
+        return not self._running and not self._reader.at_eof() and not self._writer.is_closing()
+
+    async def run(self, program: bytes, capture: Capture) -> Outcome:
+        self._running = True
+        self._writer.write(program)
+        while said := await protocol.read_frame(self._reader):
+            match said:
+                case Kind.STDOUT, data:
+                    capture.write(Stream.STDOUT, data)
+                case Kind.STDERR, data:
+                    capture.write(Stream.STDERR, data)
+                case Kind.DONE, payload:
+                    self._running = False
+                    return protocol.parse_done(payload)
+                case Kind.FAILED, payload:
+                    self._running = False
+                    raise protocol.parse_failed(payload)
+                case kind, _:
+                    raise ProtocolError(f"{kind.name} where an answer belongs")
+        raise RuntimeUnavailable("the sandbox host went away")
+
+    async def cancel(self) -> None:
+        """The host closes the connection when the guest is dead."""
+        try:
+            if self._running:
+                self._writer.write(protocol.frame(Kind.CANCEL))
+                with suppress(TimeoutError, ProtocolError):
+                    async with asyncio.timeout(CANCEL_SECONDS):
+                        while await protocol.read_frame(self._reader):
+                            pass
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+@asynccontextmanager
+async def open_client(socket: Path) -> AsyncIterator[SandboxClient]:
+    client = SandboxClient(socket)
+    try:
+        yield client
+    finally:
+        await client.close()

@@ -1,0 +1,83 @@
+"""The one door into isolation: chooses the runtime, admits, holds the deadline, caps the output."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from sandbox import runtimes
+from sandbox.capture import Capture
+from sandbox.contract import Invocation, OnOutput, Outcome, Runtime
+from sandbox.errors import LimitExceeded, RuntimeUnavailable, SandboxBusy, SandboxError
+
+
+class Sandbox:
+    """A `Runtime` made of runtimes. permits: programs that run at once. queue: how many more may wait for a permit."""
+
+    def __init__(self, named: Mapping[str, Runtime], *, permits: int, queue: int) -> None:
+        self._runtimes = named
+        self._permits = asyncio.Semaphore(permits)
+        self._queue = queue
+        self._waiting = 0
+
+    @property
+    def runtimes(self) -> list[str]:
+        return sorted(self._runtimes)
+
+    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
+        runtime = self._runtime(invocation)
+        limits = invocation.limits
+        capture = Capture(limits.output_bytes, on_output)
+        async with self._admitted():
+            started = time.monotonic()
+            try:
+                async with asyncio.timeout(limits.wall_seconds):
+                    outcome = await runtime.run(invocation, capture.write)
+            except TimeoutError:
+                raise LimitExceeded(
+                    "wall_seconds", f"{limits.wall_seconds:g} s", stdout=capture.stdout, stderr=capture.stderr
+                ) from None
+            except SandboxError as exc:
+                exc.stdout, exc.stderr = capture.stdout, capture.stderr
+                raise
+            return replace(
+                outcome,
+                stdout=capture.stdout,
+                stderr=capture.stderr,
+                truncated=outcome.truncated or capture.truncated,
+                wall_seconds=time.monotonic() - started,
+            )
+
+    def _runtime(self, invocation: Invocation) -> Runtime:
+        runtime = self._runtimes.get(invocation.runtime)
+        if runtime is None:
+            raise RuntimeUnavailable(f"runtime {invocation.runtime!r} is not configured")
+        if granted := invocation.capabilities.granted:
+            raise RuntimeUnavailable(f"runtime {invocation.runtime!r} cannot enforce capabilities: {', '.join(granted)}")
+        return runtime
+
+    @asynccontextmanager
+    async def _admitted(self) -> AsyncIterator[None]:
+        if self._permits.locked() and self._waiting >= self._queue:
+            raise SandboxBusy("every sandbox worker is taken and the queue is full")
+        self._waiting += 1
+        try:
+            await self._permits.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._permits.release()
+
+
+@asynccontextmanager
+async def open_sandbox(options: Mapping[str, Mapping[str, Any]], *, permits: int, queue: int) -> AsyncIterator[Sandbox]:
+    """options: for each runtime to open, by name, what its `open_runtime` takes."""
+    async with AsyncExitStack() as stack:
+        opened = {
+            name: await stack.enter_async_context(runtimes.load(name).open_runtime(values)) for name, values in options.items()
+        }
+        yield Sandbox(opened, permits=permits, queue=queue)

@@ -1,0 +1,118 @@
+"""Builds the Python guest once for this machine: a component from its sources, then native code. Runs no guest.
+
+python -m sandbox.guests.build --to DIR
+"""
+
+import argparse
+import fcntl
+import hashlib
+import os
+import platform
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from sandbox.errors import RuntimeUnavailable
+from sandbox.runtimes.wasmtime import SETTINGS, compile_component
+
+SOURCES = Path(__file__).parent / "python"
+
+Progress = Callable[[str], None]
+
+
+def ensure_guest(cache: Path, progress: Progress) -> Path:
+    """The file to give to a sandbox host; built when the cache has none of these sources, tools and CPU.
+
+    The file is native code, so the folder must be ours alone. Two that build at once: one waits for the other.
+    """
+    claim(cache)
+    artifact = cache / f"python-{digest()[:24]}.cwasm"
+    with _locked(cache):
+        if not artifact.exists():
+            _build(artifact, progress)
+    check_trusted(artifact)
+    return artifact
+
+
+def claim(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_trusted(folder)
+
+
+def check_trusted(path: Path) -> None:
+    """Whoever could write it could run code in every sandbox worker."""
+    found = path.lstat()
+    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise RuntimeUnavailable(f"{str(path)!r} must belong to this user and be closed to others (chmod go= {path})")
+
+
+def digest() -> str:
+    """Of everything that the artefact depends on."""
+    parts = [f"{name} {version(name)}" for name in ("componentize-py", "wasmtime")]
+    parts += [SETTINGS, platform.machine(), cpu_features()]
+    parts += [f"{path.name} {path.read_text()}" for path in sorted(SOURCES.iterdir()) if path.is_file()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def cpu_features() -> str:
+    """Linux's list of them: code compiled for one CPU may not run on another."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return " ".join(sorted(value.split()))
+    return ""
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(artifact: Path, progress: Progress) -> None:
+    with tempfile.TemporaryDirectory(dir=artifact.parent, prefix="building-") as folder:
+        component = Path(folder) / "python.wasm"
+        progress("building the Python guest (about 10 s) ...")
+        _componentize(component)
+        progress("compiling the Python guest for this CPU (about 10 s) ...")
+        native = Path(folder) / "python.cwasm"
+        native.touch(mode=0o600)
+        native.write_bytes(compile_component(component.read_bytes()))
+        native.rename(artifact)
+    progress("the Python guest is ready")
+
+
+def _componentize(component: Path) -> None:
+    """In a process of its own, told of no virtual environment: nothing but the guest's own library may get in."""
+    tool = "from componentize_py import script; script()"
+    sources = str(SOURCES)
+    options = ["-q", "-d", sources, "-w", "python", "componentize", "-p", sources, "app", "-o", str(component)]
+    environment = {"VIRTUAL_ENV": str(component.parent), "PATH": os.defpath}
+    command = [sys.executable, "-I", "-c", tool, *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)  # noqa: S603 (constants and our paths)
+    if done.returncode != 0:
+        raise RuntimeUnavailable(f"componentize-py failed: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m sandbox.guests.build", description=__doc__)
+    parser.add_argument("--to", type=Path, required=True, help="the folder that keeps what was built")
+    folder = parser.parse_args(arguments).to
+    try:
+        sys.stdout.write(f"{ensure_guest(folder, _say)}\n")
+    except RuntimeUnavailable as exc:
+        parser.exit(1, f"{exc}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""The program inside the sandbox: runs one source text in a CPython that was frozen with its library imported.
+
+It runs on the guest's CPython 3.14, not on ours. It enforces nothing: the walls are around it.
+"""
+
+import ast
+import atexit
+import gc
+import importlib
+import io
+import linecache
+import os
+import pkgutil
+import random
+import sys
+import traceback
+import types
+
+import wit_world
+
+NAME = "<code>"
+EAGER_BYTES = 64 * 1024  # until then every line is sent at once; later in blocks
+BLOCK_BYTES = 8 * 1024
+# What opens a window, prints or starts something when it is imported, and what is only there to test CPython.
+NOT_IMPORTED = {"antigravity", "ensurepip", "idlelib", "test", "this", "tkinter", "turtle", "turtledemo", "venv"}
+
+
+class Output(io.BufferedIOBase):
+    """The bytes below sys.stdout or sys.stderr. `before` is drained first, so that the two keep their order."""
+
+    def __init__(self, to_stderr, before=None):
+        self.to_stderr = to_stderr
+        self.before = before
+        self.pending = bytearray()
+        self.sent = 0
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        with memoryview(data) as view:
+            self.pending += view
+            size = view.nbytes
+        if len(self.pending) >= BLOCK_BYTES:
+            self.drain()
+        return size
+
+    def flush(self):
+        if self.sent < EAGER_BYTES:
+            self.drain()
+
+    def drain(self, send=wit_world.write, block=BLOCK_BYTES):
+        if self.before is not None:
+            self.before.drain()
+        pending, self.pending = self.pending, bytearray()
+        self.sent += len(pending)
+        for start in range(0, len(pending), block):
+            send(self.to_stderr, pending[start : start + block].decode("latin-1"))
+
+
+class Missing:
+    """The last finder: says what there is, instead of only what there is not."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        # importlib.util.find_spec asks whether a module exists and must get None; an import statement gets the message.
+        if "." in name or sys._getframe(2).f_code.co_name != "_find_and_load_unlocked":
+            return
+        what = (
+            "is not in this sandbox" if name in sys.stdlib_module_names else "this sandbox has the Python standard library only"
+        )
+        raise ModuleNotFoundError(f"No module named {name!r}: {what}", name=name)
+
+
+def import_library():
+    for name in sorted(sys.stdlib_module_names - NOT_IMPORTED):
+        module = import_or_none(name)
+        for part in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
+            if not part.name.endswith("__main__"):
+                import_or_none(part.name)
+
+
+def import_or_none(name):
+    try:
+        return importlib.import_module(name)
+    except (ImportError, AttributeError):  # needs what WASI does not have: native libraries, processes
+        return None
+
+
+def open_streams():
+    out = Output(False)
+    err = Output(True, before=out)
+    for name, output in (("stdout", out), ("stderr", err)):
+        text = io.TextIOWrapper(
+            output, "utf-8", errors="backslashreplace", newline="\n", line_buffering=True, write_through=True
+        )
+        text.mode = "w"
+        setattr(sys, name, text)
+        setattr(sys, f"__{name}__", text)
+    return out, err
+
+
+def execute(source, namespace):
+    """Like a notebook cell: the value of a final expression is printed by repr unless it is None."""
+    tree = ast.parse(source, NAME)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, NAME, "exec", dont_inherit=True), namespace)
+    if last is not None:
+        exec(compile(ast.Interactive([last]), NAME, "single", dont_inherit=True), namespace)
+
+
+def exit_code(code):
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    print(code, file=sys.stderr)
+    return 1
+
+
+def report(error):
+    """The traceback with the frames of the user's code only: the library's source is not here to be shown."""
+    summary = traceback.TracebackException(type(error), error, error.__traceback__)
+    compact(summary)
+    for line in summary.format():
+        sys.stderr.write(line)
+
+
+def compact(summary):
+    if summary is None:
+        return
+    frames = [(frame.filename, frame.lineno, frame.name, frame.line) for frame in summary.stack if frame.filename == NAME]
+    summary.stack = traceback.StackSummary.from_list(frames)
+    for inner in (summary.__cause__, summary.__context__, *(summary.exceptions or ())):
+        compact(inner)
+
+
+def guarded(act, *arguments):
+    try:
+        act(*arguments)
+    except SystemExit as error:
+        return exit_code(error.code)
+    except BaseException as error:  # whatever it is, it is the user's, and this is the top
+        if isinstance(error, MemoryError):
+            sys.modules["__main__"].__dict__.clear()
+        report(error)
+        return 1
+    return 0
+
+
+class WitWorld(wit_world.WitWorld):
+    def run(self, source):
+        source = source.encode("latin-1").decode("utf-8", "surrogatepass")
+        random.seed()  # its state is in the snapshot: without this every guest would draw the same numbers
+        linecache.cache[NAME] = (len(source), None, source.splitlines(keepends=True), NAME)
+        main = sys.modules["__main__"] = types.ModuleType("__main__")
+        code = guarded(execute, source, main.__dict__)
+        code = guarded(atexit._run_exitfuncs) or code
+        ERR.drain()
+        return code
+
+
+import_library()
+OUT, ERR = open_streams()
+os.environ.clear()
+sys.argv[:] = [""]
+sys.path.clear()
+sys.path_importer_cache.clear()
+sys.meta_path.append(Missing)
+gc.collect()
+gc.freeze()

@@ -1,0 +1,169 @@
+"""The sandbox host process: serves programs over a private Unix socket. Holds no secret, no tenant and no network.
+
+python -m sandbox.host --socket /run/paddock/sandbox.sock --guest python.cwasm --workers 4
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import stat
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox import protocol, walls
+from sandbox.contract import Invocation, Stream
+from sandbox.dispatcher import Sandbox, open_sandbox
+from sandbox.errors import RuntimeUnavailable, SandboxError
+from sandbox.protocol import Kind, ProtocolError
+
+HELLO_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One client, one program at a time."""
+
+    sandbox: Sandbox
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def serve(self) -> None:
+        try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                await self._greet()
+            await self._converse()
+        except ProtocolError as exc:
+            self.writer.write(protocol.failed(SandboxError(f"protocol error: {exc}")))
+        except (TimeoutError, ConnectionError):
+            pass  # a client that does not speak, or that left
+        finally:
+            self.writer.close()
+
+    async def _greet(self) -> None:
+        match await protocol.read_frame(self.reader):
+            case Kind.HELLO, payload:
+                protocol.parse_hello(payload)
+                self.writer.write(protocol.hello(runtimes=self.sandbox.runtimes))
+            case None:
+                raise ConnectionError
+            case kind, _:
+                raise ProtocolError(f"{kind.name} where HELLO belongs")
+
+    async def _converse(self) -> None:
+        """Listens while a program runs: whatever the client says or leaves then ends the program and the connection."""
+        said = await protocol.read_frame(self.reader)
+        while said is not None:
+            kind, payload = said
+            if kind is not Kind.RUN:
+                raise ProtocolError(f"{kind.name} where RUN belongs")
+            running = asyncio.create_task(self._run(protocol.parse_run(payload)))
+            listening = asyncio.create_task(protocol.read_frame(self.reader))
+            try:
+                await asyncio.wait({running, listening}, return_when=asyncio.FIRST_COMPLETED)
+                if not running.done():
+                    return
+                await self.writer.drain()
+                said = await listening
+            finally:
+                await _cancelled(running)
+                await _cancelled(listening)
+
+    async def _run(self, invocation: Invocation) -> None:
+        try:
+            outcome = await self.sandbox.run(invocation, self._output)
+        except SandboxError as exc:
+            self.writer.write(protocol.failed(exc))
+        else:
+            self.writer.write(protocol.done(outcome))
+
+    def _output(self, stream: Stream, data: bytes) -> None:
+        self.writer.write(protocol.output(stream, data))
+
+
+async def _cancelled(task: asyncio.Task[object]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@asynccontextmanager
+async def open_host(sandbox: Sandbox, path: Path) -> AsyncIterator[None]:
+    """Serves on a Unix socket that its owner alone can reach. Leaving kills what still runs."""
+    connections: set[asyncio.Task[None]] = set()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(Connection(sandbox=sandbox, reader=reader, writer=writer).serve())
+        connections.add(task)
+        task.add_done_callback(connections.discard)
+
+    listener = bind(path)
+    server = await asyncio.start_unix_server(accept, sock=listener)
+    try:
+        yield
+    finally:
+        server.close()
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 (a socket in a folder of our own)
+        for task in tuple(connections):
+            await _cancelled(task)
+
+
+def bind(path: Path) -> socket.socket:
+    """Replaces a socket that nobody serves any more; refuses a folder that others could reach into."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = path.parent.stat()
+    if folder.st_uid != os.geteuid() or stat.S_IMODE(folder.st_mode) & 0o077:
+        raise RuntimeUnavailable(f"{str(path.parent)!r} must belong to this user and have mode 0700")
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        with socket.socket(socket.AF_UNIX) as probe, suppress(ConnectionRefusedError, FileNotFoundError):
+            probe.connect(str(path))
+            raise RuntimeUnavailable(f"another sandbox host serves {str(path)!r}")
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        path.chmod(0o600)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+async def serve(options: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runtimes = {"wasmtime": {"guest": options.guest, "workers": options.workers}}
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(open_sandbox(runtimes, permits=options.permits, queue=options.queue))
+        await stack.enter_async_context(open_host(sandbox, options.socket))
+        log.info("sandbox host ready at %s", options.socket)
+        await stop.wait()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    cores = len(os.sched_getaffinity(0))
+    parser = argparse.ArgumentParser(prog="python -m sandbox.host", description="Runs untrusted programs under hard limits.")
+    parser.add_argument("--socket", type=Path, required=True, help="where to listen; its folder must have mode 0700")
+    parser.add_argument("--guest", type=Path, required=True, help="the file that sandbox.guests.build made")
+    parser.add_argument("--permits", type=int, default=cores, help="programs that run at once (default: one a core)")
+    parser.add_argument("--workers", type=int, default=cores + 2, help="processes, some of them spare (default: cores + 2)")
+    parser.add_argument("--queue", type=int, default=256, help="programs that may wait; more are refused as busy")
+    parser.add_argument("--die-with-parent", action="store_true", help="end when the process that started this one ends")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    if options.die_with_parent:
+        walls.die_with_parent()
+    try:
+        asyncio.run(serve(options))
+    except RuntimeUnavailable as exc:
+        parser.exit(1, f"sandbox host: {exc}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The host's ends of a nursery and of its workers: starting, talking, killing. Knows no program and no engine."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from sandbox import protocol
+from sandbox.errors import LimitExceeded, RuntimeUnavailable
+from sandbox.lifecycle import Lifecycle, WorkerState
+from sandbox.nursery import PID
+from sandbox.protocol import Kind
+
+SHORTEST_CHECK_SECONDS = 0.002
+
+
+class Worker:
+    def __init__(self, pid: int, pidfd: int, streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        self.lifecycle = Lifecycle()
+        self.broke_limit: LimitExceeded | None = None
+        self._pid = pid
+        self._pidfd = pidfd
+        self._reader, self._writer = streams
+        self._timer: asyncio.TimerHandle | None = None
+        self._gone = asyncio.Event()
+
+    def watch(self, on_exit: Callable[["Worker"], None]) -> None:
+        asyncio.get_running_loop().add_reader(self._pidfd, self._exited, on_exit)
+
+    def _exited(self, on_exit: Callable[["Worker"], None]) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._writer.close()
+        self.lifecycle.move(WorkerState.GONE)
+        self._gone.set()
+        on_exit(self)
+
+    def send(self, frame: bytes) -> None:
+        self._writer.write(frame)
+
+    async def hear(self) -> tuple[Kind, bytes] | None:
+        return await protocol.read_frame(self._reader)
+
+    def cpu_seconds(self) -> float:
+        """Of the whole process since its fork; Linux makes a process's CPU clock id of its pid (clock_getcpuclockid(3))."""
+        return time.clock_gettime((~self._pid << 3) | 2)
+
+    def limit_cpu(self, seconds: float) -> None:
+        self._check_cpu(seconds, self.cpu_seconds() + seconds)
+
+    def _check_cpu(self, allowed: float, until: float) -> None:
+        left = until - self.cpu_seconds()
+        if left > 0:
+            delay = max(left, SHORTEST_CHECK_SECONDS)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._check_cpu, allowed, until)
+            return
+        self.broke_limit = LimitExceeded("cpu_seconds", f"{allowed:g} s")
+        self.kill()
+
+    def unlimit_cpu(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def kill(self) -> None:
+        if self.lifecycle.state not in (WorkerState.KILLED, WorkerState.GONE):
+            self.lifecycle.move(WorkerState.KILLED)
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def end(self) -> None:
+        """Returns when the kernel says that the process is gone."""
+        self.kill()
+        await asyncio.shield(self._gone.wait())
+
+
+class Nursery:
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+
+    async def started(self) -> None:
+        await self._readable()
+        if not self._control.recv(1):
+            raise RuntimeUnavailable("the sandbox's engine did not load")
+
+    async def fork(self, on_exit: Callable[[Worker], None]) -> Worker:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._control, [b"w"], [theirs.fileno()])
+        await self._readable()
+        message, descriptors, _flags, _address = socket.recv_fds(self._control, PID.size, 1)
+        if not message:
+            ours.close()
+            raise RuntimeUnavailable("the process that forks sandbox workers ended")
+        worker = Worker(PID.unpack(message)[0], descriptors[0], await asyncio.open_unix_connection(sock=ours))
+        worker.watch(on_exit)
+        match await worker.hear():
+            case Kind.HELLO, _:
+                worker.lifecycle.move(WorkerState.IDLE)
+                return worker
+            case Kind.FAILED, payload:
+                await worker.end()
+                raise protocol.parse_failed(payload)
+            case _:
+                await worker.end()
+                raise RuntimeUnavailable("a sandbox worker ended before it was ready")
+
+    async def _readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        loop.add_reader(self._control, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(self._control)
+
+
+@asynccontextmanager
+async def open_nursery(command: Sequence[str]) -> AsyncIterator[Nursery]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=theirs.fileno(), env={}, cwd="/", start_new_session=True
+            )
+        try:
+            nursery = Nursery(ours)
+            await nursery.started()
+            yield nursery
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.shield(process.wait())

@@ -1,0 +1,174 @@
+"""The words that a client, the sandbox host and its workers say to each other over a Unix socket. Knows no isolation.
+
+A frame is a length (4 bytes, big-endian; of the payload), a kind (1 byte) and the payload:
+
+    client -> host    HELLO, then RUN; CANCEL (or closing the connection) kills the guest of the running RUN
+    host -> client    HELLO, then for each RUN any number of STDOUT and STDERR and one of DONE, FAILED
+
+A connection runs one program at a time and is used again. Anything else closes it: FAILED says why, where that is possible.
+The host and its workers say the same to each other, RUN to FAILED; a worker says HELLO when it is ready.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from enum import IntEnum
+from struct import Struct
+from typing import Any
+
+from sandbox.contract import Capabilities, Invocation, Limits, Outcome, PythonProgram, Stream
+from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused, RuntimeUnavailable, SandboxBusy, SandboxError
+
+VERSION = 1
+HEADER = Struct(">IB")
+MAX_PAYLOAD_BYTES = 8 * 2**20
+OUTPUT_PIECE_BYTES = 64 * 2**10
+
+
+class Kind(IntEnum):
+    HELLO = 1  # JSON: {"version": 1, ...}
+    RUN = 2  # JSON: an invocation
+    STDOUT = 3  # bytes
+    STDERR = 4  # bytes
+    DONE = 5  # JSON: an outcome without its output
+    FAILED = 6  # JSON: an error
+    CANCEL = 7  # nothing
+
+
+class ProtocolError(Exception):
+    """The other side said what cannot be understood. The connection is of no more use."""
+
+
+def frame(kind: Kind, payload: bytes = b"") -> bytes:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise ProtocolError(f"a frame of {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} are allowed")
+    return HEADER.pack(len(payload), kind) + payload
+
+
+def parse_header(header: bytes) -> tuple[Kind, int]:
+    size, kind = HEADER.unpack(header)
+    if size > MAX_PAYLOAD_BYTES:
+        raise ProtocolError(f"a frame of {size} bytes; at most {MAX_PAYLOAD_BYTES} are allowed")
+    try:
+        return Kind(kind), size
+    except ValueError:
+        raise ProtocolError(f"unknown kind of frame: {kind}") from None
+
+
+async def read_frame(reader: asyncio.StreamReader) -> tuple[Kind, bytes] | None:
+    """The next frame, or None when the other side is gone (in the middle of a frame, too)."""
+    try:
+        kind, size = parse_header(await reader.readexactly(HEADER.size))
+        return kind, await reader.readexactly(size)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+
+
+def hello(**more: Any) -> bytes:
+    return frame(Kind.HELLO, _dump({"version": VERSION, **more}))
+
+
+def parse_hello(payload: bytes) -> dict[str, Any]:
+    said = _load(payload)
+    if said.get("version") != VERSION:
+        raise ProtocolError(f"protocol version {said.get('version')!r}; this side speaks {VERSION}: restart both")
+    return said
+
+
+def run(invocation: Invocation) -> bytes:
+    return frame(Kind.RUN, _dump(asdict(invocation)))
+
+
+def parse_run(payload: bytes) -> Invocation:
+    said = _load(payload)
+    try:
+        return Invocation(
+            id=_text(said["id"]),
+            runtime=_text(said["runtime"]),
+            program=PythonProgram(source=_text(said["program"]["source"])),
+            limits=_limits(said["limits"]),
+            capabilities=_capabilities(said["capabilities"]),
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ProtocolError(f"not an invocation: {exc!r}") from exc
+
+
+def _limits(said: Mapping[str, Any]) -> Limits:
+    limits = Limits(**said)
+    for name, value in asdict(limits).items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2**40:
+            raise ValueError(f"limit {name}: {value!r}")
+    return Limits(
+        cpu_seconds=float(limits.cpu_seconds),
+        wall_seconds=float(limits.wall_seconds),
+        memory_bytes=int(limits.memory_bytes),
+        output_bytes=int(limits.output_bytes),
+    )
+
+
+def _capabilities(said: Mapping[str, Any]) -> Capabilities:
+    return Capabilities(
+        network=tuple(said["network"]), secrets=tuple(said["secrets"]), files=_text(said["files"]), tools=tuple(said["tools"])
+    )
+
+
+def output(stream: Stream, data: bytes) -> bytes:
+    return frame(Kind.STDOUT if stream is Stream.STDOUT else Kind.STDERR, data)
+
+
+def done(outcome: Outcome) -> bytes:
+    said = asdict(outcome)
+    del said["stdout"], said["stderr"]
+    return frame(Kind.DONE, _dump(said))
+
+
+def parse_done(payload: bytes) -> Outcome:
+    said = _load(payload)
+    try:
+        return Outcome(
+            exit_code=int(said["exit_code"]),
+            truncated=bool(said["truncated"]),
+            cpu_seconds=float(said["cpu_seconds"]),
+            wall_seconds=float(said["wall_seconds"]),
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ProtocolError(f"not an outcome: {exc!r}") from exc
+
+
+ERRORS: Mapping[str, type[SandboxError]] = {
+    error.__name__: error for error in (SandboxError, ProgramRefused, GuestCrashed, RuntimeUnavailable, SandboxBusy)
+}
+
+
+def failed(error: SandboxError) -> bytes:
+    if isinstance(error, LimitExceeded):
+        return frame(Kind.FAILED, _dump({"error": "LimitExceeded", "limit": error.limit, "allowed": error.allowed}))
+    return frame(Kind.FAILED, _dump({"error": type(error).__name__, "message": str(error)}))
+
+
+def parse_failed(payload: bytes) -> SandboxError:
+    said = _load(payload)
+    if said.get("error") == "LimitExceeded":
+        return LimitExceeded(_text(said.get("limit", "?")), _text(said.get("allowed", "?")))
+    return ERRORS.get(said.get("error", ""), SandboxError)(_text(said.get("message", "the sandbox failed")))
+
+
+def _dump(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value).encode("ascii")
+
+
+def _load(payload: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(payload)
+    except (ValueError, RecursionError) as exc:
+        raise ProtocolError("a payload that is not JSON") from exc
+    if not isinstance(said, dict):
+        raise ProtocolError("a payload that is not a JSON object")
+    return said
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ProtocolError(f"{type(value).__name__} where text belongs")
+    return value
