@@ -1,0 +1,194 @@
+"""JSON Schema to llama.cpp's grammar notation: narrower or wider where it has to be, since replies are validated anyway.
+
+llama.cpp answers unconstrained when a grammar does not parse, and some schemas crash or bloat it. So only what is listed here
+is translated: no text of the schema but constants and property names gets into a grammar, lengths are bounded, sizes counted.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+RULES = 2000
+TEXT = 64 * 2**10
+DEPTH = 64
+STRING_LENGTH = 100
+ARRAY_LENGTH = 50
+
+PRIMITIVES = r"""
+ws ::= | " " | "\n" [ \t]{0,20}
+boolean ::= "true" | "false"
+null ::= "null"
+digits ::= [0-9]{1,16}
+integer ::= "-"? ("0" | [1-9] [0-9]{0,15})
+number ::= integer ("." digits)? ([eE] [-+]? [0-9]{1,3})?
+hex ::= [0-9a-fA-F]
+char ::= [^"\\\x7F\x00-\x1F] | "\\" (["\\/bfnrt] | "u" ([0-9a-cA-CefEF] hex | [dD] [0-7]) hex hex)
+string ::= "\"" char* "\""
+array ::= "[" ws (value ("," ws value)*)? ws "]"
+object ::= "{" ws (string ":" ws value ("," ws string ":" ws value)*)? ws "}"
+value ::= object | array | string | number | boolean | null
+"""
+TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
+
+Tools = Mapping[str, Mapping[str, Any]]
+"""A tool's name -> the schema of its arguments."""
+
+
+class Untranslatable(Exception):
+    """The schema is too big, too deep, refers to nothing or accepts nothing."""
+
+
+def for_answer(schema: Mapping[str, Any] | None) -> str:
+    """A reply that is one JSON value; without a schema, an object."""
+    grammar = _Grammar()
+    return grammar.text("ws " + ("object" if schema is None else grammar.visit(schema, schema)))
+
+
+def for_call(tools: Tools, *, closing: str) -> str:
+    """The inside of one tool call, up to and with the tag that ends it."""
+    grammar = _Grammar()
+    return grammar.text(grammar.call(tools, closing))
+
+
+def for_answer_or_call(schema: Mapping[str, Any] | None, tools: Tools, *, opening: str, closing: str) -> str:
+    grammar = _Grammar()
+    answer = "object" if schema is None else grammar.visit(schema, schema)
+    return grammar.text(f"ws ({answer} | {literal(opening)} {grammar.call(tools, closing)})")
+
+
+def literal(text: str) -> str:
+    """Exactly this text. Control characters must be escaped in it already, as JSON does."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+class _Grammar:
+    """Rules under construction. Their names are numbers, so nothing of a schema can be one."""
+
+    def __init__(self) -> None:
+        self._rules: list[str] = []
+        self._references: dict[tuple[int, str], str] = {}
+        self._depth = 0
+        self._length = 0
+
+    def text(self, root: str) -> str:
+        return "\n".join((f"root ::= {root}", *self._rules, PRIMITIVES))
+
+    def call(self, tools: Tools, closing: str) -> str:
+        calls = (
+            f'{literal(json.dumps(name, ensure_ascii=False))} "," ws {literal('"arguments"')} ":" ws {self.visit(schema, schema)}'
+            for name, schema in tools.items()
+        )
+        head = literal('"name"')
+        return f'ws "{{" ws {head} ":" ws ({" | ".join(calls)}) ws "}}" ws {literal(closing)}'
+
+    def visit(self, schema: Any, root: Mapping[str, Any]) -> str:
+        """The expression (a rule's name) for what a schema accepts. root: where its references point."""
+        self._depth += 1
+        if self._depth > DEPTH:
+            raise Untranslatable("its schema is nested too deeply")
+        expression = self._expression(schema, root)
+        self._depth -= 1
+        return expression
+
+    def _expression(self, schema: Any, root: Mapping[str, Any]) -> str:
+        if schema is True:
+            return "value"
+        if not isinstance(schema, Mapping):
+            raise Untranslatable("a part of its schema accepts nothing")
+        match schema:
+            case {"$ref": str(reference)}:
+                return self._reference(reference, root)
+            case {"const": constant}:
+                return self._add(_constant(constant))
+            case {"enum": [_, *_] as constants}:
+                return self._add(" | ".join(_constant(value) for value in constants))
+            case {"anyOf": [_, *_] as options} | {"oneOf": [_, *_] as options}:
+                return self._add(" | ".join(self.visit(option, root) for option in options))
+            case {"allOf": [only]}:
+                return self.visit(only, root)
+            case {"type": [_, *_] as kinds}:
+                return self._add(" | ".join(self.visit({**schema, "type": kind}, root) for kind in kinds))
+            case {"properties": {**members}} if members and schema.get("type", "object") == "object":
+                return self._object(schema["properties"], schema, root)
+            case {"type": "object", "additionalProperties": {**member}} if member:
+                pair = f'string ":" ws {self.visit(member, root)}'
+                return self._add(f'"{{" ws ({pair} ("," ws {pair})*)? ws "}}"')
+            case {"type": "array", "items": items} if not isinstance(items, list):
+                return self._array(items, schema, root)
+            case {"type": "string"}:
+                return self._string(schema)
+            case {"type": str(kind)} if kind in TYPES:
+                return kind
+        return "value"
+
+    def _object(self, members: Mapping[str, Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
+        """Declared members only, in the order of their declaration, each at most once."""
+        required = {name for name in schema.get("required", ()) if isinstance(name, str)}
+        members = {**members, **dict.fromkeys(sorted(required - members.keys()), True)}
+        first = after = '""'  # what may follow: when nothing was written yet, and when something was
+        for name, member in reversed(members.items()):
+            pair = self._add(f'{literal(json.dumps(name, ensure_ascii=False))} ":" ws {self.visit(member, root)}')
+            skip_first, skip_after = ("", "") if name in required else (f" | {first}", f" | {after}")
+            first = self._add(f"{pair} {after}{skip_first}")
+            after = self._add(f'"," ws {pair} {after}{skip_after}')
+        return self._add(f'"{{" ws {first} ws "}}"')
+
+    def _array(self, items: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
+        item = self.visit(items, root)
+        least, most = _bounds(schema.get("minItems"), schema.get("maxItems"), ARRAY_LENGTH)
+        if most == 0:
+            return self._add('"[" ws "]"')
+        rest = f'("," ws {item}){{{max(least - 1, 0)},{"" if most is None else most - 1}}}'
+        return self._add(f'"[" ws {f"{item} {rest}" if least else f"({item} {rest})?"} ws "]"')
+
+    def _string(self, schema: Mapping[str, Any]) -> str:
+        least, most = _bounds(schema.get("minLength"), schema.get("maxLength"), STRING_LENGTH)
+        if not least and most is None:
+            return "string"
+        return self._add(f'"\\"" char{{{least},{"" if most is None else most}}} "\\""')
+
+    def _reference(self, reference: str, root: Mapping[str, Any]) -> str:
+        key = id(root), reference
+        if key not in self._references:
+            target = _resolve(reference, root)
+            name = self._references[key] = self._add("")
+            self._rules[int(name[1:])] = f"{name} ::= {self.visit(target, root)}"
+        return self._references[key]
+
+    def _add(self, expression: str) -> str:
+        self._length += len(expression)
+        if len(self._rules) >= RULES or self._length > TEXT:
+            raise Untranslatable("its schema is too big")
+        name = f"r{len(self._rules)}"
+        self._rules.append(f"{name} ::= {expression}")
+        return name
+
+
+def _constant(value: Any) -> str:
+    return literal(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def _bounds(least: Any, most: Any, limit: int) -> tuple[int, int | None]:
+    """Whole numbers within the limit; a bound that is not one is left to validation."""
+    low = least if isinstance(least, int) and 0 <= least <= limit else 0
+    high = most if isinstance(most, int) and low <= most <= limit else None
+    return low, high
+
+
+def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
+    target: Any = root
+    for step in _steps(reference):
+        if isinstance(target, Mapping) and step in target:
+            target = target[step]
+        elif isinstance(target, Sequence) and not isinstance(target, str) and step.isdecimal() and int(step) < len(target):
+            target = target[int(step)]
+        else:
+            raise Untranslatable(f"its schema refers to {reference!r}, which is not there")
+    return target
+
+
+def _steps(reference: str) -> Iterator[str]:
+    if reference != "#" and not reference.startswith("#/"):
+        raise Untranslatable(f"its schema refers to {reference!r}, outside itself")
+    return (step.replace("~1", "/").replace("~0", "~") for step in reference.split("/")[1:])

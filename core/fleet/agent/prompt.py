@@ -1,0 +1,185 @@
+"""Writes a conversation the way a model was trained to read it: its own chat template, rendered with suspicion.
+
+A model file is data from strangers, so its template runs sandboxed and for a bounded time. Users are strangers too: what they
+write must not become a special token, or a message could open a system turn of its own.
+"""
+
+import json
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import pairwise
+from types import FrameType
+from typing import Any, NoReturn
+
+from jinja2 import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from core.fleet.protocol import AgentFailure, FailureCode
+
+RENDER_SECONDS = 2.0
+BREAK = "\ufdd0"
+"""A noncharacter of Unicode: stands where a text is cut before it is tokenised."""
+
+CHATML = (
+    "{%- for message in messages -%}"
+    "{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}"
+)
+"""For a model file without a template."""
+
+TOOLS_INTRODUCTION = """\
+You may call functions. Their signatures, as JSON:
+<tools>
+{tools}
+</tools>
+To call one, write its name and arguments as JSON between tags:
+<tool_call>
+{{"name": "...", "arguments": {{...}}}}
+</tool_call>"""
+
+
+class TemplateUnusable(Exception):
+    """For the operator: the template does not compile."""
+
+
+class Composer:
+    """The chat template of one model. Must be used in the main thread: a signal ends a template that does not end."""
+
+    def __init__(self, template: str | None, *, special_texts: Sequence[str], bos: str, eos: str) -> None:
+        """Raises TemplateUnusable."""
+        source = template or CHATML
+        self._offers_tools = "tools" in source
+        self._special_texts = tuple(special_texts)
+        self._constants = {"bos_token": bos, "eos_token": eos}
+        try:
+            self._template = _environment().from_string(source)
+        except TemplateError as exc:
+            raise TemplateUnusable(f"the chat template does not compile: {exc}") from exc
+
+    def compose(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], limit: int) -> list[str]:
+        """The prompt in pieces, none of which holds a special token's text that the template did not write.
+
+        limit: characters. Raises AgentFailure.
+        """
+        guarded = self._guard(list(messages))
+        offered = self._guard(list(tools)) or None
+        if not self._offers_tools:
+            guarded, offered = _without_tools(guarded, offered), None
+        return self._render(guarded, offered, limit).split(BREAK)
+
+    def _render(self, messages: Any, tools: Any, limit: int) -> str:
+        written, length = [], 0
+        try:
+            with _time_limit(RENDER_SECONDS):
+                pieces = self._template.generate(messages=messages, tools=tools, add_generation_prompt=True, **self._constants)
+                for piece in pieces:
+                    written.append(piece)
+                    length += len(piece)
+                    if length > limit:
+                        raise AgentFailure(FailureCode.REFUSED, f"the chat template writes more than {limit} characters")
+        except AgentFailure:
+            raise
+        except TimeoutError as exc:
+            raise AgentFailure(FailureCode.REFUSED, f"the chat template ran for more than {RENDER_SECONDS:g} s") from exc
+        except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError) as exc:
+            # A template can fail in every way Python can; what it says may quote the conversation, so only its kind is told.
+            detail = f": {exc}" if isinstance(exc, TemplateRaised) else f" ({type(exc).__name__})"
+            raise AgentFailure(FailureCode.REFUSED, f"the model's chat template refuses this conversation{detail}") from exc
+        return "".join(written)
+
+    def _guard(self, value: Any) -> Any:
+        """The same value, every string in it cut so that no special token's text is whole."""
+        match value:
+            case str():
+                return self._cut(value)
+            case list():
+                return [self._guard(item) for item in value]
+            case dict():
+                return {self._guard(key): self._guard(item) for key, item in value.items()}
+        return value
+
+    def _cut(self, text: str) -> str:
+        """A special text inside is cut after its first character; so is one that may go on where this string ends."""
+        text = text.replace(BREAK, "\ufffd")
+        cuts = {position + 1 for special in self._special_texts for position in _positions(special, text)}
+        for end in {len(text), len(text.rstrip())}:
+            cuts |= {start + 1 for start in self._open_ends(text[:end])}
+        if not cuts:
+            return text
+        edges = [0, *sorted(cuts), len(text)]
+        return BREAK.join(text[start:end] for start, end in pairwise(edges))
+
+    def _open_ends(self, text: str) -> Iterator[int]:
+        for length in range(1, min(len(text), max(map(len, self._special_texts), default=0)) + 1):
+            end = text[-length:]
+            if any(special.startswith(end) and special != end for special in self._special_texts):
+                yield len(text) - length
+
+
+class TemplateRaised(TemplateError):
+    """The template called `raise_exception`: its author's words."""
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    """As transformers sets it up, which is what templates are written for."""
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _raise_exception
+    environment.globals["strftime_now"] = lambda format: datetime.now().astimezone().strftime(format)
+    return environment
+
+
+def _to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None, **options: Any) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, **options)
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise TemplateRaised(message)
+
+
+def _positions(needle: str, text: str) -> Iterator[int]:
+    position = text.find(needle)
+    while position >= 0:
+        yield position
+        position = text.find(needle, position + 1)
+
+
+def _without_tools(messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """The same conversation for a template that has no words for tools: they are described in the system message."""
+    told = [_in_words(message) for message in messages]
+    if not tools:
+        return told
+    introduction = TOOLS_INTRODUCTION.format(tools="\n".join(_to_json(tool) for tool in tools))
+    if told and told[0]["role"] == "system":
+        return [{"role": "system", "content": f"{told[0]['content']}\n\n{introduction}"}, *told[1:]]
+    return [{"role": "system", "content": introduction}, *told]
+
+
+def _in_words(message: dict[str, Any]) -> dict[str, Any]:
+    content = message.get("content") or ""
+    if message["role"] == "tool":
+        return {"role": "user", "content": f"<tool_response>\n{content}\n</tool_response>"}
+    calls = [_call_in_words(call["function"]) for call in message.get("tool_calls") or ()]
+    return {"role": message["role"], "content": "\n".join([*([content] if content else []), *calls])}
+
+
+def _call_in_words(function: dict[str, Any]) -> str:
+    name, arguments = _to_json(function["name"]), _to_json(function["arguments"])
+    return f'<tool_call>\n{{"name": {name}, "arguments": {arguments}}}\n</tool_call>'
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    def on_alarm(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
