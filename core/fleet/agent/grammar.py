@@ -75,12 +75,12 @@ class _Grammar:
         return "\n".join((f"root ::= {root}", *self._rules, PRIMITIVES))
 
     def call(self, tools: Tools, closing: str) -> str:
+        name_key, arguments_key = literal('"name"'), literal('"arguments"')
         calls = (
-            f'{literal(json.dumps(name, ensure_ascii=False))} "," ws {literal('"arguments"')} ":" ws {self.visit(schema, schema)}'
+            f'{literal(_json(name))} ws "," ws {arguments_key} ws ":" ws {self.visit(schema, schema)}'
             for name, schema in tools.items()
         )
-        head = literal('"name"')
-        return f'ws "{{" ws {head} ":" ws ({" | ".join(calls)}) ws "}}" ws {literal(closing)}'
+        return f'ws "{{" ws {name_key} ws ":" ws ({" | ".join(calls)}) ws "}}" ws {literal(closing)}'
 
     def visit(self, schema: Any, root: Mapping[str, Any]) -> str:
         """The expression (a rule's name) for what a schema accepts. root: where its references point."""
@@ -128,7 +128,7 @@ class _Grammar:
         members = {**members, **dict.fromkeys(sorted(required - members.keys()), True)}
         first = after = '""'  # what may follow: when nothing was written yet, and when something was
         for name, member in reversed(members.items()):
-            pair = self._add(f'{literal(json.dumps(name, ensure_ascii=False))} ":" ws {self.visit(member, root)}')
+            pair = self._add(f'{literal(_json(name))} ":" ws {self.visit(member, root)}')
             skip_first, skip_after = ("", "") if name in required else (f" | {first}", f" | {after}")
             first = self._add(f"{pair} {after}{skip_first}")
             after = self._add(f'"," ws {pair} {after}{skip_after}')
@@ -166,7 +166,11 @@ class _Grammar:
 
 
 def _constant(value: Any) -> str:
-    return literal(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    return literal(_json(value))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _bounds(least: Any, most: Any, limit: int) -> tuple[int, int | None]:

@@ -35,7 +35,7 @@ class Sampler:
         self._engine = engine
         self._size = engine.vocabulary.size
         self._chain = self._open_chain(settings)
-        self._grammar: "llama.llama_sampler_p | None" = None
+        self._grammar: llama.llama_sampler_p | None = None
 
     def close(self) -> None:
         self.release()
@@ -103,7 +103,7 @@ class Sampler:
         return int(array.data[array.selected].id)
 
     def _open_chain(self, settings: Settings) -> "llama.llama_sampler_p":
-        chain: "llama.llama_sampler_p" = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
+        chain: llama.llama_sampler_p = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
         if settings.presence_penalty or settings.frequency_penalty:
             span = self._engine.context_tokens
             penalties = llama.llama_sampler_init_penalties(
