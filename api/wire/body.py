@@ -1,0 +1,155 @@
+"""What all request bodies have in common: strict models, and the way from a validation error to one clear refusal."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails, PydanticCustomError, from_json
+
+from api.wire.compact import dump
+from core.errors import InvalidRequest
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Body(BaseModel):
+    """Nothing is coerced and nothing unknown is ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
+    Field(max_length=16, description="up to 16 pairs; keys of at most 64 and values of at most 512 characters"),
+]
+
+
+JsonObject = dict[str, JsonValue]
+"""Any JSON object. Checked to the last number: `1e999` is no number that could be written again."""
+
+
+def only(*neutral: Any) -> Any:
+    """A parameter that clients send by habit: its neutral values mean what we do anyway, all others are refused by name."""
+
+    def check(value: Any) -> Any:
+        if any(value == allowed and type(value) is type(allowed) for allowed in neutral):
+            return value
+        shown = " or ".join(dump(allowed) for allowed in neutral)
+        raise PydanticCustomError("unsupported_parameter", "only {shown} is supported here", {"shown": shown})
+
+    return Annotated[Any, AfterValidator(check), WithJsonSchema({"enum": list(neutral)})]
+
+
+def parse(model: type[Model], body: bytes) -> Model:
+    """Raises InvalidRequest that says where the JSON is broken, or names the wrong parameter."""
+    try:
+        value = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}", code="invalid_json") from None
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise refusal(error.errors(include_url=False), value) from None
+
+
+# OpenAI's parameters that we know and do not serve: told apart from misspellings.
+# fmt: off
+_UNSUPPORTED = frozenset({
+    "access_programs", "allowed_callers", "async", "audio", "authorization", "caller", "connector_id", "container_id",
+    "context", "context_management", "defer_loading", "external_web_access", "file_data", "file_id", "file_ids", "file_url",
+    "filename", "function_call", "functions", "generate_summary", "headers", "image", "input_audio", "logit_bias",
+    "memory_limit", "moderation", "namespace", "network_policy", "output_schema", "phase", "prediction", "prompt",
+    "prompt_cache_breakpoint", "prompt_cache_options", "require_approval", "server_url", "tunnel_id", "web_search_options",
+})
+# fmt: on
+_EXPECTED = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "bool_type": "a boolean",
+    "list_type": "an array",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "union_tag_not_found": "an object",
+}
+_CODES = {
+    "literal_error": "unsupported_value",
+    "union_tag_invalid": "unsupported_value",
+    "unsupported_parameter": "unsupported_parameter",
+    "unsupported_value": "unsupported_value",
+}
+
+
+def refusal(details: Sequence[ErrorDetails], value: Any) -> InvalidRequest:
+    """The mistake that lies deepest: of the ways in which a union was not met, it is the one that was meant."""
+    found = [(_path(detail, value), detail) for detail in details]
+    depth = max(len(path) for path, _ in found)
+    deepest = [(path, detail) for path, detail in found if len(path) == depth]
+    path, detail = next(((path, detail) for path, detail in deepest if not _is_type(detail)), deepest[0])
+    if not _is_type(detail):
+        return _refuse(path, detail, detail["msg"])
+    alternatives = [_EXPECTED.get(other["type"], other["msg"]) for where, other in deepest if where == path]
+    return _refuse(path, detail, "expected " + " or ".join(dict.fromkeys(alternatives)))
+
+
+def _is_type(detail: ErrorDetails) -> bool:
+    return detail["type"].endswith("_type") or _is_untaggable(detail)
+
+
+def _is_untaggable(detail: ErrorDetails) -> bool:
+    """No object where one of several kinds of objects should be."""
+    return detail["type"] == "union_tag_not_found" and not isinstance(detail["input"], dict)
+
+
+def _refuse(path: Sequence[str | int], detail: ErrorDetails, message: str) -> InvalidRequest:
+    param = dotted(path) or None
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        known = path[-1] in _UNSUPPORTED
+        word, code = ("unsupported", "unsupported_parameter") if known else ("unknown", "unknown_parameter")
+        return InvalidRequest(f"{word} parameter: {param!r}", param=param, code=code)
+    if kind == "missing" or (kind == "union_tag_not_found" and not _is_untaggable(detail)):
+        return InvalidRequest(f"missing required parameter: {param!r}", param=param, code="missing_required_parameter")
+    if kind == "union_tag_invalid":
+        context = detail["ctx"]
+        message = f"{context['tag']!r} is not supported here; expected one of {context['expected_tags']}"
+    code = _CODES.get(kind) or ("invalid_type" if _is_type(detail) else "invalid_value")
+    got = f", got {_name(detail['input'])}" if code == "invalid_type" else ""
+    return InvalidRequest(f"invalid {param!r}: {message}{got}" if param else f"{message}{got}", param=param, code=code)
+
+
+def _path(detail: ErrorDetails, value: Any) -> list[str | int]:
+    """Pydantic's location without the names of union members, which mean nothing to the caller."""
+    path: list[str | int] = []
+    location = detail["loc"]
+    for place, step in enumerate(location):
+        missing = detail["type"] == "missing" and place == len(location) - 1
+        if missing or (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int)):
+            path.append(step)
+            value = None if missing else value[step]
+    if detail["type"].startswith("union_tag") and not _is_untaggable(detail):
+        path.append(detail["ctx"]["discriminator"].strip("'").removesuffix("()").removeprefix("by_"))
+    return path
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """`input[2].content[0].type`"""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+def _name(value: Any) -> str:
+    """What JSON calls it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+        case _:
+            return "an object"

@@ -1,0 +1,207 @@
+"""Input items as clients send them, in all the forms of OpenAI's API, and the way to our items."""
+
+from typing import Annotated, Any, Literal, assert_never
+
+from pydantic import Discriminator, Field, Tag
+
+from api.wire.body import Body, only
+from api.wire.compact import dump
+from core.errors import InvalidRequest
+from core.ids import new_id
+from core.messages import (
+    FunctionOutputItem,
+    Image,
+    Item,
+    MessageItem,
+    Offer,
+    Part,
+    ReasoningItem,
+    Role,
+    Text,
+    ToolCall,
+    ToolCallItem,
+    ToolResult,
+)
+
+Status = Literal["in_progress", "completed", "incomplete"] | None
+
+
+class InputText(Body):
+    type: Literal["input_text"]
+    text: str
+
+
+class InputImage(Body):
+    """image_url: an https: or data: address."""
+
+    type: Literal["input_image"]
+    image_url: str = Field(pattern=r"^(https?://|data:image/)")
+    detail: Literal["auto", "low", "high", "original"] | None = None
+    file_id: only(None) = None  # type: ignore[valid-type]
+
+
+class OutputText(Body):
+    """annotations, logprobs: as our own answers carry them, empty."""
+
+    type: Literal["output_text"]
+    text: str
+    annotations: list[dict[str, Any]] | None = None
+    logprobs: list[dict[str, Any]] | None = None
+
+
+class Refusal(Body):
+    type: Literal["refusal"]
+    refusal: str
+
+
+Content = Annotated[InputText | InputImage | OutputText | Refusal, Discriminator("type")]
+
+
+class Message(Body):
+    type: Literal["message"] = "message"
+    role: Literal["user", "assistant", "system", "developer"]
+    content: str | list[Content]
+    id: str | None = None
+    status: Status = None
+
+
+class FunctionCall(Body):
+    type: Literal["function_call"]
+    call_id: str = Field(min_length=1, max_length=256)
+    name: str = Field(min_length=1, max_length=256)
+    arguments: str
+    id: str | None = None
+    status: Status = None
+
+
+class FunctionCallOutput(Body):
+    type: Literal["function_call_output"]
+    call_id: str = Field(min_length=1, max_length=256)
+    output: str | list[InputText]
+    id: str | None = None
+    status: Status = None
+
+
+class Logs(Body):
+    type: Literal["logs"]
+    logs: str
+
+
+class CodeInterpreterCall(Body):
+    type: Literal["code_interpreter_call"]
+    id: str = Field(min_length=1, max_length=256)
+    code: str | None
+    container_id: str | None = None
+    outputs: list[Logs] | None = None
+    status: Literal["in_progress", "completed", "incomplete", "interpreting", "failed"] | None = None
+
+
+class ReasoningText(Body):
+    type: Literal["reasoning_text"]
+    text: str
+
+
+class SummaryText(Body):
+    type: Literal["summary_text"]
+    text: str
+
+
+class Reasoning(Body):
+    type: Literal["reasoning"]
+    id: str | None = None
+    summary: list[SummaryText] | None = None
+    content: list[ReasoningText] | None = None
+    encrypted_content: only(None) = None  # type: ignore[valid-type]
+    status: Status = None
+
+
+def by_type(item: Any) -> str | None:
+    """Of an item: a message may leave its type out."""
+    if not isinstance(item, dict):
+        return getattr(item, "type", None)
+    kind = item.get("type", "message" if "role" in item else None)
+    return kind if isinstance(kind, str) else None
+
+
+InputItem = Annotated[
+    Annotated[Message, Tag("message")]
+    | Annotated[FunctionCall, Tag("function_call")]
+    | Annotated[FunctionCallOutput, Tag("function_call_output")]
+    | Annotated[CodeInterpreterCall, Tag("code_interpreter_call")]
+    | Annotated[Reasoning, Tag("reasoning")],
+    Discriminator(by_type),
+]
+
+
+def to_items(value: str | list[InputItem], param: str) -> tuple[Item, ...]:
+    """Our items, with new ids. param: where the list is in the request, for what is refused here."""
+    if isinstance(value, str):
+        return (MessageItem(id=new_id("msg"), role=Role.USER, parts=(Text(text=value),)),)
+    return tuple(_item(item, f"{param}[{place}]") for place, item in enumerate(value))
+
+
+def first_image(items: tuple[Item, ...], param: str) -> str | None:
+    """Where the first image is, for a model that can take none."""
+    for place, item in enumerate(items):
+        if isinstance(item, MessageItem):
+            for part_place, part in enumerate(item.parts):
+                if isinstance(part, Image):
+                    return f"{param}[{place}].content[{part_place}]"
+    return None
+
+
+def _item(item: InputItem, param: str) -> Item:
+    match item:
+        case Message():
+            parts = _parts(item, param)
+            return MessageItem(id=new_id("msg"), role=Role(item.role), parts=parts, complete=_complete(item.status))
+        case FunctionCall():
+            call = ToolCall(id=item.call_id, name=item.name, arguments=item.arguments)
+            return ToolCallItem(id=new_id("fc"), call=call, offer=Offer.FUNCTION, complete=_complete(item.status))
+        case FunctionCallOutput():
+            output = item.output if isinstance(item.output, str) else "".join(part.text for part in item.output)
+            return FunctionOutputItem(id=new_id("fco"), call_id=item.call_id, output=output)
+        case CodeInterpreterCall():
+            return _code_call(item)
+        case Reasoning():
+            texts = [part.text for part in item.content or item.summary or ()]
+            return ReasoningItem(id=new_id("rs"), text="".join(texts), complete=_complete(item.status))
+        case _:
+            assert_never(item)
+
+
+def _parts(message: Message, param: str) -> tuple[Part, ...]:
+    if isinstance(message.content, str):
+        return (Text(text=message.content),)
+    return tuple(_part(part, message.role, f"{param}.content[{place}]") for place, part in enumerate(message.content))
+
+
+def _part(part: Content, role: str, param: str) -> Part:
+    match part:
+        case InputImage():
+            if role != "user":
+                raise InvalidRequest(
+                    f"images are for messages of the user, not of {role!r}", param=param, code="unsupported_value"
+                )
+            return Image(url=part.image_url, detail=part.detail or "auto")
+        case Refusal():
+            return Text(text=part.refusal)
+        case InputText() | OutputText():
+            return Text(text=part.text)
+        case _:
+            assert_never(part)
+
+
+def _code_call(item: CodeInterpreterCall) -> ToolCallItem:
+    """A call of history. On the wire it has no call id of its own."""
+    logs = "".join(output.logs for output in item.outputs) if item.outputs is not None else "(the output was not kept)"
+    return ToolCallItem(
+        id=new_id("ci"),
+        call=ToolCall(id=item.id, name=Offer.CODE_INTERPRETER.value, arguments=dump({"code": item.code or ""})),
+        offer=Offer.CODE_INTERPRETER,
+        result=ToolResult(call_id=item.id, content=logs, failed=item.status == "failed"),
+    )
+
+
+def _complete(status: str | None) -> bool:
+    return status != "incomplete"

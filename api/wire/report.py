@@ -1,0 +1,49 @@
+"""What a turn took: the report that a client may ask for, and the headers that say the same."""
+
+from typing import Any
+
+from core.events import Replied
+from core.messages import Usage
+from core.storage.records import Turn
+
+
+class Report:
+    """Counts as events come. model_seconds, tool_seconds: how long was waited for each, in all."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._usage = Usage()
+        self._steps = 0
+        self._tool_calls = 0
+        self._model_seconds = 0.0
+        self._tool_seconds = 0.0
+
+    def add_step(self, reply: Replied) -> None:
+        self._steps += 1
+        self._usage += reply.usage
+        self._model_seconds += reply.seconds
+
+    def add_tool(self, seconds: float) -> None:
+        self._tool_calls += 1
+        self._tool_seconds += seconds
+
+    def body(self) -> dict[str, Any]:
+        return {
+            "turn_id": self._turn.id,
+            "request_id": self._turn.echo.get("request_id"),
+            "trace_id": self._turn.echo.get("trace_id"),
+            "steps": self._steps,
+            "tool_calls": self._tool_calls,
+            "input_tokens": self._usage.input,
+            "output_tokens": self._usage.output,
+            "model_seconds": round(self._model_seconds, 6),
+            "tool_seconds": round(self._tool_seconds, 6),
+        }
+
+    def headers(self) -> dict[str, str]:
+        return {
+            "x-paddock-input-tokens": str(self._usage.input),
+            "x-paddock-output-tokens": str(self._usage.output),
+            "x-paddock-seconds": f"{self._model_seconds + self._tool_seconds:.3f}",
+            "x-paddock-tool-calls": str(self._tool_calls),
+        }

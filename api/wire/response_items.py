@@ -1,0 +1,198 @@
+"""Output items of a response while they stream: each knows the events that open it, fill it and close it."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from api.wire import items
+from api.wire.code_argument import CodeArgument
+from api.wire.compact import quote
+from api.wire.event_writer import EventWriter
+from core.events import ITEM_PREFIXES, item_id
+from core.messages import Item, MessageItem, Offer, ReasoningItem, Role, Text, ToolCallItem, ToolResult
+
+Json = dict[str, Any]
+IN_PROGRESS, COMPLETED, INCOMPLETE, FAILED = "in_progress", "completed", "incomplete", "failed"
+
+
+class StreamedItem(ABC):
+    """Opened, added to, sealed (its content is whole), closed (its last event is out). Twice is as good as once."""
+
+    def __init__(self, turn_id: str, index: int, prefix: str, writer: EventWriter) -> None:
+        self.id = item_id(turn_id, index, ITEM_PREFIXES[prefix])
+        self.index = index
+        self.closed = False
+        self._sealed = False
+        self._status = IN_PROGRESS
+        self._pieces: list[str] = []
+        self._writer = writer
+        self._head = f',"item_id":{quote(self.id)},"output_index":{index}'
+
+    @abstractmethod
+    def body(self) -> Json: ...
+
+    @abstractmethod
+    def open(self) -> None: ...
+
+    @abstractmethod
+    def add(self, text: str) -> None: ...
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Send what follows the last delta."""
+
+    def seal(self, whole: str = "") -> None:
+        """whole: the text as the model's reply has it; what was not streamed of it is sent first."""
+        if self._sealed:
+            return
+        text = self._text
+        if len(whole) > len(text) and whole.startswith(text):
+            self.add(whole[len(text) :])
+        self._sealed = True
+        self._finish()
+
+    def close(self, status: str) -> None:
+        if self.closed:
+            return
+        self.seal()
+        self.closed, self._status = True, status
+        self._writer.emit("response.output_item.done", output_index=self.index, item=self.body())
+
+    @property
+    def _text(self) -> str:
+        return "".join(self._pieces)
+
+    def _announce(self) -> None:
+        self._writer.emit("response.output_item.added", output_index=self.index, item=self.body())
+
+    def _emit(self, kind: str, **fields: Any) -> None:
+        self._writer.emit(kind, item_id=self.id, output_index=self.index, **fields)
+
+
+class StreamedMessage(StreamedItem):
+    def __init__(self, turn_id: str, index: int, writer: EventWriter) -> None:
+        super().__init__(turn_id, index, "message", writer)
+        self._head += ',"content_index":0'
+
+    def body(self) -> Json:
+        content = [items.output_text(self._text)] if self._pieces or self._status != IN_PROGRESS else []
+        return items.message(self.id, Role.ASSISTANT, content, self._status)
+
+    def open(self) -> None:
+        self._announce()
+        self._emit("response.content_part.added", content_index=0, part=items.output_text(""))
+
+    def add(self, text: str) -> None:
+        self._pieces.append(text)
+        self._writer.emit_delta("response.output_text.delta", self._head, text, ',"logprobs":[]')
+
+    def _finish(self) -> None:
+        self._emit("response.output_text.done", content_index=0, text=self._text, logprobs=[])
+        self._emit("response.content_part.done", content_index=0, part=items.output_text(self._text))
+
+
+class StreamedReasoning(StreamedItem):
+    def __init__(self, turn_id: str, index: int, writer: EventWriter) -> None:
+        super().__init__(turn_id, index, "reasoning", writer)
+        self._head += ',"content_index":0'
+
+    def body(self) -> Json:
+        return items.reasoning(self.id, self._text, self._status)
+
+    def open(self) -> None:
+        self._announce()
+        self._emit("response.content_part.added", content_index=0, part=items.reasoning_text(""))
+
+    def add(self, text: str) -> None:
+        self._pieces.append(text)
+        self._writer.emit_delta("response.reasoning_text.delta", self._head, text)
+
+    def _finish(self) -> None:
+        self._emit("response.reasoning_text.done", content_index=0, text=self._text)
+        self._emit("response.content_part.done", content_index=0, part=items.reasoning_text(self._text))
+
+
+class StreamedFunctionCall(StreamedItem):
+    """Closed only when the turn goes on or ends: until then it may still turn out to be refused."""
+
+    def __init__(self, turn_id: str, index: int, writer: EventWriter, *, call_id: str, name: str) -> None:
+        super().__init__(turn_id, index, "function", writer)
+        self._call_id = call_id
+        self._name = name
+
+    def body(self) -> Json:
+        return items.function_call(self.id, self._call_id, self._name, self._text, self._status)
+
+    def open(self) -> None:
+        self._announce()
+
+    def add(self, text: str) -> None:
+        self._pieces.append(text)
+        self._writer.emit_delta("response.function_call_arguments.delta", self._head, text)
+
+    def _finish(self) -> None:
+        self._emit("response.function_call_arguments.done", name=self._name, arguments=self._text)
+
+
+class StreamedCodeCall(StreamedItem):
+    """outputs: show what the code printed. The code is what can be read of the arguments, were they malformed."""
+
+    def __init__(self, turn_id: str, index: int, writer: EventWriter, *, outputs: bool) -> None:
+        super().__init__(turn_id, index, "code_interpreter", writer)
+        self._outputs = outputs
+        self._argument = CodeArgument()
+        self._code: list[str] = []
+        self._result: ToolResult | None = None
+
+    def body(self) -> Json:
+        outputs = items.logs_of(self._result) if self._outputs and self.closed else None
+        return items.code_interpreter_call(self.id, "".join(self._code), self._status, outputs)
+
+    def open(self) -> None:
+        self._announce()
+        self._emit("response.code_interpreter_call.in_progress")
+
+    def add(self, text: str) -> None:
+        self._pieces.append(text)
+        if code := self._argument.feed(text):
+            self._code.append(code)
+            self._writer.emit_delta("response.code_interpreter_call_code.delta", self._head, code)
+
+    def dispatch(self) -> None:
+        self._emit("response.code_interpreter_call.interpreting")
+
+    def give(self, result: ToolResult) -> None:
+        self.seal()
+        self._result = result
+        self._emit("response.code_interpreter_call.completed")
+        self.close(FAILED if result.failed else COMPLETED)
+
+    def _finish(self) -> None:
+        self._emit("response.code_interpreter_call_code.done", code="".join(self._code))
+
+
+def whole_text(item: Item) -> str:
+    """The text that the deltas of an output item add up to."""
+    match item:
+        case MessageItem():
+            return "".join(part.text for part in item.parts if isinstance(part, Text))
+        case ReasoningItem():
+            return item.text
+        case ToolCallItem():
+            return item.call.arguments
+        case _:
+            raise TypeError(f"a model does not reply with a {item.kind}")
+
+
+def streamed(item: Item, turn_id: str, index: int, writer: EventWriter, *, outputs: bool) -> StreamedItem:
+    """The form in which such an item streams, not opened yet."""
+    match item:
+        case MessageItem():
+            return StreamedMessage(turn_id, index, writer)
+        case ReasoningItem():
+            return StreamedReasoning(turn_id, index, writer)
+        case ToolCallItem(offer=Offer.FUNCTION, call=call):
+            return StreamedFunctionCall(turn_id, index, writer, call_id=call.id, name=call.name)
+        case ToolCallItem():
+            return StreamedCodeCall(turn_id, index, writer, outputs=outputs)
+        case _:
+            raise TypeError(f"a model does not reply with a {item.kind}")

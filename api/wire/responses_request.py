@@ -1,0 +1,183 @@
+"""The body of POST /v1/responses: what it may hold, and the way to a `TurnRequest`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field
+
+from api.wire.body import Body, JsonObject, Metadata, only
+from api.wire.input_items import InputItem, to_items
+from api.wire.responses_stream import WIRE
+from api.wire.tools import Choice, CodeInterpreterTool, FunctionTool, Tool, check_schema, split_tools, to_choice
+from core.conversations.request import TurnRequest
+from core.errors import InvalidRequest
+from core.llm.contract import JsonFormat, Sampling
+
+OUTPUTS, REPORT = "code_interpreter_call.outputs", "paddock.report"
+
+Include = Literal[
+    "code_interpreter_call.outputs",
+    "paddock.report",
+    # What follows changes nothing here: it is always in the answer, or belongs to tools that are not offered.
+    "reasoning.encrypted_content",
+    "message.input_image.image_url",
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "computer_call_output.output.image_url",
+]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class TextFormat(Body):
+    type: Literal["text"]
+
+
+class JsonObjectFormat(Body):
+    type: Literal["json_object"]
+
+
+class JsonSchemaFormat(Body):
+    type: Literal["json_schema"]
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    schema_: JsonObject = Field(alias="schema")
+    description: str | None = None
+    strict: bool | None = None
+
+
+class TextOptions(Body):
+    format: Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Discriminator("type")] | None = None
+    verbosity: only("medium", None) = None  # type: ignore[valid-type]
+
+
+class ReasoningOptions(Body):
+    effort: Effort | None = None
+    summary: only(None) = None  # type: ignore[valid-type]
+
+
+class StreamOptions(Body):
+    include_obfuscation: bool | None = None
+
+
+class ConversationReference(Body):
+    id: str
+
+
+class CreateResponse(Body):
+    input: str | Annotated[list[InputItem], Field(min_length=1)]
+    model: str | None = None
+    background: only(False, None) = None  # type: ignore[valid-type]
+    conversation: str | ConversationReference | None = None
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    include: list[Include] | None = None
+    instructions: str | None = None
+    max_output_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
+    max_tool_calls: int | None = Field(None, ge=1, le=2**31 - 1)
+    metadata: Metadata | None = None
+    parallel_tool_calls: bool | None = None
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    previous_response_id: str | None = None
+    prompt_cache_key: str | None = Field(None, max_length=512)
+    prompt_cache_retention: only("in_memory", None) = None  # type: ignore[valid-type]
+    reasoning: ReasoningOptions | None = None
+    safety_identifier: str | None = Field(None, max_length=512)
+    service_tier: only("auto", "default", None) = None  # type: ignore[valid-type]
+    store: bool | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: float | None = Field(None, ge=0, le=2)
+    text: TextOptions | None = None
+    tool_choice: Choice | None = None
+    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
+    top_logprobs: only(0, None) = None  # type: ignore[valid-type]
+    top_p: float | None = Field(None, ge=0, le=1)
+    truncation: Literal["auto", "disabled"] | None = None
+    user: str | None = Field(None, max_length=512)
+
+
+def to_turn_request(body: CreateResponse, *, origin: Mapping[str, str]) -> TurnRequest:
+    """origin: the request's and the trace's id, for the report."""
+    if body.stream_options is not None and not body.stream:
+        raise InvalidRequest("stream_options is for streams", param="stream_options", code="invalid_value")
+    if body.conversation is not None and body.previous_response_id is not None:
+        raise InvalidRequest(
+            "give either a conversation or a previous response", param="previous_response_id", code="mutually_exclusive"
+        )
+    functions, builtins = split_tools(body.tools or [])
+    choice = to_choice(body.tool_choice, [*(function.name for function in functions), *builtins])
+    conversation = body.conversation
+    return TurnRequest(
+        input=to_items(body.input, "input"),
+        model=body.model,
+        instructions=body.instructions,
+        previous_turn_id=body.previous_response_id,
+        conversation_id=conversation.id if isinstance(conversation, ConversationReference) else conversation,
+        functions=functions,
+        builtins=builtins,
+        tool_choice=choice,
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        max_tool_calls=body.max_tool_calls,
+        sampling=_sampling(body),
+        format=_format(body.text),
+        truncate=body.truncation == "auto",
+        store=body.store is not False,
+        metadata=body.metadata or {},
+        wire=WIRE,
+        echo=_echo(body, origin),
+    )
+
+
+def _sampling(body: CreateResponse) -> Sampling:
+    return Sampling(
+        temperature=body.temperature,
+        top_p=body.top_p,
+        max_output_tokens=body.max_output_tokens,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        reasoning_effort=body.reasoning.effort if body.reasoning else None,
+    )
+
+
+def _format(text: TextOptions | None) -> JsonFormat | None:
+    match text and text.format:
+        case JsonSchemaFormat() as given:
+            check_schema(given.schema_, "text.format.schema", kind=None)
+            return JsonFormat(schema=given.schema_, name=given.name, description=given.description, strict=bool(given.strict))
+        case JsonObjectFormat():
+            return JsonFormat()
+        case _:
+            return None
+
+
+# fmt: off
+_ECHOED = (
+    "frequency_penalty", "instructions", "max_output_tokens", "max_tool_calls", "parallel_tool_calls", "presence_penalty",
+    "prompt_cache_key", "safety_identifier", "temperature", "top_p", "truncation", "user",
+)
+# fmt: on
+
+
+def _echo(body: CreateResponse, origin: Mapping[str, str]) -> dict[str, Any]:
+    """What the response object repeats of the request, and what its encoder has to know."""
+    fields = {name: value for name in _ECHOED if (value := getattr(body, name)) is not None}
+    if body.reasoning is not None:
+        fields["reasoning"] = {"effort": body.reasoning.effort, "summary": None}
+    if body.text is not None and body.text.format is not None:
+        fields["text"] = {"format": body.text.format.model_dump(by_alias=True), "verbosity": "medium"}
+    if body.tools:
+        fields["tools"] = [_tool(tool) for tool in body.tools]
+    if body.tool_choice is not None:
+        choice = body.tool_choice
+        fields["tool_choice"] = choice if isinstance(choice, str) else choice.model_dump()
+    echo: dict[str, Any] = {"fields": fields, **origin}
+    include = body.include or ()
+    flags = {"outputs": OUTPUTS in include, "report": REPORT in include}
+    flags["obfuscate"] = bool(body.stream_options and body.stream_options.include_obfuscation)
+    return echo | {name: True for name, on in flags.items() if on}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    if isinstance(tool, FunctionTool):
+        return {**tool.model_dump(), "strict": bool(tool.strict)}
+    assert isinstance(tool, CodeInterpreterTool)
+    return tool.model_dump()

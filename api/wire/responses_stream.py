@@ -1,0 +1,185 @@
+"""Encoder `responses/1`: from a turn's events to the stream events of OpenAI's Responses API, and to the response object.
+
+A pure function of the turn and its events: every replica and every replay gives the same bytes with the same numbers.
+"""
+
+from typing import Any, assert_never
+
+from api.wire.event_writer import EventWriter
+from api.wire.report import Report
+from api.wire.response_body import response_body
+from api.wire.response_items import (
+    COMPLETED,
+    INCOMPLETE,
+    StreamedCodeCall,
+    StreamedFunctionCall,
+    StreamedItem,
+    StreamedMessage,
+    StreamedReasoning,
+    streamed,
+    whole_text,
+)
+from api.wire.sse import WireEvent
+from core.errors import PaddockError
+from core.events import (
+    CallDelta,
+    CallStarted,
+    ReasoningDelta,
+    Recorded,
+    Replied,
+    TextDelta,
+    ToolDispatched,
+    ToolOutput,
+    ToolReturned,
+    TurnEnded,
+    TurnStarted,
+    TurnStatus,
+)
+from core.messages import ToolCall, ToolCallItem, ToolResult
+from core.storage.records import Turn
+
+WIRE = "responses/1"
+
+_LAST = {
+    TurnStatus.COMPLETED: "response.completed",
+    TurnStatus.INCOMPLETE: "response.incomplete",
+    TurnStatus.FAILED: "response.failed",
+    TurnStatus.CANCELLED: "response.incomplete",  # OpenAI has no event of its own for it; `response.status` says cancelled
+}
+
+
+class ResponsesEncoder:
+    """Feed it every event of the turn from the first. outputs, report: show them even if the request did not ask."""
+
+    def __init__(self, turn: Turn, *, outputs: bool = False, report: bool = False, obfuscate: bool = False) -> None:
+        self._turn = turn
+        self._outputs = outputs or bool(turn.echo.get("outputs"))
+        self._shows_report = report or bool(turn.echo.get("report"))
+        self._writer = EventWriter(obfuscate=obfuscate or bool(turn.echo.get("obfuscate")))
+        self._items: dict[int, StreamedItem] = {}
+        self._open: StreamedItem | None = None  # the one that deltas go to
+        self._functions: list[StreamedFunctionCall] = []  # calls of the last reply that may still be refused
+        self._ended: TurnEnded | None = None
+        self.report = Report(turn)
+
+    def feed(self, recorded: Recorded) -> list[WireEvent]:
+        match recorded.event:
+            case TextDelta(item=index, text=text):
+                self._message(index).add(text)
+            case ReasoningDelta(item=index, text=text):
+                self._reasoning(index).add(text)
+            case CallDelta(item=index, arguments=arguments):
+                self._items[index].add(arguments)
+            case CallStarted() as event:
+                self._start_call(event)
+            case Replied() as event:
+                self._take_reply(event)
+            case ToolDispatched(item=index):
+                self._dispatch(index)
+            case ToolReturned(item=index, result=result, seconds=seconds):
+                self._return(index, result, seconds)
+            case ToolOutput():
+                pass  # OpenAI's wire has no event for it: the item shows it when the call has returned
+            case TurnStarted():
+                self._writer.emit("response.created", response=self.response())
+                self._writer.emit("response.in_progress", response=self.response())
+            case TurnEnded() as event:
+                self._end(event)
+            case _:
+                assert_never(recorded.event)
+        return self._writer.take()
+
+    def failure(self, error: PaddockError) -> WireEvent:
+        """The last event of a connection that cannot go on, though the turn may. It belongs to no turn."""
+        self._writer.emit("error", code=error.code, message=error.message, param=error.param)
+        return self._writer.take()[-1]
+
+    def response(self) -> dict[str, Any]:
+        """The response object after what was fed. A turn whose end was not recorded is as its row says."""
+        end = self._ended
+        turn = self._turn
+        body = response_body(
+            turn,
+            status=end.status if end else turn.status,
+            output=[self._items[index].body() for index in sorted(self._items)],
+            usage=end.usage if end else turn.usage if turn.status.ended else None,
+            ended_at=end.at if end else turn.ended_at.timestamp() if turn.ended_at else None,
+            reason=end.reason if end else turn.reason,
+            message=end.message if end else turn.message,
+        )
+        return {**body, "paddock": self.report.body()} if self._shows_report else body
+
+    @property
+    def ended(self) -> TurnEnded | None:
+        return self._ended
+
+    def _message(self, index: int) -> StreamedItem:
+        return self._items.get(index) or self._start(StreamedMessage(self._turn.id, index, self._writer))
+
+    def _reasoning(self, index: int) -> StreamedItem:
+        return self._items.get(index) or self._start(StreamedReasoning(self._turn.id, index, self._writer))
+
+    def _start_call(self, event: CallStarted) -> None:
+        call = ToolCall(id=event.call_id, name=event.name, arguments="")
+        item = ToolCallItem(id="", call=call, offer=event.offer)
+        self._start(streamed(item, self._turn.id, event.item, self._writer, outputs=self._outputs))
+
+    def _start(self, item: StreamedItem) -> StreamedItem:
+        """Items do not interleave: the one before is whole now, and the step before is over."""
+        self._seal_open()
+        self._close_functions()
+        self._items[item.index] = self._open = item
+        item.open()
+        return item
+
+    def _seal_open(self) -> None:
+        if self._open is not None:
+            self._open.seal()
+            if isinstance(self._open, StreamedMessage | StreamedReasoning):
+                self._open.close(COMPLETED)
+        self._open = None
+
+    def _close_functions(self) -> None:
+        """The calls of the last reply were not refused: they are the client's to make."""
+        for call in self._functions:
+            call.close(COMPLETED)
+        self._functions.clear()
+
+    def _take_reply(self, reply: Replied) -> None:
+        self.report.add_step(reply)
+        functions: list[StreamedFunctionCall] = []
+        for index, item in enumerate(reply.items, reply.first_item):
+            shown = self._items.get(index) or self._start(
+                streamed(item, self._turn.id, index, self._writer, outputs=self._outputs)
+            )
+            shown.seal(whole_text(item))
+            complete = getattr(item, "complete", True)
+            if isinstance(shown, StreamedMessage | StreamedReasoning) or not complete:
+                shown.close(COMPLETED if complete else INCOMPLETE)
+            elif isinstance(shown, StreamedFunctionCall):
+                functions.append(shown)
+        self._open = None
+        self._functions = functions
+
+    def _dispatch(self, index: int) -> None:
+        item = self._items[index]
+        if isinstance(item, StreamedCodeCall):
+            item.dispatch()
+
+    def _return(self, index: int, result: ToolResult, seconds: float) -> None:
+        self.report.add_tool(seconds)
+        item = self._items[index]
+        if isinstance(item, StreamedCodeCall):
+            item.give(result)
+        else:
+            item.close(
+                INCOMPLETE
+            )  # a client's function whose call was refused: the model was told, the client has nothing to do
+
+    def _end(self, end: TurnEnded) -> None:
+        self._ended = end
+        self._close_functions()
+        self._open = None
+        for index in sorted(self._items):
+            self._items[index].close(INCOMPLETE)
+        self._writer.emit(_LAST[end.status], response=self.response())
