@@ -3,7 +3,6 @@
 A reply is asked for again only while nothing of it was passed on: what a caller has seen is never taken back.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 from random import Random
@@ -11,6 +10,7 @@ from random import Random
 from core.llm.breaker import Breaker
 from core.llm.contract import Chunk, Finished, Model, ModelError, ModelRequest, ModelTimedOut, ModelUnavailable
 from core.llm.declaration import ModelDeclaration
+from core.llm.patience import Patience
 from core.llm.wellformed import ReplyChecker
 
 Clock = Callable[[], float]
@@ -65,9 +65,10 @@ class ResilientModel:
         verdict = self._breaker.abandoned
         checker = ReplyChecker(request, count_tokens=self._model.count_tokens, new_call_id=self._new_call_id)
         chunks = self._model.stream(request)
+        patience = Patience()
         limit, awaited = self._declaration.timeouts.first_token, "its first token"
         try:
-            while not isinstance(chunk := await self._next(chunks, limit, awaited, ends_at), Finished):
+            while not isinstance(chunk := await self._next(chunks, patience, limit, awaited, ends_at), Finished):
                 if (checked := checker.check(chunk)) is not None:
                     yield checked
                 if probe:
@@ -80,16 +81,18 @@ class ResilientModel:
             raise
         finally:
             verdict(probe)
+            patience.close()
             await chunks.aclose()
         yield checker.finish(chunk)
 
-    async def _next(self, chunks: AsyncGenerator[Chunk, None], limit: float, awaited: str, ends_at: float) -> Chunk:
+    async def _next(
+        self, chunks: AsyncGenerator[Chunk, None], patience: Patience, limit: float, awaited: str, ends_at: float
+    ) -> Chunk:
         remaining = ends_at - self._clock()
         if remaining < limit:
             limit, awaited = remaining, f"a whole reply within {self._declaration.timeouts.total:g} s"
         try:
-            async with asyncio.timeout(limit):
-                return await anext(chunks)
+            return await patience.wait(anext(chunks), limit)
         except TimeoutError as exc:
             raise ModelTimedOut(f"gave up waiting for {awaited} of model {self._name!r}", retryable=True) from exc
         except StopAsyncIteration as exc:
