@@ -76,10 +76,14 @@ class Replied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolDispatched:
-    """A tool of ours is about to run; durable before it does."""
+    """A tool of ours is about to run; durable before it does. Digests are SHA-256 in hex, the arguments' of their JSON."""
 
     item: int
     call_id: str
+    tool: str
+    version_digest: str
+    effect: str
+    arguments_digest: str
     kind: Literal["dispatched"] = "dispatched"
 
 

@@ -58,6 +58,7 @@ class Offer(StrEnum):
 
     FUNCTION = "function"  # the client's: a call ends the turn
     CODE_INTERPRETER = "code_interpreter"  # ours, built in
+    UNKNOWN = "unknown"  # the model made the name up: it is told so, and clients are not shown the call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,13 +136,14 @@ class TurnJournal:
         self._last_seq = last_seq
         self._publish = publish
         self._failure: PaddockError | None = None
+        self.accepted = last_seq > 0  # its row is in the database
 
     def record(self, entry: Entry) -> "asyncio.Future[None]":
         """Put an entry in line. The future is done when it is durable, and carries why it never will be.
 
         Raises what an earlier group of this turn failed with: nothing can follow a record that was not written.
         """
-        if self._failure is not None:
+        if self._failure is not None and not (isinstance(self._failure, KeyRevoked) and isinstance(entry.event, TurnEnded)):
             raise self._failure
         durable = asyncio.get_running_loop().create_future()
         durable.add_done_callback(_retrieved)
@@ -163,13 +164,20 @@ class TurnJournal:
         return durable
 
     def committed(self, pending: Pending) -> None:
+        self.accepted = True
         self._publish(pending.events)
         for waiter in pending.waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
     def refused(self, pending: Pending, failure: PaddockError) -> None:
+        """Nothing of `pending` was written, and nothing that stands in line behind it will be."""
         self._failure = failure
+        behind = self._journal.step_out(self)
+        for waiter in behind.waiters if behind else ():
+            waiter.set_exception(failure)
+        if pending.events:
+            self._last_seq = pending.events[0].seq - 1
         for waiter in pending.waiters:
             if not waiter.done():
                 waiter.set_exception(failure)
@@ -195,8 +203,8 @@ class Journal:
     def line(self, turn: TurnJournal) -> Pending:
         return self._line.setdefault(turn, Pending())
 
-    def step_out(self, turn: TurnJournal) -> None:
-        del self._line[turn]
+    def step_out(self, turn: TurnJournal) -> Pending | None:
+        return self._line.pop(turn, None)
 
     def wake(self) -> None:
         self._wake.set()

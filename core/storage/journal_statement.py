@@ -2,7 +2,7 @@
 
 accepted: new turns. held: turns whose lease epoch still is the writer's, their rows locked in order of id until the commit, so
 that a takeover waits or is seen (a plain WHERE, or FOR KEY SHARE, lets a takeover commit first). Only for these is anything
-written. A row inserted here cannot be updated here: a turn accepted and ended in one group is inserted ended.
+written, and for one whose key was revoked only its end. A row inserted here cannot be updated here: a turn accepted and ended in one group is inserted ended.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,18 +38,20 @@ _COLUMNS = {
 }
 
 
-def _sources() -> dict[str, str]:
-    """`unnest($n::type[], ...) WITH ORDINALITY` for each table of arrays, numbered through."""
-    sources, number = {}, 0
+def _sources() -> tuple[dict[str, str], int]:
+    """The number of the first array of `ended`, its ids, and `unnest($n::type[], ...) WITH ORDINALITY` for each table of arrays, numbered through."""
+    sources, number, first_of_ended = {}, 0, 0
     for name, columns in _COLUMNS.items():
+        if name == "ended":
+            first_of_ended = number + 1
         pairs = [column.split() for column in columns.split(",")]
         arguments = ", ".join(f"${number + n}::{kind}[]" for n, (_, kind) in enumerate(pairs, start=1))
         sources[name] = f"unnest({arguments}) WITH ORDINALITY AS w({', '.join(column for column, _ in pairs)}, nth)"
         number += len(pairs)
-    return sources
+    return sources, first_of_ended
 
 
-_SOURCE = _sources()
+_SOURCE, _FIRST_OF_ENDED = _sources()
 
 GROUP = f"""
 WITH accepted AS (
@@ -69,22 +71,25 @@ WITH accepted AS (
     SELECT t.id, t.key_id FROM turns t JOIN {_SOURCE["held"]} ON w.id = t.id AND w.lease_epoch = t.lease_epoch
     ORDER BY t.id FOR NO KEY UPDATE OF t
 ), alive AS (
-    SELECT id, key_id FROM accepted UNION ALL SELECT id, key_id FROM held
+    SELECT h.id, k.id IS NULL OR k.revoked_at IS NOT NULL OR COALESCE(k.expires_at <= now(), false) AS revoked
+    FROM (SELECT id, key_id FROM accepted UNION ALL SELECT id, key_id FROM held) h LEFT JOIN api_keys k ON k.id = h.key_id
+), written AS (
+    SELECT id FROM alive WHERE NOT revoked OR id = ANY(${_FIRST_OF_ENDED}::text[])
 ), events AS (
     INSERT INTO turn_events (turn_id, seq, organization_id, payload)
-    SELECT w.turn_id, w.seq, w.organization_id, w.payload FROM {_SOURCE["events"]} JOIN alive ON alive.id = w.turn_id
+    SELECT w.turn_id, w.seq, w.organization_id, w.payload FROM {_SOURCE["events"]} JOIN written ON written.id = w.turn_id
     ON CONFLICT DO NOTHING
 ), kept AS (
     INSERT INTO items (id, turn_id, organization_id, conversation_id, is_input, payload)
     SELECT w.id, w.turn_id, w.organization_id, w.conversation_id, w.is_input, w.payload
-    FROM {_SOURCE["items"]} JOIN alive ON alive.id = w.turn_id ORDER BY w.nth
+    FROM {_SOURCE["items"]} JOIN written ON written.id = w.turn_id ORDER BY w.nth
     ON CONFLICT DO NOTHING
 ), ledger AS (
     INSERT INTO tool_ledger (turn_id, call_path, organization_id, tool, version_digest, effect, state, arguments_digest,
         result_digest, lease_epoch, seconds, completed_at)
     SELECT w.turn_id, w.call_path, w.organization_id, w.tool, w.version_digest, w.effect, w.state, w.arguments_digest,
         w.result_digest, w.lease_epoch, w.seconds, CASE WHEN w.state = 'completed' THEN now() END
-    FROM {_SOURCE["ledger"]} JOIN alive ON alive.id = w.turn_id
+    FROM {_SOURCE["ledger"]} JOIN written ON written.id = w.turn_id
     ON CONFLICT (turn_id, call_path) DO UPDATE SET state = excluded.state, result_digest = excluded.result_digest,
         lease_epoch = excluded.lease_epoch, seconds = excluded.seconds, completed_at = excluded.completed_at
 ), ended AS (
@@ -93,8 +98,7 @@ WITH accepted AS (
         reasoning_tokens = w.reasoning_tokens
     FROM {_SOURCE["ended"]} JOIN held ON held.id = w.id WHERE t.id = w.id
 )
-SELECT a.id, k.id IS NULL OR k.revoked_at IS NOT NULL OR COALESCE(k.expires_at <= now(), false) AS revoked
-FROM alive a LEFT JOIN api_keys k ON k.id = a.key_id
+SELECT id, revoked FROM alive
 """  # noqa: S608 - made of the constants above
 
 

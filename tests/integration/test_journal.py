@@ -192,7 +192,9 @@ async def test_a_revoked_key_stops_its_turns_at_their_next_event_but_lets_them_e
     await IdentityStore(database).revoke_key(turn.organization_id, turn.key_id)
     with pytest.raises(KeyRevoked):
         await writer.record(Entry(event=TextDelta(item=0, text="secret")))
-    assert [r.event for r in reader.seen] == [TurnStarted()]
+    await writer.record(Entry(event=TurnEnded(status=TurnStatus.FAILED, reason="key_revoked")))
+    assert [r.seq for r in reader.seen] == [1, 2]
+    assert await TurnStore(database).events(turn.organization_id, turn.id) == reader.seen
 
 
 async def test_an_unstored_turn_keeps_its_ledger_and_usage_and_not_a_word_of_text(

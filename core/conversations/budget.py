@@ -1,0 +1,83 @@
+"""What one turn may spend, and the signs of a model that runs in circles. Pure but for the clock that it is given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from core.llm.contract import Sampling, ToolChoice, ToolMode
+from core.messages import ToolCall, Usage
+
+SAME_CALL_TIMES = 3
+ALTERNATING_TIMES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnLimits:
+    """steps: replies that ask for tools. seconds: of the whole turn."""
+
+    steps: int = 10
+    seconds: float = 600.0
+
+
+class Budget:
+    """One turn's. max_output_tokens counts over all its replies; max_tool_calls over the calls of tools that are ours."""
+
+    def __init__(self, limits: TurnLimits, sampling: Sampling, *, max_tool_calls: int | None = None) -> None:
+        self._limits = limits
+        self._sampling = sampling
+        self._max_tool_calls = max_tool_calls
+        self._calls: list[tuple[str, str]] = []
+        self._tool_calls = 0
+        self._tool_steps = 0
+        self.usage = Usage()
+
+    def spend(self, usage: Usage) -> None:
+        self.usage += usage
+
+    @property
+    def seconds(self) -> float:
+        """How long the whole turn may take."""
+        return self._limits.seconds
+
+    @property
+    def exhausted(self) -> bool:
+        """No output token is left for another reply."""
+        allowed = self._sampling.max_output_tokens
+        return allowed is not None and self.usage.output >= allowed
+
+    def sampling(self) -> Sampling:
+        """For the next reply: with the output tokens that are left."""
+        allowed = self._sampling.max_output_tokens
+        return self._sampling if allowed is None else replace(self._sampling, max_output_tokens=allowed - self.usage.output)
+
+    def tool_choice(self, asked: ToolChoice) -> ToolChoice:
+        """A choice that was forced holds for the first reply; when no step is left, the model is to answer."""
+        if self._tool_steps >= self._limits.steps or not self.calls_left:
+            return ToolChoice(mode=ToolMode.NONE)
+        return asked if self._tool_steps == 0 or asked.mode is ToolMode.NONE else ToolChoice()
+
+    @property
+    def steps_left(self) -> bool:
+        return self._tool_steps < self._limits.steps
+
+    @property
+    def calls_left(self) -> bool:
+        return self._max_tool_calls is None or self._tool_calls < self._max_tool_calls
+
+    def take_call(self) -> bool:
+        """Count one call of a tool of ours; False when none is left."""
+        if not self.calls_left:
+            return False
+        self._tool_calls += 1
+        return True
+
+    def take_step(self, calls: Sequence[ToolCall]) -> bool:
+        """Count a reply that asks for tools; False when it is one of a loop (requirement A7)."""
+        self._tool_steps += 1
+        self._calls += [(call.name, call.arguments) for call in calls]
+        return not (_repeats(self._calls, 1, SAME_CALL_TIMES) or _repeats(self._calls, 2, ALTERNATING_TIMES))
+
+
+def _repeats(calls: Sequence[tuple[str, str]], period: int, times: int) -> bool:
+    """The last `period` calls came `times` times in a row."""
+    tail = calls[-period * times :]
+    return len(tail) == period * times and all(call == tail[n % period] for n, call in enumerate(tail))

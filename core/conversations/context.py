@@ -1,0 +1,117 @@
+"""From items to the messages that a model reads, and which of them to leave out when they do not fit. Pure."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+
+from core.llm.contract import ToolSpec
+from core.messages import (
+    FunctionOutputItem,
+    Image,
+    Item,
+    Message,
+    MessageItem,
+    ReasoningItem,
+    Reply,
+    Role,
+    SystemMessage,
+    Text,
+    ToolCall,
+    ToolCallItem,
+    ToolResult,
+    UserMessage,
+)
+
+NO_RESULT = "no result: the call was interrupted"
+MESSAGE_TOKENS = 8  # what a chat template adds to one message, generously
+IMAGE_TOKENS = 1_500
+
+CountTokens = Callable[[str], int]
+
+
+def assemble(items: Iterable[Item], instructions: str | None) -> list[Message]:
+    """Every call gets its result right after the reply that asked for it: the client's output, ours, or a note that there
+    is none. Outputs that answer no call are dropped.
+    """
+    kept = list(items)
+    outputs = {item.call_id: item.output for item in kept if isinstance(item, FunctionOutputItem)}
+    messages: list[Message] = [SystemMessage(text=instructions)] if instructions else []
+    reply = _ReplyInParts()
+    for item in kept:
+        match item:
+            case MessageItem(role=Role.ASSISTANT):
+                if reply.calls:
+                    messages += reply.take(outputs)
+                reply.texts.append(_text(item))
+            case ToolCallItem():
+                reply.calls.append(item)
+            case MessageItem():
+                messages += reply.take(outputs)
+                messages.append(_message(item))
+            case ReasoningItem() | FunctionOutputItem():
+                pass
+    return messages + reply.take(outputs)
+
+
+class _ReplyInParts:
+    """The assistant's items that make one reply."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.calls: list[ToolCallItem] = []
+
+    def take(self, outputs: dict[str, str]) -> list[Message]:
+        if not self.texts and not self.calls:
+            return []
+        calls = tuple(item.call for item in self.calls)
+        results = [item.result or _client_result(item.call, outputs) for item in self.calls]
+        reply = Reply(text="".join(self.texts), tool_calls=calls)
+        self.texts, self.calls = [], []
+        return [reply, *results]
+
+
+def _client_result(call: ToolCall, outputs: dict[str, str]) -> ToolResult:
+    output = outputs.get(call.id)
+    return ToolResult(call_id=call.id, content=NO_RESULT if output is None else output, failed=output is None)
+
+
+def _text(item: MessageItem) -> str:
+    return "".join(part.text for part in item.parts if isinstance(part, Text))
+
+
+def _message(item: MessageItem) -> Message:
+    return UserMessage(parts=item.parts) if item.role is Role.USER else SystemMessage(text=_text(item))
+
+
+def tokens(message: Message, count: CountTokens) -> int:
+    """An estimate that errs high."""
+    match message:
+        case SystemMessage(text=text):
+            content = count(text)
+        case UserMessage(parts=parts):
+            content = sum(IMAGE_TOKENS if isinstance(part, Image) else count(part.text) for part in parts)
+        case Reply(text=text, tool_calls=calls):
+            content = count(text) + sum(MESSAGE_TOKENS + count(call.name) + count(call.arguments) for call in calls)
+        case ToolResult(content=text):
+            content = count(text)
+    return content + MESSAGE_TOKENS
+
+
+def tool_tokens(tools: Sequence[ToolSpec], count: CountTokens) -> int:
+    return sum(MESSAGE_TOKENS + count(tool.description) + count(json.dumps(dict(tool.parameters))) for tool in tools)
+
+
+def fit(messages: Sequence[Message], *, count: CountTokens, room: int) -> list[Message]:
+    """The system messages at the head and as many of the last exchanges as `room` tokens hold.
+
+    An exchange is a user's message with all that answers it, so that no result loses its call. The last one always stays.
+    """
+    head = next((n for n, message in enumerate(messages) if not isinstance(message, SystemMessage)), len(messages))
+    starts = [n for n in range(head, len(messages)) if isinstance(messages[n], UserMessage)]
+    left = room - sum(tokens(message, count) for message in messages[:head])
+    first, end = len(messages), len(messages)
+    for start in reversed(starts):
+        left -= sum(tokens(message, count) for message in messages[start:end])
+        if left < 0 and first < len(messages):
+            break
+        first = end = start
+    return [*messages[:head], *messages[first if starts else head :]]

@@ -1,0 +1,55 @@
+"""A running turn's events in this process, for any number of readers. Knows nothing of where else they are kept."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from core.events import Recorded, TurnEnded
+
+
+class Feed:
+    """Readers get every event with a number above theirs, in order, and end when the feed is closed."""
+
+    def __init__(self) -> None:
+        self._events: list[Recorded] = []
+        self._news: asyncio.Future[None] | None = None
+        self._closed = False
+        self.readers = 0
+
+    @property
+    def ended(self) -> bool:
+        return bool(self._events) and isinstance(self._events[-1].event, TurnEnded)
+
+    @property
+    def events(self) -> Sequence[Recorded]:
+        return self._events
+
+    def publish(self, events: Sequence[Recorded]) -> None:
+        self._events += events
+        self._tell()
+
+    def close(self) -> None:
+        self._closed = True
+        self._tell()
+
+    def _tell(self) -> None:
+        news, self._news = self._news, None
+        if news is not None and not news.done():
+            news.set_result(None)
+
+    async def read(self, after: int) -> AsyncGenerator[Recorded, None]:
+        self.readers += 1
+        try:
+            position = 0
+            while True:
+                while position < len(self._events):
+                    recorded = self._events[position]
+                    position += 1
+                    if recorded.seq > after:
+                        yield recorded
+                if self._closed:
+                    return
+                if self._news is None:
+                    self._news = asyncio.get_running_loop().create_future()
+                await asyncio.shield(self._news)
+        finally:
+            self.readers -= 1

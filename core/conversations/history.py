@@ -1,0 +1,67 @@
+"""What was said before: a conversation's items, or those of the turns that lead to this one."""
+
+from collections.abc import Sequence
+
+from core.conversations.request import TurnRequest
+from core.errors import InvalidRequest, NotFound
+from core.llm.contract import Model
+from core.messages import Item, MessageItem, Text, ToolCallItem
+from core.storage.conversations import ConversationStore
+from core.storage.turns import TurnStore
+
+PAGE = 200
+MOST_ITEMS = 20_000
+
+
+class History:
+    def __init__(self, turns: TurnStore, conversations: ConversationStore) -> None:
+        self._turns = turns
+        self._conversations = conversations
+
+    async def before(self, organization_id: str, request: TurnRequest, model: Model) -> Sequence[Item]:
+        """Oldest first. Raises NotFound, and InvalidRequest when the turn before has not ended."""
+        if request.previous_turn_id is not None and request.conversation_id is not None:
+            message = "previous_response_id and conversation exclude each other"
+            raise InvalidRequest(message, param="previous_response_id", code="mutually_exclusive")
+        if request.previous_turn_id is not None:
+            return await self._chain(organization_id, request.previous_turn_id)
+        if request.conversation_id is not None:
+            return await self._conversation(organization_id, request.conversation_id, model)
+        return []
+
+    async def _chain(self, organization_id: str, turn_id: str) -> Sequence[Item]:
+        try:
+            previous = await self._turns.get(organization_id, turn_id)
+        except NotFound as exc:
+            raise NotFound(exc.message, param="previous_response_id", code="previous_response_not_found") from exc
+        if not previous.status.ended:
+            message = f"response {turn_id!r} is still running"
+            raise InvalidRequest(message, param="previous_response_id", code="previous_response_running")
+        return await self._turns.chain(organization_id, turn_id)
+
+    async def _conversation(self, organization_id: str, conversation_id: str, model: Model) -> Sequence[Item]:
+        """The last items, and no more pages of them than the model could read."""
+        newest_first: list[Item] = []
+        after, room = None, model.context_tokens
+        while len(newest_first) < MOST_ITEMS:
+            page = await self._conversations.list_items(
+                organization_id, conversation_id, after=after, limit=PAGE, descending=True
+            )
+            newest_first += page.rows
+            if room is not None:
+                room -= sum(_tokens(item) for item in page.rows)
+            if not page.more or (room is not None and room < 0):
+                break
+            after = page.rows[-1].id
+        return newest_first[::-1]
+
+
+def _tokens(item: Item) -> int:
+    """Errs low, so that a page too many is read rather than one too few."""
+    match item:
+        case MessageItem(parts=parts):
+            return sum(len(part.text) // 8 for part in parts if isinstance(part, Text))
+        case ToolCallItem(call=call, result=result):
+            return (len(call.arguments) + len(result.content if result else "")) // 8
+        case _:
+            return 0

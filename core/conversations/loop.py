@@ -1,0 +1,159 @@
+"""One turn, start to finish. No database, no HTTP, no Redis: only the model and the tools."""
+
+import asyncio
+import codecs
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+
+from core.conversations.budget import Budget
+from core.conversations.reply import StreamedReply, as_message
+from core.events import Replied, ToolDispatched, ToolOutput, ToolReturned, TurnEnded, TurnEvent, TurnStarted, TurnStatus
+from core.llm.contract import Model, ModelRequest
+from core.messages import FinishReason, Offer, ToolCallItem, ToolResult, Transcript
+from core.tools.executor import Prepared, Toolset
+from sandbox import Stream
+
+CUT_OFF = {FinishReason.LENGTH: "max_output_tokens", FinishReason.CONTENT_FILTER: "content_filter"}
+NO_CALLS_LEFT = "not run: the limit of tool calls for this turn is reached; answer with what you have"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """The model, and how a transcript becomes a request to it: what fits, which tools, how to sample."""
+
+    model: Model
+    request: Callable[[Transcript, Budget], ModelRequest]
+
+
+async def run(
+    turn_id: str, transcript: Transcript, *, ask: Ask, tools: Toolset, budget: Budget
+) -> AsyncGenerator[TurnEvent, None]:
+    """Ask the model, run what it asks for, and ask again, until it has nothing left to ask.
+
+    Raises ModelError. Closing the generator stops the model and kills the guests.
+    """
+    yield TurnStarted()
+    step = item = 0
+    while True:
+        async with aclosing(_ask(turn_id, step, item, transcript, ask, tools, budget)) as events:
+            async for event in events:
+                yield event
+        assert isinstance(event, Replied)
+        budget.spend(event.usage)
+        transcript.add(as_message(event))
+        calls = [(item + n, it) for n, it in enumerate(event.items) if isinstance(it, ToolCallItem)]
+        if end := _end(event, [call for _, call in calls], budget):
+            yield end
+            return
+        results: dict[int, ToolResult] = {}
+        async with aclosing(_execute(tools, calls, budget)) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
+                if isinstance(outcome, ToolReturned):
+                    results[outcome.item] = outcome.result
+        for n in sorted(results):  # as they were asked for, whichever was ready first
+            transcript.add(results[n])
+        if any(call.offer is Offer.FUNCTION for _, call in calls):
+            yield TurnEnded(status=TurnStatus.COMPLETED, usage=budget.usage)  # the client's turn to act
+            return
+        if budget.exhausted:
+            yield TurnEnded(status=TurnStatus.INCOMPLETE, usage=budget.usage, reason="max_output_tokens")
+            return
+        step, item = step + 1, item + len(event.items)
+
+
+async def _ask(
+    turn_id: str, step: int, first_item: int, transcript: Transcript, ask: Ask, tools: Toolset, budget: Budget
+) -> AsyncGenerator[TurnEvent, None]:
+    """One reply: its deltas, and last the whole of it."""
+    reply, began = StreamedReply(turn_id, first_item, tools.offer), time.monotonic()
+    async with aclosing(ask.model.stream(ask.request(transcript, budget))) as chunks:
+        async for chunk in chunks:
+            for event in reply.take(chunk):
+                yield event
+    yield reply.whole(step=step, seconds=time.monotonic() - began)
+
+
+def _end(replied: Replied, calls: Sequence[ToolCallItem], budget: Budget) -> TurnEnded | None:
+    if reason := CUT_OFF.get(replied.finish):
+        return TurnEnded(status=TurnStatus.INCOMPLETE, usage=budget.usage, reason=reason)
+    if not calls:
+        return TurnEnded(status=TurnStatus.COMPLETED, usage=budget.usage)
+    if not budget.steps_left:
+        return TurnEnded(status=TurnStatus.INCOMPLETE, usage=budget.usage, reason="step_limit")
+    if not budget.take_step([item.call for item in calls]):
+        return TurnEnded(status=TurnStatus.INCOMPLETE, usage=budget.usage, reason="repetition")
+    return None
+
+
+async def _execute(
+    tools: Toolset, calls: Sequence[tuple[int, ToolCallItem]], budget: Budget
+) -> AsyncGenerator[TurnEvent, None]:
+    """Run the calls of tools that are ours, all at once. Results come as they are ready."""
+    ready: list[tuple[int, Prepared]] = []
+    for item, call in calls:
+        if call.offer is Offer.FUNCTION:
+            continue
+        prepared = tools.prepare(call.call)
+        if isinstance(prepared, ToolResult):
+            yield ToolReturned(item=item, result=prepared, seconds=0.0)
+        elif not budget.take_call():
+            refused = ToolResult(call_id=call.call.id, content=NO_CALLS_LEFT, failed=True)
+            yield ToolReturned(item=item, result=refused, seconds=0.0)
+        else:
+            yield _dispatched(item, prepared)
+            ready.append((item, prepared))
+    if ready:
+        async with aclosing(_run_all(tools, ready)) as events:
+            async for event in events:
+                yield event
+
+
+def _dispatched(item: int, prepared: Prepared) -> ToolDispatched:
+    return ToolDispatched(
+        item=item,
+        call_id=prepared.call.id,
+        tool=prepared.version.name,
+        version_digest=prepared.version.digest,
+        effect=prepared.version.effect,
+        arguments_digest=prepared.arguments_digest,
+    )
+
+
+async def _run_all(tools: Toolset, ready: Sequence[tuple[int, Prepared]]) -> AsyncGenerator[TurnEvent, None]:
+    # The group lives in a task of its own: yielding inside a TaskGroup breaks cancellation (PEP 789).
+    events: asyncio.Queue[TurnEvent | None] = asyncio.Queue()
+
+    async def run_group() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for item, prepared in ready:
+                    group.create_task(_run_one(tools, item, prepared, events))
+        finally:
+            events.put_nowait(None)
+
+    running = asyncio.create_task(run_group())
+    try:
+        while (event := await events.get()) is not None:
+            yield event
+        await running
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([running])
+
+
+async def _run_one(tools: Toolset, item: int, prepared: Prepared, events: "asyncio.Queue[TurnEvent | None]") -> None:
+    decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in Stream}
+
+    def on_output(stream: Stream, data: bytes) -> None:
+        if text := decoders[stream].decode(data):
+            events.put_nowait(ToolOutput(item=item, stream=stream.value, text=text))
+
+    began = time.monotonic()
+    result = await tools.run(prepared, on_output)
+    events.put_nowait(ToolReturned(item=item, result=result, seconds=time.monotonic() - began))

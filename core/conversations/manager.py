@@ -1,0 +1,264 @@
+"""Turns from the outside: started, followed, waited for, cancelled, deleted. What goes on in one is in `running.py`."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter
+
+from core.conversations import loop
+from core.conversations.asking import asking
+from core.conversations.budget import Budget, TurnLimits
+from core.conversations.context import assemble
+from core.conversations.feed import Feed
+from core.conversations.history import History
+from core.conversations.record import Recorder
+from core.conversations.request import TurnRequest
+from core.conversations.running import RunningTurn, StopReason
+from core.conversations.story import Story
+from core.errors import InvalidRequest, NotFound, PaddockError
+from core.events import Recorded, TurnStarted, TurnStatus
+from core.identity.principals import Principal, Scope
+from core.ids import new_id
+from core.llm.contract import Model
+from core.llm.router import ModelRouter
+from core.messages import Image, Item, MessageItem, Transcript
+from core.storage.journal import Acceptance, Journal
+from core.storage.leases import Leases
+from core.storage.records import Page, Turn
+from core.storage.turns import TurnStore
+from core.storage.wakeups import Wakeups
+from core.tools.executor import ToolExecutor
+
+REQUEST = TypeAdapter(TurnRequest)
+UNREAD_SECONDS = 30.0
+"""How long an unstored turn waits for its first reader before it is given up."""
+
+
+class TurnManager:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        leases: Leases,
+        turns: TurnStore,
+        history: History,
+        wakeups: Wakeups,
+        models: ModelRouter,
+        tools: ToolExecutor,
+        limits: TurnLimits,
+    ) -> None:
+        self._journal = journal
+        self._leases = leases
+        self._turns = turns
+        self._history = history
+        self._wakeups = wakeups
+        self._models = models
+        self._tools = tools
+        self._limits = limits
+        self._running: dict[str, RunningTurn] = {}
+
+    @property
+    def running(self) -> Mapping[str, RunningTurn]:
+        """The turns that run in this process, and unstored ones that nobody has read to their end."""
+        return self._running
+
+    async def start(self, principal: Principal, request: TurnRequest) -> Turn:
+        """Returns when the turn is accepted: durable, when it is stored. The model has been asked by then.
+
+        Raises InvalidRequest, NotFound, Conflict (`conversation_locked`), Unavailable; then nothing is stored.
+        """
+        name = request.model or self._default_model()
+        model = self._models.get(name)
+        _refuse_images(request.input, model, name)
+        before = await self._history.before(principal.organization_id, request, model)
+        turn = _new_turn(principal, request, name)
+        running = self._open(turn, request)
+        tools = self._tools.toolset(turn.id, builtins=request.builtins, functions=request.functions, durable=running.durable)
+        budget = Budget(self._limits, request.sampling, max_tool_calls=request.max_tool_calls)
+        transcript = Transcript(assemble([*before, *request.input], request.instructions))
+        events = loop.run(turn.id, transcript, ask=asking(model, request, tools), tools=tools, budget=budget)
+        self._running[turn.id] = running
+        running.begin(TurnStarted(), events, budget, on_end=lambda: self._forget(running))
+        await self._accepted(running)
+        return turn
+
+    def _default_model(self) -> str:
+        if not self._models.names:
+            raise InvalidRequest("no model is declared on this server", param="model", code="model_not_found")
+        return self._models.names[0]
+
+    def _open(self, turn: Turn, request: TurnRequest) -> RunningTurn:
+        acceptance = Acceptance(
+            turn=turn,
+            request=REQUEST.dump_json(replace(request, input=())).decode() if turn.stored else "{}",
+            metadata=json.dumps(dict(turn.metadata)),
+            inputs=request.input if turn.stored else (),
+            lease_owner=self._leases.owner,
+            lease_seconds=self._leases.seconds,
+        )
+        feed = Feed()
+        journal = self._journal.open_turn(acceptance, publish=feed.publish)
+        return RunningTurn(turn, feed, journal, Recorder(Story(turn.id)))
+
+    async def _accepted(self, running: RunningTurn) -> None:
+        turn = running.turn
+        try:
+            await running.durable()
+        except PaddockError:
+            running.stop(StopReason.REFUSED)
+            raise
+        except asyncio.CancelledError:
+            if not turn.stored:
+                running.stop(StopReason.CLIENT_LEFT)
+            raise
+        if not turn.stored:
+            asyncio.get_running_loop().call_later(UNREAD_SECONDS, self._give_up_unread, running)
+
+    def _forget(self, running: RunningTurn) -> None:
+        """A stored turn is read from the journal from now on; an unstored one stays until somebody has read it."""
+        if running.turn.stored or running.was_read:
+            self._running.pop(running.turn.id, None)
+
+    def _give_up_unread(self, running: RunningTurn) -> None:
+        if not running.was_read:
+            running.stop(StopReason.CLIENT_LEFT)
+            self._running.pop(running.turn.id, None)
+
+    def _local(self, organization_id: str, turn_id: str) -> RunningTurn | None:
+        running = self._running.get(turn_id)
+        return running if running is not None and running.turn.organization_id == organization_id else None
+
+    async def follow(self, principal: Principal, turn_id: str, *, after: int = 0) -> AsyncGenerator[Recorded, None]:
+        """The turn's events with seq > after, live, until its end; from whichever process runs it.
+
+        When the last reader of an unstored turn leaves, the turn is cancelled. Raises NotFound.
+        """
+        running = self._local(principal.organization_id, turn_id)
+        if running is not None:
+            try:
+                async with aclosing(running.feed.read(after)) as events:
+                    async for recorded in events:
+                        after = recorded.seq
+                        yield recorded
+            finally:
+                self._reader_left(running)
+            if running.feed.ended or not running.turn.stored:
+                return
+        async with aclosing(self._tail(principal.organization_id, turn_id, after)) as events:
+            async for recorded in events:
+                yield recorded
+
+    def _reader_left(self, running: RunningTurn) -> None:
+        running.was_read = True
+        if running.turn.stored or running.feed.readers:
+            return
+        running.stop(StopReason.CLIENT_LEFT)
+        self._running.pop(running.turn.id, None)
+
+    async def _tail(self, organization_id: str, turn_id: str, after: int) -> AsyncGenerator[Recorded, None]:
+        while True:
+            turn = await self._turns.get(organization_id, turn_id)
+            while events := await self._turns.events(organization_id, turn_id, after=after):
+                for recorded in events:
+                    yield recorded
+                after = events[-1].seq
+            if turn.status.ended:
+                return
+            await self._wakeups.wait(turn_id)
+
+    async def wait(self, principal: Principal, turn_id: str) -> Turn:
+        """The turn when it has ended. Raises NotFound."""
+        running = self._local(principal.organization_id, turn_id)
+        if running is not None:
+            turn = await running.ended()
+            if turn.status.ended:
+                return turn
+        async with aclosing(self._tail(principal.organization_id, turn_id, after=0)) as events:
+            async for _ in events:
+                pass
+        return await self._turns.get(principal.organization_id, turn_id)
+
+    async def get(self, principal: Principal, turn_id: str) -> Turn:
+        """A stored turn as it stands. Raises NotFound."""
+        return await self._turns.get(principal.organization_id, turn_id)
+
+    async def events(self, principal: Principal, turn_id: str) -> Sequence[Recorded]:
+        """All events of a stored turn so far. Raises NotFound."""
+        await self._turns.get(principal.organization_id, turn_id)
+        found: list[Recorded] = []
+        while page := await self._turns.events(principal.organization_id, turn_id, after=found[-1].seq if found else 0):
+            found += page
+        return found
+
+    async def cancel(self, principal: Principal, turn_id: str) -> Turn:
+        """Stops the model, kills the guests, and returns the ended turn; one that has ended stays as it is. Raises NotFound."""
+        return await self._cancel(principal.organization_id, turn_id)
+
+    async def cancel_any(self, principal: Principal, turn_id: str) -> Turn:
+        """An administrator's: any turn of the own organisation, stored or not; an operator's: any. Raises NotFound."""
+        principal.require(Scope.ADMIN)
+        running = self._running.get(turn_id)
+        owner = running.turn.organization_id if running is not None else await self._turns.organization_of(turn_id)
+        if owner != principal.organization_id and Scope.OPERATOR not in principal.scopes:
+            raise NotFound(f"no response {turn_id!r}", code="response_not_found")
+        return await self._cancel(owner, turn_id)
+
+    async def _cancel(self, organization_id: str, turn_id: str) -> Turn:
+        running = self._local(organization_id, turn_id)
+        if running is not None:
+            running.stop(StopReason.CANCELLED)
+            return await running.ended()
+        if not (await self._turns.get(organization_id, turn_id)).status.ended:
+            await self._turns.request_cancel(organization_id, turn_id)
+            async with aclosing(self._tail(organization_id, turn_id, after=0)) as events:
+                async for _ in events:
+                    pass
+        return await self._turns.get(organization_id, turn_id)
+
+    async def delete(self, principal: Principal, turn_id: str) -> None:
+        """Raises NotFound, and Conflict while the turn runs."""
+        await self._turns.delete(principal.organization_id, turn_id)
+
+    async def input_items(
+        self, principal: Principal, turn_id: str, *, after: str | None, limit: int, descending: bool
+    ) -> Page[Item]:
+        return await self._turns.input_items(
+            principal.organization_id, turn_id, after=after, limit=limit, descending=descending
+        )
+
+    async def stop(self) -> None:
+        """End every turn that runs here; returns when all have."""
+        running = list(self._running.values())
+        for turn in running:
+            turn.stop(StopReason.SHUTDOWN)
+        await asyncio.gather(*(turn.ended() for turn in running))
+
+
+def _new_turn(principal: Principal, request: TurnRequest, model: str) -> Turn:
+    return Turn(
+        id=new_id("resp"),
+        organization_id=principal.organization_id,
+        user_id=principal.user_id,
+        key_id=principal.key_id,
+        conversation_id=request.conversation_id if request.store else None,
+        previous_turn_id=request.previous_turn_id if request.store else None,
+        model=model,
+        status=TurnStatus.RUNNING,
+        stored=request.store,
+        wire=request.wire,
+        echo=request.echo,
+        metadata=request.metadata if request.store else {},
+        created_at=datetime.now(UTC),
+    )
+
+
+def _refuse_images(items: Sequence[Item], model: Model, name: str) -> None:
+    if model.accepts_images:
+        return
+    for n, item in enumerate(items):
+        if isinstance(item, MessageItem) and any(isinstance(part, Image) for part in item.parts):
+            raise InvalidRequest(f"model {name!r} does not take images", param=f"input[{n}]", code="unsupported_image")

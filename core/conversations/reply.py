@@ -1,0 +1,116 @@
+"""A model's reply while it streams: chunks in; events and, at its end, whole items out. Pure."""
+
+from collections.abc import Callable, Iterator
+
+from core.events import CallDelta, CallStarted, ReasoningDelta, Replied, TextDelta, TurnEvent, item_id
+from core.llm.contract import CallChunk, Chunk, Finished, ReasoningChunk, TextChunk
+from core.messages import (
+    FinishReason,
+    Item,
+    MessageItem,
+    Offer,
+    ReasoningItem,
+    Reply,
+    Role,
+    Text,
+    ToolCall,
+    ToolCallItem,
+    Usage,
+)
+
+OfferOf = Callable[[str], Offer]
+PREFIX_OF_CALL = {Offer.FUNCTION: "fc", Offer.CODE_INTERPRETER: "ci", Offer.UNKNOWN: "fc"}
+
+
+class StreamedReply:
+    """first_item: the ordinal of the reply's first output item in its turn.
+
+    An item is open until a chunk of another kind comes: text after a call is a new message.
+    """
+
+    def __init__(self, turn_id: str, first_item: int, offer_of: OfferOf) -> None:
+        self._turn_id = turn_id
+        self._first_item = first_item
+        self._offer_of = offer_of
+        self._items: list[Item] = []
+        self._open: TextChunk | ReasoningChunk | CallChunk | None = None
+        self._pieces: list[str] = []
+        self.finish = FinishReason.STOP
+        self.usage = Usage()
+
+    def take(self, chunk: Chunk) -> Iterator[TurnEvent]:
+        match chunk:
+            case TextChunk(text=text):
+                if not isinstance(self._open, TextChunk):
+                    self._start(chunk)
+                self._pieces.append(text)
+                yield TextDelta(item=self._ordinal, text=text)
+            case ReasoningChunk(text=text):
+                if not isinstance(self._open, ReasoningChunk):
+                    self._start(chunk)
+                self._pieces.append(text)
+                yield ReasoningDelta(item=self._ordinal, text=text)
+            case CallChunk():
+                yield from self._take_call(chunk)
+            case Finished(reason=reason, usage=usage):
+                self.finish, self.usage = reason, usage
+
+    def _take_call(self, chunk: CallChunk) -> Iterator[TurnEvent]:
+        if not isinstance(self._open, CallChunk) or self._open.index != chunk.index:
+            self._start(chunk)
+            offer = self._offer_of(chunk.name)
+            yield CallStarted(item=self._ordinal, call_id=chunk.id, name=chunk.name, offer=offer)
+        if chunk.arguments:
+            self._pieces.append(chunk.arguments)
+            yield CallDelta(item=self._ordinal, arguments=chunk.arguments)
+
+    @property
+    def _ordinal(self) -> int:
+        return self._first_item + len(self._items)
+
+    def _start(self, chunk: TextChunk | ReasoningChunk | CallChunk) -> None:
+        self._close(complete=True)
+        self._open = chunk
+
+    def _close(self, *, complete: bool) -> None:
+        text = "".join(self._pieces)
+        match self._open:
+            case None:
+                return
+            case TextChunk():
+                self._items.append(
+                    MessageItem(id=self._id("msg"), role=Role.ASSISTANT, parts=(Text(text=text),), complete=complete)
+                )
+            case ReasoningChunk():
+                self._items.append(ReasoningItem(id=self._id("rs"), text=text, complete=complete))
+            case CallChunk(id=call_id, name=name):
+                offer = self._offer_of(name)
+                call = ToolCall(id=call_id, name=name, arguments=text)
+                self._items.append(ToolCallItem(id=self._id(PREFIX_OF_CALL[offer]), call=call, offer=offer, complete=complete))
+        self._open = None
+        self._pieces = []
+
+    def _id(self, prefix: str) -> str:
+        return item_id(self._turn_id, self._ordinal, prefix)
+
+    def whole(self, *, step: int, seconds: float) -> Replied:
+        """The reply ends. An item that the token limit or the filter cut off is incomplete."""
+        self._close(complete=self.finish in (FinishReason.STOP, FinishReason.TOOL_CALLS))
+        return Replied(
+            step=step,
+            first_item=self._first_item,
+            items=tuple(self._items),
+            usage=self.usage,
+            finish=self.finish,
+            seconds=seconds,
+        )
+
+
+def as_message(replied: Replied) -> Reply:
+    """The reply as the model reads it back."""
+    text = "".join(
+        part.text for item in replied.items if isinstance(item, MessageItem) for part in item.parts if isinstance(part, Text)
+    )
+    reasoning = "".join(item.text for item in replied.items if isinstance(item, ReasoningItem))
+    calls = tuple(item.call for item in replied.items if isinstance(item, ToolCallItem))
+    return Reply(text=text, reasoning=reasoning, tool_calls=calls)

@@ -1,0 +1,131 @@
+"""One turn while this process runs it: its loop is driven, each event is recorded before anyone sees it, and it always ends."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from core.conversations.budget import Budget
+from core.conversations.feed import Feed
+from core.conversations.record import Recorder
+from core.errors import PaddockError
+from core.events import TurnEnded, TurnEvent, TurnStatus
+from core.storage.journal import TurnJournal
+from core.storage.records import Turn
+
+log = logging.getLogger(__name__)
+
+
+class StopReason(StrEnum):
+    CANCELLED = "cancelled"
+    CLIENT_LEFT = "client_left"
+    SHUTDOWN = "server_shutdown"
+    REFUSED = "refused"  # its acceptance failed; there is nothing to end
+    LEASE_LOST = "lease_lost"
+
+
+class RunningTurn:
+    """The journal is given after the feed exists, since it publishes into it."""
+
+    def __init__(self, turn: Turn, feed: Feed, journal: TurnJournal, recorder: Recorder) -> None:
+        self.turn = turn
+        self.feed = feed
+        self._journal = journal
+        self._recorder = recorder
+        self._last: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stop_reason: StopReason | None = None
+        self.was_read = False  # by somebody who has left
+
+    @property
+    def holds_lease(self) -> bool:
+        """Its row is in the database and it has not ended."""
+        return self._journal.accepted and not self.turn.status.ended
+
+    def record(self, event: TurnEvent) -> "asyncio.Future[None]":
+        """Raises what an earlier record failed with."""
+        self._last = self._journal.record(self._recorder.entry(event))
+        return self._last
+
+    async def durable(self) -> None:
+        """Return when all that was recorded so far is durable."""
+        if self._last is not None:
+            await asyncio.shield(self._last)
+
+    def begin(
+        self, first: TurnEvent, events: AsyncGenerator[TurnEvent, None], budget: Budget, *, on_end: Callable[[], None]
+    ) -> None:
+        """Record the first event (its acceptance is `durable`) and play the others in a task of the turn's own."""
+        self.record(first)
+        self._task = asyncio.create_task(self._run(events, budget), name=self.turn.id)
+        self._task.add_done_callback(lambda _: on_end())
+
+    def stop(self, reason: StopReason) -> None:
+        """Stops the model and kills the guests; `ended` tells when. The first reason holds."""
+        if self._task is not None and not self._task.done() and self._stop_reason is None:
+            self._stop_reason = reason
+            self._task.cancel()
+
+    async def ended(self) -> Turn:
+        """Wait until the turn has ended, however it does."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        return self.turn
+
+    async def _run(self, events: AsyncGenerator[TurnEvent, None], budget: Budget) -> None:
+        try:
+            end = await self._play(events, budget.seconds)
+            await self.finish(replace(end, usage=budget.usage))
+        except PaddockError as exc:
+            # Not ours any more, or PostgreSQL is away: whoever reads goes on from the journal, and the lease runs out.
+            log.warning("turn %s stopped without an end of its own: %s", self.turn.id, exc.code)
+        finally:
+            self.feed.close()
+
+    async def _play(self, events: AsyncGenerator[TurnEvent, None], seconds: float) -> TurnEnded:
+        """Every way in which a turn can end, as an event."""
+        try:
+            async with asyncio.timeout(seconds) as limit, aclosing(events):
+                async for event in events:
+                    if isinstance(event, TurnEnded):
+                        return event
+                    self.record(event)
+        except TimeoutError:
+            if limit.expired():
+                return TurnEnded(status=TurnStatus.INCOMPLETE, reason="time_limit")
+            return self._bug()
+        except asyncio.CancelledError:
+            return self._stopped()
+        except PaddockError as exc:
+            return TurnEnded(status=TurnStatus.FAILED, reason=exc.code, message=exc.message)
+        except Exception:
+            return self._bug()
+        return self._bug()
+
+    def _stopped(self) -> TurnEnded:
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
+        reason = self._stop_reason or StopReason.SHUTDOWN
+        if reason in (StopReason.CANCELLED, StopReason.CLIENT_LEFT):
+            return TurnEnded(status=TurnStatus.CANCELLED, reason=reason)
+        return TurnEnded(status=TurnStatus.FAILED, reason=reason, message="the server stopped while the turn was running")
+
+    def _bug(self) -> TurnEnded:
+        log.exception("turn %s failed", self.turn.id)
+        return TurnEnded(status=TurnStatus.FAILED, reason="internal_error", message=f"internal error in {self.turn.id}")
+
+    async def finish(self, end: TurnEnded) -> None:
+        """Record the end and wait for it. Raises when it cannot be recorded."""
+        self.turn = replace(
+            self.turn,
+            status=end.status,
+            reason=end.reason,
+            message=end.message,
+            usage=end.usage,
+            ended_at=datetime.now(UTC),
+        )
+        await asyncio.shield(self.record(end))

@@ -1,0 +1,65 @@
+"""The output items of a turn, told by its events; also of a turn that was cut off amid one. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from core.conversations.reply import PREFIX_OF_CALL
+from core.events import CallDelta, CallStarted, ReasoningDelta, Recorded, Replied, TextDelta, ToolReturned, TurnEvent, item_id
+from core.messages import Item, MessageItem, Offer, ReasoningItem, Role, Text, ToolCall, ToolCallItem
+
+
+class Story:
+    """Fed with a turn's events in order."""
+
+    def __init__(self, turn_id: str) -> None:
+        self._turn_id = turn_id
+        self._whole: dict[int, Item] = {}
+        self._partial: dict[int, tuple[TextDelta | ReasoningDelta | CallStarted, list[str]]] = {}
+
+    @classmethod
+    def of(cls, turn_id: str, events: Iterable[Recorded]) -> "Story":
+        story = cls(turn_id)
+        for recorded in events:
+            story.take(recorded.event)
+        return story
+
+    def take(self, event: TurnEvent) -> None:
+        match event:
+            case TextDelta(item=n, text=piece) | ReasoningDelta(item=n, text=piece):
+                self._partial.setdefault(n, (event, []))[1].append(piece)
+            case CallStarted(item=n):
+                self._partial[n] = (event, [])
+            case CallDelta(item=n, arguments=piece):
+                self._partial[n][1].append(piece)
+            case Replied(first_item=first, items=items):
+                self._whole.update(enumerate(items, start=first))
+                self._partial.clear()
+            case ToolReturned(item=n, result=result):
+                called = self._whole[n]
+                assert isinstance(called, ToolCallItem)
+                self._whole[n] = replace(called, result=result)
+            case _:
+                pass
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """All so far; what was cut off amid its stream is incomplete. Calls that nobody offered are left out."""
+        partial = {n: self._cut_off(n, start, "".join(pieces)) for n, (start, pieces) in self._partial.items()}
+        told = {**self._whole, **partial}
+        return tuple(told[n] for n in sorted(told) if not _made_up(told[n]))
+
+    def _cut_off(self, n: int, start: TextDelta | ReasoningDelta | CallStarted, text: str) -> Item:
+        match start:
+            case TextDelta():
+                return MessageItem(
+                    id=item_id(self._turn_id, n, "msg"), role=Role.ASSISTANT, parts=(Text(text=text),), complete=False
+                )
+            case ReasoningDelta():
+                return ReasoningItem(id=item_id(self._turn_id, n, "rs"), text=text, complete=False)
+            case CallStarted(call_id=call_id, name=name, offer=offer):
+                call = ToolCall(id=call_id, name=name, arguments=text)
+                return ToolCallItem(id=item_id(self._turn_id, n, PREFIX_OF_CALL[offer]), call=call, offer=offer, complete=False)
+
+
+def _made_up(item: Item) -> bool:
+    return isinstance(item, ToolCallItem) and item.offer is Offer.UNKNOWN

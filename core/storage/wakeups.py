@@ -1,0 +1,94 @@
+"""Tells readers in other processes, through Redis, that a turn has something new. A hint only: whoever waits also polls."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+CHANNEL = "paddock:turns"
+POLL_SECONDS = 0.5
+RECONNECT_SECONDS = 1.0
+log = logging.getLogger(__name__)
+
+
+class Wakeups:
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._client = client
+        self._outbox: asyncio.Queue[Sequence[str]] = asyncio.Queue(maxsize=1_000)
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+
+    def publish(self, turn_ids: Sequence[str]) -> None:
+        """Returns at once; a hint that finds no room or no Redis is dropped."""
+        if turn_ids:
+            with suppress(asyncio.QueueFull):
+                self._outbox.put_nowait(turn_ids)
+
+    async def wait(self, turn_id: str) -> None:
+        """Return when there may be news of the turn: at a hint, or after POLL_SECONDS without one."""
+        event = asyncio.Event()
+        waiting = self._waiting.setdefault(turn_id, set())
+        waiting.add(event)
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await event.wait()
+        finally:
+            waiting.discard(event)
+            if not waiting:
+                self._waiting.pop(turn_id, None)
+
+    async def ping(self) -> None:
+        """Raises RedisError or OSError."""
+        await self._client.ping()
+
+    async def send(self) -> None:
+        """Carry the outbox to Redis until cancelled."""
+        while True:
+            turn_ids = await self._outbox.get()
+            with suppress(RedisError, OSError):
+                await self._client.publish(CHANNEL, " ".join(turn_ids))
+
+    async def listen(self) -> None:
+        """Wake those who wait here until cancelled; says once when Redis goes and once when it is back."""
+        away = False
+        while True:
+            try:
+                async with self._client.pubsub() as subscription:
+                    await subscription.subscribe(CHANNEL)
+                    if away:
+                        log.warning("Redis is back: readers are woken again")
+                    away = False
+                    async for message in subscription.listen():
+                        if message["type"] == "message":
+                            self._wake(message["data"].decode())
+            except (RedisError, OSError) as exc:
+                if not away:
+                    log.warning("Redis is away (%s): readers in other processes poll", type(exc).__name__)
+                away = True
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    def _wake(self, turn_ids: str) -> None:
+        for turn_id in turn_ids.split(" "):
+            for event in self._waiting.get(turn_id, ()):
+                event.set()
+
+
+@asynccontextmanager
+async def open_wakeups(url: str) -> AsyncGenerator[Wakeups, None]:
+    """url: `redis://host:port/0` or `unix:///path`. Redis may be away, now or later."""
+    client = redis.asyncio.from_url(url, socket_connect_timeout=2, health_check_interval=30)
+    wakeups = Wakeups(client)
+    tasks = [
+        asyncio.create_task(wakeups.send(), name="wakeups.send"),
+        asyncio.create_task(wakeups.listen(), name="wakeups.listen"),
+    ]
+    try:
+        yield wakeups
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await client.aclose()

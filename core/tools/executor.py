@@ -1,0 +1,171 @@
+"""From what the model asked to what the model is told: parse, judge, run, report."""
+
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from core.errors import InvalidRequest
+from core.llm.contract import ToolSpec
+from core.messages import Offer, ToolCall, ToolResult
+from core.tools import kinds
+from core.tools.catalog import Catalog
+from core.tools.definition import ToolVersion, digest
+from sandbox import Invocation, OnOutput, Outcome, SandboxError
+
+TOLD_CHARACTERS = 20_000
+"""How much of a result a model is told; the journal's stream of the output has its own, larger, cap."""
+
+Durable = Callable[[], Awaitable[None]]
+"""Returns when everything recorded of the turn so far is durable."""
+
+
+class Sandbox(Protocol):
+    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A call that is valid and allowed, ready to be dispatched."""
+
+    call: ToolCall
+    version: ToolVersion
+    invocation: Invocation
+    arguments_digest: str
+
+
+class ToolCallRejected(Exception):
+    """The call cannot run as asked; the message is written for the model."""
+
+
+class Toolset:
+    """The tools of one turn: what the model is offered, and the only way to run one of ours.
+
+    retries: failed calls of one tool after which it is refused for the rest of the turn.
+    """
+
+    def __init__(
+        self,
+        *,
+        ours: Mapping[str, ToolVersion],
+        functions: Sequence[ToolSpec],
+        sandbox: Sandbox,
+        durable: Durable,
+        retries: int,
+        turn_id: str,
+    ) -> None:
+        self.specs = (*(version.spec for version in ours.values()), *functions)
+        self._ours = ours
+        self._functions = {function.name for function in functions}
+        self._sandbox = sandbox
+        self._durable = durable
+        self._retries = retries
+        self._turn_id = turn_id
+        self._failures: Counter[str] = Counter()
+
+    def offer(self, name: str) -> Offer:
+        if name in self._functions:
+            return Offer.FUNCTION
+        return Offer(name) if name in self._ours else Offer.UNKNOWN
+
+    def prepare(self, call: ToolCall) -> Prepared | ToolResult:
+        """A result means: refused, and this is what the model is told."""
+        try:
+            return self._prepared(call)
+        except ToolCallRejected as exc:
+            self._failures[call.name] += 1
+            return ToolResult(call_id=call.id, content=str(exc), failed=True)
+
+    def _prepared(self, call: ToolCall) -> Prepared:
+        version = self._ours.get(call.name)
+        if version is None:
+            names = ", ".join(repr(spec.name) for spec in self.specs) or "none"
+            raise ToolCallRejected(f"unknown tool {call.name[:100]!r}; available: {names}")
+        if self._failures[call.name] > self._retries:
+            raise ToolCallRejected(f"tool {call.name!r} failed {self._failures[call.name]} times: do not call it again")
+        arguments = _arguments(call)
+        if mistake := version.arguments_schema.mistake(arguments):
+            raise ToolCallRejected(f"arguments do not fit the schema of {call.name!r}: {mistake}")
+        invocation_id = f"{self._turn_id}/{call.id}"
+        invocation = kinds.load(version.runtime["kind"]).invocation(version, invocation_id, arguments)
+        return Prepared(call=call, version=version, invocation=invocation, arguments_digest=digest(arguments))
+
+    async def run(self, prepared: Prepared, on_output: OnOutput) -> ToolResult:
+        """Runs it once its dispatch is durable. Never raises for what the guest did: that is an answer, not a fault.
+
+        Cancelling kills the guest before it returns.
+        """
+        await self._durable()
+        result = await self._result(prepared, on_output)
+        if result.failed:
+            self._failures[prepared.call.name] += 1
+        return result
+
+    async def _result(self, prepared: Prepared, on_output: OnOutput) -> ToolResult:
+        call, version = prepared.call, prepared.version
+        try:
+            outcome = await self._sandbox.run(prepared.invocation, on_output)
+        except SandboxError as exc:
+            printed = _text(exc.stdout, exc.stderr)
+            return ToolResult(call_id=call.id, content=_capped(f"{printed}\n{exc}" if printed else str(exc)), failed=True)
+        content = _text(outcome.stdout, outcome.stderr)
+        if outcome.truncated:
+            content += f"\n[output cut at {version.limits.output_bytes} bytes]"
+        if outcome.exit_code != 0 and not outcome.stderr:
+            content = f"{content}\nexit code {outcome.exit_code}".lstrip()
+        if outcome.exit_code == 0 and (mistake := _result_mistake(version, outcome.stdout)):
+            return ToolResult(call_id=call.id, content=f"the tool's result does not fit its schema: {mistake}", failed=True)
+        return ToolResult(call_id=call.id, content=_capped(content or "(no output)"), failed=outcome.exit_code != 0)
+
+
+def _arguments(call: ToolCall) -> dict[str, Any]:
+    try:
+        arguments = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError) as exc:
+        raise ToolCallRejected(f"arguments are not JSON: {exc}") from exc
+    if not isinstance(arguments, dict):
+        raise ToolCallRejected(f"arguments must be a JSON object, not {type(arguments).__name__}")
+    return arguments
+
+
+def _result_mistake(version: ToolVersion, stdout: bytes) -> str | None:
+    if version.result_schema is None:
+        return None
+    try:
+        return version.result_schema.mistake(json.loads(stdout))
+    except (ValueError, RecursionError) as exc:
+        return f"not JSON: {exc}"
+
+
+def _text(stdout: bytes, stderr: bytes) -> str:
+    """Guest bytes as text; what was printed first, then what went wrong."""
+    parts = (stream.decode(errors="replace").rstrip() for stream in (stdout, stderr))
+    return "\n".join(part for part in parts if part)
+
+
+def _capped(text: str) -> str:
+    if len(text) <= TOLD_CHARACTERS:
+        return text
+    half = TOLD_CHARACTERS // 2
+    return f"{text[:half]}\n[{len(text) - TOLD_CHARACTERS} characters left out]\n{text[-half:]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolExecutor:
+    """Makes the toolset of a turn."""
+
+    catalog: Catalog
+    sandbox: Sandbox
+    retries: int
+
+    def toolset(self, turn_id: str, *, builtins: Sequence[str], functions: Sequence[ToolSpec], durable: Durable) -> Toolset:
+        """Raises InvalidRequest for a tool that is not there or a name that two tools have."""
+        ours = {name: self.catalog.builtin(name) for name in builtins}
+        names = Counter([*builtins, *(function.name for function in functions)])
+        for name, times in names.items():
+            if times > 1:
+                raise InvalidRequest(f"{times} tools are named {name!r}", param="tools", code="duplicate_tool")
+        return Toolset(
+            ours=ours, functions=functions, sandbox=self.sandbox, durable=durable, retries=self.retries, turn_id=turn_id
+        )
