@@ -19,6 +19,8 @@ _FINISH = {
     "content_filter": FinishReason.CONTENT_FILTER,
 }
 
+_STATUSES = frozenset(map(str, range(400, 600)))
+
 
 def parse_object(model: str, data: bytes) -> dict[str, Any]:
     """A JSON object from the provider. Raises ModelError."""
@@ -126,13 +128,15 @@ def error_from(
     error = wire.get("error", wire)
     if not isinstance(error, dict):
         error = {"message": str(error)}
-    code = error.get("code")
-    if isinstance(code, int) and 400 <= code <= 599:
-        status = code
+    code = str(error.get("code") or "")
+    if code in _STATUSES:
+        status = int(code)
+    elif error.get("type") == "invalid_request_error" and status >= 500:
+        status = 400
     detail = str(error.get("message") or error.get("detail") or error.get("type") or "")
     for secret in secrets:
         detail = detail.replace(secret, "[redacted]")
-    return provider_error(model, status, detail, code=str(code or ""), retry_after=retry_after)
+    return provider_error(model, status, detail, code=code, retry_after=retry_after)
 
 
 def _text(value: Any) -> str:
