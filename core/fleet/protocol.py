@@ -45,6 +45,7 @@ class Ask:
     """One request. None leaves the choice to the model file, then to the agent.
 
     tool_name: the one tool that must be called, with tool_choice `required`.
+    reasoning_effort: for templates that know it; `none` tells those that can to do without thinking.
     json_answer: the text must be JSON; with `json_schema`, JSON that the schema accepts.
     """
 
@@ -62,6 +63,7 @@ class Ask:
     max_output_tokens: Annotated[int, Field(ge=0)] | None = None
     stop: list[str] = field(default_factory=list)
     seed: int | None = None
+    reasoning_effort: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ class AgentFailure(Exception):
 
 def encode_ask(ask: Mapping[str, Any]) -> bytes:
     """ask: fields of `Ask`. Lone surrogates, which no tokenizer knows, become question marks."""
-    return json.dumps(ask, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return json.dumps(ask, ensure_ascii=False, default=dict).encode("utf-8", "replace") + b"\n"
 
 
 def decode_ask(line: bytes) -> Ask:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import signal
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +21,7 @@ log = logging.getLogger(__name__)
 )
 @click.option("--model", required=True, type=click.Path(path_type=Path), help="The model, a GGUF file.")
 @click.option("--name", help="What the model is called; the file's name by default.")
-@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads; all cores by default.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads; every core by default, one for a small model.")
 @click.option(
     "--context",
     type=click.IntRange(64, 2**22),
@@ -56,7 +55,7 @@ def agent(
 
     try:
         source = template.read_text() if template else None
-        engine = Engine(model, threads=threads or os.cpu_count() or 1, context=context, gpu_layers=gpu_layers)
+        engine = Engine(model, threads=threads, context=context, gpu_layers=gpu_layers)
         with closing(engine):
             server = Server(engine, Preparation(engine, source), name=name or model.stem, use_grammar=not no_grammar)
             asyncio.run(_serve(server, socket))

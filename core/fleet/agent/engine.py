@@ -1,6 +1,7 @@
 """One llama.cpp model with one sequence: loads it, reads prompts, steps. Knows nothing of text, chat or clients."""
 
 import ctypes
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ DEFAULT_CONTEXT = 8192
 CHUNK_TOKENS = 128
 """How much of a prompt is read between two looks at the stop flag: on a CPU more is hardly faster."""
 GPU_CHUNK_TOKENS = 512
+SMALL_MODEL_BYTES = 64 * 2**20
 
 Stopped = Callable[[], bool]
 
@@ -29,15 +31,18 @@ class ModelNotLoaded(Exception):
 class Engine:
     """Not for two threads at once. Keeps the last sequence, so that a prompt which continues it is not read again."""
 
-    def __init__(self, path: Path, *, threads: int, context: int | None = None, gpu_layers: int = 0) -> None:
-        """context: tokens; None takes what the model was trained for, at most 8192. Raises ModelNotLoaded."""
+    def __init__(self, path: Path, *, threads: int | None = None, context: int | None = None, gpu_layers: int = 0) -> None:
+        """context: tokens; None takes what the model was trained for, at most 8192. Raises ModelNotLoaded.
+
+        threads: None takes every core, and one for a small model: handing its work around costs more than doing it.
+        """
         started = time.monotonic()
         self._model = _load(path, gpu_layers)
         self.vocabulary = Vocabulary(self._model)
         trained = llama.llama_model_n_ctx_train(self._model)
         self.context_tokens = context or min(trained, DEFAULT_CONTEXT)
         self._chunk = GPU_CHUNK_TOKENS if gpu_layers else CHUNK_TOKENS
-        self.context = self._open_context(threads)
+        self.context = self._open_context(threads or self._fitting_threads())
         self._memory = llama.llama_get_memory(self.context)
         self._batch = llama.llama_batch_init(self._chunk, 0, 1)
         self._read: list[int] = []
@@ -95,6 +100,10 @@ class Engine:
             self._read.clear()
             raise AgentFailure(FailureCode.BROKEN, f"llama.cpp could not read {len(tokens)} tokens (status {status})")
         self._read.extend(tokens)
+
+    def _fitting_threads(self) -> int:
+        small = llama.llama_model_size(self._model) < SMALL_MODEL_BYTES
+        return 1 if small else len(os.sched_getaffinity(0))
 
     def _open_context(self, threads: int) -> llama.llama_context_p:
         options = llama.llama_context_default_params()

@@ -53,7 +53,7 @@ def for_call(tools: Tools, *, closing: str) -> str:
 def for_answer_or_call(schema: Mapping[str, Any] | None, tools: Tools, *, opening: str, closing: str) -> str:
     grammar = _Grammar()
     answer = "object" if schema is None else grammar.visit(schema, schema)
-    return grammar.text(f"ws ({answer} | {literal(opening)} {grammar.call(tools, closing)})")
+    return grammar.text(f"ws {answer} | {literal(opening)} {grammar.call(tools, closing)}")
 
 
 def literal(text: str) -> str:

@@ -59,7 +59,14 @@ class Composer:
         except TemplateError as exc:
             raise TemplateUnusable(f"the chat template does not compile: {exc}") from exc
 
-    def compose(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], limit: int) -> list[str]:
+    def compose(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        limit: int,
+        reasoning_effort: str | None = None,
+    ) -> list[str]:
         """The prompt in pieces, none of which holds a special token's text that the template did not write.
 
         limit: characters. Raises AgentFailure.
@@ -68,14 +75,16 @@ class Composer:
         offered = self._guard(list(tools)) or None
         if not self._offers_tools:
             guarded, offered = _without_tools(guarded, offered), None
-        return self._render(guarded, offered, limit).split(BREAK)
+        variables = {"messages": guarded, "tools": offered, "add_generation_prompt": True, **self._constants}
+        if reasoning_effort is not None:
+            variables |= {"reasoning_effort": self._guard(reasoning_effort), "enable_thinking": reasoning_effort != "none"}
+        return self._render(variables, limit).split(BREAK)
 
-    def _render(self, messages: Any, tools: Any, limit: int) -> str:
+    def _render(self, variables: Mapping[str, Any], limit: int) -> str:
         written, length = [], 0
         try:
             with _time_limit(RENDER_SECONDS):
-                pieces = self._template.generate(messages=messages, tools=tools, add_generation_prompt=True, **self._constants)
-                for piece in pieces:
+                for piece in self._template.generate(variables):
                     written.append(piece)
                     length += len(piece)
                     if length > limit:

@@ -56,7 +56,12 @@ class Preparation:
         offered = _offered(ask)
         if ask.tool_choice == "required" and not offered:
             raise AgentFailure(FailureCode.REFUSED, f"a tool must be called ({ask.tool_name or 'any'}), and it is not offered")
-        pieces = self._composer.compose(ask.messages, ask.tools if offered else [], limit=self._most_characters)
+        pieces = self._composer.compose(
+            ask.messages,
+            ask.tools if offered else [],
+            limit=self._most_characters,
+            reasoning_effort=ask.reasoning_effort,
+        )
         return [*pieces, _begun(ask)]
 
     def finish(self, ask: Ask, pieces: list[str]) -> Task:

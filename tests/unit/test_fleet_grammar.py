@@ -1,0 +1,201 @@
+"""A model that babbles, held by a grammar, answers in JSON that the schema accepts: the grammar is llama.cpp's, for real."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from core.fleet.agent import grammar, reply
+from core.fleet.agent.engine import Engine
+from core.fleet.agent.sampling import Sampler, Settings
+from core.fleet.agent.task import Task
+from core.fleet.protocol import Call, Finished, Text
+from core.messages import FinishReason
+from tests.doubles.tiny_gguf import write_random
+
+TREE = {
+    "type": "object",
+    "properties": {"leaf": {"type": "boolean"}, "left": {"$ref": "#"}},
+    "required": ["leaf"],
+    "additionalProperties": False,
+}
+DEFINED = {
+    "$defs": {"a/b~c": {"enum": ["x", 'quo"ted', "back\\slash", "li\nne", "nul\0", "é", None, 1.5, {"k": [1]}]}},
+    "type": "array",
+    "items": {"$ref": "#/$defs/a~1b~0c"},
+    "minItems": 2,
+    "maxItems": 3,
+}
+SCHEMAS: list[dict[str, Any]] = [
+    {"type": "integer"},
+    {"type": ["number", "null"]},
+    {"const": 'a "quoted" \\ \n constant ::= root'},
+    {"anyOf": [{"type": "boolean"}, {"enum": [1, 2]}]},
+    {"allOf": [{"type": "integer"}]},
+    TREE,
+    DEFINED,
+    {"type": "object", "additionalProperties": {"type": "boolean"}},
+    {"type": "array", "items": {"type": "integer"}, "maxItems": 0},
+    {
+        "type": "object",
+        "description": 'ignored ::= "\\x" \U0001f600 [^',
+        "properties": {
+            'na"me ::= ': {"type": "integer", "description": "\0"},
+            "optional": {"type": "null"},
+            "last": {"enum": ["only"]},
+        },
+        "required": ['na"me ::= ', "undeclared-but-required-is-anything"][:1],
+        "additionalProperties": False,
+    },
+]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with closing(Engine(write_random(tmp_path_factory.mktemp("model") / "random.gguf", context=1024))) as engine:
+        yield engine
+
+
+def say(engine: Engine, *, seed: int = 0, begun: str = "", **task: Any) -> tuple[list[Any], Finished]:
+    """What the babbling model says at a temperature at which it babbles."""
+    ready = Task(
+        prompt=engine.vocabulary.tokenise("hello" + begun),
+        settings=Settings(temperature=1.0, top_p=1.0, seed=seed),
+        max_output_tokens=900,
+        begun=begun,
+        **task,
+    )
+    *pieces, finished = reply.write(engine, ready, stopped=lambda: False, new_id=lambda: "call_1")
+    assert isinstance(finished, Finished)
+    return pieces, finished
+
+
+def text_of(pieces: list[Any]) -> str:
+    return "".join(piece.text for piece in pieces if isinstance(piece, Text))
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: json.dumps(schema)[:40])
+def test_an_answer_is_json_that_its_schema_accepts(engine: Engine, schema: dict[str, Any]) -> None:
+    complete = 0
+    for seed in range(6):
+        pieces, finished = say(engine, seed=seed, json_answer=True, json_schema=schema)
+        if finished.reason is FinishReason.STOP:
+            complete += 1
+            jsonschema.validate(json.loads(text_of(pieces)), schema)
+    assert complete > 0
+
+
+def test_an_answer_without_a_schema_is_an_object(engine: Engine) -> None:
+    answers = [say(engine, seed=seed, json_answer=True) for seed in range(12)]
+    complete = [json.loads(text_of(pieces)) for pieces, finished in answers if finished.reason is FinishReason.STOP]
+    assert complete
+    assert all(isinstance(answer, dict) for answer in complete)
+
+
+TOOLS: Mapping[str, Mapping[str, Any]] = {
+    'quote"d': {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False},
+    "plain": {"type": "object", "properties": {}, "additionalProperties": False},
+}
+
+
+def test_a_call_names_an_offered_tool_and_its_arguments_fit(engine: Engine) -> None:
+    called = set()
+    for seed in range(12):
+        pieces, finished = say(engine, seed=seed, begun="<tool_call>\n", tools=TOOLS, single_call=True)
+        assert finished.reason is FinishReason.TOOL_CALLS
+        first = pieces[0]
+        assert isinstance(first, Call)
+        jsonschema.validate(json.loads("".join(piece.arguments for piece in pieces)), TOOLS[first.name])
+        called.add(first.name)
+    assert called == set(TOOLS)
+
+
+def test_a_call_whose_name_was_given_is_that_tools(engine: Engine) -> None:
+    begun = '<tool_call>\n{"name": "quote\\"d", "arguments": '
+    pieces, _ = say(engine, begun=begun, tools={'quote"d': TOOLS['quote"d']}, single_call=True)
+    assert pieces[0].name == 'quote"d'
+    jsonschema.validate(json.loads("".join(piece.arguments for piece in pieces)), TOOLS['quote"d'])
+
+
+def test_with_tools_on_offer_a_json_answer_may_be_a_call_instead(engine: Engine) -> None:
+    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"], "additionalProperties": False}
+    for seed in range(12):
+        pieces, finished = say(engine, seed=seed, json_answer=True, json_schema=schema, tools=TOOLS, single_call=True)
+        if finished.reason is FinishReason.TOOL_CALLS:
+            jsonschema.validate(json.loads("".join(piece.arguments for piece in pieces)), TOOLS[pieces[0].name])
+        else:
+            jsonschema.validate(json.loads(text_of(pieces)), schema)
+
+
+def nested(depth: int) -> dict[str, Any]:
+    return {"type": "array", "items": nested(depth - 1)} if depth else {"type": "null"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ({"type": "object", "properties": {f"p{n}": {"type": "string", "minLength": 1} for n in range(3000)}}, "too big"),
+        ({"enum": ["x" * 500_000]}, "too big"),
+        (nested(80), "nested too deeply"),
+        ({"$ref": "https://elsewhere.example/schema"}, "outside itself"),
+        ({"$ref": "#/$defs/none"}, "not there"),
+        ({"type": "array", "items": False}, "accepts nothing"),
+    ],
+    ids=["members", "constant", "depth", "remote", "missing", "false"],
+)
+def test_a_schema_that_is_no_good_for_a_grammar_is_named(schema: dict[str, Any], problem: str) -> None:
+    with pytest.raises(grammar.Untranslatable, match=problem):
+        grammar.for_answer(schema)
+
+
+@pytest.mark.parametrize("schema", [{"$ref": "#"}, {"type": "array", "items": False}, {"enum": ["x" * 70_000]}])
+def test_without_a_usable_grammar_the_model_answers_unconstrained_and_the_log_says_so(
+    engine: Engine, schema: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        _, finished = say(engine, json_answer=True, json_schema=schema)
+    assert finished.usage.output > 0
+    assert caplog.messages[0].startswith("no grammar for a part of a reply")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "maxLength": 5000},
+        {"type": "string", "minLength": -1, "maxLength": "no number"},
+        {"type": "string", "pattern": "^(a+)+$", "format": "uuid"},
+        {"type": "array", "items": {"type": "array", "items": {"type": "integer"}, "maxItems": 50}, "maxItems": 50},
+        {"type": "object", "properties": {"a": True}, "required": [1, None, "b"]},
+        {"type": "thing"},
+        {"properties": [], "type": 5, "enum": [], "anyOf": {}, "$ref": 7},
+        {"type": "object", "properties": {"": {"const": ""}}, "required": [""]},
+        {},
+    ],
+)
+def test_odd_schemas_make_grammars_that_llama_cpp_reads(engine: Engine, schema: dict[str, Any]) -> None:
+    with closing(Sampler(engine, Settings(temperature=0, top_p=1))) as sampler:
+        assert sampler.constrain(grammar.for_answer(schema))
+        assert sampler.constrained
+
+
+def test_a_grammar_that_forbids_what_was_written_is_let_go(engine: Engine) -> None:
+    with closing(Sampler(engine, Settings(temperature=0, top_p=1))) as sampler:
+        sampler.constrain(grammar.for_answer({"type": "boolean"}))
+        assert not sampler.advance("tru fals")
+        assert not sampler.constrained
+
+
+def test_switched_off_no_grammar_is_used(engine: Engine) -> None:
+    task = Task(
+        prompt=engine.vocabulary.tokenise("hello"),
+        settings=Settings(temperature=1.0, top_p=1.0, seed=1),
+        max_output_tokens=40,
+        json_answer=True,
+    )
+    pieces = list(reply.write(engine, task, stopped=lambda: False, new_id=lambda: "call_1", use_grammar=False))
+    assert not text_of(pieces).lstrip().startswith("{")
