@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, suppress
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from core.errors import Unavailable
+
 CHANNEL = "paddock:turns"
 POLL_SECONDS = 0.5
 RECONNECT_SECONDS = 1.0
@@ -41,8 +43,11 @@ class Wakeups:
                 self._waiting.pop(turn_id, None)
 
     async def ping(self) -> None:
-        """Raises RedisError or OSError."""
-        await self._client.ping()
+        """Raises Unavailable."""
+        try:
+            await self._client.ping()
+        except (RedisError, OSError) as exc:
+            raise Unavailable(f"Redis does not answer: {type(exc).__name__}", code="redis_unavailable") from exc
 
     async def send(self) -> None:
         """Carry the outbox to Redis until cancelled."""

@@ -1,19 +1,30 @@
-"""A migrated database for the tests of this folder, on the embedded server of the session."""
+"""A migrated database, a sandbox host and a platform over them, on the embedded servers of the session."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal
 from sqlalchemy import make_url
 
+from core.bootstrap import Addresses, Platform, open_platform
+from core.config import Settings
 from core.identity.keys import Identity
 from core.identity.principals import Principal, Scope
 from core.storage.database import Database, open_database
 from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.identities import IdentityStore
 from core.storage.migrate import migrate
+from core.supervisor import Program, running
+from sandbox.client import SandboxClient
+from sandbox.errors import RuntimeUnavailable
+from sandbox.guests.build import ensure_guest
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +66,58 @@ async def tenant(database: Database) -> Tenant:
 @pytest.fixture
 async def other_tenant(database: Database) -> Tenant:
     return await make_tenant(database, "two")
+
+
+ROOT = Path(__file__).parents[2]
+GUESTS = ROOT / "build" / "guests"  # kept between runs; made by `make`, or by the first test that needs it
+
+
+@pytest.fixture(scope="session")
+def sandbox_socket(session_home: Path, background: BlockingPortal) -> Iterator[Path]:
+    """A sandbox host in a process of its own, as in production."""
+    guest = ensure_guest(GUESTS, lambda line: None)
+    folder = session_home / "sandbox"
+    folder.mkdir(mode=0o700)
+    socket = folder / "host.sock"
+    argv = (sys.executable, "-m", "sandbox.host", "--socket", str(socket), "--guest", str(guest))
+    program = Program(name="sandbox", argv=argv, cwd=ROOT)
+    with background.wrap_async_context_manager(running(program, session_home / "logs")):
+        background.call(_answering, socket)
+        yield socket
+
+
+async def _answering(socket: Path) -> None:
+    client = SandboxClient(socket)
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await client.check()
+            except RuntimeUnavailable:
+                await asyncio.sleep(0.05)
+            else:
+                return await client.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Everything but the models: `open_with` opens a platform whose one model plays the rules."""
+
+    addresses: Addresses
+    home: Path
+
+    @asynccontextmanager
+    async def open_with(self, *rules: Mapping[str, Any], **limits: float) -> AsyncIterator[Platform]:
+        model = {"name": "scripted", "backend": "scripted", "script": list(rules)}
+        settings = Settings.model_validate(
+            {"home": self.home, "config": self.home / "paddock.yaml", "models": [model], "limits": limits}
+        )
+        async with open_platform(settings, self.addresses) as platform:
+            yield platform
+
+
+@pytest.fixture
+def stage(server_url: str, redis_url: str, sandbox_socket: Path, tmp_path: Path) -> Stage:
+    addresses = Addresses(
+        database=server_url, redis=redis_url, objects=f"file://{tmp_path / 'objects'}", sandbox=sandbox_socket
+    )
+    return Stage(addresses=addresses, home=tmp_path)

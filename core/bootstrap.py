@@ -1,0 +1,136 @@
+"""The composition root: the only module that names concrete classes."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.config import Settings
+from core.conversations.budget import TurnLimits
+from core.conversations.history import History
+from core.conversations.manager import TurnManager
+from core.conversations.upkeep import Upkeep
+from core.errors import PaddockError
+from core.identity.keys import Identity
+from core.llm.declaration import validate_model
+from core.llm.router import ModelRouter, open_router
+from core.storage.conversations import ConversationStore
+from core.storage.database import Database, open_database
+from core.storage.identities import IdentityStore
+from core.storage.journal import Journal, open_journal
+from core.storage.leases import Leases
+from core.storage.objects import Objects, open_objects
+from core.storage.turns import TurnStore
+from core.storage.wakeups import Wakeups, open_wakeups
+from core.tools.catalog import Catalog
+from core.tools.executor import ToolExecutor
+from sandbox import SandboxError
+from sandbox.client import SandboxClient, open_client
+
+CHECK_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where the stores and the sandbox host answer: the operator's own, or those of the servers that were just started."""
+
+    database: str
+    redis: str
+    objects: str
+    sandbox: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """checks: each thing that we need, and `ok` or what is wrong with it. Without Redis we are slower, not down."""
+
+    ready: bool
+    checks: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    settings: Settings
+    turns: TurnManager
+    conversations: ConversationStore
+    identity: Identity
+    models: ModelRouter
+    objects: Objects
+    sandbox: SandboxClient
+    database: Database
+    wakeups: Wakeups
+    journal: Journal
+
+    async def readiness(self) -> Readiness:
+        needed = {"database": self.database.ping, "objects": self.objects.check, "sandbox": self.sandbox.check}
+        optional = {"redis": self.wakeups.ping}
+        checks = {**needed, **optional}
+        answers = await asyncio.gather(*(_answer(check) for check in checks.values()))
+        told = dict(zip(checks, answers, strict=True))
+        return Readiness(ready=all(told[name] == "ok" for name in needed), checks=told)
+
+
+async def _answer(check: Callable[[], Awaitable[object]]) -> str:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check()
+    except TimeoutError:
+        return f"no answer in {CHECK_SECONDS:g} s"
+    except PaddockError as exc:
+        return exc.message
+    except (SandboxError, OSError) as exc:
+        return f"{type(exc).__name__}: {exc}"
+    return "ok"
+
+
+@asynccontextmanager
+async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenerator[Platform, None]:
+    """Everything that a gateway needs. Turns that still run when it closes are ended as failed, and durably so."""
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(addresses.database))
+        wakeups = await stack.enter_async_context(open_wakeups(addresses.redis))
+        objects = await stack.enter_async_context(open_objects(addresses.objects))
+        sandbox = await stack.enter_async_context(open_client(addresses.sandbox))
+        declarations = [validate_model(entry) for entry in settings.models]
+        models = await stack.enter_async_context(open_router(declarations))
+        journal = await stack.enter_async_context(open_journal(database, on_commit=wakeups.publish))
+        conversations, turn_store = ConversationStore(database), TurnStore(database)
+        leases = Leases(database, owner=f"{os.getpid()}-{secrets.token_hex(8)}", seconds=settings.limits.lease_seconds)
+        turns = TurnManager(
+            journal=journal,
+            leases=leases,
+            turns=turn_store,
+            history=History(turn_store, conversations),
+            wakeups=wakeups,
+            models=models,
+            tools=ToolExecutor(catalog=Catalog(), sandbox=sandbox, retries=settings.limits.tool_retries),
+            limits=TurnLimits(steps=settings.limits.max_steps, seconds=settings.limits.turn_seconds),
+        )
+        upkeep = Upkeep(journal=journal, leases=leases, turns=turn_store, running=turns.running)
+        await stack.enter_async_context(_in_background(upkeep))
+        stack.push_async_callback(turns.stop)
+        yield Platform(
+            settings=settings,
+            turns=turns,
+            conversations=conversations,
+            identity=Identity(IdentityStore(database)),
+            models=models,
+            objects=objects,
+            sandbox=sandbox,
+            database=database,
+            wakeups=wakeups,
+            journal=journal,
+        )
+
+
+@asynccontextmanager
+async def _in_background(upkeep: Upkeep) -> AsyncGenerator[None, None]:
+    task = asyncio.create_task(upkeep.run(), name="upkeep")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
