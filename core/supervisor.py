@@ -14,23 +14,28 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from core import leash
 from core.accounts import Account
-from core.errors import PaddockError
+from core.errors import PaddockError, Unavailable
 
 LOG_BYTES = 5 * 2**20
 LAST_LINES = 20
 FIRST_DELAY_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 15.0
 STEADY_SECONDS = 30.0
+POLL_SECONDS = 0.02
+
+T = TypeVar("T")
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """argv[0] is a path. The environment is exactly `env`; no file but stdin (null), stdout and stderr is open.
 
-    stop_signal: asks for a clean end, also when we die ourselves; after `stop_seconds` it is killed.
+    stop_signal: asks for a clean end; after `stop_seconds` it is killed. death_signal: what it gets when we die ourselves.
     account, capability: whom it runs as instead of root, and what it keeps (see `core.accounts`).
     """
 
@@ -40,6 +45,7 @@ class Program:
     cwd: Path = Path("/")
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10.0
+    death_signal: signal.Signals = signal.SIGKILL
     account: Account | None = None
     capability: int | None = None
 
@@ -48,7 +54,7 @@ class Program:
         """What is started in fact: the leash, which becomes the program."""
         uid, gid = (self.account.uid, self.account.gid) if self.account else (-1, -1)
         capability = -1 if self.capability is None else self.capability
-        numbers = (os.getpid(), int(self.stop_signal), uid, gid, capability)
+        numbers = (os.getpid(), int(self.death_signal), uid, gid, capability)
         return (sys.executable, "-I", "-S", leash.__file__, *map(str, numbers), *self.argv)
 
 
@@ -76,10 +82,11 @@ class BoundedLog:
 class Child:
     """A running program. `stop` may be called at any time, any number of times."""
 
-    def __init__(self, program: Program, process: asyncio.subprocess.Process, log: BoundedLog) -> None:
+    def __init__(self, program: Program, process: asyncio.subprocess.Process, log: BoundedLog, on_line: Notify) -> None:
         self.program = program
         self._process = process
         self._log = log
+        self._on_line = on_line
         self._tail: deque[str] = deque(maxlen=LAST_LINES)
         self._pump = asyncio.create_task(self._copy_output())
 
@@ -125,16 +132,21 @@ class Child:
         rest = b""
         while chunk := await output.read(2**16):
             self._log.write(chunk)
-            *lines, rest = (rest + chunk).split(b"\n")
-            self._tail.extend(line.decode(errors="replace")[:500] for line in lines[-LAST_LINES:])
-            rest = rest[-(2**16) :]
+            *lines, rest = (rest[-(2**16) :] + chunk).split(b"\n")
+            for line in lines:
+                self._tell(line)
         if rest:
-            self._tail.append(rest.decode(errors="replace")[:500])
+            self._tell(rest)
+
+    def _tell(self, line: bytes) -> None:
+        text = line.decode(errors="replace")[:500]
+        self._tail.append(text)
+        self._on_line(text)
 
 
 @asynccontextmanager
-async def running(program: Program, logs: Path) -> AsyncIterator[Child]:
-    """Start `program` and stop it at the end; its output goes to `logs`/<name>.log."""
+async def running(program: Program, logs: Path, *, on_line: Notify = lambda _: None) -> AsyncIterator[Child]:
+    """Start `program` and stop it at the end; its output goes to `logs`/<name>.log, and each line of it to `on_line`."""
     log = BoundedLog(logs / f"{program.name}.log")
     try:
         process = await asyncio.create_subprocess_exec(
@@ -149,14 +161,28 @@ async def running(program: Program, logs: Path) -> AsyncIterator[Child]:
     except BaseException:
         log.close()
         raise
-    child = Child(program, process, log)
+    child = Child(program, process, log, on_line)
     try:
         yield child
     finally:
         await child.stop()
 
 
-Notify = Callable[[str], None]
+async def answer(
+    child: Child, attempt: Callable[[], Awaitable[T]], *, refusals: tuple[type[Exception], ...], within_seconds: float
+) -> T:
+    """What `attempt` returns once it raises none of `refusals`. Raises `Unavailable` when the child ends or takes too long."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + within_seconds
+    while True:
+        try:
+            return await attempt()
+        except refusals as exc:
+            if child.ended:
+                raise Unavailable(f"{child.program.name} did not start: {child.describe_end(await child.wait())}") from exc
+            if clock() > deadline:
+                raise Unavailable(f"{child.program.name} did not answer within {within_seconds:.0f} s: {exc}") from exc
+        await asyncio.sleep(POLL_SECONDS)
 
 
 @asynccontextmanager

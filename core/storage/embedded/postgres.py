@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -15,11 +16,12 @@ from core.errors import Conflict, Unavailable
 from core.filelock import exclusive
 from core.storage.embedded.cluster import LOGIN, SUPERUSER, Cluster, prepare_cluster, write_access
 from core.storage.embedded.places import socket_directory
-from core.supervisor import Child, Notify, Program, running
+from core.supervisor import Child, Notify, Program, answer, running
 
 SOCKET = ".s.PGSQL.5432"
 START_SECONDS = 300.0  # recovery after a crash may take minutes; an end of the process is seen at once
 LEFT_OVER_SECONDS = 15.0
+FAST_SHUTDOWN = signal.SIGINT  # without waiting for clients, and clean: nothing to recover
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -81,7 +83,7 @@ def _server(cluster: Cluster, sockets: Path) -> Program:
     settings = SETTINGS | {"unix_socket_directories": f'"{sockets}"'} | ({} if cluster.durable else NOT_DURABLE)
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     program = cluster.program("postgres", "-D", str(cluster.data), *options)
-    return replace(program, stop_signal=signal.SIGINT, stop_seconds=30.0)  # SIGINT: a fast, clean shutdown
+    return replace(program, stop_signal=FAST_SHUTDOWN, death_signal=FAST_SHUTDOWN, stop_seconds=30.0)
 
 
 async def _wait_for_left_over(cluster: Cluster) -> None:
@@ -117,7 +119,9 @@ def _serves(pid: int, data: Path) -> bool:
 
 async def _prepare_login(child: Child, url: str) -> None:
     """Once the server answers, make the login and the database where they are missing."""
-    connection = await _connect(child, url)
+    refusals = (OSError, TimeoutError, asyncpg.CannotConnectNowError)
+    connect = partial(asyncpg.connect, url, timeout=10)
+    connection = await answer(child, connect, refusals=refusals, within_seconds=START_SECONDS)
     try:
         if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", LOGIN):
             await connection.execute(f"CREATE ROLE {LOGIN}")
@@ -128,17 +132,3 @@ async def _prepare_login(child: Child, url: str) -> None:
             await connection.execute(f"CREATE DATABASE {LOGIN}")
     finally:
         await connection.close()
-
-
-async def _connect(child: Child, url: str) -> "asyncpg.Connection[asyncpg.Record]":
-    deadline = asyncio.get_running_loop().time() + START_SECONDS
-    while True:
-        try:
-            return await asyncpg.connect(url, timeout=10)
-        except (OSError, asyncpg.CannotConnectNowError, TimeoutError) as exc:
-            if child.ended:
-                end = child.describe_end(await child.wait())
-                raise Unavailable(f"the embedded PostgreSQL did not start: {end}") from exc
-            if asyncio.get_running_loop().time() > deadline:
-                raise Unavailable(f"the embedded PostgreSQL was not ready within {START_SECONDS:.0f} s") from exc
-        await asyncio.sleep(0.02)

@@ -16,9 +16,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from core.accounts import capability_to_reach, server_account
-from core.errors import ConfigurationError, Unavailable
+from core.errors import ConfigurationError
 from core.storage.embedded.places import socket_directory
-from core.supervisor import Child, Notify, Program, kept_running
+from core.supervisor import Child, Notify, Program, answer, kept_running
 
 OLDEST_VERSION = (6, 2)
 SOCKET = "redis.sock"
@@ -78,17 +78,5 @@ async def _version(server: str) -> tuple[int, ...]:
 
 
 async def _answers(child: Child, url: str) -> None:
-    """Return once the server answers; raise `Unavailable` when it ends before, or takes too long."""
-    deadline = asyncio.get_running_loop().time() + START_SECONDS
     async with Redis.from_url(url) as client:
-        while True:
-            try:
-                await client.ping()
-            except (RedisError, OSError):
-                if child.ended:
-                    raise Unavailable(f"the embedded Redis did not start: {child.describe_end(await child.wait())}") from None
-                if asyncio.get_running_loop().time() > deadline:
-                    raise Unavailable(f"the embedded Redis did not answer within {START_SECONDS:.0f} s") from None
-                await asyncio.sleep(0.02)
-            else:
-                return
+        await answer(child, client.ping, refusals=(RedisError, OSError), within_seconds=START_SECONDS)
