@@ -7,25 +7,29 @@ class SseDecoder:
     def __init__(self, *, max_bytes: int = 1 << 22) -> None:
         self._max_bytes = max_bytes
         self._line: list[bytes] = []  # pieces of a line whose end has not come
+        self._line_bytes = 0
         self._data: list[bytes] = []  # the lines of an event whose end has not come
-        self._pending_bytes = 0
+        self._data_bytes = 0
         self._after_cr = False
 
     def feed(self, received: bytes) -> list[bytes]:
         """The data of every event that is whole now."""
         if self._after_cr and received[:1] == b"\n":
             received = received[1:]
-        self._after_cr = received[-1:] == b"\r"
+            self._after_cr = False
+        if received:
+            self._after_cr = received[-1:] == b"\r"
         if b"\r" in received:
             received = received.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, rest = received.split(b"\n")
-        if not lines:
-            self._hold(self._line, rest)
-            return []
-        lines[0] = b"".join(self._line) + lines[0]
-        self._line = []
+        if lines:
+            lines[0] = b"".join(self._line) + lines[0]
+            self._line.clear()
+            self._line_bytes = 0
         events = [event for line in lines if (event := self._take(line)) is not None]
-        self._hold(self._line, rest)
+        if rest:
+            self._line_bytes = self._capped(self._line_bytes + len(rest))
+            self._line.append(rest)
         return events
 
     def close(self) -> list[bytes]:
@@ -34,16 +38,16 @@ class SseDecoder:
 
     def _take(self, line: bytes) -> bytes | None:
         if line.startswith(b"data:"):
-            self._hold(self._data, line[6:] if line[5:6] == b" " else line[5:])
+            self._data_bytes = self._capped(self._data_bytes + len(line))
+            self._data.append(line[6:] if line[5:6] == b" " else line[5:])
         elif not line and self._data:
             event = b"\n".join(self._data)
             self._data.clear()
-            self._pending_bytes = 0
+            self._data_bytes = 0
             return event
         return None
 
-    def _hold(self, pieces: list[bytes], piece: bytes) -> None:
-        self._pending_bytes += len(piece)
-        if self._pending_bytes > self._max_bytes:
+    def _capped(self, size: int) -> int:
+        if size > self._max_bytes:
             raise ValueError(f"an event of more than {self._max_bytes} bytes")
-        pieces.append(piece)
+        return size

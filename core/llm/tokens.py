@@ -1,6 +1,7 @@
 """Token counts for models whose tokenizer is not here."""
 
 from collections.abc import Callable
+from string import ascii_letters
 
 from core.llm.contract import ModelRequest
 from core.messages import Reply, SystemMessage, Text, ToolResult, UserMessage
@@ -8,11 +9,16 @@ from core.messages import Reply, SystemMessage, Text, ToolResult, UserMessage
 IMAGE_TOKENS = 1_500
 MESSAGE_TOKENS = 8  # the role and the separators around a message
 
+_LETTERS = (ascii_letters + " ").encode()
+
 
 def estimate_tokens(text: str) -> int:
-    """A third of the UTF-8 bytes: above what current tokenizers make of prose, code and CJK; random strings can take more."""
-    length = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-    return (length + 2) // 3
+    """Three letters a token, and four of anything else three: 1.04 to 2.3 times what cl100k makes of prose, code, JSON, random
+    digits, other alphabets and emoji.
+    """
+    encoded = text.encode("utf-8", "surrogatepass")
+    others = len(encoded.translate(None, _LETTERS))
+    return (len(encoded) - others + 2) // 3 + (others * 3 + 3) // 4
 
 
 def count_request(request: ModelRequest, count: Callable[[str], int]) -> int:

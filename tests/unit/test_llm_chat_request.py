@@ -1,0 +1,113 @@
+from typing import Any
+
+import pytest
+
+from core.llm.chat_request import request_body
+from core.llm.contract import JsonFormat, ModelRequest, Sampling, ToolChoice, ToolMode, ToolSpec
+from core.messages import Image, Message, Reply, SystemMessage, Text, ToolCall, ToolResult, UserMessage
+
+TOOL = ToolSpec(name="f", description="d", parameters={"type": "object"})
+HELLO = UserMessage(parts=(Text(text="Hello"),))
+
+
+def body_of(**fields: Any) -> dict[str, Any]:
+    return request_body(ModelRequest(**{"messages": [HELLO], **fields}), max_tokens_parameter="max_tokens")
+
+
+@pytest.mark.parametrize(
+    ("message", "wire"),
+    [
+        (SystemMessage(text="Be brief."), {"role": "system", "content": "Be brief."}),
+        (HELLO, {"role": "user", "content": "Hello"}),
+        (
+            UserMessage(parts=(Text(text="What is it?"), Image(url="data:image/png;base64,AA==", detail="low"))),
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "What is it?"},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}},
+                ],
+            },
+        ),
+        (UserMessage(parts=()), {"role": "user", "content": []}),
+        (Reply(text="Hi", reasoning="never sent back"), {"role": "assistant", "content": "Hi"}),
+        (
+            Reply(tool_calls=(ToolCall(id="a", name="f", arguments="{bad"),)),
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{bad"}}],
+            },
+        ),
+        (ToolResult(call_id="a", content="42"), {"role": "tool", "tool_call_id": "a", "content": "42"}),
+        (ToolResult(call_id="a", content="boom", failed=True), {"role": "tool", "tool_call_id": "a", "content": "Error: boom"}),
+    ],
+)
+def test_each_kind_of_message_has_its_wire_form(message: Message, wire: dict[str, Any]) -> None:
+    assert body_of(messages=[message]) == {"messages": [wire]}
+
+
+def test_what_is_left_at_its_default_is_left_out() -> None:
+    function = {"name": "f", "description": "d", "parameters": {"type": "object"}}
+    assert body_of(tools=[TOOL]) == {
+        "messages": [{"role": "user", "content": "Hello"}],
+        "tools": [{"type": "function", "function": function}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("choice", "wire"),
+    [
+        (ToolChoice(mode=ToolMode.NONE), "none"),
+        (ToolChoice(mode=ToolMode.REQUIRED), "required"),
+        (ToolChoice(mode=ToolMode.REQUIRED, name="f"), {"type": "function", "function": {"name": "f"}}),
+    ],
+)
+def test_tool_choice_has_its_wire_form(choice: ToolChoice, wire: Any) -> None:
+    assert body_of(tools=[TOOL], tool_choice=choice)["tool_choice"] == wire
+
+
+def test_nothing_is_said_about_tools_where_there_are_none() -> None:
+    body = body_of(tool_choice=ToolChoice(mode=ToolMode.NONE), parallel_tool_calls=False)
+    assert body.keys() == {"messages"}
+
+
+def test_strict_tools_and_single_calls_are_asked_for() -> None:
+    strict = ToolSpec(name="f", description="d", parameters={}, strict=True)
+    body = body_of(tools=[strict], parallel_tool_calls=False)
+    assert body["tools"][0]["function"]["strict"] is True
+    assert body["parallel_tool_calls"] is False
+
+
+def test_formats_have_their_wire_form() -> None:
+    assert body_of(format=JsonFormat())["response_format"] == {"type": "json_object"}
+    wanted = JsonFormat(schema={"type": "object"}, name="n", description="d", strict=True)
+    assert body_of(format=wanted)["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "n", "description": "d", "schema": {"type": "object"}, "strict": True},
+    }
+
+
+def test_sampling_is_passed_on_zero_included() -> None:
+    sampling = Sampling(
+        temperature=0.0,
+        top_p=0.5,
+        max_output_tokens=7,
+        stop=("END",),
+        seed=0,
+        presence_penalty=0.0,
+        frequency_penalty=1.0,
+        reasoning_effort="low",
+    )
+    body = body_of(sampling=sampling)
+    del body["messages"]
+    assert body == {
+        "temperature": 0.0,
+        "top_p": 0.5,
+        "max_tokens": 7,
+        "stop": ["END"],
+        "seed": 0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 1.0,
+        "reasoning_effort": "low",
+    }
