@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 import socket
-import stat
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from sandbox import protocol, walls
 from sandbox.contract import Invocation, Stream
 from sandbox.dispatcher import Sandbox, open_sandbox
 from sandbox.errors import RuntimeUnavailable, SandboxError
+from sandbox.private import make_private
 from sandbox.protocol import Kind, ProtocolError
 
 HELLO_SECONDS = 10.0
@@ -116,10 +116,7 @@ async def open_host(sandbox: Sandbox, path: Path) -> AsyncIterator[None]:
 
 def bind(path: Path) -> socket.socket:
     """Replaces a socket that nobody serves any more; refuses a folder that others could reach into."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = path.parent.stat()
-    if folder.st_uid != os.geteuid() or stat.S_IMODE(folder.st_mode) & 0o077:
-        raise RuntimeUnavailable(f"{str(path.parent)!r} must belong to this user and have mode 0700")
+    make_private(path.parent)
     listener = socket.socket(socket.AF_UNIX)
     try:
         with socket.socket(socket.AF_UNIX) as probe, suppress(ConnectionRefusedError, FileNotFoundError):
@@ -138,9 +135,11 @@ async def serve(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runtimes = {"wasmtime": {"guest": options.guest, "workers": options.workers}}
+    wasmtime = {"guest": options.guest, "workers": options.workers, "require_walls": options.require_walls}
     async with AsyncExitStack() as stack:
-        sandbox = await stack.enter_async_context(open_sandbox(runtimes, permits=options.permits, queue=options.queue))
+        sandbox = await stack.enter_async_context(
+            open_sandbox({"wasmtime": wasmtime}, permits=options.permits, queue=options.queue)
+        )
         await stack.enter_async_context(open_host(sandbox, options.socket))
         log.info("sandbox host ready at %s", options.socket)
         await stop.wait()
@@ -154,6 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--permits", type=int, default=cores, help="programs that run at once (default: one a core)")
     parser.add_argument("--workers", type=int, default=cores + 2, help="processes, some of them spare (default: cores + 2)")
     parser.add_argument("--queue", type=int, default=256, help="programs that may wait; more are refused as busy")
+    parser.add_argument("--require-walls", action="store_true", help="do not start where a part of the second wall is missing")
     parser.add_argument("--die-with-parent", action="store_true", help="end when the process that started this one ends")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from sandbox import protocol
 from sandbox.contract import Invocation, OnOutput, Outcome, Stream
@@ -11,22 +12,37 @@ from sandbox.errors import GuestCrashed, RuntimeUnavailable
 from sandbox.lifecycle import WorkerState
 from sandbox.process import Nursery, Worker, open_nursery
 from sandbox.protocol import Kind
+from sandbox.walls import Wall
 
-START_SECONDS = 30.0
+WAIT_SECONDS = 30.0
 RETRY_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOptions:
+    """command: starts a nursery whose control socket is its standard input.
+
+    workers: how many are kept ready; more than run at once, so that one that was killed is not waited for.
+    require_walls: use no worker that lacks one.
+    """
+
+    command: Sequence[str]
+    workers: int
+    require_walls: bool = False
+
+
 class Pool:
     """A `Runtime`. A worker is used again only after a program that ended in order."""
 
-    def __init__(self, command: Sequence[str], workers: int) -> None:
-        self._command = command
-        self._size = workers
+    def __init__(self, options: PoolOptions) -> None:
+        self._options = options
         self._workers: set[Worker] = set()
         self._idle: asyncio.LifoQueue[Worker] = asyncio.LifoQueue()  # the last one used has the warmest caches
-        self._short = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._missing: list[Wall] | None = None
+        self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
         worker = await self._take()
@@ -34,80 +50,95 @@ class Pool:
         before = worker.cpu_seconds()
         worker.limit_cpu(invocation.limits.cpu_seconds)
         try:
-            outcome = await self._converse(worker, invocation, on_output)
-            outcome = Outcome(
-                exit_code=outcome.exit_code, truncated=outcome.truncated, cpu_seconds=worker.cpu_seconds() - before
-            )
+            outcome = await _converse(worker, invocation, on_output)
+            cpu_seconds = worker.cpu_seconds() - before
             worker.lifecycle.move(WorkerState.IDLE)
             self._idle.put_nowait(worker)
-            return outcome
         finally:
             worker.unlimit_cpu()
             if worker.lifecycle.state is not WorkerState.IDLE:
                 await worker.end()
+        return Outcome(exit_code=outcome.exit_code, truncated=outcome.truncated, cpu_seconds=cpu_seconds)
 
     async def _take(self) -> Worker:
         try:
-            async with asyncio.timeout(START_SECONDS):
+            async with asyncio.timeout(WAIT_SECONDS):
                 while (worker := await self._idle.get()).lifecycle.state is not WorkerState.IDLE:
                     pass
                 return worker
         except TimeoutError:
-            raise RuntimeUnavailable("no sandbox worker could be started; the host's log says why") from None
-
-    async def _converse(self, worker: Worker, invocation: Invocation, on_output: OnOutput) -> Outcome:
-        try:
-            worker.send(protocol.run(invocation))
-            while said := await worker.hear():
-                match said:
-                    case Kind.STDOUT, data:
-                        on_output(Stream.STDOUT, data)
-                    case Kind.STDERR, data:
-                        on_output(Stream.STDERR, data)
-                    case Kind.DONE, payload:
-                        return protocol.parse_done(payload)
-                    case Kind.FAILED, payload:
-                        raise protocol.parse_failed(payload)
-                    case kind, _:
-                        raise protocol.ProtocolError(f"{kind.name} from a worker")
-        except protocol.ProtocolError as exc:
-            raise GuestCrashed("the sandbox worker broke") from exc
-        raise worker.broke_limit or GuestCrashed("the sandbox worker was killed")
+            raise RuntimeUnavailable("no sandbox worker could be started; the log of the sandbox host says why") from None
 
     async def keep(self) -> None:
         """Replaces workers that ended, and the nursery when it ended, until it is cancelled."""
         while True:
             try:
-                async with open_nursery(self._command) as nursery:
+                async with open_nursery(self._options.command) as nursery:
                     await self._keep_full(nursery)
             except (RuntimeUnavailable, OSError) as exc:
+                if not self.started.done():
+                    self.started.set_exception(exc)
+                    return
                 log.warning("sandbox workers could not be started: %s", exc)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _keep_full(self, nursery: Nursery) -> None:
         try:
             while True:
-                self._short.clear()
-                while len(self._workers) < self._size:
-                    worker = await nursery.fork(on_exit=self._ended)
-                    self._workers.add(worker)
-                    self._idle.put_nowait(worker)
-                await self._short.wait()
+                self._changed.clear()
+                while len(self._workers) < self._options.workers:
+                    await self._add(nursery)
+                if not self.started.done():
+                    self.started.set_result(None)
+                await self._changed.wait()
         finally:
-            for worker in self._workers:
-                worker.kill()
+            for worker in tuple(self._workers):
+                await worker.end()
+
+    async def _add(self, nursery: Nursery) -> None:
+        worker = await nursery.fork(self._ended)
+        self._workers.add(worker)
+        missing = [wall for wall in await worker.ready() if not wall.present]
+        if missing and self._options.require_walls:
+            raise RuntimeUnavailable("; ".join(f"the wall {wall.name!r} is missing: {wall.advice}" for wall in missing))
+        if missing != self._missing:
+            self._missing = missing
+            for wall in missing:
+                log.warning("sandbox workers lack the wall %r: %s", wall.name, wall.advice)
+        self._idle.put_nowait(worker)
 
     def _ended(self, worker: Worker) -> None:
         self._workers.discard(worker)
-        self._short.set()
+        self._changed.set()
+
+
+async def _converse(worker: Worker, invocation: Invocation, on_output: OnOutput) -> Outcome:
+    try:
+        worker.send(protocol.run(invocation))
+        while said := await worker.hear():
+            match said:
+                case Kind.STDOUT, data:
+                    on_output(Stream.STDOUT, data)
+                case Kind.STDERR, data:
+                    on_output(Stream.STDERR, data)
+                case Kind.DONE, payload:
+                    return protocol.parse_done(payload)
+                case Kind.FAILED, payload:
+                    raise protocol.parse_failed(payload)
+                case kind, _:
+                    raise protocol.ProtocolError(f"{kind.name} from a worker")
+    except protocol.ProtocolError as exc:
+        raise GuestCrashed("the sandbox worker broke") from exc
+    raise worker.broke_limit or GuestCrashed("the sandbox worker was killed")
 
 
 @asynccontextmanager
-async def open_pool(command: Sequence[str], *, workers: int) -> AsyncIterator[Pool]:
-    """command: starts a nursery whose control socket is its standard input."""
-    pool = Pool(command, workers)
+async def open_pool(options: PoolOptions) -> AsyncIterator[Pool]:
+    """Ready when every worker is. Raises `RuntimeUnavailable` when they cannot be started."""
+    pool = Pool(options)
     keeper = asyncio.create_task(pool.keep())
     try:
+        await pool.started
         yield pool
     finally:
         keeper.cancel()

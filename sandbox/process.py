@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import time
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
@@ -13,6 +14,7 @@ from sandbox.errors import LimitExceeded, RuntimeUnavailable
 from sandbox.lifecycle import Lifecycle, WorkerState
 from sandbox.nursery import PID
 from sandbox.protocol import Kind
+from sandbox.walls import Wall
 
 SHORTEST_CHECK_SECONDS = 0.002
 
@@ -37,6 +39,15 @@ class Worker:
         self.lifecycle.move(WorkerState.GONE)
         self._gone.set()
         on_exit(self)
+
+    async def ready(self) -> list[Wall]:
+        """Returns the walls that it found, when it is behind them."""
+        match await self.hear():
+            case Kind.HELLO, payload:
+                self.lifecycle.move(WorkerState.IDLE)
+                return [Wall(**wall) for wall in protocol.parse_hello(payload)["walls"]]
+            case _:
+                raise RuntimeUnavailable("a sandbox worker ended before it was ready")
 
     def send(self, frame: bytes) -> None:
         self._writer.write(frame)
@@ -96,16 +107,7 @@ class Nursery:
             raise RuntimeUnavailable("the process that forks sandbox workers ended")
         worker = Worker(PID.unpack(message)[0], descriptors[0], await asyncio.open_unix_connection(sock=ours))
         worker.watch(on_exit)
-        match await worker.hear():
-            case Kind.HELLO, _:
-                worker.lifecycle.move(WorkerState.IDLE)
-                return worker
-            case Kind.FAILED, payload:
-                await worker.end()
-                raise protocol.parse_failed(payload)
-            case _:
-                await worker.end()
-                raise RuntimeUnavailable("a sandbox worker ended before it was ready")
+        return worker
 
     async def _readable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -123,7 +125,7 @@ async def open_nursery(command: Sequence[str]) -> AsyncIterator[Nursery]:
     with ours:
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=theirs.fileno(), env={}, cwd="/", start_new_session=True
+                *command, stdin=theirs.fileno(), stdout=DEVNULL, env={}, cwd="/", start_new_session=True
             )
         try:
             nursery = Nursery(ours)

@@ -3,7 +3,8 @@
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Protocol
 
 from sandbox import protocol
@@ -11,6 +12,7 @@ from sandbox.capture import Capture
 from sandbox.contract import Limits, Outcome, Stream
 from sandbox.errors import SandboxError
 from sandbox.protocol import Kind
+from sandbox.walls import Wall
 
 Write = Callable[[Stream, bytes], None]
 
@@ -18,15 +20,19 @@ Write = Callable[[Stream, bytes], None]
 class Guest(Protocol):
     """An engine with a guest in it, loaded before the fork and used after it."""
 
+    def exercise(self) -> None:
+        """Uses once whatever a program may use later: threads and modules that cannot be had behind the walls."""
+        ...
+
     def run(self, source: str, limits: Limits, write: Write) -> int:
         """Runs the source in a fresh instance and returns its exit code. Raises `GuestCrashed` and `LimitExceeded`."""
         ...
 
 
-def serve(connection: socket.socket, guest: Guest) -> None:
+def serve(connection: socket.socket, guest: Guest, built: Sequence[Wall]) -> None:
     """Returns when the host closes the connection."""
     with connection, connection.makefile("rb") as incoming:
-        connection.sendall(protocol.hello())
+        connection.sendall(protocol.hello(walls=[asdict(wall) for wall in built]))
         while header := incoming.read(protocol.HEADER.size):
             kind, size = protocol.parse_header(header)
             payload = incoming.read(size)

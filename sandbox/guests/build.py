@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import os
 import platform
-import stat
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sandbox.errors import RuntimeUnavailable
+from sandbox.private import check_private, make_private
 from sandbox.runtimes.wasmtime import SETTINGS, compile_component
 
 SOURCES = Path(__file__).parent / "python"
@@ -30,25 +30,13 @@ def ensure_guest(cache: Path, progress: Progress) -> Path:
 
     The file is native code, so the folder must be ours alone. Two that build at once: one waits for the other.
     """
-    claim(cache)
+    make_private(cache)
     artifact = cache / f"python-{digest()[:24]}.cwasm"
     with _locked(cache):
         if not artifact.exists():
             _build(artifact, progress)
-    check_trusted(artifact)
+    check_private(artifact)
     return artifact
-
-
-def claim(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    check_trusted(folder)
-
-
-def check_trusted(path: Path) -> None:
-    """Whoever could write it could run code in every sandbox worker."""
-    found = path.lstat()
-    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        raise RuntimeUnavailable(f"{str(path)!r} must belong to this user and be closed to others (chmod go= {path})")
 
 
 def digest() -> str:

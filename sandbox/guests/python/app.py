@@ -4,6 +4,7 @@ It runs on the guest's CPython 3.14, not on ours. It enforces nothing: the walls
 """
 
 import ast
+import asyncio
 import atexit
 import gc
 import importlib
@@ -12,9 +13,12 @@ import linecache
 import os
 import pkgutil
 import random
+import selectors
 import sys
+import time
 import traceback
 import types
+import weakref
 
 import wit_world
 
@@ -66,10 +70,10 @@ class Missing:
         # importlib.util.find_spec asks whether a module exists and must get None; an import statement gets the message.
         if "." in name or sys._getframe(2).f_code.co_name != "_find_and_load_unlocked":
             return
-        what = (
-            "is not in this sandbox" if name in sys.stdlib_module_names else "this sandbox has the Python standard library only"
-        )
-        raise ModuleNotFoundError(f"No module named {name!r}: {what}", name=name)
+        there = "this part of the standard library is not in the sandbox"
+        if name not in sys.stdlib_module_names:
+            there = "this sandbox has the Python standard library only"
+        raise ModuleNotFoundError(f"No module named {name!r}: {there}", name=name)
 
 
 def import_library():
@@ -100,6 +104,15 @@ def open_streams():
     return out, err
 
 
+def let_asyncio_run():
+    """Its loop wakes itself through a socket, for other threads; here are neither, and timers are all that it waits for."""
+    loop = asyncio.selector_events.BaseSelectorEventLoop
+    loop._ssock = loop._csock = None
+    loop._make_self_pipe = loop._close_self_pipe = lambda self: None
+    selectors.SelectSelector.select = lambda self, timeout=None: time.sleep(max(timeout or 0, 0)) or []
+    selectors.DefaultSelector = selectors.SelectSelector
+
+
 def execute(source, namespace):
     """Like a notebook cell: the value of a final expression is printed by repr unless it is None."""
     tree = ast.parse(source, NAME)
@@ -114,16 +127,24 @@ def exit_code(code):
         return 0
     if isinstance(code, int):
         return code & 0xFF
-    print(code, file=sys.stderr)
+    tell(f"{code}\n")
     return 1
+
+
+def tell(text):
+    """On the real stderr, whatever the program made of sys.stderr."""
+    ERR.write(text.encode("utf-8", "backslashreplace"))
 
 
 def report(error):
     """The traceback with the frames of the user's code only: the library's source is not here to be shown."""
+    if isinstance(error, MemoryError):
+        sys.modules["__main__"].__dict__.clear()  # room to say so
+        error.add_note("the sandbox's memory limit was reached")
     summary = traceback.TracebackException(type(error), error, error.__traceback__)
     compact(summary)
     for line in summary.format():
-        sys.stderr.write(line)
+        tell(line)
 
 
 def compact(summary):
@@ -141,8 +162,6 @@ def guarded(act, *arguments):
     except SystemExit as error:
         return exit_code(error.code)
     except BaseException as error:  # whatever it is, it is the user's, and this is the top
-        if isinstance(error, MemoryError):
-            sys.modules["__main__"].__dict__.clear()
         report(error)
         return 1
     return 0
@@ -161,11 +180,14 @@ class WitWorld(wit_world.WitWorld):
 
 
 import_library()
+let_asyncio_run()
 OUT, ERR = open_streams()
 os.environ.clear()
 sys.argv[:] = [""]
 sys.path.clear()
 sys.path_importer_cache.clear()
 sys.meta_path.append(Missing)
+atexit._clear()  # the library's own: there is nothing that they would still have to put in order
+weakref.finalize._registered_with_atexit = False
 gc.collect()
 gc.freeze()
