@@ -120,6 +120,7 @@ class RunningTurn:
 
     async def finish(self, end: TurnEnded) -> None:
         """Record the end and wait for it. Raises when it cannot be recorded."""
+        await asyncio.shield(self.record(end))
         self.turn = replace(
             self.turn,
             status=end.status,
@@ -128,4 +129,3 @@ class RunningTurn:
             usage=end.usage,
             ended_at=datetime.now(UTC),
         )
-        await asyncio.shield(self.record(end))

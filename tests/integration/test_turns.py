@@ -17,7 +17,6 @@ from core.ids import new_id
 from core.llm.contract import Sampling, ToolSpec
 from core.messages import FunctionOutputItem, Image, Item, MessageItem, Role, Text, ToolCallItem
 from core.storage.database import Database
-from core.storage.leases import Leases
 from core.storage.tables import tool_ledger
 from tests.integration.conftest import Stage, Tenant
 
@@ -274,7 +273,6 @@ async def test_a_turn_whose_process_died_is_marked_failed_with_what_it_had_said(
             async for recorded in events:
                 if isinstance(recorded.event, TextDelta):
                     break
-        await Leases(database, owner="nobody", seconds=-1).renew([turn.id])
         async with database.everyone() as connection:
             expire = sa.text("UPDATE turns SET lease_expires_at = now() - interval '1 minute' WHERE id = :id")
             await connection.execute(expire, {"id": turn.id})
