@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox import protocol
 from sandbox.capture import Capture
 from sandbox.contract import Invocation, OnOutput, Outcome, Stream
-from sandbox.errors import ProgramRefused, RuntimeUnavailable, SandboxError
+from sandbox.errors import RuntimeUnavailable, SandboxError
 from sandbox.protocol import Kind, ProtocolError
 
 IDLE_CONNECTIONS = 32
@@ -25,10 +25,7 @@ class SandboxClient:
         self._idle: list[Connection] = []
 
     async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
-        try:
-            program = protocol.run(invocation)
-        except ProtocolError as exc:
-            raise ProgramRefused(f"the program is too long: {exc}") from exc
+        program = protocol.run(invocation)
         connection = await self._connection()
         capture = Capture(invocation.limits.output_bytes, on_output)
         try:

@@ -45,12 +45,13 @@ class Pool:
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
+        program = protocol.run(invocation)
         worker = await self._take()
         worker.lifecycle.move(WorkerState.RUNNING)
         before = worker.cpu_seconds()
         worker.limit_cpu(invocation.limits.cpu_seconds)
         try:
-            outcome = await _converse(worker, invocation, on_output)
+            outcome = await _converse(worker, program, on_output)
             cpu_seconds = worker.cpu_seconds() - before
             worker.lifecycle.move(WorkerState.IDLE)
             self._idle.put_nowait(worker)
@@ -112,9 +113,9 @@ class Pool:
         self._changed.set()
 
 
-async def _converse(worker: Worker, invocation: Invocation, on_output: OnOutput) -> Outcome:
+async def _converse(worker: Worker, program: bytes, on_output: OnOutput) -> Outcome:
     try:
-        worker.send(protocol.run(invocation))
+        worker.send(program)
         while said := await worker.hear():
             match said:
                 case Kind.STDOUT, data:

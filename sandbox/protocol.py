@@ -23,6 +23,7 @@ from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused, RuntimeU
 VERSION = 1
 HEADER = Struct(">IB")
 MAX_PAYLOAD_BYTES = 8 * 2**20
+MAX_SOURCE_BYTES = 2**20  # as JSON at most six times as much
 OUTPUT_PIECE_BYTES = 64 * 2**10
 
 
@@ -77,6 +78,9 @@ def parse_hello(payload: bytes) -> dict[str, Any]:
 
 
 def run(invocation: Invocation) -> bytes:
+    size = len(invocation.program.source.encode("utf-8", "surrogatepass"))
+    if size > MAX_SOURCE_BYTES:
+        raise ProgramRefused(f"the program is too long: {size} bytes; at most {MAX_SOURCE_BYTES} are allowed")
     return frame(Kind.RUN, _dump(asdict(invocation)))
 
 

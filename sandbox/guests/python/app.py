@@ -30,11 +30,11 @@ NOT_IMPORTED = {"antigravity", "ensurepip", "idlelib", "test", "this", "tkinter"
 
 
 class Output(io.BufferedIOBase):
-    """The bytes below sys.stdout or sys.stderr. `before` is drained first, so that the two keep their order."""
+    """The bytes below sys.stdout or sys.stderr. Whatever the other one holds back goes first, so that they keep their order."""
 
-    def __init__(self, to_stderr, before=None):
+    def __init__(self, to_stderr):
         self.to_stderr = to_stderr
-        self.before = before
+        self.other = self
         self.pending = bytearray()
         self.sent = 0
 
@@ -42,6 +42,8 @@ class Output(io.BufferedIOBase):
         return True
 
     def write(self, data):
+        if self.other.pending:
+            self.other.drain()
         with memoryview(data) as view:
             self.pending += view
             size = view.nbytes
@@ -54,8 +56,6 @@ class Output(io.BufferedIOBase):
             self.drain()
 
     def drain(self, send=wit_world.write, block=BLOCK_BYTES):
-        if self.before is not None:
-            self.before.drain()
         pending, self.pending = self.pending, bytearray()
         self.sent += len(pending)
         for start in range(0, len(pending), block):
@@ -92,8 +92,8 @@ def import_or_none(name):
 
 
 def open_streams():
-    out = Output(False)
-    err = Output(True, before=out)
+    out, err = Output(False), Output(True)
+    out.other, err.other = err, out
     for name, output in (("stdout", out), ("stderr", err)):
         text = io.TextIOWrapper(
             output, "utf-8", errors="backslashreplace", newline="\n", line_buffering=True, write_through=True
@@ -170,11 +170,13 @@ def guarded(act, *arguments):
 class WitWorld(wit_world.WitWorld):
     def run(self, source):
         source = source.encode("latin-1").decode("utf-8", "surrogatepass")
+        sys.argv[:] = [""]  # the runtime around us empties it at the first call
         random.seed()  # its state is in the snapshot: without this every guest would draw the same numbers
         linecache.cache[NAME] = (len(source), None, source.splitlines(keepends=True), NAME)
         main = sys.modules["__main__"] = types.ModuleType("__main__")
         code = guarded(execute, source, main.__dict__)
         code = guarded(atexit._run_exitfuncs) or code
+        OUT.drain()
         ERR.drain()
         return code
 
@@ -183,7 +185,6 @@ import_library()
 let_asyncio_run()
 OUT, ERR = open_streams()
 os.environ.clear()
-sys.argv[:] = [""]
 sys.path.clear()
 sys.path_importer_cache.clear()
 sys.meta_path.append(Missing)
