@@ -93,7 +93,10 @@ async def open_wakeups(url: str) -> AsyncGenerator[Wakeups, None]:
     try:
         yield wakeups
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # redis-py takes a cancellation that meets one of its timeouts for that timeout, so once may not be enough.
+        pending = set(tasks)
+        while pending:
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=0.2)
         await client.aclose()
