@@ -15,6 +15,7 @@ from core.llm.script import Disconnect, Event, Pause, Rule, Script, ScriptedErro
 from core.llm.scripted_wire import Encoder, error_body, situation_of
 
 MAX_REQUEST_BYTES = 1 << 26
+SHUTDOWN_SECONDS = 0.05  # aiohttp takes 0 for "no limit"
 
 
 async def serve(script_file: Path, host: str, port: int, *, ready: Callable[[str], None] = lambda address: None) -> None:
@@ -29,7 +30,7 @@ async def serve(script_file: Path, host: str, port: int, *, ready: Callable[[str
 async def open_server(rules: Iterable[Rule], *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Gives the base address (`http://.../v1`). Leaving cuts the connections that are still open."""
     server = web.Server(_Handler(Script(rules)).handle, request_factory=_request, access_log=None, handler_cancellation=True)
-    runner = web.ServerRunner(server, shutdown_timeout=0)
+    runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
