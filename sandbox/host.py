@@ -104,7 +104,7 @@ async def open_host(sandbox: Sandbox, path: Path) -> AsyncIterator[None]:
         task.add_done_callback(connections.discard)
 
     listener = bind(path)
-    server = await asyncio.start_unix_server(accept, sock=listener)
+    server = await asyncio.start_unix_server(accept, sock=listener, backlog=512)
     try:
         yield
     finally:

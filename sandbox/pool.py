@@ -14,7 +14,7 @@ from sandbox.process import Nursery, Worker, open_nursery
 from sandbox.protocol import Kind
 from sandbox.walls import Wall
 
-WAIT_SECONDS = 30.0
+START_SECONDS = 30.0
 RETRY_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -25,11 +25,13 @@ class PoolOptions:
     """command: starts a nursery whose control socket is its standard input.
 
     workers: how many are kept ready; more than run at once, so that one that was killed is not waited for.
+    programs_per_worker: bounds how long a worker that a program took over could listen to the next ones.
     require_walls: use no worker that lacks one.
     """
 
     command: Sequence[str]
     workers: int
+    programs_per_worker: int = 1000
     require_walls: bool = False
 
 
@@ -38,37 +40,41 @@ class Pool:
 
     def __init__(self, options: PoolOptions) -> None:
         self._options = options
-        self._workers: set[Worker] = set()
-        self._idle: asyncio.LifoQueue[Worker] = asyncio.LifoQueue()  # the last one used has the warmest caches
+        self._workers: list[Worker] = []  # the last one used comes last: it has the warmest caches
         self._changed = asyncio.Event()
+        self._freed = asyncio.Event()
         self._missing: list[Wall] | None = None
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
         program = protocol.run(invocation)
         worker = await self._take()
-        worker.lifecycle.move(WorkerState.RUNNING)
-        before = worker.cpu_seconds()
-        worker.limit_cpu(invocation.limits.cpu_seconds)
+        worker.start(invocation.limits.cpu_seconds)
         try:
             outcome = await _converse(worker, program, on_output)
-            cpu_seconds = worker.cpu_seconds() - before
-            worker.lifecycle.move(WorkerState.IDLE)
-            self._idle.put_nowait(worker)
+            cpu_seconds = worker.finish()
+            if worker.programs < self._options.programs_per_worker:
+                worker.lifecycle.move(WorkerState.IDLE)
+                self._freed.set()
         finally:
-            worker.unlimit_cpu()
             if worker.lifecycle.state is not WorkerState.IDLE:
                 await worker.end()
         return Outcome(exit_code=outcome.exit_code, truncated=outcome.truncated, cpu_seconds=cpu_seconds)
 
     async def _take(self) -> Worker:
         try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                while (worker := await self._idle.get()).lifecycle.state is not WorkerState.IDLE:
-                    pass
-                return worker
+            async with asyncio.timeout(START_SECONDS):
+                while (worker := self._idle()) is None:
+                    self._freed.clear()
+                    await self._freed.wait()
         except TimeoutError:
             raise RuntimeUnavailable("no sandbox worker could be started; the log of the sandbox host says why") from None
+        self._workers.remove(worker)
+        self._workers.append(worker)
+        return worker
+
+    def _idle(self) -> Worker | None:
+        return next((worker for worker in reversed(self._workers) if worker.lifecycle.state is WorkerState.IDLE), None)
 
     async def keep(self) -> None:
         """Replaces workers that ended, and the nursery when it ended, until it is cancelled."""
@@ -98,18 +104,26 @@ class Pool:
 
     async def _add(self, nursery: Nursery) -> None:
         worker = await nursery.fork(self._ended)
-        self._workers.add(worker)
-        missing = [wall for wall in await worker.ready() if not wall.present]
+        self._workers.append(worker)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                walls = await worker.ready()
+        except TimeoutError:
+            raise RuntimeUnavailable("a sandbox worker does not become ready") from None
+        self._judge([wall for wall in walls if not wall.present])
+        worker.lifecycle.move(WorkerState.IDLE)
+        self._freed.set()
+
+    def _judge(self, missing: list[Wall]) -> None:
         if missing and self._options.require_walls:
             raise RuntimeUnavailable("; ".join(f"the wall {wall.name!r} is missing: {wall.advice}" for wall in missing))
         if missing != self._missing:
             self._missing = missing
             for wall in missing:
                 log.warning("sandbox workers lack the wall %r: %s", wall.name, wall.advice)
-        self._idle.put_nowait(worker)
 
     def _ended(self, worker: Worker) -> None:
-        self._workers.discard(worker)
+        self._workers.remove(worker)
         self._changed.set()
 
 

@@ -23,10 +23,12 @@ class Worker:
     def __init__(self, pid: int, pidfd: int, streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
         self.lifecycle = Lifecycle()
         self.broke_limit: LimitExceeded | None = None
+        self.programs = 0
         self._pid = pid
         self._pidfd = pidfd
         self._reader, self._writer = streams
         self._timer: asyncio.TimerHandle | None = None
+        self._cpu = self._cpu_before = 0.0
         self._gone = asyncio.Event()
 
     def watch(self, on_exit: Callable[["Worker"], None]) -> None:
@@ -44,36 +46,43 @@ class Worker:
         """Returns the walls that it found, when it is behind them."""
         match await self.hear():
             case Kind.HELLO, payload:
-                self.lifecycle.move(WorkerState.IDLE)
                 return [Wall(**wall) for wall in protocol.parse_hello(payload)["walls"]]
             case _:
                 raise RuntimeUnavailable("a sandbox worker ended before it was ready")
+
+    def start(self, cpu_seconds: float) -> None:
+        """A program begins, which may take so much of the CPU."""
+        self.lifecycle.move(WorkerState.RUNNING)
+        self.programs += 1
+        self._cpu_before = self._cpu_seconds()
+        self._check_cpu(cpu_seconds)
+
+    def finish(self) -> float:
+        """Returns the seconds of CPU that the program took."""
+        if self._timer is not None:
+            self._timer.cancel()
+        return self._cpu_seconds() - self._cpu_before
+
+    def _check_cpu(self, allowed: float) -> None:
+        left = allowed - (self._cpu_seconds() - self._cpu_before)
+        if left > 0:
+            delay = max(left, SHORTEST_CHECK_SECONDS)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._check_cpu, allowed)
+        else:
+            self.broke_limit = LimitExceeded("cpu_seconds", f"{allowed:g} s")
+            self.kill()
+
+    def _cpu_seconds(self) -> float:
+        """Of the whole process since its fork; Linux makes a process's CPU clock id of its pid (clock_getcpuclockid(3))."""
+        with suppress(OSError):  # it may be gone already
+            self._cpu = time.clock_gettime((~self._pid << 3) | 2)
+        return self._cpu
 
     def send(self, frame: bytes) -> None:
         self._writer.write(frame)
 
     async def hear(self) -> tuple[Kind, bytes] | None:
         return await protocol.read_frame(self._reader)
-
-    def cpu_seconds(self) -> float:
-        """Of the whole process since its fork; Linux makes a process's CPU clock id of its pid (clock_getcpuclockid(3))."""
-        return time.clock_gettime((~self._pid << 3) | 2)
-
-    def limit_cpu(self, seconds: float) -> None:
-        self._check_cpu(seconds, self.cpu_seconds() + seconds)
-
-    def _check_cpu(self, allowed: float, until: float) -> None:
-        left = until - self.cpu_seconds()
-        if left > 0:
-            delay = max(left, SHORTEST_CHECK_SECONDS)
-            self._timer = asyncio.get_running_loop().call_later(delay, self._check_cpu, allowed, until)
-            return
-        self.broke_limit = LimitExceeded("cpu_seconds", f"{allowed:g} s")
-        self.kill()
-
-    def unlimit_cpu(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
 
     def kill(self) -> None:
         if self.lifecycle.state not in (WorkerState.KILLED, WorkerState.GONE):
@@ -83,6 +92,8 @@ class Worker:
 
     async def end(self) -> None:
         """Returns when the kernel says that the process is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
         self.kill()
         await asyncio.shield(self._gone.wait())
 

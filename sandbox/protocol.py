@@ -12,7 +12,7 @@ The host and its workers say the same to each other, RUN to FAILED; a worker say
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import IntEnum
 from struct import Struct
 from typing import Any
@@ -24,7 +24,7 @@ VERSION = 1
 HEADER = Struct(">IB")
 MAX_PAYLOAD_BYTES = 8 * 2**20
 MAX_SOURCE_BYTES = 2**20  # as JSON at most six times as much
-OUTPUT_PIECE_BYTES = 64 * 2**10
+CEILINGS = {"cpu_seconds": 86_400, "wall_seconds": 86_400, "memory_bytes": 2**32, "output_bytes": 64 * 2**20}
 
 
 class Kind(IntEnum):
@@ -99,16 +99,11 @@ def parse_run(payload: bytes) -> Invocation:
 
 
 def _limits(said: Mapping[str, Any]) -> Limits:
+    for name, value in said.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= CEILINGS[name]:
+            raise ValueError(f"limit {name} is {value!r}; at most {CEILINGS[name]} is allowed")
     limits = Limits(**said)
-    for name, value in asdict(limits).items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2**40:
-            raise ValueError(f"limit {name}: {value!r}")
-    return Limits(
-        cpu_seconds=float(limits.cpu_seconds),
-        wall_seconds=float(limits.wall_seconds),
-        memory_bytes=int(limits.memory_bytes),
-        output_bytes=int(limits.output_bytes),
-    )
+    return replace(limits, memory_bytes=int(limits.memory_bytes), output_bytes=int(limits.output_bytes))
 
 
 def _capabilities(said: Mapping[str, Any]) -> Capabilities:
