@@ -43,22 +43,27 @@ class Story:
 
     @property
     def items(self) -> tuple[Item, ...]:
-        """All so far; what was cut off amid its stream is incomplete. Calls that nobody offered are left out."""
-        partial = {n: self._cut_off(n, start, "".join(pieces)) for n, (start, pieces) in self._partial.items()}
+        """All so far; the one that was cut off amid its stream is incomplete. Calls that nobody offered are left out."""
+        last = max(self._partial, default=-1)
+        partial = {
+            n: self._streamed(n, start, "".join(pieces), complete=n < last) for n, (start, pieces) in self._partial.items()
+        }
         told = {**self._whole, **partial}
         return tuple(told[n] for n in sorted(told) if not _made_up(told[n]))
 
-    def _cut_off(self, n: int, start: TextDelta | ReasoningDelta | CallStarted, text: str) -> Item:
+    def _streamed(self, n: int, start: TextDelta | ReasoningDelta | CallStarted, text: str, *, complete: bool) -> Item:
         match start:
             case TextDelta():
                 return MessageItem(
-                    id=item_id(self._turn_id, n, "msg"), role=Role.ASSISTANT, parts=(Text(text=text),), complete=False
+                    id=item_id(self._turn_id, n, "msg"), role=Role.ASSISTANT, parts=(Text(text=text),), complete=complete
                 )
             case ReasoningDelta():
-                return ReasoningItem(id=item_id(self._turn_id, n, "rs"), text=text, complete=False)
+                return ReasoningItem(id=item_id(self._turn_id, n, "rs"), text=text, complete=complete)
             case CallStarted(call_id=call_id, name=name, offer=offer):
                 call = ToolCall(id=call_id, name=name, arguments=text)
-                return ToolCallItem(id=item_id(self._turn_id, n, PREFIX_OF_CALL[offer]), call=call, offer=offer, complete=False)
+                return ToolCallItem(
+                    id=item_id(self._turn_id, n, PREFIX_OF_CALL[offer]), call=call, offer=offer, complete=complete
+                )
 
 
 def _made_up(item: Item) -> bool:
