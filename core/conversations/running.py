@@ -120,12 +120,13 @@ class RunningTurn:
 
     async def finish(self, end: TurnEnded) -> None:
         """Record the end and wait for it. Raises when it cannot be recorded."""
-        await asyncio.shield(self.record(end))
+        now = datetime.now(UTC)
+        await asyncio.shield(self.record(replace(end, at=now.timestamp())))
         self.turn = replace(
             self.turn,
             status=end.status,
             reason=end.reason,
             message=end.message,
             usage=end.usage,
-            ended_at=datetime.now(UTC),
+            ended_at=now,
         )

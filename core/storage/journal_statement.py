@@ -2,10 +2,12 @@
 
 accepted: new turns. held: turns whose lease epoch still is the writer's, their rows locked in order of id until the commit, so
 that a takeover waits or is seen (a plain WHERE, or FOR KEY SHARE, lets a takeover commit first). Only for these is anything
-written, and for one whose key was revoked only its end. A row inserted here cannot be updated here: a turn accepted and ended in one group is inserted ended.
+written, and for one whose key was revoked only its end. A row inserted here cannot be updated here: a turn that is accepted
+and ended in one group is inserted ended.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from core.events import TURN_EVENT, TurnEnded, TurnStatus
@@ -32,14 +34,14 @@ _COLUMNS = {
         " arguments_digest text, result_digest text, lease_epoch int8, seconds float8"
     ),
     "ended": (
-        "id text, status text, reason text, message text, input_tokens int8, output_tokens int8, cached_tokens int8,"
-        " reasoning_tokens int8"
+        "id text, status text, ended_at timestamptz, reason text, message text, input_tokens int8, output_tokens int8,"
+        " cached_tokens int8, reasoning_tokens int8"
     ),
 }
 
 
 def _sources() -> tuple[dict[str, str], int]:
-    """The number of the first array of `ended`, its ids, and `unnest($n::type[], ...) WITH ORDINALITY` for each table of arrays, numbered through."""
+    """`unnest($n::type[], ...) WITH ORDINALITY` for each table of arrays, numbered through; the number of `ended`'s first."""
     sources, number, first_of_ended = {}, 0, 0
     for name, columns in _COLUMNS.items():
         if name == "ended":
@@ -93,7 +95,7 @@ WITH accepted AS (
     ON CONFLICT (turn_id, call_path) DO UPDATE SET state = excluded.state, result_digest = excluded.result_digest,
         lease_epoch = excluded.lease_epoch, seconds = excluded.seconds, completed_at = excluded.completed_at
 ), ended AS (
-    UPDATE turns t SET status = w.status, reason = w.reason, message = w.message, ended_at = now(),
+    UPDATE turns t SET status = w.status, reason = w.reason, message = w.message, ended_at = w.ended_at,
         input_tokens = w.input_tokens, output_tokens = w.output_tokens, cached_tokens = w.cached_tokens,
         reasoning_tokens = w.reasoning_tokens
     FROM {_SOURCE["ended"]} JOIN held ON held.id = w.id WHERE t.id = w.id
@@ -132,8 +134,7 @@ def _accepted(pending: "Pending", epoch: int) -> tuple[Any, ...]:
     acceptance = pending.acceptance
     assert acceptance is not None
     turn, end = acceptance.turn, pending.end
-    ended = (turn.created_at if end else None, *_end(end)[1:]) if end else (None, None, None, 0, 0, 0, 0)
-    status = end.status if end else TurnStatus.RUNNING
+    status, *ended = _end(end) if end else (TurnStatus.RUNNING, None, None, None, 0, 0, 0, 0)
     return (
         turn.id, turn.organization_id, turn.user_id, turn.key_id, turn.conversation_id, turn.previous_turn_id, turn.model,
         status, turn.stored, turn.wire, acceptance.request, acceptance.metadata, turn.created_at, *ended,
@@ -143,7 +144,8 @@ def _accepted(pending: "Pending", epoch: int) -> tuple[Any, ...]:
 
 def _end(end: TurnEnded) -> tuple[Any, ...]:
     usage: Usage = end.usage
-    return (end.status, end.reason, end.message, usage.input, usage.output, usage.cached, usage.reasoning)
+    ended_at = datetime.fromtimestamp(end.at, UTC) if end.at is not None else datetime.now(UTC)
+    return (end.status, ended_at, end.reason, end.message, usage.input, usage.output, usage.cached, usage.reasoning)
 
 
 def _items(turn: Turn, pending: "Pending") -> list[tuple[Any, ...]]:
