@@ -16,10 +16,11 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from core.llm.chat_reply import ReplyReader, error_from
 from core.llm.chat_request import request_body
-from core.llm.contract import Chunk, Model, ModelError, ModelRequest
+from core.llm.contract import Chunk, Finished, Model, ModelError, ModelRequest
 from core.llm.declaration import ModelDeclaration
-from core.llm.failures import retry_after_seconds
+from core.llm.failures import malformed, retry_after_seconds
 from core.llm.tokens import estimate_tokens
+from core.messages import Usage
 
 # Read by LiteLLM while it is imported; without them it downloads price lists and loads a `.env` file from where we run.
 _BEFORE_IMPORT = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_OFFLINE_MODE": "True", "LITELLM_MODE": "PRODUCTION"}
@@ -69,7 +70,8 @@ def _import_quietly() -> Any:
     litellm.redact_messages_in_exceptions = True
     litellm.disable_streaming_logging = True
     litellm.callbacks = []
-    logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
+    for logger in ("LiteLLM", "openai"):
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     return litellm
 
 
@@ -100,12 +102,16 @@ class LiteLLMModel:
         except self._errors as exc:
             raise self._translated(exc) from exc
         try:
+            said = False
             while (piece := await self._next(answer)) is not None:
                 for chunk in reader.read(piece.model_dump()):
+                    said = True
                     yield chunk
         finally:
             await answer.aclose()
         for chunk in reader.finish(cut_short=True):
+            if isinstance(chunk, Finished) and not said and chunk.usage == Usage():  # LiteLLM ends well what never began
+                raise malformed(self._name, "an empty answer")
             yield chunk
 
     def _arguments(self, request: ModelRequest) -> dict[str, Any]:
@@ -135,10 +141,11 @@ class LiteLLMModel:
         """exc: LiteLLM's exceptions carry the status that the provider answered with, or the one it might have."""
         headers = getattr(getattr(exc, "response", None), "headers", None) or {}
         too_long = isinstance(exc, self._litellm.exceptions.ContextWindowExceededError)
+        message, *_ = (getattr(exc, "message", "") or str(exc)).split("Traceback (most recent call last)")
         return error_from(
             self._name,
             getattr(exc, "status_code", None) or 500,
-            {"message": getattr(exc, "message", "") or str(exc), "code": "context_length_exceeded" if too_long else None},
+            {"message": message, "code": "context_length_exceeded" if too_long else None},
             retry_after=retry_after_seconds(headers.get("retry-after")),
             secrets=tuple(self._credentials.values()),
         )
