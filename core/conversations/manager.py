@@ -94,7 +94,7 @@ class TurnManager:
     def _open(self, turn: Turn, request: TurnRequest) -> RunningTurn:
         acceptance = Acceptance(
             turn=turn,
-            request=REQUEST.dump_json(replace(request, input=())).decode() if turn.stored else "{}",
+            request=_kept(request) if turn.stored else "{}",
             metadata=json.dumps(dict(turn.metadata)),
             inputs=request.input if turn.stored else (),
             lease_owner=self._leases.owner,
@@ -211,7 +211,9 @@ class TurnManager:
         running = self._local(organization_id, turn_id)
         if running is not None:
             running.stop(StopReason.CANCELLED)
-            return await running.ended()
+            turn = await running.ended()
+            if turn.status.ended:
+                return turn
         if not (await self._turns.get(organization_id, turn_id)).status.ended:
             await self._turns.request_cancel(organization_id, turn_id)
             async with aclosing(self._tail(organization_id, turn_id, after=0)) as events:
@@ -254,6 +256,14 @@ def _new_turn(principal: Principal, request: TurnRequest, model: str) -> Turn:
         metadata=request.metadata if request.store else {},
         created_at=datetime.now(UTC),
     )
+
+
+def _kept(request: TurnRequest) -> str:
+    """All but the input, which is kept as items."""
+    try:
+        return REQUEST.dump_json(replace(request, input=())).decode()
+    except ValueError as exc:
+        raise InvalidRequest("a text of the request is not valid Unicode", code="invalid_unicode") from exc
 
 
 def _refuse_images(items: Sequence[Item], model: Model, name: str) -> None:

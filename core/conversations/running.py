@@ -38,6 +38,7 @@ class RunningTurn:
         self._last: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._stop_reason: StopReason | None = None
+        self._ending = False  # from here on nothing stops it: its end is being recorded
         self.was_read = False  # by somebody who has left
 
     @property
@@ -65,7 +66,7 @@ class RunningTurn:
 
     def stop(self, reason: StopReason) -> None:
         """Stops the model and kills the guests; `ended` tells when. The first reason holds."""
-        if self._task is not None and not self._task.done() and self._stop_reason is None:
+        if self._task is not None and not self._task.done() and not self._ending and self._stop_reason is None:
             self._stop_reason = reason
             self._task.cancel()
 
@@ -81,7 +82,8 @@ class RunningTurn:
             await self.finish(replace(end, usage=budget.usage))
         except PaddockError as exc:
             # Not ours any more, or PostgreSQL is away: whoever reads goes on from the journal, and the lease runs out.
-            log.warning("turn %s stopped without an end of its own: %s", self.turn.id, exc.code)
+            if self._stop_reason is not StopReason.REFUSED:
+                log.warning("turn %s stopped without an end of its own: %s", self.turn.id, exc.code)
         finally:
             self.feed.close()
 
@@ -120,7 +122,7 @@ class RunningTurn:
 
     async def finish(self, end: TurnEnded) -> None:
         """Record the end and wait for it. Raises when it cannot be recorded."""
-        now = datetime.now(UTC)
+        self._ending, now = True, datetime.now(UTC)
         await asyncio.shield(self.record(replace(end, at=now.timestamp())))
         self.turn = replace(
             self.turn,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from core.errors import Unavailable
+from core.errors import InvalidRequest, Unavailable
 
 SCHEMA = "paddock"
 LOST = (
@@ -25,6 +25,9 @@ LOST = (
     asyncpg.AdminShutdownError,
 )
 """What asyncpg raises when the server went away; `DatabaseUnavailable` is what it becomes."""
+
+
+NO_TEXT = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
 
 
 class DatabaseUnavailable(Unavailable):
@@ -109,6 +112,10 @@ async def _transaction(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, N
     except (InterfaceError, sa.exc.TimeoutError, OSError) as exc:
         raise DatabaseUnavailable(f"PostgreSQL does not answer: {type(exc).__name__}") from exc
     except DBAPIError as exc:
+        if isinstance(
+            exc.orig and exc.orig.__cause__, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError
+        ):
+            raise InvalidRequest("a text holds a character that cannot be stored (NUL)", code="invalid_text") from exc
         if exc.connection_invalidated:
             raise DatabaseUnavailable("the connection to PostgreSQL was lost") from exc
         raise

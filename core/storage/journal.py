@@ -6,6 +6,7 @@ only its own rows. Writing a group again after a lost connection changes nothing
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -16,13 +17,14 @@ from typing import Any
 
 import asyncpg
 
-from core.errors import Conflict, PaddockError, Unavailable
+from core.errors import Conflict, InvalidRequest, PaddockError, Unavailable
 from core.events import TURN_EVENT, CallDelta, ReasoningDelta, Recorded, TextDelta, ToolOutput, TurnEnded, TurnEvent
 from core.messages import ITEM, Item
 from core.storage.database import LOST, Database, DatabaseUnavailable
-from core.storage.journal_statement import GROUP, Arrays, arrays
+from core.storage.journal_statement import GROUP, Arrays, Rows, arrays, rows_of
 from core.storage.records import Turn
 
+log = logging.getLogger(__name__)
 GIVE_UP_SECONDS = 5.0
 """How long a group is tried again while PostgreSQL is away; then its turns stop."""
 
@@ -146,17 +148,19 @@ class TurnJournal:
         if self._failure is not None and not (isinstance(self._failure, KeyRevoked) and isinstance(entry.event, TurnEnded)):
             raise self._failure
         durable = asyncio.get_running_loop().create_future()
+        if not self.turn.stored:
+            self._last_seq += 1
+            self._publish([Recorded(self._last_seq, entry.event)])
+            if not entry.ledger and not isinstance(entry.event, TurnEnded):
+                durable.set_result(None)
+                return durable
         durable.add_done_callback(_retrieved)
         pending = self._journal.line(self)
         used = pending.merge(entry, self._last_seq + 1)
-        self._last_seq += used
-        if not self.turn.stored:
-            self._publish([Recorded(self._last_seq, entry.event)])
+        if self.turn.stored:
+            self._last_seq += used
+        else:
             pending.events.clear()
-            if not pending.ledger and pending.end is None:
-                self._journal.step_out(self)
-                durable.set_result(None)
-                return durable
         if self._acceptance is not None:
             pending.acceptance, self._acceptance = self._acceptance, None
         pending.waiters.append(durable)
@@ -196,7 +200,7 @@ class Journal:
         self._database = database
         self._line: dict[TurnJournal, Pending] = {}
         self._wake = asyncio.Event()
-        self._connection: "asyncpg.Connection[Any] | None" = None
+        self._connection: asyncpg.Connection[Any] | None = None
         self._on_commit = on_commit
         self.groups = 0  # commits so far, for metrics and benchmarks
 
@@ -234,18 +238,29 @@ class Journal:
         await asyncio.gather(*waiters, return_exceptions=True)
 
     async def _write(self, group: dict[TurnJournal, Pending]) -> None:
+        """Commit the group and tell each of its turns. One that cannot be written fails alone."""
+        left = dict(group)
+        why: PaddockError = Unavailable("the journal has stopped", code="database_unavailable")
         try:
-            alive = await self._commit(arrays([(turn.turn, turn.epoch, pending) for turn, pending in group.items()]))
-        except (DatabaseUnavailable, asyncpg.PostgresError) as exc:
-            unwritten = Unavailable(f"the journal could not be written: {type(exc).__name__}", code="database_unavailable")
-            for turn, pending in group.items():
-                turn.refused(pending, unwritten)
-            return
-        self.groups += 1
-        for turn, pending in group.items():
-            failure = _verdict(turn, pending, alive)
-            turn.committed(pending) if failure is None else turn.refused(pending, failure)
-        self._on_commit([turn.turn.id for turn in group if turn.turn.stored])
+            rows = _encoded(left)
+            alive = await self._commit(arrays(rows.values()))
+            self.groups += 1
+            for turn in rows:
+                pending = left.pop(turn)
+                failure = _verdict(turn, pending, alive)
+                turn.committed(pending) if failure is None else turn.refused(pending, failure)
+            self._on_commit([turn.turn.id for turn in rows if turn.turn.stored])
+        except DatabaseUnavailable as exc:
+            why = exc
+        except asyncpg.PostgresError as exc:
+            log.error("a group of %d turns could not be written: %s", len(left), type(exc).__name__)
+            why = Unavailable(f"the journal could not be written: {type(exc).__name__}", code="journal_refused")
+            if len(left) > 1:
+                for turn in list(left):
+                    await self._write({turn: left.pop(turn)})
+        finally:
+            for turn, pending in left.items():
+                turn.refused(pending, why)
 
     async def _commit(self, arguments: Arrays) -> dict[str, bool]:
         """The turns whose lease held, each with: its key is revoked."""
@@ -267,6 +282,17 @@ class Journal:
         if connection is not None:
             with suppress(*LOST, TimeoutError):
                 await connection.close(timeout=1)
+
+
+def _encoded(group: dict[TurnJournal, Pending]) -> dict[TurnJournal, Rows]:
+    """Takes out of the group, and refuses, a turn that holds text which is no Unicode."""
+    rows: dict[TurnJournal, Rows] = {}
+    for turn, pending in list(group.items()):
+        try:
+            rows[turn] = rows_of(turn.turn, turn.epoch, pending)
+        except ValueError:
+            turn.refused(group.pop(turn), InvalidRequest("a text of the turn is not valid Unicode", code="invalid_unicode"))
+    return rows
 
 
 def _verdict(turn: TurnJournal, pending: Pending, alive: dict[str, bool]) -> PaddockError | None:

@@ -15,9 +15,10 @@ from core.messages import ITEM, Usage
 from core.storage.records import Turn
 
 if TYPE_CHECKING:
-    from core.storage.journal import Pending
+    from core.storage.journal import Acceptance, Pending
 
 Arrays = Sequence[Sequence[Any]]
+Rows = dict[str, list[tuple[Any, ...]]]
 
 _COLUMNS = {
     "accepted": (
@@ -104,36 +105,49 @@ SELECT id, revoked FROM alive
 """  # noqa: S608 - made of the constants above
 
 
-def arrays(group: "Iterable[tuple[Turn, int, Pending]]") -> Arrays:
+def rows_of(turn: Turn, epoch: int, pending: "Pending") -> Rows:
+    """What one turn puts into a group. Raises ValueError for text that is no Unicode."""
+    rows: Rows = {name: [] for name in _COLUMNS}
+    rows["held"].append((turn.id, epoch))
+    if pending.acceptance is not None:
+        rows["accepted"].append(_accepted(pending.acceptance, pending.end, epoch))
+    elif pending.end is not None:
+        rows["ended"].append((turn.id, *_end(pending.end)))
+    rows["items"] = _items(turn, pending)
+    rows["events"] = [
+        (turn.id, recorded.seq, turn.organization_id, TURN_EVENT.dump_json(recorded.event).decode())
+        for recorded in pending.events
+    ]
+    rows["ledger"] = [
+        (turn.id, _plain(row.call_path), turn.organization_id, row.tool, row.version_digest, row.effect, row.state,
+         row.arguments_digest, row.result_digest, epoch, row.seconds)
+        for row in pending.ledger.values()
+    ]  # fmt: skip
+    return rows
+
+
+def arrays(group: Iterable[Rows]) -> Arrays:
     """The statement's arguments, column by column in the order of `_COLUMNS`."""
-    rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _COLUMNS}
-    for turn, epoch, pending in group:
-        rows["held"].append((turn.id, epoch))
-        if pending.acceptance is not None:
-            rows["accepted"].append(_accepted(pending, epoch))
-        elif pending.end is not None:
-            rows["ended"].append((turn.id, *_end(pending.end)))
-        rows["items"] += _items(turn, pending)
-        rows["events"] += [
-            (turn.id, recorded.seq, turn.organization_id, TURN_EVENT.dump_json(recorded.event).decode())
-            for recorded in pending.events
-        ]
-        rows["ledger"] += [
-            (turn.id, row.call_path, turn.organization_id, row.tool, row.version_digest, row.effect, row.state,
-             row.arguments_digest, row.result_digest, epoch, row.seconds)
-            for row in pending.ledger.values()
-        ]  # fmt: skip
-    return [column for name, columns in _COLUMNS.items() for column in _transposed(rows[name], len(columns.split(",")))]
+    parts = list(group)
+    return [
+        column
+        for name, columns in _COLUMNS.items()
+        for column in _transposed([row for rows in parts for row in rows[name]], len(columns.split(",")))
+    ]
+
+
+def _plain(text: str) -> str:
+    """Text that a model or a provider made, as PostgreSQL's `text` takes it. Raises ValueError for a lone surrogate."""
+    text.encode()
+    return text.replace("\x00", "\ufffd")
 
 
 def _transposed(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
 
-def _accepted(pending: "Pending", epoch: int) -> tuple[Any, ...]:
-    acceptance = pending.acceptance
-    assert acceptance is not None
-    turn, end = acceptance.turn, pending.end
+def _accepted(acceptance: "Acceptance", end: TurnEnded | None, epoch: int) -> tuple[Any, ...]:
+    turn = acceptance.turn
     status, *ended = _end(end) if end else (TurnStatus.RUNNING, None, None, None, 0, 0, 0, 0)
     return (
         turn.id, turn.organization_id, turn.user_id, turn.key_id, turn.conversation_id, turn.previous_turn_id, turn.model,
@@ -145,7 +159,8 @@ def _accepted(pending: "Pending", epoch: int) -> tuple[Any, ...]:
 def _end(end: TurnEnded) -> tuple[Any, ...]:
     usage: Usage = end.usage
     ended_at = datetime.fromtimestamp(end.at, UTC) if end.at is not None else datetime.now(UTC)
-    return (end.status, ended_at, end.reason, end.message, usage.input, usage.output, usage.cached, usage.reasoning)
+    message = None if end.message is None else _plain(end.message)
+    return (end.status, ended_at, end.reason, message, usage.input, usage.output, usage.cached, usage.reasoning)
 
 
 def _items(turn: Turn, pending: "Pending") -> list[tuple[Any, ...]]:

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 import sqlalchemy as sa
 
-from core.errors import Conflict
+from core.errors import Conflict, InvalidRequest
 from core.events import Recorded, TextDelta, TurnEnded, TurnStarted, TurnStatus
 from core.ids import new_id
 from core.messages import MessageItem, Role, Text, Usage
@@ -251,3 +251,30 @@ async def test_a_connection_killed_between_two_groups_costs_nothing(
     await other.close()
     await writer.record(Entry(event=TextDelta(item=0, text="after")))
     assert [r.seq for r in reader.seen] == [1, 2]
+
+
+async def test_a_turn_whose_text_cannot_be_written_fails_alone(journal: Journal, database: Database, tenant: Tenant) -> None:
+    bad, good = a_turn(tenant), a_turn(tenant)
+    bad_writer, _ = opened(journal, bad)
+    good_writer, _ = opened(journal, good)
+    refused = bad_writer.record(Entry(event=TextDelta(item=0, text="\ud800")))
+    kept = good_writer.record(Entry(event=TextDelta(item=0, text="fine")))
+    with pytest.raises(InvalidRequest):
+        await refused
+    await kept
+
+
+async def test_a_call_id_with_a_nul_is_kept_readable(journal: Journal, database: Database, tenant: Tenant) -> None:
+    turn = a_turn(tenant)
+    writer, _ = opened(journal, turn)
+    row = LedgerRow(
+        call_path="c\x00", tool="t", version_digest="d", effect="pure", state=CallState.DISPATCHED, arguments_digest="a"
+    )
+    await writer.record(Entry(event=TextDelta(item=0, text="x"), ledger=(row,)))
+    await writer.record(Entry(event=TurnEnded(status=TurnStatus.FAILED, message="a\x00b")))
+    assert (await TurnStore(database).get(turn.organization_id, turn.id)).message == "a\ufffdb"
+
+
+async def test_an_id_with_a_nul_is_the_callers_mistake(database: Database, tenant: Tenant) -> None:
+    with pytest.raises(InvalidRequest):
+        await TurnStore(database).get(tenant.principal.organization_id, "resp_\x00")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from core.accounts import Account, capability_to_reach, give, own_account
+from core.accounts import Account, capability_to_reach, give, let_through, own_account
 from core.errors import ConfigurationError, Unavailable
 from core.storage.embedded.places import owned_directory
 from core.supervisor import Notify, Program, running
@@ -75,7 +75,8 @@ async def prepare_cluster(home: Path, account: Account | None, *, durable: bool,
     )
     if cluster.data.exists():
         return cluster
-    owned_directory(root, account)
+    root.mkdir(mode=0o700, exist_ok=True)
+    let_through(root, account)
     for old in older:
         if (root / str(old.version)).exists():
             notify(f"upgrading the database from PostgreSQL {old.version} to {newest.version}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.accounts import Account, give
+from core.accounts import Account, give, let_through
 
 LONGEST_SOCKET_PATH = 107
 PLAIN_PATH = re.compile(r"[\w./+-]+", re.ASCII)
@@ -30,7 +30,7 @@ def socket_directory(home: Path, name: str, account: Account | None, longest_nam
     """
     run = home / "run"
     run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    give(run, account)
+    let_through(run, account)
     note = run / f"{name}.directory"
     _remove_left_over(note)
     directory = run / name
