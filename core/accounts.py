@@ -54,6 +54,13 @@ def give(path: Path, account: Account | None) -> None:
         os.chown(path, account.uid, account.gid)
 
 
+def let_through(path: Path, account: Account | None) -> None:
+    """Let the account walk through a directory of ours, to what is its own in there, and do nothing else."""
+    if account is not None:
+        os.chown(path, -1, account.gid)
+        path.chmod(0o710)
+
+
 def capability_to_reach(paths: Iterable[Path], account: Account | None) -> int | None:
     """The capability that `account` needs to walk to `paths`; None when every directory on the way is open to it.
 

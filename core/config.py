@@ -76,8 +76,9 @@ class Limits(Section):
 
 
 class Settings(Section):
-    """home, config: places on disk. An address that is None means the embedded server, or a directory in `home`.
+    """home, config: places on disk. An address that is None means a server of our own, or a directory in `home`.
 
+    database_owner_url: may create roles; only migrations use it. sandbox_socket: where a sandbox host of one's own listens.
     models: checked entries, as written; the first is the default. security_headers: sent with every response.
     """
 
@@ -86,8 +87,10 @@ class Settings(Section):
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     database_url: DatabaseUrl | None = None
+    database_owner_url: DatabaseUrl | None = None
     redis_url: RedisUrl | None = None
     objects_url: ObjectsUrl | None = None
+    sandbox_socket: Path | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     cors_origins: tuple[Origin, ...] = ()
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -132,9 +135,10 @@ def places(environment: Mapping[str, str] = os.environ) -> tuple[Path, Path]:
     return home, _absolute(environment.get("PADDOCK_CONFIG") or str(home / "paddock.yaml"))
 
 
-def client_places(environment: Mapping[str, str] = os.environ) -> Mapping[str, str]:
-    """What `paddock chat` and `paddock keys` take from the environment: where the server is, and as whom."""
-    return {name: environment[name] for name in (*CLIENT_VARIABLES, "PADDOCK_HOST", "PADDOCK_PORT") if name in environment}
+def client_variables(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What `paddock chat` and `paddock keys` take from the environment: where the server is, and as whom to ask."""
+    names = (*CLIENT_VARIABLES, "PADDOCK_HOST", "PADDOCK_PORT")
+    return {name: environment[name] for name in names if environment.get(name)}
 
 
 def passed_on(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -1,0 +1,30 @@
+"""`paddock sandbox`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--socket", required=True, type=click.Path(path_type=Path), help="Unix socket to listen on; its folder is private."
+)
+@click.option(
+    "--guests", type=click.Path(path_type=Path), help="Folder that keeps the built guest; PADDOCK_HOME/guests by default."
+)
+@click.option("--permits", type=click.IntRange(1, 1024), help="Programs that run at once; one a core by default.")
+@click.option("--workers", type=click.IntRange(1, 4096), help="Processes, some of them spare; cores + 2 by default.")
+@click.option("--queue", type=click.IntRange(0, 100_000), help="Programs that may wait; more are refused as busy.")
+def command(socket: Path, guests: Path | None, **numbers: int | None) -> None:
+    """Run untrusted programs for gateways that are told the socket."""
+    from core.config import places
+    from sandbox.errors import SandboxError
+    from sandbox.guests.build import ensure_guest
+    from sandbox.host import main
+
+    try:
+        guest = ensure_guest(guests or places()[0] / "guests", click.echo)
+    except (SandboxError, OSError) as exc:
+        raise click.ClickException(str(exc)) from exc
+    given = [word for name, value in numbers.items() if value is not None for word in (f"--{name}", str(value))]
+    main(["--socket", str(socket), "--guest", str(guest), *given])

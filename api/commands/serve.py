@@ -1,0 +1,14 @@
+"""`paddock serve`."""
+
+import click
+
+
+@click.command()
+def command() -> None:
+    """Serve with stores and a sandbox host that run elsewhere; any number of replicas.
+
+    Needs PADDOCK_DATABASE_URL, PADDOCK_REDIS_URL and PADDOCK_SANDBOX_SOCKET, and a database that `paddock migrate` prepared.
+    """
+    from api.launch import serve
+
+    serve()
