@@ -109,14 +109,18 @@ class Nursery:
 
     async def fork(self, on_exit: Callable[[Worker], None]) -> Worker:
         ours, theirs = socket.socketpair()
-        with theirs:
-            socket.send_fds(self._control, [b"w"], [theirs.fileno()])
-        await self._readable()
-        message, descriptors, _flags, _address = socket.recv_fds(self._control, PID.size, 1)
-        if not message:
+        try:
+            with theirs:
+                socket.send_fds(self._control, [b"w"], [theirs.fileno()])
+            await self._readable()
+            message, descriptors, _flags, _address = socket.recv_fds(self._control, PID.size, 1)
+            if not message:
+                raise RuntimeUnavailable("the process that forks sandbox workers ended")
+            streams = await asyncio.open_unix_connection(sock=ours)
+        except BaseException:
             ours.close()
-            raise RuntimeUnavailable("the process that forks sandbox workers ended")
-        worker = Worker(PID.unpack(message)[0], descriptors[0], await asyncio.open_unix_connection(sock=ours))
+            raise
+        worker = Worker(PID.unpack(message)[0], descriptors[0], streams)
         worker.watch(on_exit)
         return worker
 

@@ -81,6 +81,10 @@ def run(invocation: Invocation) -> bytes:
     size = len(invocation.program.source.encode("utf-8", "surrogatepass"))
     if size > MAX_SOURCE_BYTES:
         raise ProgramRefused(f"the program is too long: {size} bytes; at most {MAX_SOURCE_BYTES} are allowed")
+    try:
+        _limits(asdict(invocation.limits))
+    except ValueError as exc:
+        raise ProgramRefused(str(exc)) from exc
     return frame(Kind.RUN, _dump(asdict(invocation)))
 
 

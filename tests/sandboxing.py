@@ -1,12 +1,15 @@
 """How tests open sandboxes and say what to run in them."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sandbox import Invocation, Limits, PythonProgram, Stream
+from sandbox import Invocation, Limits, PythonProgram, RuntimeUnavailable, Stream, open_client
 from sandbox.guests.build import ensure_guest
 
 GUESTS = Path(__file__).parents[1] / "build" / "guests"  # kept between runs; made by `make`, or by the first test that needs it
@@ -34,3 +37,27 @@ def program(source: str, runtime: str = "wasmtime", **limits: float) -> Invocati
 
 def nowhere(_stream: Stream, _data: bytes) -> None:
     """Output that nobody watches."""
+
+
+@asynccontextmanager
+async def host_process(folder: Path, *options: str) -> AsyncIterator[tuple[Path, asyncio.subprocess.Process]]:
+    """A sandbox host as a user starts it; answers when this yields."""
+    path = folder / "private" / "host.sock"
+    command = [sys.executable, "-m", "sandbox.host", "--socket", str(path), "--guest", str(guest()), *options]
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+    try:
+        await answers(path)
+        yield path, process
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+async def answers(path: Path) -> None:
+    async with asyncio.timeout(60), open_client(path) as client:
+        while True:
+            try:
+                return await client.check()
+            except RuntimeUnavailable:
+                await asyncio.sleep(0.02)

@@ -139,7 +139,7 @@ def tell(text):
 def report(error):
     """The traceback with the frames of the user's code only: the library's source is not here to be shown."""
     if isinstance(error, MemoryError):
-        sys.modules["__main__"].__dict__.clear()  # room to say so
+        MAIN.__dict__.clear()  # room to say so
         error.add_note("the sandbox's memory limit was reached")
     summary = traceback.TracebackException(type(error), error, error.__traceback__)
     compact(summary)
@@ -173,8 +173,7 @@ class WitWorld(wit_world.WitWorld):
         sys.argv[:] = [""]  # the runtime around us empties it at the first call
         random.seed()  # its state is in the snapshot: without this every guest would draw the same numbers
         linecache.cache[NAME] = (len(source), None, source.splitlines(keepends=True), NAME)
-        main = sys.modules["__main__"] = types.ModuleType("__main__")
-        code = guarded(execute, source, main.__dict__)
+        code = guarded(execute, source, MAIN.__dict__)
         code = guarded(atexit._run_exitfuncs) or code
         OUT.drain()
         ERR.drain()
@@ -183,6 +182,7 @@ class WitWorld(wit_world.WitWorld):
 
 import_library()
 let_asyncio_run()
+MAIN = sys.modules["__main__"] = types.ModuleType("__main__")
 OUT, ERR = open_streams()
 os.environ.clear()
 sys.path.clear()
