@@ -1,4 +1,4 @@
-"""A script: what a scripted model says to whom. Knows no wire and keeps no time; it says what happens, others make it happen.
+"""A script: what a scripted model says to whom, as it is written in a file or in the configuration.
 
     rules:                                  # the first that fits answers; none fits: the request is refused
       - when: {contains: "1234 * 5678"}     # the user spoke last, and said this (`matches`: a regular expression)
@@ -28,9 +28,8 @@ are filled in wherever text may stand. `when` may hold several conditions, which
 results since the user last spoke. What is not said about usage is estimated.
 """
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -39,12 +38,9 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from core.errors import ConfigurationError
-from core.llm.contract import CallChunk, Chunk, Finished, ReasoningChunk, TextChunk
 from core.llm.declaration import Schema, Seconds
-from core.llm.tokens import estimate_tokens
-from core.messages import FinishReason, Usage
+from core.messages import FinishReason
 
-_BLANK = re.compile(r"\{(last_user_text|last_tool_result)\}")
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -63,13 +59,23 @@ def _pattern(value: Any) -> Any:
     return value
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What a rule can see of a request. after_tool: whose result is last; None when none is."""
+
+    last_user_text: str = ""
+    last_tool_result: str = ""
+    after_tool: str | None = None
+    tool_results: int = 0
+
+
 class When(Schema):
     contains: str | None = None
     matches: Annotated[re.Pattern[str], BeforeValidator(_pattern)] | None = None
     after_tool: str | Literal[True] | None = None
     tool_results: Count | None = None
 
-    def fits(self, situation: "Situation") -> bool:
+    def fits(self, situation: Situation) -> bool:
         if not self.model_fields_set:
             return True
         wants_result_last = self.after_tool is not None or bool(self.tool_results)
@@ -148,129 +154,3 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
     except ValidationError as exc:
         wrong = "; ".join(f"{'.'.join(map(str, error['loc'])) or 'script'}: {error['msg']}" for error in exc.errors())
         raise ConfigurationError(f"the script {str(path)!r} is not valid: {wrong}") from exc
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """What a rule can see of a request. after_tool: whose result is last; None when none is."""
-
-    last_user_text: str = ""
-    last_tool_result: str = ""
-    after_tool: str | None = None
-    tool_results: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnect:
-    pass
-
-
-Event = Chunk | Pause | ScriptedError | Disconnect
-
-
-class Script:
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        self._rules = tuple(rules)
-        self._left = {index: rule.times for index, rule in enumerate(self._rules) if rule.times is not None}
-        self._replies = 0
-
-    def play(self, situation: Situation) -> Iterator[Event]:
-        """Ends with Finished, an error or a disconnect."""
-        self._replies += 1
-        rule = self._rule_for(situation)
-        if rule is None:
-            return iter([ScriptedError(status=400, message="no rule of the script fits the last message")])
-        return _perform(rule, situation, f"call_{self._replies}")
-
-    def _rule_for(self, situation: Situation) -> Rule | None:
-        for index, rule in enumerate(self._rules):
-            if self._left.get(index) != 0 and rule.when.fits(situation):
-                if index in self._left:
-                    self._left[index] -= 1
-                return rule
-        return None
-
-
-def _perform(rule: Rule, situation: Situation, call_prefix: str) -> Iterator[Event]:
-    said = ""
-    calls = 0
-    for part in rule.reply:
-        if part.pause_seconds is not None:
-            yield Pause(part.pause_seconds)
-        for chunk in _chunks(part, rule.piece_characters, situation, call_prefix, calls):
-            if said and rule.pace_seconds is not None:
-                yield Pause(rule.pace_seconds)
-            said += _words(chunk)
-            yield chunk
-        calls += len(part.tool_calls)
-        if part.error is not None:
-            yield part.error
-            return
-        if part.disconnect:
-            yield Disconnect()
-            return
-    yield Finished(
-        reason=rule.finish or (FinishReason.TOOL_CALLS if calls else FinishReason.STOP), usage=_usage(rule, situation, said)
-    )
-
-
-def _chunks(part: Part, size: int, situation: Situation, call_prefix: str, first_call: int) -> Iterator[Chunk]:
-    for piece in _pieces(_fill(part.reasoning, situation), size):
-        yield ReasoningChunk(text=piece)
-    for piece in _pieces(_fill(part.text, situation), size):
-        yield TextChunk(text=piece)
-    for index, call in enumerate(part.tool_calls, first_call):
-        yield CallChunk(index=index, id=call.id or f"{call_prefix}_{index}", name=call.name)
-        for piece in _pieces(_arguments(call, situation), size):
-            yield CallChunk(index=index, arguments=piece)
-
-
-def _pieces(text: str, size: int) -> Iterator[str]:
-    return (text[start : start + size] for start in range(0, len(text), size))
-
-
-def _arguments(call: ScriptedCall, situation: Situation) -> str:
-    if isinstance(call.arguments, str):
-        return _fill(call.arguments, situation)
-    return json.dumps(_fill_all(call.arguments, situation))
-
-
-def _fill_all(value: Any, situation: Situation) -> Any:
-    match value:
-        case str():
-            return _fill(value, situation)
-        case dict():
-            return {key: _fill_all(inner, situation) for key, inner in value.items()}
-        case list():
-            return [_fill_all(inner, situation) for inner in value]
-        case _:
-            return value
-
-
-def _fill(text: str, situation: Situation) -> str:
-    return _BLANK.sub(lambda blank: str(getattr(situation, blank[1])), text) if "{last_" in text else text
-
-
-def _words(chunk: Chunk) -> str:
-    match chunk:
-        case TextChunk(text=text) | ReasoningChunk(text=text):
-            return text
-        case CallChunk(name=name, arguments=arguments):
-            return name + arguments
-        case Finished():
-            return ""
-
-
-def _usage(rule: Rule, situation: Situation, said: str) -> Usage:
-    heard = situation.last_user_text + situation.last_tool_result
-    return Usage(
-        input=estimate_tokens(heard) if rule.usage.input is None else rule.usage.input,
-        output=estimate_tokens(said) if rule.usage.output is None else rule.usage.output,
-        cached=rule.usage.cached,
-        reasoning=rule.usage.reasoning,
-    )

@@ -11,7 +11,8 @@ from aiohttp import web
 from pydantic_core import from_json
 
 from core.llm.contract import Chunk
-from core.llm.script import Disconnect, Event, Pause, Rule, Script, ScriptedError, read_rules
+from core.llm.player import Disconnect, Event, Pause, Player
+from core.llm.script import Rule, ScriptedError, read_rules
 from core.llm.scripted_wire import Encoder, error_body, situation_of
 
 MAX_REQUEST_BYTES = 1 << 26
@@ -29,7 +30,7 @@ async def serve(script_file: Path, host: str, port: int, *, ready: Callable[[str
 @asynccontextmanager
 async def open_server(rules: Iterable[Rule], *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Gives the base address (`http://.../v1`). Leaving cuts the connections that are still open."""
-    server = web.Server(_Handler(Script(rules)).handle, request_factory=_request, access_log=None, handler_cancellation=True)
+    server = web.Server(_Handler(Player(rules)).handle, request_factory=_request, access_log=None, handler_cancellation=True)
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
@@ -48,8 +49,8 @@ def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) 
 
 
 class _Handler:
-    def __init__(self, script: Script) -> None:
-        self._script = script
+    def __init__(self, player: Player) -> None:
+        self._player = player
         self._answers = 0
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -65,7 +66,7 @@ class _Handler:
             return _refusal(ScriptedError(status=400, message="the body is not a chat completion request"))
         self._answers += 1
         encoder = Encoder(f"chatcmpl-{self._answers}", body)
-        events = self._script.play(situation)
+        events = self._player.play(situation)
         return await (_stream(request, encoder, events) if body.get("stream") else _whole(request, encoder, events))
 
 

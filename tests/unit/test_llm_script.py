@@ -9,61 +9,62 @@ from core.errors import ConfigurationError
 from core.llm import script as script_module
 from core.llm.contract import CallChunk, Chunk, Finished, ReasoningChunk, TextChunk
 from core.llm.declaration import validate_model
-from core.llm.script import Disconnect, Event, Pause, Script, ScriptedError, Situation, read_rules
+from core.llm.player import Disconnect, Event, Pause, Player
+from core.llm.script import ScriptedError, Situation, read_rules
 from core.messages import FinishReason, Usage
 
 HELLO = Situation(last_user_text="hello")
 
 
-def rules(*entries: Any) -> Script:
+def rules(*entries: Any) -> Player:
     declaration = validate_model({"name": "m", "backend": "scripted", "script": list(entries)})
-    return Script(declaration.script)  # type: ignore[attr-defined]
+    return Player(declaration.script)  # type: ignore[attr-defined]
 
 
-def played(script: Script, situation: Situation = HELLO) -> list[Event]:
-    return list(script.play(situation))
+def played(player: Player, situation: Situation = HELLO) -> list[Event]:
+    return list(player.play(situation))
 
 
-def text_of(script: Script, situation: Situation = HELLO) -> str:
-    return "".join(event.text for event in script.play(situation) if isinstance(event, TextChunk))
+def text_of(player: Player, situation: Situation = HELLO) -> str:
+    return "".join(event.text for event in player.play(situation) if isinstance(event, TextChunk))
 
 
 def test_the_first_rule_that_fits_answers() -> None:
-    script = rules(
+    player = rules(
         {"when": {"contains": "bye"}, "reply": "Bye."},
         {"when": {"matches": "^hel+o$"}, "reply": "Hello."},
         {"reply": "What?"},
     )
-    assert text_of(script) == "Hello."
-    assert text_of(script, Situation(last_user_text="good bye")) == "Bye."
-    assert text_of(script, Situation(last_user_text="oh, hello")) == "What?"
+    assert text_of(player) == "Hello."
+    assert text_of(player, Situation(last_user_text="good bye")) == "Bye."
+    assert text_of(player, Situation(last_user_text="oh, hello")) == "What?"
 
 
 def test_a_rule_about_the_user_does_not_fit_while_a_tool_result_is_last() -> None:
-    script = rules(
+    player = rules(
         {"when": {"contains": "hello"}, "reply": "user"},
         {"when": {"after_tool": "f"}, "reply": "f"},
         {"when": {"after_tool": True}, "reply": "some tool"},
     )
-    assert text_of(script) == "user"
-    assert text_of(script, Situation(last_user_text="hello", after_tool="f", tool_results=1)) == "f"
-    assert text_of(script, Situation(last_user_text="hello", after_tool="g", tool_results=1)) == "some tool"
+    assert text_of(player) == "user"
+    assert text_of(player, Situation(last_user_text="hello", after_tool="f", tool_results=1)) == "f"
+    assert text_of(player, Situation(last_user_text="hello", after_tool="g", tool_results=1)) == "some tool"
 
 
 def test_tool_results_are_counted() -> None:
-    script = rules(
+    player = rules(
         {"when": {"tool_results": 2, "contains": "hello"}, "reply": "two"},
         {"when": {"tool_results": 0}, "reply": "none"},
         {"reply": "else"},
     )
-    assert text_of(script, Situation(last_user_text="hello", after_tool="f", tool_results=2)) == "two"
-    assert text_of(script, Situation(last_user_text="other", after_tool="f", tool_results=2)) == "else"
-    assert text_of(script) == "none"
+    assert text_of(player, Situation(last_user_text="hello", after_tool="f", tool_results=2)) == "two"
+    assert text_of(player, Situation(last_user_text="other", after_tool="f", tool_results=2)) == "else"
+    assert text_of(player) == "none"
 
 
 def test_a_rule_can_answer_a_few_times_only() -> None:
-    script = rules({"times": 2, "reply": {"error": {"status": 503}}}, {"reply": "back"})
-    assert [text_of(script) for _ in range(4)] == ["", "", "back", "back"]
+    player = rules({"times": 2, "reply": {"error": {"status": 503}}}, {"reply": "back"})
+    assert [text_of(player) for _ in range(4)] == ["", "", "back", "back"]
 
 
 def test_what_no_rule_fits_is_refused_without_being_repeated() -> None:
@@ -88,11 +89,11 @@ def test_text_reasoning_and_calls_come_in_pieces_and_in_order() -> None:
 
 
 def test_several_calls_have_ids_that_no_other_reply_has() -> None:
-    script = rules({"reply": {"tool_calls": [{"name": "f"}, {"name": "g", "arguments": "{malformed"}]}})
-    calls = [event for _ in range(3) for event in script.play(HELLO) if isinstance(event, CallChunk) and event.name]
+    player = rules({"reply": {"tool_calls": [{"name": "f"}, {"name": "g", "arguments": "{malformed"}]}})
+    calls = [event for _ in range(3) for event in player.play(HELLO) if isinstance(event, CallChunk) and event.name]
     assert [(call.index, call.name) for call in calls[:2]] == [(0, "f"), (1, "g")]
     assert len({call.id for call in calls}) == 6
-    assert CallChunk(index=1, arguments="{malformed") in played(script)
+    assert CallChunk(index=1, arguments="{malformed") in played(player)
 
 
 def test_parts_are_played_one_after_the_other_until_one_ends_it() -> None:
@@ -169,13 +170,13 @@ def test_the_example_in_the_documentation_is_a_script(tmp_path: Path) -> None:
     example = [line for line in documentation.splitlines() if line.startswith("    ")]
     file = tmp_path / "example.yaml"
     file.write_text("\n".join(example))
-    script = Script(read_rules(file))
+    player = Player(read_rules(file))
     asked = Situation(last_user_text="What is 1234 * 5678?")
-    calls: list[Chunk] = [event for event in script.play(asked) if isinstance(event, CallChunk)]
+    calls: list[Chunk] = [event for event in player.play(asked) if isinstance(event, CallChunk)]
     assert calls[0].name == "code_interpreter"  # type: ignore[union-attr]
     answered = Situation(last_tool_result="7006652", after_tool="code_interpreter", tool_results=1)
-    assert text_of(script, answered) == "It is 7006652."
-    assert text_of(script) == "You said: hello"
+    assert text_of(player, answered) == "It is 7006652."
+    assert text_of(player) == "You said: hello"
 
 
 @pytest.mark.parametrize(

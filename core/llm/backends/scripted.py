@@ -11,7 +11,8 @@ from pydantic import model_validator
 from core.llm.contract import Chunk, Model, ModelRequest, ModelUnavailable
 from core.llm.declaration import ModelDeclaration
 from core.llm.failures import provider_error
-from core.llm.script import Disconnect, Pause, Rules, Script, ScriptedError, Situation, read_rules
+from core.llm.player import Disconnect, Pause, Player
+from core.llm.script import Rules, ScriptedError, Situation, read_rules
 from core.llm.tokens import estimate_tokens
 from core.messages import Message, Reply, Text, ToolResult, UserMessage
 
@@ -35,13 +36,13 @@ async def open_model(declaration: Declaration) -> AsyncIterator[Model]:
     rules = declaration.script
     if declaration.script_file is not None:
         rules = await asyncio.to_thread(read_rules, declaration.script_file)
-    yield ScriptedModel(declaration, Script(rules or ()))
+    yield ScriptedModel(declaration, Player(rules or ()))
 
 
 class ScriptedModel:
-    def __init__(self, declaration: ModelDeclaration, script: Script) -> None:
+    def __init__(self, declaration: ModelDeclaration, player: Player) -> None:
         self._declaration = declaration
-        self._script = script
+        self._player = player
 
     @property
     def context_tokens(self) -> int | None:
@@ -56,7 +57,7 @@ class ScriptedModel:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         name = self._declaration.name
-        for event in self._script.play(situation_of(request.messages)):
+        for event in self._player.play(situation_of(request.messages)):
             match event:
                 case Pause(seconds=seconds):
                     await asyncio.sleep(seconds)
