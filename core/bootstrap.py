@@ -65,7 +65,12 @@ class Platform:
     journal: Journal
 
     async def readiness(self) -> Readiness:
-        needed = {"database": self.database.ping, "objects": self.objects.check, "sandbox": self.sandbox.check}
+        needed = {
+            "database": self.database.ping,
+            "journal": self.journal.check,
+            "objects": self.objects.check,
+            "sandbox": self.sandbox.check,
+        }
         optional = {"redis": self.wakeups.ping}
         checks = {**needed, **optional}
         answers = await asyncio.gather(*(_answer(check) for check in checks.values()))

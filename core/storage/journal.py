@@ -147,6 +147,8 @@ class TurnJournal:
         """
         if self._failure is not None and not (isinstance(self._failure, KeyRevoked) and isinstance(entry.event, TurnEnded)):
             raise self._failure
+        if self._journal.stopped:
+            raise Unavailable("the journal has stopped", code="journal_stopped")
         durable = asyncio.get_running_loop().create_future()
         if not self.turn.stored:
             self._last_seq += 1
@@ -203,6 +205,7 @@ class Journal:
         self._connection: asyncpg.Connection[Any] | None = None
         self._on_commit = on_commit
         self.groups = 0  # commits so far, for metrics and benchmarks
+        self.stopped = False
 
     def line(self, turn: TurnJournal) -> Pending:
         return self._line.setdefault(turn, Pending())
@@ -230,7 +233,13 @@ class Journal:
                 if group:
                     await self._write(group)
         finally:
+            self.stopped = True
             await self._disconnect()
+
+    async def check(self) -> None:
+        """Raises Unavailable when nothing will be written any more."""
+        if self.stopped:
+            raise Unavailable("the journal's writer has stopped; the server must be started again", code="journal_stopped")
 
     async def drain(self) -> None:
         """Return when all that is in line now is durable or has failed."""
