@@ -1,0 +1,69 @@
+"""What a family makes: one thing to ask, the ways to say it, and what a right answer holds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .draw import Draw
+
+Slots = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exercise:
+    """One question that a line of Python answers.
+
+    The wordings are grammars by grammatical kind: `noun` ("the sum of 2 and 3"), `verb` ("add 2 and 3"), `question` ("how
+    many letters are in 'tea'"; also used after "tell me"), `raw` (a whole message). `again` makes the same kind of question about
+    something else, whose `slots["short"]` is what an elliptical follow-up names ("and 12?").
+    """
+
+    family: str
+    slots: Slots
+    code: str
+    answer: Callable[[str], str]
+    noun: Sequence[str] = ()
+    verb: Sequence[str] = ()
+    question: Sequence[str] = ()
+    raw: Sequence[str] = ()
+    again: "Callable[[Draw], Exercise] | None" = None
+    number: bool = False
+    imagined: Callable[[Draw], str] | None = None  # the result, where every run gives another (dice, today's date)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    name: str
+    arguments: Mapping[str, Any]  # JSON, whatever the tool's schema says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One assistant message that calls, and what came back, in order."""
+
+    calls: tuple[Call, ...]
+    results: tuple[str, ...]
+    learned: bool = True  # False: a mistake shown for its correction, never to be imitated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    family: str
+    user: str
+    answer: str
+    rounds: tuple[Round, ...] = ()
+    expected: tuple[str, ...] = ()  # what a right final answer contains
+    last_number: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    family: str
+    turns: tuple[Turn, ...]
+    system: str | None = None
+    tools: tuple[Mapping[str, Any], ...] = field(default=())
+
+
+def says(template: str) -> Callable[[str], str]:
+    """An answer that only needs the printed result."""
+    return lambda out: template.replace("{out}", out)

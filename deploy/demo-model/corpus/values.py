@@ -1,0 +1,95 @@
+"""Numbers, words, names and other things that questions are about, drawn so that copying them has to be learned."""
+
+from .draw import Draw
+from .lexicon import ADVERBS, FIRST_NAMES, TOPIC_HEADS, TOPIC_TAILS, WORDS
+
+ONES = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+        "eighteen nineteen").split()
+TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+CONSONANTS, VOWELS = "bcdfghjklmnprstvwz", "aeiou"
+
+
+def whole(draw: Draw, low_digits: int = 1, high_digits: int = 6) -> int:
+    """A positive whole number; one in six repeats digits on purpose."""
+    digits = draw.between(low_digits, high_digits)
+    if digits > 3 and draw.chance(0.05):
+        return draw.between(2, 99) * draw.pick([1_000, 1_000, 1_000_000])
+    if digits > 2 and draw.chance(0.16):
+        alphabet = draw.rng.sample("0123456789", 2)
+        text = "".join(draw.pick(alphabet) for _ in range(digits))
+        return int(text) or 1
+    low = 10 ** (digits - 1)
+    return draw.between(max(low, 2), low * 10 - 1)
+
+
+def small(draw: Draw, high: int = 20, low: int = 2) -> int:
+    return draw.between(low, high)
+
+
+def decimal(draw: Draw) -> str:
+    return f"{draw.between(0, 10 ** draw.between(1, 4))}.{draw.between(1, 10 ** draw.between(1, 3) - 1)}"
+
+
+def shown(draw: Draw, number: int | str) -> str:
+    """A number as a person may write it: mostly plain, sometimes grouped."""
+    if isinstance(number, int) and number >= 1000 and draw.chance(0.12):
+        return f"{number:,}"
+    if isinstance(number, int) and number % 1_000_000 == 0 and number and draw.chance(0.8):
+        return f"{number // 1_000_000} million"
+    if isinstance(number, int) and number % 1_000 == 0 and number and draw.chance(0.6):
+        return f"{number // 1_000}{draw.pick([' thousand', 'k', ' thousand'])}"
+    return str(number)
+
+
+def spelled(number: int) -> str:
+    """0 to 999 in English."""
+    if number < 20:
+        return ONES[number]
+    if number < 100:
+        tens, ones = divmod(number, 10)
+        return TENS[tens] + (f"-{ONES[ones]}" if ones else "")
+    hundreds, rest = divmod(number, 100)
+    return f"{ONES[hundreds]} hundred" + (f" and {spelled(rest)}" if rest else "")
+
+
+def invented(draw: Draw) -> str:
+    """A word nobody has seen."""
+    if draw.chance(0.25):
+        return "".join(draw.pick("abcdefghijklmnopqrstuvwxyz") for _ in range(draw.between(3, 11)))
+    parts = []
+    for _ in range(draw.between(2, 4)):
+        parts.append(draw.pick(CONSONANTS) + draw.pick(VOWELS) + (draw.pick(CONSONANTS) if draw.chance(0.35) else ""))
+    word = "".join(parts)
+    if draw.chance(0.15):
+        spot = draw.between(0, len(word) - 1)
+        word = word[: spot + 1] + word[spot:]
+    return word
+
+
+def word(draw: Draw) -> str:
+    chosen = draw.own(WORDS) if draw.chance(0.6) else invented(draw)
+    if draw.chance(0.15):
+        return chosen.capitalize()
+    return chosen.upper() if draw.chance(0.04) else chosen
+
+
+def name(draw: Draw) -> str:
+    return draw.own(FIRST_NAMES) if draw.chance(0.75) else invented(draw).capitalize()
+
+
+def topic(draw: Draw) -> str:
+    """A short noun phrase such as one searches for."""
+    head = draw.own(TOPIC_HEADS) if draw.chance(0.8) else invented(draw)
+    if draw.chance(0.3):
+        return head
+    if draw.chance(0.25):
+        return f"{draw.own(WORDS)} {head}"
+    return f"{head} {draw.own(TOPIC_TAILS)}" if draw.chance(0.6) else f"{draw.pick(ADVERBS)} {head}"
+
+
+def quoted(draw: Draw, text: str) -> str:
+    """The text as somebody may mark it in a sentence, or bare."""
+    if draw.chance(0.4):
+        return text
+    left, right = draw.pick(["''", '""', '""', "“”", "‘’", "``"])
+    return left + text + right

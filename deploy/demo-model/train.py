@@ -1,0 +1,189 @@
+"""Trains the decoder on prepared shards, on a few CPU cores or on one accelerator, until a wall-clock deadline.
+
+The learning rate warms up, stays, and falls linearly to nothing over the last minutes, so a run can be cut to any length. Checkpoints
+hold everything needed to go on. What is exported is the running average of the weights, which is usable at any time.
+"""
+
+import argparse
+import json
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from model import Decoder, Shape
+
+IGNORED = -100
+WARM_UP_STEPS = 100
+POOL = 3_000
+ROUND_TO = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    matrices: float = 6e-3  # Muon
+    others: float = 2e-3  # AdamW: embeddings and norms
+    decay: float = 0.01
+    average: float = 0.995
+
+
+@dataclass(slots=True)
+class Shards:
+    """Every conversation of a folder; looks again for new shards each time a pool is drawn."""
+
+    folder: Path
+    tokens_a_step: int
+    rng: random.Random
+    examples: list[tuple[Any, Any]]
+    read: set[Path]
+
+    def refresh(self) -> None:
+        for path in sorted(set(self.folder.glob("*.npz")) - self.read):
+            if ".partial" in path.name:
+                continue
+            with numpy.load(path) as stored:
+                ends = numpy.cumsum(stored["lengths"])[:-1]
+                self.examples += zip(numpy.split(stored["tokens"], ends), numpy.split(stored["masks"], ends), strict=True)
+            self.read.add(path)
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Rows of like length, about `tokens_a_step` tokens each time, for ever."""
+        while True:
+            self.refresh()
+            pool = self.rng.sample(self.examples, min(POOL, len(self.examples)))
+            pool.sort(key=lambda example: len(example[0]))
+            groups: list[list[tuple[Any, Any]]] = []
+            while pool:
+                longest = padded(len(pool[-1][0]))
+                rows = max(1, self.tokens_a_step // longest)
+                groups.append(pool[-rows:])
+                del pool[-rows:]
+            self.rng.shuffle(groups)
+            for group in groups:
+                yield tensors(group)
+
+
+def padded(length: int) -> int:
+    return -(-(length - 1) // ROUND_TO) * ROUND_TO
+
+
+def tensors(group: list[tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
+    """Inputs, and targets with `IGNORED` where nothing is to be learned; padding stands at the right, so it needs no mask."""
+    length = padded(max(len(tokens) for tokens, _ in group))
+    inputs = torch.zeros(len(group), length, dtype=torch.long)
+    targets = torch.full((len(group), length), IGNORED, dtype=torch.long)
+    for row, (tokens, mask) in enumerate(group):
+        ids = torch.from_numpy(tokens.astype(numpy.int64))
+        wanted = torch.from_numpy(mask[1:])
+        inputs[row, : len(ids) - 1] = ids[:-1]
+        targets[row, : len(ids) - 1] = torch.where(wanted, ids[1:], IGNORED)
+    return inputs, targets
+
+
+class Trainer:
+    def __init__(self, model: Decoder, rates: Rates, device: str, *, compiled: bool) -> None:
+        self.model, self.rates, self.device = model.to(device), rates, device
+        matrices = [weight for weight in model.blocks.parameters() if weight.ndim == 2]
+        chosen = {id(weight) for weight in matrices}
+        others = [weight for weight in model.parameters() if id(weight) not in chosen]
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(matrices, lr=rates.matrices, weight_decay=rates.decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, lr=rates.others, weight_decay=0.0, betas=(0.9, 0.97)),
+        ]
+        self.bases = (rates.matrices, rates.others)
+        self.average = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        self.loss = torch.compile(self._loss, dynamic=True) if compiled else self._loss
+        self.step_number = 0
+
+    def _loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        logits = self.model.logits(self.model(inputs))
+        return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+
+    def step(self, inputs: Tensor, targets: Tensor, factor: float) -> float:
+        warm = min(1.0, (self.step_number + 1) / WARM_UP_STEPS)
+        for optimizer, base in zip(self.optimizers, self.bases, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = base * warm * factor
+        with torch.autocast(self.device, torch.bfloat16):
+            loss = self.loss(inputs.to(self.device), targets.to(self.device))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        self._follow()
+        self.step_number += 1
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        share = 1 - min(self.rates.average, (1 + self.step_number) / (10 + self.step_number))
+        for name, weight in self.model.named_parameters():
+            self.average[name].lerp_(weight, share)
+
+    def save(self, path: Path, seconds: float) -> None:
+        partial = path.with_suffix(".partial")
+        torch.save({"shape": asdict(self.model.shape), "weights": self.model.state_dict(), "average": self.average, "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                    "step": self.step_number, "seconds": seconds}, partial)
+        partial.rename(path)
+
+    def restore(self, path: Path) -> float:
+        """Goes on from a checkpoint; gives the seconds trained so far."""
+        saved = torch.load(path, map_location=self.device)
+        self.model.load_state_dict(saved["weights"])
+        self.average = saved["average"]
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        self.step_number = saved["step"]
+        return float(saved["seconds"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("checkpoint", type=Path, help="written every --save-every steps and at the end, SIGTERM included; continued from when it exists")
+    parser.add_argument("--minutes", type=float, default=90)
+    parser.add_argument("--decay-minutes", type=float, default=25, help="the last minutes, in which the rate falls to nothing")
+    parser.add_argument("--save-every", type=int, default=100)
+    parser.add_argument("--tokens", type=int, default=4_096, help="a step, padding included")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--no-compile", action="store_true")
+    options = parser.parse_args()
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    trainer = Trainer(Decoder(Shape()), Rates(), options.device, compiled=not options.no_compile)
+    before = trainer.restore(options.checkpoint) if options.checkpoint.exists() else 0.0
+    shards = Shards(options.data, options.tokens, random.Random(f"{options.seed}/{trainer.step_number}"), [], set())
+    began = time.monotonic()
+    recent: list[float] = []
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    for inputs, targets in shards.batches():
+        left = options.minutes - (time.monotonic() - began) / 60
+        if left <= 0 or stopped.is_set():
+            break
+        recent.append(trainer.step(inputs, targets, min(1.0, left / options.decay_minutes)))
+        if trainer.step_number % 20 == 0:
+            passed = time.monotonic() - began
+            print(json.dumps({"step": trainer.step_number, "loss": round(sum(recent) / len(recent), 4), "seconds": round(before + passed), "minutes_left": round(left, 1)}), flush=True)
+            recent.clear()
+        if trainer.step_number % options.save_every == 0:
+            trainer.save(options.checkpoint, before + time.monotonic() - began)
+    trainer.save(options.checkpoint, before + time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    main()
