@@ -1,0 +1,123 @@
+"""The small parts of the sandbox: states, the output cap, what is private, the open folder, the guest's build."""
+
+import asyncio
+import os
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from sandbox import RuntimeUnavailable, Stream, runtimes
+from sandbox.capture import Capture
+from sandbox.guests import build
+from sandbox.lifecycle import MOVES, Lifecycle, WorkerState
+from sandbox.private import check_private, make_private
+
+LEGAL = {
+    ("starting", "idle"),
+    ("idle", "running"),
+    ("running", "idle"),
+    *product(("starting", "idle", "running"), ("killed", "gone")),
+    ("killed", "gone"),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(WorkerState, WorkerState)))
+def test_a_worker_makes_legal_moves_only(before: WorkerState, after: WorkerState) -> None:
+    lifecycle = Lifecycle()
+    lifecycle.state = before
+    if (before, after) in LEGAL:
+        lifecycle.move(after)
+        assert lifecycle.state is after
+    else:
+        with pytest.raises(RuntimeError, match=f"a worker that is {before} cannot become {after}"):
+            lifecycle.move(after)
+        assert lifecycle.state is before
+
+
+def test_every_state_but_the_last_leads_to_the_last() -> None:
+    assert {state for state, moves in MOVES.items() if WorkerState.GONE not in moves} == {WorkerState.GONE}
+
+
+def test_output_is_passed_on_and_kept_up_to_the_cap_of_both_streams_together() -> None:
+    seen: list[tuple[Stream, bytes]] = []
+    capture = Capture(5, lambda *piece: seen.append(piece))
+    for stream, data in ((Stream.STDOUT, b"ab"), (Stream.STDERR, b"cd"), (Stream.STDOUT, b"efg"), (Stream.STDERR, b"h")):
+        capture.write(stream, data)
+
+    assert (capture.stdout, capture.stderr, capture.truncated) == (b"abe", b"cd", True)
+    assert seen == [(Stream.STDOUT, b"ab"), (Stream.STDERR, b"cd"), (Stream.STDOUT, b"e")]
+
+
+def test_output_of_exactly_the_cap_is_whole() -> None:
+    capture = Capture(2, lambda *_: None)
+    capture.write(Stream.STDOUT, b"ab")
+    capture.write(Stream.STDOUT, b"")
+
+    assert (capture.stdout, capture.truncated) == (b"ab", False)
+
+
+def test_a_private_folder_is_made_closed_to_others(tmp_path: Path) -> None:
+    make_private(tmp_path / "a" / "b")
+
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o701, 0o722])
+def test_a_folder_that_others_can_open_is_not_private(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(mode)
+
+    with pytest.raises(RuntimeUnavailable, match="closed to others"):
+        make_private(tmp_path / "open")
+
+
+def test_a_link_is_not_private_whatever_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "file").touch(mode=0o600)
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+
+    check_private(tmp_path / "file")
+    with pytest.raises(RuntimeUnavailable, match="must belong to this user"):
+        check_private(tmp_path / "link")
+
+
+def test_the_folder_of_runtimes_lists_its_files_and_says_so_of_one_that_is_not_there() -> None:
+    assert "wasmtime" in runtimes.available()
+    with pytest.raises(LookupError, match=r"unknown runtime 'abacus'; available: .*wasmtime"):
+        runtimes.load("abacus")
+
+
+def test_the_name_of_the_guest_depends_on_its_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = build.digest()
+    for path in build.SOURCES.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(build, "SOURCES", tmp_path)
+
+    assert build.digest() == before
+    (tmp_path / "app.py").write_text((tmp_path / "app.py").read_text() + "# changed\n")
+    assert build.digest() != before
+
+
+async def test_two_that_build_the_guest_at_once_build_it_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    cache = tmp_path / "guests"
+
+    built = await asyncio.gather(*(asyncio.to_thread(build.ensure_guest, cache, said.append) for _ in range(2)))
+
+    assert built[0] == built[1]
+    assert said.count("the Python guest is ready") == 1
+    assert sorted(os.listdir(cache)) == sorted(["lock", built[0].name])
+    assert built[0].stat().st_mode & 0o777 == 0o600
+    assert build.ensure_guest(cache, said.append) == built[0]
+    assert said.count("the Python guest is ready") == 1
+
+
+def test_a_guest_that_others_could_have_changed_is_not_given_out(tmp_path: Path) -> None:
+    make_private(tmp_path / "guests")
+    artifact = tmp_path / "guests" / f"python-{build.digest()[:24]}.cwasm"
+    artifact.write_bytes(b"native code")
+    artifact.chmod(0o666)
+
+    with pytest.raises(RuntimeUnavailable, match="must belong to this user"):
+        build.ensure_guest(tmp_path / "guests", lambda _: None)
