@@ -14,6 +14,10 @@ class AgentUnreachable(Exception):
     """Nobody answers at the socket, or what answers is no agent, or it went away in the middle."""
 
 
+class RequestTooLong(Exception):
+    """More than the agent reads; nothing was sent."""
+
+
 class Connection:
     """Good for one request."""
 
@@ -23,9 +27,12 @@ class Connection:
         self._writer = writer
 
     async def ask(self, ask: dict[str, object]) -> AsyncGenerator[Line, None]:
-        """Every line of the answer, until the agent hangs up. Raises AgentUnreachable."""
+        """Every line of the answer, until the agent hangs up. Raises AgentUnreachable, RequestTooLong."""
+        request = encode_ask(ask)
+        if len(request) > LINE_BYTES:
+            raise RequestTooLong(f"the request has {len(request)} bytes; a local agent takes {LINE_BYTES}")
         try:
-            self._writer.write(encode_ask(ask))
+            self._writer.write(request)
             await self._writer.drain()
             while line := await self._reader.readline():
                 yield decode_line(line)

@@ -1,53 +1,38 @@
 """Starts real agents for tests: `python -m core.fleet.agent` in a process of its own."""
 
-import asyncio
+import socket as sockets
+import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-from core.fleet.client import AgentUnreachable, connect
 
 ROOT = Path(__file__).parents[2]
 
 
-@asynccontextmanager
-async def running_agent(model: Path, *options: str) -> AsyncIterator[Path]:
-    """The socket of an agent that is ready; what it logged is beside the socket, in `log`."""
+@contextmanager
+def running_agent(model: Path, *options: str) -> Iterator[Path]:
+    """The socket of an agent that is ready; what it logs is beside it, in `log`. It is told to stop at the end."""
     with TemporaryDirectory(prefix="agent") as directory:
-        socket = Path(directory) / "agent.sock"
-        with (Path(directory) / "log").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "core.fleet.agent", "--socket", socket, "--model", model, *options),
-                cwd=ROOT,
-                stderr=log,
-            )
-        try:
-            await _ready(socket, process)
-            yield socket
-        finally:
-            with suppress(ProcessLookupError):
+        socket = Path(directory) / "private" / "agent.sock"
+        with (Path(directory) / "log").open("wb") as log, start_agent(socket, model, *options, stderr=log) as process:
+            try:
+                while not _answers(socket):
+                    assert process.poll() is None, (Path(directory) / "log").read_text()
+                    time.sleep(0.02)
+                yield socket
+            finally:
                 process.terminate()
-            await process.wait()
+            assert process.wait() == 0, (Path(directory) / "log").read_text()
 
 
-async def run_agent(*options: str | Path) -> tuple[int, str]:
-    """For an agent that is not going to start: its exit code and what it said."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "core.fleet.agent", *options),
-        cwd=ROOT,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, said = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, said.decode()
+def start_agent(socket: Path, model: Path, *options: str, stderr: object = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "core.fleet.agent", "--socket", str(socket), "--model", str(model), *options]
+    return subprocess.Popen(command, cwd=ROOT, stderr=stderr)  # type: ignore[call-overload, no-any-return]  # a file or PIPE
 
 
-async def _ready(socket: Path, process: asyncio.subprocess.Process) -> None:
-    while process.returncode is None:
-        with suppress(AgentUnreachable):
-            async with connect(socket):
-                return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"the agent ended with {process.returncode}: {(socket.parent / 'log').read_text()}")
+def _answers(socket: Path) -> bool:
+    with sockets.socket(sockets.AF_UNIX) as client:
+        return client.connect_ex(str(socket)) == 0 and client.recv(1) == b"{"

@@ -49,8 +49,10 @@ def write_random(
     return _write(path, tokens, weights, width=width, layers=layers, context=context, template=template)
 
 
-def write_reciter(path: Path, script: Sequence[str], *, context: int = 512, template: str | None = TEMPLATE) -> Path:
-    """A model that answers every prompt ending in a newline with these pieces, then ends.
+def write_reciter(
+    path: Path, script: Sequence[str], *, endless: bool = False, context: int = 512, template: str | None = TEMPLATE
+) -> Path:
+    """A model that answers every prompt ending in a newline with these pieces, then ends, or begins again.
 
     Each piece is a token of its own, so no two may be equal; control and user-defined tokens keep their meaning.
     """
@@ -58,7 +60,7 @@ def write_reciter(path: Path, script: Sequence[str], *, context: int = 512, temp
     texts = [text for text, _ in tokens]
     width = -(-len(tokens) // 32) * 32
     after = np.zeros((len(tokens), width), dtype=np.float32)
-    path_of_tokens = [texts.index(text) for text in ("Ċ", *script, "<|im_end|>")]
+    path_of_tokens = [texts.index(text) for text in ("Ċ", *script, script[0] if endless else "<|im_end|>")]
     for token, successor in pairwise(path_of_tokens):
         after[successor, token] = 1.0
 

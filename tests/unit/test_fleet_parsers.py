@@ -41,6 +41,7 @@ def cuts(text: str) -> list[list[str]]:
 
 
 CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": [2, {"c": "}"}]}}\n</tool_call>'
+QUOTED_TAG = '{"text":"</tool_call> \\" {"}'
 ARGUMENTS = '{"a": 1, "b": [2, {"c": "}"}]}'
 
 
@@ -54,10 +55,10 @@ ARGUMENTS = '{"a": 1, "b": [2, {"c": "}"}]}'
         (f"{CALL}\n{CALL}", ("", "", [("add", ARGUMENTS), ("add", ARGUMENTS)])),
         (f"One.\n\n{CALL}\nTwo.", ("One.Two.", "", [("add", ARGUMENTS)])),
         (f"<think>\nhm <tool_call>\n</think>\n\nYes.\n{CALL}", ("Yes.", "\nhm <tool_call>\n", [("add", ARGUMENTS)])),
-        ('<tool_call>{"name":"say","arguments":{"text":"</tool_call> \\" {"}}</tool_call>!', ("!", "", [("say", '{"text":"</tool_call> \\" {"}')])),
+        (f'<tool_call>{{"name":"say","arguments":{QUOTED_TAG}}}</tool_call>!', ("!", "", [("say", QUOTED_TAG)])),
         ('<tool_call>{"name": "f\\u00fcr", "arguments": {}}</tool_call>', ("", "", [("für", "{}")])),
     ],
-)  # fmt: skip
+)
 def test_however_it_is_cut_it_is_read_the_same(written: str, expected: tuple[str, str, list[tuple[str, str]]]) -> None:
     for pieces in cuts(written):
         assert read(pieces) == expected

@@ -80,6 +80,10 @@ class Composer:
             variables |= {"reasoning_effort": self._guard(reasoning_effort), "enable_thinking": reasoning_effort != "none"}
         return self._render(variables, limit).split(BREAK)
 
+    def cut(self, text: str) -> list[str]:
+        """A text that a stranger wrote, in pieces that hold no special token's text."""
+        return self._guarded(text).split(BREAK)
+
     def _render(self, variables: Mapping[str, Any], limit: int) -> str:
         written, length = [], 0
         try:
@@ -103,14 +107,14 @@ class Composer:
         """The same value, every string in it cut so that no special token's text is whole."""
         match value:
             case str():
-                return self._cut(value)
+                return self._guarded(value)
             case list():
                 return [self._guard(item) for item in value]
             case dict():
                 return {self._guard(key): self._guard(item) for key, item in value.items()}
         return value
 
-    def _cut(self, text: str) -> str:
+    def _guarded(self, text: str) -> str:
         """A special text inside is cut after its first character; so is one that may go on where this string ends."""
         text = text.replace(BREAK, "\ufffd")
         cuts = {position + 1 for special in self._special_texts for position in _positions(special, text)}

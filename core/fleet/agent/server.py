@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import threading
+from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -102,30 +103,27 @@ class Server:
             await self._serve_request(reader, writer)
         except (ConnectionError, asyncio.CancelledError):
             pass  # the client left, or the agent is stopping: nobody is there to be told
+        except (TimeoutError, ValueError):
+            pass  # the client sent nothing, or a line beyond the limit: hanging up is the answer
         finally:
             self._connections.discard(connection)
             writer.close()
 
     async def _serve_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(ASK_SECONDS):
-                line = await reader.readline()
-        except (ValueError, TimeoutError):  # ValueError: longer than the limit
-            failure = f"a request is one line of at most {LINE_BYTES} bytes, sent within {ASK_SECONDS:g} s"
-            writer.write(encode_line(Failed(code=FailureCode.REFUSED, message=failure)))
-        else:
-            if line:
-                async with asyncio.TaskGroup() as group:
-                    answer = group.create_task(self._answer(line, writer))
-                    watch = group.create_task(_cancel_when_gone(reader, answer))
-                    answer.add_done_callback(lambda _: watch.cancel())
-        await writer.drain()
+        async with asyncio.timeout(ASK_SECONDS):
+            line = await reader.readline()
+        if line:
+            async with asyncio.TaskGroup() as group:
+                answer = group.create_task(self._answer(line, writer))
+                watch = group.create_task(_cancel_when_gone(reader, answer))
+                answer.add_done_callback(lambda _: watch.cancel())
+            await writer.drain()
 
     async def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> None:
         try:
             ask = decode_ask(line)
-            pieces = self._preparation.compose(ask)
-            task = await asyncio.to_thread(self._preparation.finish, ask, pieces)
+            draft = self._preparation.compose(ask)
+            task = await asyncio.to_thread(self._preparation.finish, ask, draft)
             async with self._queue.turn():
                 await self._write_reply(task, writer)
         except ValidationError as exc:
@@ -137,12 +135,12 @@ class Server:
 
     async def _write_reply(self, task: Task, writer: asyncio.StreamWriter) -> None:
         """Cancelling stops the model at its next token and returns when it has stopped."""
-        loop, stop = asyncio.get_running_loop(), threading.Event()
+        loop, stop, outbox = asyncio.get_running_loop(), threading.Event(), _Outbox(writer)
 
         def work() -> None:
             pieces = reply.write(self._engine, task, stopped=stop.is_set, new_id=_new_call_id, use_grammar=self._use_grammar)
             for piece in pieces:
-                loop.call_soon_threadsafe(writer.write, encode_line(piece))
+                outbox.put(encode_line(piece))
 
         running = loop.run_in_executor(self._thread, work)
         try:
@@ -153,6 +151,33 @@ class Server:
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait({running})
             running.exception()  # Cancelled, when it was stopped
+
+
+class _Outbox:
+    """Lines on their way from the model's thread to a client.
+
+    However many there are, the event loop is woken for them once: a small model writes faster than a busy loop runs, and a
+    callback for each line would keep it from ever seeing that the client has left.
+    """
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._writer = writer
+        self._lines: deque[bytes] = deque()
+        self._called = False
+
+    def put(self, line: bytes) -> None:
+        """From any one thread."""
+        self._lines.append(line)
+        if not self._called:
+            self._called = True
+            self._loop.call_soon_threadsafe(self._send)
+
+    def _send(self) -> None:
+        self._called = False
+        ready = b"".join(self._lines.popleft() for _ in range(len(self._lines)))
+        if not self._writer.is_closing():
+            self._writer.write(ready)
 
 
 async def _cancel_when_gone(reader: asyncio.StreamReader, answer: asyncio.Task[None]) -> None:

@@ -34,6 +34,15 @@ class Task:
     json_schema: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """pieces: the prompt's text, to be tokenised one by one, `begun` at its end."""
+
+    pieces: list[str]
+    begun: str
+    thinking: bool
+
+
 class Preparation:
     """Turns requests into tasks for one engine."""
 
@@ -50,8 +59,8 @@ class Preparation:
             eos=words.eos_text,
         )
 
-    def compose(self, ask: Ask) -> list[str]:
-        """The prompt in pieces; the last is what the reply begins with. In the main thread. Raises AgentFailure."""
+    def compose(self, ask: Ask) -> Draft:
+        """In the main thread. Raises AgentFailure."""
         self._refuse_if_surely_too_long(sum(len(str(message.get("content") or "")) for message in ask.messages))
         offered = _offered(ask)
         if ask.tool_choice == "required" and not offered:
@@ -62,15 +71,16 @@ class Preparation:
             limit=self._most_characters,
             reasoning_effort=ask.reasoning_effort,
         )
-        return [*pieces, _begun(ask)]
+        begun = self._begun(ask)
+        thinking = pieces[-1].rstrip().endswith(Hermes.THINK_OPENING)
+        return Draft(pieces=[*pieces, *begun], begun="".join(begun), thinking=thinking)
 
-    def finish(self, ask: Ask, pieces: list[str]) -> Task:
+    def finish(self, ask: Ask, draft: Draft) -> Task:
         """Takes as long as tokenising does; in any thread. Raises AgentFailure when the prompt does not fit."""
-        *_, template_end, begun = pieces
         return Task(
-            prompt=self._tokenise(pieces),
-            begun=begun,
-            thinking=template_end.rstrip().endswith(Hermes.THINK_OPENING),
+            prompt=self._tokenise(draft.pieces),
+            begun=draft.begun,
+            thinking=draft.thinking,
             settings=self._settings(ask),
             max_output_tokens=ask.max_output_tokens,
             stop=tuple(ask.stop),
@@ -103,6 +113,15 @@ class Preparation:
                 FailureCode.CONTEXT, f"the prompt has more than {least} tokens; the model's context has {context}"
             )
 
+    def _begun(self, ask: Ask) -> list[str]:
+        """How a reply that has to be a call begins, in pieces; written as the templates of the family write it."""
+        if ask.tool_choice != "required":
+            return []
+        if ask.tool_name is None:
+            return [f"{Hermes.CALL_OPENING}\n"]
+        name = self._composer.cut(json.dumps(ask.tool_name, ensure_ascii=False))
+        return [f'{Hermes.CALL_OPENING}\n{{"name": ', *name, ', "arguments": ']
+
     def _settings(self, ask: Ask) -> Settings:
         return Settings(
             temperature=self._temperature if ask.temperature is None else ask.temperature,
@@ -122,15 +141,6 @@ def _offered(ask: Ask) -> dict[str, Mapping[str, Any]]:
     except (KeyError, TypeError, AttributeError) as exc:
         raise AgentFailure(FailureCode.REFUSED, "a tool has no `function` with a `name`") from exc
     return {name: schema for name, schema in tools.items() if ask.tool_name in (None, name)}
-
-
-def _begun(ask: Ask) -> str:
-    """How a reply that has to be a call begins; written as the templates of the family write it."""
-    if ask.tool_choice != "required":
-        return ""
-    if ask.tool_name is None:
-        return f"{Hermes.CALL_OPENING}\n"
-    return f'{Hermes.CALL_OPENING}\n{{"name": {json.dumps(ask.tool_name, ensure_ascii=False)}, "arguments": '
 
 
 def _number(text: str | None, otherwise: float) -> float:

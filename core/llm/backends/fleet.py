@@ -5,10 +5,13 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Annotated, Any, Self, assert_never
 
+from pydantic import Field, model_validator
+
+from core.errors import ConfigurationError
 from core.fleet import protocol
-from core.fleet.client import AgentUnreachable, connect
+from core.fleet.client import AgentUnreachable, RequestTooLong, connect
 from core.fleet.protocol import FailureCode, Greeting
 from core.llm.chat_request import request_body
 from core.llm.contract import (
@@ -30,15 +33,30 @@ GREETING_SECONDS = 1.0
 
 
 class Declaration(ModelDeclaration):
-    """socket: where the agent listens, as given to `paddock agent --socket`."""
+    """One of: file, a GGUF that `paddock up` starts an agent for (`demo`: the one that ships), and socket, where an agent of
+    one's own listens, as given to `paddock agent --socket`. gpu_layers: how many an accelerator takes.
+    """
 
-    socket: Path
+    file: str | None = None
+    socket: Path | None = None
+    gpu_layers: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+    @model_validator(mode="after")
+    def _one_agent(self) -> Self:
+        if (self.file is None) == (self.socket is None):
+            raise ValueError("a local model needs either `file` or `socket`")
+        return self
 
 
 @asynccontextmanager
 async def open_model(declaration: Declaration) -> AsyncIterator[Model]:
-    """An agent that is there already tells its facts at once; one that comes later, with the first request."""
-    model = FleetModel(declaration)
+    """An agent that is there already tells its facts at once; one that comes later, with the first request.
+
+    Raises ConfigurationError for a `file`: whoever starts its agent puts the agent's socket in its place.
+    """
+    if declaration.socket is None:
+        raise ConfigurationError(f"model {declaration.name!r}: only `paddock up` starts an agent for a file; give its socket")
+    model = FleetModel(declaration, declaration.socket)
     with suppress(AgentUnreachable, TimeoutError):
         async with asyncio.timeout(GREETING_SECONDS), connect(declaration.socket) as connection:
             model.learn(connection.greeting)
@@ -46,8 +64,9 @@ async def open_model(declaration: Declaration) -> AsyncIterator[Model]:
 
 
 class FleetModel:
-    def __init__(self, declaration: Declaration) -> None:
+    def __init__(self, declaration: Declaration, socket: Path) -> None:
         self._declaration = declaration
+        self._socket = socket
         self._context_tokens = declaration.context_tokens
         self._word_bytes = 1.0
 
@@ -70,7 +89,7 @@ class FleetModel:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         ask = _ask(request)
         try:
-            async with connect(self._declaration.socket) as connection:
+            async with connect(self._socket) as connection:
                 self.learn(connection.greeting)
                 async with aclosing(connection.ask(ask)) as lines:
                     async for line in lines:
@@ -78,6 +97,8 @@ class FleetModel:
                         yield chunk
                         if isinstance(chunk, Finished):
                             return
+        except RequestTooLong as exc:
+            raise ContextExceeded(str(exc)) from exc
         except AgentUnreachable as exc:
             advice = f"the local agent of model {self._declaration.name!r} is not there: {exc}; is `paddock agent` running?"
             raise ModelUnavailable(advice, retryable=True) from exc
