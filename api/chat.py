@@ -9,14 +9,13 @@ from contextlib import suppress
 from typing import Any
 
 import click
-import httpx
-from openai import APIConnectionError, APIError, APIStatusError, AuthenticationError, OpenAI
+from openai import APIConnectionError, APIError, APIStatusError, AuthenticationError, OpenAI, Timeout
 from openai.types.responses import ResponseCodeInterpreterToolCall, ResponseStreamEvent
 
 from api.client import Server
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-PATIENCE = httpx.Timeout(900, connect=5)
+PATIENCE = Timeout(900, connect=5)
 TOOLS: Any = [{"type": "code_interpreter", "container": {"type": "auto"}}]
 
 
@@ -30,7 +29,7 @@ class Chat:
         self._previous: str | None = None
 
     def say(self, message: str) -> None:
-        """Ask, and show the answer. Ctrl-C cancels the turn and raises `KeyboardInterrupt`; what fails is a `ClickException`."""
+        """Ask, and show the answer. Ctrl-C cancels the turn and raises `KeyboardInterrupt`. Raises `ClickException`."""
         response_id: str | None = None
         try:
             self._model = self._model or self._client.models.list().data[0].id
@@ -56,7 +55,7 @@ class Chat:
         except APIConnectionError as exc:
             raise self._server.unreachable() from exc
         except APIStatusError as exc:
-            raise click.ClickException(plain(_message(exc))) from exc
+            raise click.ClickException(plain(message_of(exc))) from exc
         except APIError as exc:
             raise click.ClickException(plain(exc.message)) from exc
 
@@ -65,7 +64,7 @@ class Chat:
         if response_id is not None:
             with suppress(APIError):
                 url = f"{self._server.url}/admin/v1/turns/{response_id}/cancel"
-                self._client.post(url, cast_to=httpx.Response, options={"timeout": 5})
+                self._client.post(url, cast_to=object, options={"timeout": 5})
         click.echo(click.style("\ncancelled", dim=True))
 
     def close(self) -> None:
@@ -133,6 +132,6 @@ def _why(response: Any) -> str:
     return f"the turn ended as {response.status}"
 
 
-def _message(error: APIStatusError) -> str:
+def message_of(error: APIStatusError) -> str:
     body = error.body if isinstance(error.body, dict) else {}
     return str(body.get("message") or error.message)

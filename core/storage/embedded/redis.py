@@ -41,7 +41,7 @@ async def open_redis(home: Path, *, notify: Notify = print) -> AsyncIterator[str
     account = server_account()
     async with AsyncExitStack() as stack:
         sockets = stack.enter_context(socket_directory(home, "redis", account, SOCKET))
-        server = await _find_server()
+        server = await find_server()
         options = OPTIONS | {"unixsocket": str(sockets / SOCKET), "dir": str(sockets)}
         program = Program(
             name="redis",
@@ -55,7 +55,7 @@ async def open_redis(home: Path, *, notify: Notify = print) -> AsyncIterator[str
         yield url
 
 
-async def _find_server() -> Path:
+async def find_server() -> Path:
     """The server on the PATH where it is new enough, else the one in the wheel."""
     on_path = shutil.which("redis-server")
     if on_path is not None and await _version(on_path) >= OLDEST_VERSION:

@@ -1,0 +1,45 @@
+# `make` lists what there is. Each long step is done once; .venv is made from uv.lock.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help up chat test check bench fmt clean
+
+RUN := .venv/.ready-to-run
+TEST := .venv/.ready-to-test
+INPUTS := uv.lock pyproject.toml deploy/bootstrap/install.sh deploy/bootstrap/requirements.txt
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-6s %s\n' "$$name" "$$text"; done
+
+up: $(RUN) ## install what is needed, start everything on this machine, serve it until Ctrl-C
+	@exec .venv/bin/paddock up
+
+chat: $(RUN) ## talk to the running server
+	@exec .venv/bin/paddock chat
+
+test: $(TEST) ## install what the tests need, and run them all
+	.venv/bin/python -m pytest
+
+check: $(TEST) ## format, lint, types, architecture: what CI runs beside the tests
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: $(TEST) ## measure against peers; prints and stores the results
+	.venv/bin/python -m tests.benchmarks
+
+fmt: $(TEST) ## format the code and fix what can be fixed
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+clean: ## remove what was installed here (not your data)
+	rm -rf .venv .venv-bootstrap
+
+$(RUN): $(INPUTS)
+	@deploy/bootstrap/install.sh run
+	@touch $@
+
+$(TEST): $(INPUTS)
+	@deploy/bootstrap/install.sh test
+	@touch $@ $(RUN)
