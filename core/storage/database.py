@@ -1,4 +1,4 @@
-"""Two pools of connections to PostgreSQL, one for each role the server may take. Nothing else opens one.
+"""Two pools of connections to PostgreSQL, one for each role the server may take.
 
 `paddock_app` sees the rows of the tenant that its transaction names (row-level security, migrations/versions/0001);
 `paddock_system` sees every tenant's: key lookup, the journal's writer and upkeep use it, nothing that serves a tenant's data.
@@ -7,6 +7,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -14,31 +15,20 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from core.errors import InvalidRequest, Unavailable
-
-SCHEMA = "paddock"
-LOST = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a query that meets the end of its connection
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-)
-"""What asyncpg raises when the server went away; `DatabaseUnavailable` is what it becomes."""
-
+from core.errors import InvalidRequest
+from core.storage.connection import DatabaseUnavailable, connect
+from core.storage.grouped_reads import GroupedReads
 
 NO_TEXT = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
 
 
-class DatabaseUnavailable(Unavailable):
-    code = "database_unavailable"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
+    """reads: of the system role, every tenant's rows, for what each request asks first."""
+
     app: AsyncEngine
     system: AsyncEngine
+    reads: GroupedReads
 
     @asynccontextmanager
     async def tenant(self, organization_id: str) -> AsyncGenerator[AsyncConnection, None]:
@@ -56,7 +46,7 @@ class Database:
     async def connect(self) -> "asyncpg.Connection[Any]":
         """A connection of the system role outside the pools, owned by the caller, for what needs one of its own."""
         url = self.system.url
-        return await _connect(url.render_as_string(hide_password=False), "paddock_system")
+        return await connect(url.render_as_string(hide_password=False), "paddock_system")
 
     async def ping(self) -> None:
         async with _transaction(self.system) as connection:
@@ -74,35 +64,25 @@ async def open_database(url: str, *, pool_size: int = 10) -> AsyncGenerator[Data
     """
     app = _engine(url, "paddock_app", pool_size)
     system = _engine(url, "paddock_system", pool_size)
+    reads = GroupedReads(partial(connect, url, "paddock_system"))
     try:
-        yield Database(app=app, system=system)
+        yield Database(app=app, system=system, reads=reads)
     finally:
+        await reads.close()
         await system.dispose()
         await app.dispose()
 
 
 def _engine(url: str, role: str, pool_size: int) -> AsyncEngine:
-    async def connect() -> "asyncpg.Connection[Any]":
-        return await _connect(url, role)
-
     return create_async_engine(
         sa.make_url(url).set(drivername="postgresql+asyncpg"),
-        async_creator=connect,
+        async_creator=partial(connect, url, role),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=False,
         hide_parameters=True,
     )
-
-
-async def _connect(url: str, role: str) -> "asyncpg.Connection[Any]":
-    plain = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    settings = {"role": role, "search_path": SCHEMA, "application_name": "paddock"}
-    try:
-        return await asyncpg.connect(plain, server_settings=settings, timeout=10)
-    except (*LOST, TimeoutError) as exc:
-        raise DatabaseUnavailable(f"cannot connect to PostgreSQL: {type(exc).__name__}") from exc
 
 
 @asynccontextmanager
@@ -113,9 +93,7 @@ async def _transaction(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, N
     except (InterfaceError, sa.exc.TimeoutError, OSError) as exc:
         raise DatabaseUnavailable(f"PostgreSQL does not answer: {type(exc).__name__}") from exc
     except DBAPIError as exc:
-        if isinstance(
-            exc.orig and exc.orig.__cause__, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError
-        ):
+        if isinstance(exc.orig and exc.orig.__cause__, NO_TEXT):
             raise InvalidRequest("a text holds a character that cannot be stored (NUL)", code="invalid_text") from exc
         if exc.connection_invalidated:
             raise DatabaseUnavailable("the connection to PostgreSQL was lost") from exc

@@ -1,8 +1,10 @@
 """Organisations, users and API keys. A key is kept as its SHA-256 digest: it has 256 random bits, so no salt is needed."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 
+import asyncpg
 import sqlalchemy as sa
 
 from core.errors import InvalidRequest, NotFound
@@ -18,8 +20,7 @@ class IdentityStore:
 
     async def find_key(self, secret_sha256: str) -> ApiKey | None:
         """The one look-up that crosses tenants: nobody is known yet."""
-        async with self._database.everyone() as connection:
-            row = (await connection.execute(sa.select(api_keys).where(api_keys.c.secret_sha256 == secret_sha256))).one_or_none()
+        row = await self._database.reads.find(_FIND_KEYS, secret_sha256)
         return None if row is None else _key(row)
 
     async def add_organization(self, name: str, *, user_name: str) -> tuple[Organization, str]:
@@ -70,7 +71,7 @@ class IdentityStore:
             "expires_at": expires_at,
         }
         async with self._database.tenant(organization_id) as connection:
-            return _key((await connection.execute(sa.insert(api_keys).values(values).returning(api_keys))).one())
+            return _key((await connection.execute(sa.insert(api_keys).values(values).returning(api_keys))).mappings().one())
 
     async def keys(self, organization_id: str, *, after: str | None, limit: int) -> Page[ApiKey]:
         """Newest first. after: a key's id; raises InvalidRequest when it is none of the organisation's."""
@@ -80,7 +81,7 @@ class IdentityStore:
                 if await connection.scalar(query.with_only_columns(api_keys.c.id).where(api_keys.c.id == after)) is None:
                     raise InvalidRequest(f"no key {after!r} in this list", param="after", code="invalid_cursor")
                 query = query.where(api_keys.c.id < after)
-            rows = (await connection.execute(query.order_by(api_keys.c.id.desc()).limit(limit + 1))).all()
+            rows = (await connection.execute(query.order_by(api_keys.c.id.desc()).limit(limit + 1))).mappings().all()
         return Page(rows=[_key(row) for row in rows[:limit]], more=len(rows) > limit)
 
     async def revoke_key(self, organization_id: str, key_id: str) -> ApiKey:
@@ -92,16 +93,18 @@ class IdentityStore:
             .returning(api_keys)
         )
         async with self._database.tenant(organization_id) as connection:
-            row = (await connection.execute(query)).one_or_none()
+            row = (await connection.execute(query)).mappings().one_or_none()
         if row is None:
             raise NotFound(f"no key {key_id!r}", code="key_not_found")
         return _key(row)
 
 
-def _key(row: "sa.Row[tuple[object, ...]]") -> ApiKey:
-    values = dict(row._mapping)
-    del values["secret_sha256"]
-    return ApiKey(**values)
+_SHOWN = [field.name for field in fields(ApiKey)]
+_FIND_KEYS = f"SELECT secret_sha256, {', '.join(_SHOWN)} FROM api_keys WHERE secret_sha256 = ANY($1::text[])"  # noqa: S608
+
+
+def _key(row: "sa.RowMapping | asyncpg.Record") -> ApiKey:
+    return ApiKey(**{name: row[name] for name in _SHOWN})
 
 
 def _organization(row: "sa.Row[tuple[object, ...]]") -> Organization:

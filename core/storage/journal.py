@@ -20,7 +20,8 @@ import asyncpg
 from core.errors import Conflict, InvalidRequest, PaddockError, Unavailable
 from core.events import TURN_EVENT, CallDelta, ReasoningDelta, Recorded, TextDelta, ToolOutput, TurnEnded, TurnEvent
 from core.messages import ITEM, Item
-from core.storage.database import LOST, Database, DatabaseUnavailable
+from core.storage.connection import LOST, DatabaseUnavailable
+from core.storage.database import Database
 from core.storage.journal_statement import GROUP, Arrays, Rows, arrays, rows_of
 from core.storage.records import Turn
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from core.errors import ConfigurationError
-from core.storage.database import SCHEMA
+from core.storage.connection import SCHEMA
 
 ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
 LOCK = 0x7061_6464_6F63_6B  # "paddock"; a second `paddock migrate` waits for the first

@@ -8,8 +8,9 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from core.errors import NotFound
+from core.storage.connection import SCHEMA
 from core.storage.conversations import ConversationStore
-from core.storage.database import SCHEMA, Database
+from core.storage.database import Database
 from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.migrate import migrate
 from core.storage.tables import METADATA, conversations

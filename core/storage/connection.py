@@ -1,0 +1,33 @@
+"""One connection to PostgreSQL: how it is opened, and what it raises when the server goes away."""
+
+from typing import Any
+
+import asyncpg
+import sqlalchemy as sa
+
+from core.errors import Unavailable
+
+SCHEMA = "paddock"
+LOST = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a query that meets the end of its connection
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+)
+"""What asyncpg raises when the server went away; `DatabaseUnavailable` is what it becomes."""
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database_unavailable"
+
+
+async def connect(url: str, role: str) -> "asyncpg.Connection[Any]":
+    """Raises DatabaseUnavailable."""
+    plain = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    settings = {"role": role, "search_path": SCHEMA, "application_name": "paddock"}
+    try:
+        return await asyncpg.connect(plain, server_settings=settings, timeout=10)
+    except (*LOST, TimeoutError) as exc:
+        raise DatabaseUnavailable(f"cannot connect to PostgreSQL: {type(exc).__name__}") from exc

@@ -1,0 +1,114 @@
+"""The look-up that every request begins with: shared by all who ask at once, and never older than the question."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from core.errors import Unauthenticated
+from core.identity.keys import Identity
+from core.storage.connection import DatabaseUnavailable, connect
+from core.storage.database import Database
+from core.storage.embedded.postgres import EmbeddedPostgres
+from core.storage.grouped_reads import GroupedReads
+from core.storage.identities import IdentityStore
+from tests.integration.conftest import Tenant
+
+QUERY = "SELECT key, upper(key) FROM unnest($1::text[]) key WHERE key <> 'nobody'"
+
+
+class CountingConnection:
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.statements = 0
+
+    async def fetch(self, *arguments: Any, **options: Any) -> Any:
+        self.statements += 1
+        return await self._connection.fetch(*arguments, **options)
+
+    async def close(self, timeout: float) -> None:
+        await self._connection.close(timeout=timeout)
+
+
+@pytest.fixture
+async def counted(database: Database) -> CountingConnection:
+    return CountingConnection(await database.connect())
+
+
+@pytest.fixture
+async def reads(counted: CountingConnection) -> AsyncIterator[GroupedReads]:
+    async def opened() -> Any:
+        return counted
+
+    reads = GroupedReads(opened)
+    yield reads
+    await reads.close()
+
+
+async def test_all_who_ask_at_once_share_few_statements_and_get_their_own_answers(
+    reads: GroupedReads, counted: CountingConnection
+) -> None:
+    keys = [*(f"key {n}" for n in range(100)), "nobody"]
+    rows = await asyncio.gather(*(reads.find(QUERY, key) for key in keys * 2))
+    assert [row and row[1] for row in rows] == [*(f"KEY {n}" for n in range(100)), None] * 2
+    assert counted.statements == 1
+
+
+async def test_who_asks_while_a_statement_runs_is_answered_by_a_newer_one(
+    reads: GroupedReads, counted: CountingConnection
+) -> None:
+    slow = "SELECT key, clock_timestamp()::text FROM unnest($1::text[]) key, pg_sleep(0.1)"
+    first = asyncio.create_task(reads.find(slow, "a"))
+    while not counted.statements:
+        await asyncio.sleep(0)
+    second = await reads.find(slow, "a")
+    one = await first
+    assert one is not None
+    assert second is not None
+    assert second[1] > one[1]
+
+
+async def test_who_leaves_takes_nobody_elses_answer_along(reads: GroupedReads) -> None:
+    leaving, staying = asyncio.create_task(reads.find(QUERY, "a")), asyncio.create_task(reads.find(QUERY, "a"))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    row = await staying
+    assert row is not None
+    assert row[1] == "A"
+
+
+async def test_a_statement_that_fails_is_told_to_all_who_asked_and_to_nobody_after(reads: GroupedReads) -> None:
+    told = await asyncio.gather(*(reads.find("SELECT nonsense", key) for key in "ab"), return_exceptions=True)
+    assert all(isinstance(answer, Exception) for answer in told)
+    assert await reads.find(QUERY, "a") is not None
+
+
+async def test_a_connection_that_was_lost_is_replaced_unseen(
+    database: Database, tenant: Tenant, postgres: EmbeddedPostgres
+) -> None:
+    identity = Identity(IdentityStore(database))
+    await identity.authenticate(tenant.secret)
+    superuser = await asyncpg.connect(postgres.owner_url)
+    lookup = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT secret_sha256%'"
+    assert await superuser.fetchval(lookup)
+    await superuser.close()
+    assert await identity.authenticate(tenant.secret) == tenant.principal
+
+
+async def test_a_revocation_holds_for_the_next_request(database: Database, tenant: Tenant) -> None:
+    identity = Identity(IdentityStore(database))
+    await identity.revoke_key(tenant.principal, tenant.principal.key_id)
+    with pytest.raises(Unauthenticated):
+        await identity.authenticate(tenant.secret)
+
+
+async def test_a_database_that_is_away_is_said_to_be_away() -> None:
+    async def nowhere() -> Any:
+        return await connect("postgresql://nobody@/nothing?host=/nonexistent", "paddock_system")
+
+    reads = GroupedReads(nowhere)
+    with pytest.raises(DatabaseUnavailable):
+        await reads.find(QUERY, "a")
+    await reads.close()
