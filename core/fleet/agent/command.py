@@ -47,7 +47,6 @@ def agent(
 ) -> None:
     """Serve a GGUF model with llama.cpp."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("llama-cpp-python").setLevel(logging.ERROR)
     from core.fleet.agent.engine import Engine, ModelNotLoaded
     from core.fleet.agent.prompt import TemplateUnusable
     from core.fleet.agent.server import Server

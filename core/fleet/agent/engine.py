@@ -1,6 +1,7 @@
 """One llama.cpp model with one sequence: loads it, reads prompts, steps. Knows nothing of text, chat or clients."""
 
 import ctypes
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -127,6 +128,7 @@ def _load(path: Path, gpu_layers: int) -> llama.llama_model_p:
         raise ModelNotLoaded(f"cannot read the model file {str(path)!r}: {exc.strerror}") from exc
     if magic != b"GGUF":
         raise ModelNotLoaded(f"{str(path)!r} is not a GGUF file: it begins with {magic!r}")
+    logging.getLogger("llama-cpp-python").setLevel(logging.ERROR)  # what it has to say of each graph is thousands of lines
     llama.llama_backend_init()
     options = llama.llama_model_default_params()
     options.n_gpu_layers = gpu_layers

@@ -67,8 +67,8 @@ class Vocabulary:
 
     @cached_property
     def word_bytes(self) -> float:
-        """Bytes a token, at worst, in running words of small letters: see `protocol.estimate_tokens`."""
-        return min(len(sample) / len(self.tokenise(sample)) for sample in WORDS)
+        """Bytes a token in running words of small letters, rather low: see `protocol.estimate_tokens`."""
+        return max(1.0, 0.9 * min(len(sample) / len(self.tokenise(sample)) for sample in WORDS))
 
     @property
     def first(self) -> int | None:
