@@ -3,6 +3,7 @@
 from typing import Any
 
 from core.events import Replied
+from core.llm.declaration import Prices
 from core.messages import Usage
 from core.storage.records import Turn
 
@@ -36,14 +37,22 @@ class Report:
             "tool_calls": self._tool_calls,
             "input_tokens": self._usage.input,
             "output_tokens": self._usage.output,
+            "cost_estimate": self._cost(),
             "model_seconds": round(self._model_seconds, 6),
             "tool_seconds": round(self._tool_seconds, 6),
         }
 
+    def _cost(self) -> float:
+        """By the model's prices when the turn began."""
+        prices = self._turn.echo.get("prices")
+        return Prices(**prices).cost(self._usage) if prices else 0.0
+
     def headers(self) -> dict[str, str]:
         return {
+            "x-paddock-turn-id": self._turn.id,
             "x-paddock-input-tokens": str(self._usage.input),
             "x-paddock-output-tokens": str(self._usage.output),
             "x-paddock-seconds": f"{self._model_seconds + self._tool_seconds:.3f}",
             "x-paddock-tool-calls": str(self._tool_calls),
+            "x-paddock-cost-estimate": f"{self._cost():.8f}",
         }

@@ -1,6 +1,7 @@
 """Output items of a response while they stream: each knows the events that open it, fill it and close it."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 from api.wire import items
@@ -14,18 +15,28 @@ Json = dict[str, Any]
 IN_PROGRESS, COMPLETED, INCOMPLETE, FAILED = "in_progress", "completed", "incomplete", "failed"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """ordinal: among all items of the turn, gives the id. index: among those that a client is shown."""
+
+    turn_id: str
+    ordinal: int
+    index: int
+    writer: EventWriter
+
+
 class StreamedItem(ABC):
     """Opened, added to, sealed (its content is whole), closed (its last event is out). Twice is as good as once."""
 
-    def __init__(self, turn_id: str, index: int, prefix: str, writer: EventWriter) -> None:
-        self.id = item_id(turn_id, index, ITEM_PREFIXES[prefix])
-        self.index = index
+    def __init__(self, place: Place, prefix: str) -> None:
+        self.id = item_id(place.turn_id, place.ordinal, ITEM_PREFIXES[prefix])
+        self.index = place.index
         self.closed = False
         self._sealed = False
         self._status = IN_PROGRESS
         self._pieces: list[str] = []
-        self._writer = writer
-        self._head = f',"item_id":{quote(self.id)},"output_index":{index}'
+        self._writer = place.writer
+        self._head = f',"item_id":{quote(self.id)},"output_index":{place.index}'
 
     @abstractmethod
     def body(self) -> Json: ...
@@ -69,8 +80,8 @@ class StreamedItem(ABC):
 
 
 class StreamedMessage(StreamedItem):
-    def __init__(self, turn_id: str, index: int, writer: EventWriter) -> None:
-        super().__init__(turn_id, index, "message", writer)
+    def __init__(self, place: Place) -> None:
+        super().__init__(place, "message")
         self._head += ',"content_index":0'
 
     def body(self) -> Json:
@@ -91,8 +102,8 @@ class StreamedMessage(StreamedItem):
 
 
 class StreamedReasoning(StreamedItem):
-    def __init__(self, turn_id: str, index: int, writer: EventWriter) -> None:
-        super().__init__(turn_id, index, "reasoning", writer)
+    def __init__(self, place: Place) -> None:
+        super().__init__(place, "reasoning")
         self._head += ',"content_index":0'
 
     def body(self) -> Json:
@@ -112,10 +123,10 @@ class StreamedReasoning(StreamedItem):
 
 
 class StreamedFunctionCall(StreamedItem):
-    """Closed only when the turn goes on or ends: until then it may still turn out to be refused."""
+    """Its output_item.done comes when the turn goes on or ends."""
 
-    def __init__(self, turn_id: str, index: int, writer: EventWriter, *, call_id: str, name: str) -> None:
-        super().__init__(turn_id, index, "function", writer)
+    def __init__(self, place: Place, *, call_id: str, name: str) -> None:
+        super().__init__(place, "function")
         self._call_id = call_id
         self._name = name
 
@@ -136,8 +147,8 @@ class StreamedFunctionCall(StreamedItem):
 class StreamedCodeCall(StreamedItem):
     """outputs: show what the code printed. The code is what can be read of the arguments, were they malformed."""
 
-    def __init__(self, turn_id: str, index: int, writer: EventWriter, *, outputs: bool) -> None:
-        super().__init__(turn_id, index, "code_interpreter", writer)
+    def __init__(self, place: Place, *, outputs: bool) -> None:
+        super().__init__(place, "code_interpreter")
         self._outputs = outputs
         self._argument = CodeArgument()
         self._code: list[str] = []
@@ -183,16 +194,18 @@ def whole_text(item: Item) -> str:
             raise TypeError(f"a model does not reply with a {item.kind}")
 
 
-def streamed(item: Item, turn_id: str, index: int, writer: EventWriter, *, outputs: bool) -> StreamedItem:
-    """The form in which such an item streams, not opened yet."""
+def streamed(item: Item, place: Place, *, outputs: bool) -> StreamedItem | None:
+    """The form in which such an item streams, not opened yet. None for what clients are not shown."""
     match item:
         case MessageItem():
-            return StreamedMessage(turn_id, index, writer)
+            return StreamedMessage(place)
         case ReasoningItem():
-            return StreamedReasoning(turn_id, index, writer)
+            return StreamedReasoning(place)
         case ToolCallItem(offer=Offer.FUNCTION, call=call):
-            return StreamedFunctionCall(turn_id, index, writer, call_id=call.id, name=call.name)
+            return StreamedFunctionCall(place, call_id=call.id, name=call.name)
+        case ToolCallItem(offer=Offer.CODE_INTERPRETER):
+            return StreamedCodeCall(place, outputs=outputs)
         case ToolCallItem():
-            return StreamedCodeCall(turn_id, index, writer, outputs=outputs)
+            return None
         case _:
             raise TypeError(f"a model does not reply with a {item.kind}")

@@ -95,8 +95,8 @@ class CreateResponse(Body):
     user: str | None = Field(None, max_length=512)
 
 
-def to_turn_request(body: CreateResponse, *, origin: Mapping[str, str]) -> TurnRequest:
-    """origin: the request's and the trace's id, for the report."""
+def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any]) -> TurnRequest:
+    """origin: the request's and the trace's id and the model's prices, for the report."""
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("stream_options is for streams", param="stream_options", code="invalid_value")
     if body.conversation is not None and body.previous_response_id is not None:
@@ -157,7 +157,7 @@ _ECHOED = (
 # fmt: on
 
 
-def _echo(body: CreateResponse, origin: Mapping[str, str]) -> dict[str, Any]:
+def _echo(body: CreateResponse, origin: Mapping[str, Any]) -> dict[str, Any]:
     """What the response object repeats of the request, and what its encoder has to know."""
     fields = {name: value for name in _ECHOED if (value := getattr(body, name)) is not None}
     if body.reasoning is not None:

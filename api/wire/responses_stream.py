@@ -11,6 +11,7 @@ from api.wire.response_body import response_body
 from api.wire.response_items import (
     COMPLETED,
     INCOMPLETE,
+    Place,
     StreamedCodeCall,
     StreamedFunctionCall,
     StreamedItem,
@@ -35,7 +36,7 @@ from core.events import (
     TurnStarted,
     TurnStatus,
 )
-from core.messages import ToolCall, ToolCallItem, ToolResult
+from core.messages import Item, ToolCall, ToolCallItem
 from core.storage.records import Turn
 
 WIRE = "responses/1"
@@ -58,26 +59,25 @@ class ResponsesEncoder:
         self._writer = EventWriter(obfuscate=obfuscate or bool(turn.echo.get("obfuscate")))
         self._items: dict[int, StreamedItem] = {}
         self._open: StreamedItem | None = None  # the one that deltas go to
-        self._functions: list[StreamedFunctionCall] = []  # calls of the last reply that may still be refused
+        self._functions: list[StreamedFunctionCall] = []  # calls of the last reply
         self._ended: TurnEnded | None = None
         self.report = Report(turn)
 
     def feed(self, recorded: Recorded) -> list[WireEvent]:
         match recorded.event:
-            case TextDelta(item=index, text=text):
-                self._message(index).add(text)
-            case ReasoningDelta(item=index, text=text):
-                self._reasoning(index).add(text)
-            case CallDelta(item=index, arguments=arguments):
-                self._items[index].add(arguments)
+            case TextDelta() | ReasoningDelta() as event:
+                self._text(event)
+            case CallDelta(item=ordinal, arguments=arguments):
+                if item := self._items.get(ordinal):
+                    item.add(arguments)
             case CallStarted() as event:
                 self._start_call(event)
             case Replied() as event:
                 self._take_reply(event)
-            case ToolDispatched(item=index):
-                self._dispatch(index)
-            case ToolReturned(item=index, result=result, seconds=seconds):
-                self._return(index, result, seconds)
+            case ToolDispatched(item=ordinal):
+                self._dispatch(ordinal)
+            case ToolReturned() as event:
+                self._return(event)
             case ToolOutput():
                 pass  # OpenAI's wire has no event for it: the item shows it when the call has returned
             case TurnStarted():
@@ -101,7 +101,7 @@ class ResponsesEncoder:
         body = response_body(
             turn,
             status=end.status if end else turn.status,
-            output=[self._items[index].body() for index in sorted(self._items)],
+            output=[item.body() for item in self._items.values()],
             usage=end.usage if end else turn.usage if turn.status.ended else None,
             ended_at=end.at if end else turn.ended_at.timestamp() if turn.ended_at else None,
             reason=end.reason if end else turn.reason,
@@ -113,22 +113,29 @@ class ResponsesEncoder:
     def ended(self) -> TurnEnded | None:
         return self._ended
 
-    def _message(self, index: int) -> StreamedItem:
-        return self._items.get(index) or self._start(StreamedMessage(self._turn.id, index, self._writer))
-
-    def _reasoning(self, index: int) -> StreamedItem:
-        return self._items.get(index) or self._start(StreamedReasoning(self._turn.id, index, self._writer))
+    def _text(self, event: TextDelta | ReasoningDelta) -> None:
+        item = self._items.get(event.item)
+        if item is None:
+            place = self._place(event.item)
+            item = self._start(event.item, StreamedMessage(place) if isinstance(event, TextDelta) else StreamedReasoning(place))
+        item.add(event.text)
 
     def _start_call(self, event: CallStarted) -> None:
         call = ToolCall(id=event.call_id, name=event.name, arguments="")
-        item = ToolCallItem(id="", call=call, offer=event.offer)
-        self._start(streamed(item, self._turn.id, event.item, self._writer, outputs=self._outputs))
+        self._start_like(event.item, ToolCallItem(id="", call=call, offer=event.offer))
 
-    def _start(self, item: StreamedItem) -> StreamedItem:
+    def _start_like(self, ordinal: int, item: Item) -> StreamedItem | None:
+        shown = streamed(item, self._place(ordinal), outputs=self._outputs)
+        return self._start(ordinal, shown) if shown is not None else None
+
+    def _place(self, ordinal: int) -> Place:
+        return Place(self._turn.id, ordinal, len(self._items), self._writer)
+
+    def _start(self, ordinal: int, item: StreamedItem) -> StreamedItem:
         """Items do not interleave: the one before is whole now, and the step before is over."""
         self._seal_open()
         self._close_functions()
-        self._items[item.index] = self._open = item
+        self._items[ordinal] = self._open = item
         item.open()
         return item
 
@@ -140,7 +147,6 @@ class ResponsesEncoder:
         self._open = None
 
     def _close_functions(self) -> None:
-        """The calls of the last reply were not refused: they are the client's to make."""
         for call in self._functions:
             call.close(COMPLETED)
         self._functions.clear()
@@ -148,10 +154,10 @@ class ResponsesEncoder:
     def _take_reply(self, reply: Replied) -> None:
         self.report.add_step(reply)
         functions: list[StreamedFunctionCall] = []
-        for index, item in enumerate(reply.items, reply.first_item):
-            shown = self._items.get(index) or self._start(
-                streamed(item, self._turn.id, index, self._writer, outputs=self._outputs)
-            )
+        for ordinal, item in enumerate(reply.items, reply.first_item):
+            shown = self._items.get(ordinal) or self._start_like(ordinal, item)
+            if shown is None:
+                continue
             shown.seal(whole_text(item))
             complete = getattr(item, "complete", True)
             if isinstance(shown, StreamedMessage | StreamedReasoning) or not complete:
@@ -161,25 +167,21 @@ class ResponsesEncoder:
         self._open = None
         self._functions = functions
 
-    def _dispatch(self, index: int) -> None:
-        item = self._items[index]
+    def _dispatch(self, ordinal: int) -> None:
+        item = self._items.get(ordinal)
         if isinstance(item, StreamedCodeCall):
             item.dispatch()
 
-    def _return(self, index: int, result: ToolResult, seconds: float) -> None:
-        self.report.add_tool(seconds)
-        item = self._items[index]
+    def _return(self, event: ToolReturned) -> None:
+        item = self._items.get(event.item)
         if isinstance(item, StreamedCodeCall):
-            item.give(result)
-        else:
-            item.close(
-                INCOMPLETE
-            )  # a client's function whose call was refused: the model was told, the client has nothing to do
+            self.report.add_tool(event.seconds)
+            item.give(event.result)
 
     def _end(self, end: TurnEnded) -> None:
         self._ended = end
         self._close_functions()
         self._open = None
-        for index in sorted(self._items):
-            self._items[index].close(INCOMPLETE)
+        for item in self._items.values():
+            item.close(INCOMPLETE)
         self._writer.emit(_LAST[end.status], response=self.response())

@@ -3,25 +3,28 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, assert_never
 
-import jsonschema_rs
 from pydantic import BaseModel, Discriminator, Field
 
 from api.wire.body import Body, JsonObject
 from core.errors import InvalidRequest
 from core.llm.contract import ToolChoice, ToolMode, ToolSpec
+from core.tools.schema import Schema, SchemaRefused
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 CODE_INTERPRETER = "code_interpreter"
 
 
-class FunctionTool(Body):
+class FunctionSchema(Body):
     """parameters: a JSON Schema (draft 2020-12) of type object; none for a function without parameters."""
 
-    type: Literal["function"]
     name: Name
     description: str | None = None
     parameters: JsonObject | None = None
     strict: bool | None = None
+
+
+class FunctionTool(FunctionSchema):
+    type: Literal["function"]
 
 
 class AutoContainer(Body):
@@ -76,7 +79,7 @@ def split_tools(tools: Sequence[Tool]) -> tuple[tuple[ToolSpec, ...], tuple[str,
     return tuple(functions), tuple(builtins)
 
 
-def function_spec(tool: FunctionTool, param: str) -> ToolSpec:
+def function_spec(tool: FunctionSchema, param: str) -> ToolSpec:
     parameters = {"type": "object", "properties": {}} if tool.parameters is None else tool.parameters
     check_schema(parameters, f"{param}.parameters")
     return ToolSpec(name=tool.name, description=tool.description or "", parameters=parameters, strict=bool(tool.strict))
@@ -89,15 +92,10 @@ def check_schema(schema: Mapping[str, Any], param: str, *, kind: str | None = "o
             f'invalid {param!r}: the schema must have "type": {kind!r}', param=param, code="invalid_json_schema"
         )
     try:
-        jsonschema_rs.Draft202012Validator(dict(schema), retriever=_fetch_nothing)
-    except (ValueError, jsonschema_rs.ReferencingError) as error:
-        reason = getattr(error, "message", None) or str(error)
-        raise InvalidRequest(f"invalid {param!r}: {reason[:500]}", param=param, code="invalid_json_schema") from error
-
-
-def _fetch_nothing(uri: str) -> Any:
-    """The library would open the address: of a file of ours, or of a host that only we can reach."""
-    raise ValueError("a reference must point into the schema itself")
+        Schema(schema)
+    except SchemaRefused as refused:
+        reason = str(refused).partition("\n")[0]
+        raise InvalidRequest(f"invalid {param!r}: {reason}", param=param, code="invalid_json_schema") from refused
 
 
 def refuse_duplicates(names: Sequence[str]) -> None:
@@ -109,11 +107,15 @@ def refuse_duplicates(names: Sequence[str]) -> None:
 def to_choice(choice: Choice | None, offered: Sequence[str]) -> ToolChoice:
     """offered: the names of the request's tools."""
     if isinstance(choice, str | None):
-        mode = ToolMode(choice or "auto")
-        if mode is ToolMode.REQUIRED and not offered:
-            raise InvalidRequest("a tool is required but none is given", param="tool_choice", code="invalid_value")
-        return ToolChoice(mode=mode)
+        return to_mode(choice, offered)
     return must_call(choice.name if isinstance(choice, NamedFunction) else choice.type, offered)
+
+
+def to_mode(choice: str | None, offered: Sequence[str]) -> ToolChoice:
+    mode = ToolMode(choice or "auto")
+    if mode is ToolMode.REQUIRED and not offered:
+        raise InvalidRequest("a tool is required but none is given", param="tool_choice", code="invalid_value")
+    return ToolChoice(mode=mode)
 
 
 def must_call(name: str, offered: Sequence[str]) -> ToolChoice:

@@ -1,0 +1,137 @@
+"""What routes take from a request: the platform, who asks, the body, the query. Also: noticing that the client has left."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive
+
+from api.errors import UnsupportedMedia
+from api.wire.body import parse, refusal
+from api.wire.compact import dump
+from core.bootstrap import Platform
+from core.errors import TooLarge, Unauthenticated
+from core.identity.principals import Principal, Scope
+from core.storage.records import Page
+
+Model = TypeVar("Model", bound=BaseModel)
+Result = TypeVar("Result")
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+def platform_of(request: Request) -> Platform:
+    platform: Platform = request.app.state.platform
+    return platform
+
+
+async def authenticated(request: Request, scope: Scope = Scope.CHAT) -> Principal:
+    """Raises Unauthenticated, PermissionDenied."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("an API key is needed: `Authorization: Bearer pk_...`", code="missing_api_key")
+    principal = await platform_of(request).identity.authenticate(token.strip())
+    request.scope["state"]["principal"] = principal
+    principal.require(scope)
+    return principal
+
+
+def takes(model: type[BaseModel]) -> Callable[[Endpoint], Endpoint]:
+    """Tells the OpenAPI document which body an endpoint reads."""
+
+    def mark(endpoint: Endpoint) -> Endpoint:
+        endpoint.body_model = model  # type: ignore[attr-defined]
+        return endpoint
+
+    return mark
+
+
+async def body_of(request: Request, model: type[Model]) -> Model:
+    """Raises InvalidRequest, TooLarge, UnsupportedMedia."""
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise UnsupportedMedia(f"the body must be application/json, not {kind[:100]!r}")
+    return parse(model, await _read(request, platform_of(request).settings.limits.request_body_bytes))
+
+
+async def _read(request: Request, limit_bytes: int) -> bytes:
+    """The limit holds while it is read: a Content-Length may lie or be absent."""
+    too_large = TooLarge(f"the body is larger than {limit_bytes} bytes")
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > limit_bytes:
+        raise too_large
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit_bytes:
+            raise too_large
+    return bytes(body)
+
+
+class Query(BaseModel):
+    """Query parameters are text, so they are read as what the field is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listing(Query):
+    after: str | None = None
+    before: None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    order: Literal["asc", "desc"] = "desc"
+    include: tuple[str, ...] = ()
+
+
+def query_of(request: Request, model: type[Model]) -> Model:
+    """`name[]=a&name[]=b` is a list, as the SDKs write it. Raises InvalidRequest."""
+    values: dict[str, Any] = {}
+    for name, value in request.query_params.multi_items():
+        plain = name.removesuffix("[]")
+        if plain == "include":
+            values[plain] = (*values.get(plain, ()), value)
+        else:
+            values[plain] = value
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise refusal(error.errors(include_url=False), values) from None
+
+
+def listed(page: Page[Any], encode: Callable[[Any], Mapping[str, Any]]) -> Response:
+    rows = [encode(row) for row in page.rows]
+    return answer(
+        {
+            "object": "list",
+            "data": rows,
+            "first_id": rows[0]["id"] if rows else None,
+            "last_id": rows[-1]["id"] if rows else None,
+            "has_more": page.more,
+        }
+    )
+
+
+def answer(body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(dump(body), status, headers, "application/json")
+
+
+async def unless_left(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
+    """The work's result. When the client leaves before, the work is cancelled and ClientDisconnect raised."""
+    task = asyncio.ensure_future(work)
+    left = asyncio.ensure_future(departure(receive))
+    try:
+        await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        for one in (task, left):
+            one.cancel()
+        await asyncio.wait({task, left})
+
+
+async def departure(receive: Receive) -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

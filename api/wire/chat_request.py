@@ -1,0 +1,272 @@
+"""The body of POST /v1/chat/completions: what it may hold, and the way to a `TurnRequest`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, assert_never
+
+from pydantic import Discriminator, Field
+
+from api.wire.body import Body, JsonObject, Metadata, only
+from api.wire.chat_stream import WIRE
+from api.wire.tools import FunctionSchema, check_schema, function_spec, must_call, refuse_duplicates, to_mode
+from core.conversations.request import TurnRequest
+from core.errors import InvalidRequest
+from core.ids import new_id
+from core.llm.contract import JsonFormat, Sampling, ToolChoice, ToolSpec
+from core.messages import FunctionOutputItem, Image, Item, MessageItem, Offer, Part, Role, Text, ToolCall, ToolCallItem
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class TextPart(Body):
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(Body):
+    url: str = Field(pattern=r"^(https?://|data:image/)")
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
+class ImagePart(Body):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class RefusalPart(Body):
+    type: Literal["refusal"]
+    refusal: str
+
+
+UserPart = Annotated[TextPart | ImagePart, Discriminator("type")]
+AssistantPart = Annotated[TextPart | RefusalPart, Discriminator("type")]
+
+
+class SystemMessage(Body):
+    role: Literal["system", "developer"]
+    content: str | list[TextPart]
+    name: str | None = None
+
+
+class UserMessage(Body):
+    role: Literal["user"]
+    content: str | list[UserPart]
+    name: str | None = None
+
+
+class CalledFunction(Body):
+    name: str = Field(min_length=1, max_length=256)
+    arguments: str
+
+
+class MessageToolCall(Body):
+    """index: what a client that keeps whole stream deltas sends back."""
+
+    id: str = Field(min_length=1, max_length=256)
+    type: Literal["function"]
+    function: CalledFunction
+    index: int | None = None
+
+
+class AssistantMessage(Body):
+    """What an answer of ours holds, so that it can be sent back as it is."""
+
+    role: Literal["assistant"]
+    content: str | list[AssistantPart] | None = None
+    refusal: str | None = None
+    tool_calls: list[MessageToolCall] | None = None
+    name: str | None = None
+    annotations: Annotated[list[JsonObject], Field(max_length=0)] | None = None
+    audio: only(None) = None  # type: ignore[valid-type]
+    function_call: only(None) = None  # type: ignore[valid-type]
+
+
+class ToolMessage(Body):
+    role: Literal["tool"]
+    content: str | list[TextPart]
+    tool_call_id: str = Field(min_length=1, max_length=256)
+
+
+Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Discriminator("role")]
+
+
+class FunctionTool(Body):
+    type: Literal["function"]
+    function: FunctionSchema
+
+
+class FunctionName(Body):
+    name: str
+
+
+class NamedFunction(Body):
+    type: Literal["function"]
+    function: FunctionName
+
+
+class TextFormat(Body):
+    type: Literal["text"]
+
+
+class JsonObjectFormat(Body):
+    type: Literal["json_object"]
+
+
+class NamedSchema(Body):
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    schema_: JsonObject | None = Field(None, alias="schema")
+    description: str | None = None
+    strict: bool | None = None
+
+
+class JsonSchemaFormat(Body):
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+
+class StreamOptions(Body):
+    include_usage: bool | None = None
+    include_obfuscation: only(False, None) = None  # type: ignore[valid-type]
+
+
+class CreateChatCompletion(Body):
+    messages: Annotated[list[Message], Field(min_length=1)]
+    model: str | None = None
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    logprobs: only(False, None) = None  # type: ignore[valid-type]
+    max_completion_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
+    max_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
+    metadata: Metadata | None = None
+    modalities: only(["text"], None) = None  # type: ignore[valid-type]
+    n: only(1, None) = None  # type: ignore[valid-type]
+    parallel_tool_calls: bool | None = None
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    prompt_cache_key: str | None = Field(None, max_length=512)
+    prompt_cache_retention: only("in_memory", None) = None  # type: ignore[valid-type]
+    reasoning_effort: Effort | None = None
+    response_format: Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Discriminator("type")] | None = None
+    safety_identifier: str | None = Field(None, max_length=512)
+    seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1)
+    service_tier: only("auto", "default", None) = None  # type: ignore[valid-type]
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    store: bool | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: float | None = Field(None, ge=0, le=2)
+    tool_choice: Literal["none", "auto", "required"] | NamedFunction | None = None
+    tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None
+    top_logprobs: only(0, None) = None  # type: ignore[valid-type]
+    top_p: float | None = Field(None, ge=0, le=1)
+    user: str | None = Field(None, max_length=512)
+    verbosity: only("medium", None) = None  # type: ignore[valid-type]
+
+
+def to_turn_request(body: CreateChatCompletion, *, origin: Mapping[str, Any]) -> TurnRequest:
+    """origin: the request's and the trace's id, and the model's prices."""
+    if body.stream_options is not None and not body.stream:
+        raise InvalidRequest("stream_options is for streams", param="stream_options", code="invalid_value")
+    functions = _functions(body.tools or [])
+    return TurnRequest(
+        input=tuple(item for message in body.messages for item in _items(message)),
+        model=body.model,
+        functions=functions,
+        tool_choice=_choice(body.tool_choice, [function.name for function in functions]),
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        sampling=_sampling(body),
+        format=_format(body),
+        store=bool(body.store),
+        metadata=body.metadata or {},
+        wire=WIRE,
+        echo={**origin, "usage": bool(body.stream_options and body.stream_options.include_usage)},
+    )
+
+
+def first_image(body: CreateChatCompletion) -> str | None:
+    """Where the first image is, for a model that can take none."""
+    for place, message in enumerate(body.messages):
+        if isinstance(message, UserMessage) and not isinstance(message.content, str):
+            for part_place, part in enumerate(message.content):
+                if isinstance(part, ImagePart):
+                    return f"messages[{place}].content[{part_place}]"
+    return None
+
+
+def _items(message: Message) -> list[Item]:
+    match message:
+        case SystemMessage():
+            return [MessageItem(id=new_id("msg"), role=Role(message.role), parts=_parts(message.content))]
+        case UserMessage():
+            return [MessageItem(id=new_id("msg"), role=Role.USER, parts=_parts(message.content))]
+        case ToolMessage():
+            output = message.content if isinstance(message.content, str) else "".join(part.text for part in message.content)
+            return [FunctionOutputItem(id=new_id("fco"), call_id=message.tool_call_id, output=output)]
+        case AssistantMessage():
+            return _said(message)
+        case _:
+            assert_never(message)
+
+
+def _said(message: AssistantMessage) -> list[Item]:
+    items: list[Item] = []
+    parts = _parts(message.content or message.refusal or [])
+    if parts:
+        items.append(MessageItem(id=new_id("msg"), role=Role.ASSISTANT, parts=parts))
+    for call in message.tool_calls or []:
+        asked = ToolCall(id=call.id, name=call.function.name, arguments=call.function.arguments)
+        items.append(ToolCallItem(id=new_id("fc"), call=asked, offer=Offer.FUNCTION))
+    return items
+
+
+def _parts(content: "str | list[TextPart] | list[UserPart] | list[AssistantPart]") -> tuple[Part, ...]:
+    if isinstance(content, str):
+        return (Text(text=content),)
+    return tuple(_part(part) for part in content)
+
+
+def _part(part: TextPart | ImagePart | RefusalPart) -> Part:
+    match part:
+        case TextPart():
+            return Text(text=part.text)
+        case ImagePart():
+            return Image(url=part.image_url.url, detail=part.image_url.detail or "auto")
+        case RefusalPart():
+            return Text(text=part.refusal)
+        case _:
+            assert_never(part)
+
+
+def _functions(tools: list[FunctionTool]) -> tuple[ToolSpec, ...]:
+    refuse_duplicates([tool.function.name for tool in tools])
+    return tuple(function_spec(tool.function, f"tools[{place}].function") for place, tool in enumerate(tools))
+
+
+def _choice(choice: str | NamedFunction | None, offered: list[str]) -> ToolChoice:
+    if isinstance(choice, NamedFunction):
+        return must_call(choice.function.name, offered)
+    return to_mode(choice, offered)
+
+
+def _sampling(body: CreateChatCompletion) -> Sampling:
+    most = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
+    stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    return Sampling(
+        temperature=body.temperature,
+        top_p=body.top_p,
+        max_output_tokens=most,
+        stop=stop,
+        seed=body.seed,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        reasoning_effort=body.reasoning_effort,
+    )
+
+
+def _format(body: CreateChatCompletion) -> JsonFormat | None:
+    match body.response_format:
+        case JsonSchemaFormat(json_schema=given):
+            if given.schema_ is not None:
+                check_schema(given.schema_, "response_format.json_schema.schema", kind=None)
+            return JsonFormat(schema=given.schema_, name=given.name, description=given.description, strict=bool(given.strict))
+        case JsonObjectFormat():
+            return JsonFormat()
+        case _:
+            return None
