@@ -12,6 +12,7 @@ import click
 
 from api import gateway, home
 from api.gateway import Stopping, address_of
+from api.logs import log_to
 from api.servers import Servers, open_database_server, open_servers
 from core.config import Settings, load_settings, places
 from core.errors import ConfigurationError, Unavailable
@@ -33,6 +34,7 @@ def up() -> None:
     if home.write_default_config(config):
         say(f"wrote {config}, with the demonstration model")
     settings = _settings()
+    log_to(settings.home / "logs" / "gateway.log", settings.log_level)
     gateway.run(lambda stopping: _up(settings, stopping))
 
 
@@ -45,6 +47,7 @@ def serve() -> None:
     }
     if missing := [name for name, given in needed.items() if not given]:
         raise ConfigurationError(f"{', '.join(missing)}: not set; `paddock up` brings servers of its own")
+    log_to(None, settings.log_level)
     gateway.run(lambda stopping: _serve(settings, stopping))
 
 

@@ -1,0 +1,202 @@
+"""Starting, stopping and killing the server, as users do, and all that they may have got wrong before."""
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from openai import APIError, OpenAI
+
+from api.home import DEFAULT_CONFIG
+from core.config import load_settings
+from core.llm.declaration import declaration_of
+from tests.e2e.paddock import CONFIG, Up, free_port, is_ready, make_home, paddock, started, wait_until_gone
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="paddock-e2e-"))
+    yield make_home(directory / "home")
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "output"
+
+
+def running_as(up: Up, word: str) -> list[int]:
+    return [pid for pid, name in up.descendants().items() if word in name]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_serves_until_it_is_told_to_stop_and_leaves_nothing(home: Path, output: Path, stop: signal.Signals) -> None:
+    with started(home, output) as up:
+        url = up.wait_until_ready()
+        assert up.output.splitlines()[-1] == f"Paddock is ready at {url}"
+        assert is_ready(url)
+        assert (home / "admin.key").stat().st_mode & 0o777 == 0o600
+        children = up.descendants()
+        assert any("postgres" in name for name in children.values())
+        up.process.send_signal(stop)
+        assert up.process.wait(60) == 0
+        wait_until_gone(children)
+        assert not is_ready(url)
+
+
+def test_a_kill_leaves_nothing_running_and_the_next_start_has_all_data(home: Path, output: Path) -> None:
+    with started(home, output) as up:
+        up.wait_until_ready()
+        key = (home / "admin.key").read_text()
+        children = up.descendants()
+        assert len(children) >= 3
+        up.process.kill()
+        up.process.wait()
+        wait_until_gone(children)
+    with started(home, output) as up:
+        url = up.wait_until_ready()
+        assert (home / "admin.key").read_text() == key
+        assert "hello" in paddock("chat", "hello", home=home, PADDOCK_URL=url).stdout
+
+
+def test_a_second_one_beside_the_first_is_told_where_the_first_answers(home: Path, output: Path) -> None:
+    with started(home, output) as up:
+        url = up.wait_until_ready()
+        second = paddock("up", home=home, PADDOCK_PORT=url.rpartition(":")[2])
+        assert second.returncode == 1
+        assert f"already runs on {home} and answers at {url}" in second.stderr
+        assert is_ready(url)
+
+
+def test_a_port_in_use_is_told_before_anything_is_started(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = paddock("up", home=home, PADDOCK_PORT=str(port))
+    assert refused.returncode == 1
+    assert f"port {port} on 127.0.0.1 cannot be used (Address already in use)" in refused.stderr
+    assert f"PADDOCK_PORT={port + 1}" in refused.stderr
+    assert not (home / "postgres").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (CONFIG.replace("script:", "scirpt:"), "paddock.yaml line 5: models[0].scirpt: unknown key; did you mean 'script'?"),
+        ("port: 8080\n", "`models` is missing: declare at least one model"),
+        ("models: [", "paddock.yaml line 1: "),
+        ("models:\n  - {name: m, backend: fleet, file: nowhere.gguf}\n", "model 'm': there is no file"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_told_and_nothing_stays_behind(home: Path, config: str, said: str) -> None:
+    (home / "paddock.yaml").write_text(config)
+    refused = paddock("up", home=home, PADDOCK_PORT=str(free_port()))
+    assert refused.returncode == 1
+    assert said in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file", "not ours"])
+def test_a_home_that_cannot_be_one_is_told(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    place = {"a file": file, "below a file": file / "home", "not ours": Path("/proc/paddock")}[kind]
+    refused = paddock("up", home=place)
+    assert refused.returncode == 1
+    assert f"PADDOCK_HOME: cannot keep files in {place}" in refused.stderr
+
+
+def test_a_home_with_an_odd_and_long_name_works_like_any_other(output: Path, tmp_path: Path) -> None:
+    home = make_home(tmp_path / "with space, ünïcode" / ("x" * 120))
+    with started(home, output) as up:
+        assert is_ready(up.wait_until_ready())
+        assert up.interrupt() == 0
+
+
+def test_a_data_directory_of_a_newer_version_is_refused_and_kept(home: Path) -> None:
+    data = home / "postgres" / "99"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("99\n")
+    refused = paddock("up", home=home, PADDOCK_PORT=str(free_port()))
+    assert refused.returncode == 1
+    assert "was written by PostgreSQL 99" in refused.stderr
+    assert [path.name for path in (home / "postgres").iterdir()] == ["99"]
+
+
+def test_the_first_start_writes_a_configuration_that_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "paddock.yaml").write_text(DEFAULT_CONFIG)
+    settings = load_settings(declaration_of, {"PADDOCK_HOME": str(tmp_path)})
+    assert [model["name"] for model in settings.models] == ["paddock-demo"]
+    uncommented = DEFAULT_CONFIG.replace("# host:", "host:").replace("# port:", "port:")
+    (tmp_path / "paddock.yaml").write_text(uncommented)
+    assert load_settings(declaration_of, {"PADDOCK_HOME": str(tmp_path)}).port == 8080
+
+
+@pytest.mark.parametrize("after_seconds", [0.1, 0.4, 0.8, 1.2, 1.8, 2.5, 3.5])
+def test_ctrl_c_at_any_moment_of_the_start_ends_it_cleanly(home: Path, output: Path, after_seconds: float) -> None:
+    with started(home, output) as up:
+        time.sleep(after_seconds)
+        children = up.descendants()
+        assert up.interrupt() in (0, 1, 130, -signal.SIGINT)  # click's, or Python's own before there is a handler
+        wait_until_gone(children)
+        assert "Traceback" not in up.output or after_seconds < 1  # before that Python may still be importing
+    with started(home, output) as up:
+        assert is_ready(up.wait_until_ready())
+
+
+def test_ctrl_c_twice_does_not_wait_for_a_request_that_runs(home: Path, output: Path) -> None:
+    with started(home, output) as up:
+        url = up.wait_until_ready()
+        children = up.descendants()
+        first_piece = threading.Event()
+        asking = threading.Thread(target=stream_slowly, args=(url, (home / "admin.key").read_text().strip(), first_piece))
+        asking.start()
+        assert first_piece.wait(60)
+        up.process.send_signal(signal.SIGINT)
+        up.wait_for(lambda: "stopping" in up.output)
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(60) == 130
+        assert up.output.endswith("stopped at once\n")
+        wait_until_gone(children)
+        asking.join()
+
+
+@pytest.mark.parametrize("word", ["redis-server", "sandbox.host"])
+def test_a_helper_that_is_killed_is_started_again_and_the_operator_is_told(home: Path, output: Path, word: str) -> None:
+    with started(home, output) as up:
+        url = up.wait_until_ready()
+        first = min(running_as(up, word))
+        os.kill(first, signal.SIGKILL)
+        up.wait_for(lambda: bool(running_as(up, word)) and first not in running_as(up, word) and is_ready(url))
+        assert "SIGKILL" in up.output
+        answer = paddock("chat", "What is 1234 * 5678?", home=home, PADDOCK_URL=url)
+        assert "7006652" in answer.stdout, answer.stderr
+        assert up.interrupt() == 0
+
+
+def test_a_database_that_is_killed_ends_the_server_with_a_message_and_loses_nothing(home: Path, output: Path) -> None:
+    with started(home, output) as up:
+        up.wait_until_ready()
+        key = (home / "admin.key").read_text()
+        children = up.descendants()
+        os.kill(min(running_as(up, "postgres -D")), signal.SIGKILL)
+        assert up.process.wait(60) == 1
+        assert "the database ended; what was stored is kept, start again" in up.output
+        wait_until_gone(children)
+    with started(home, output) as up:
+        up.wait_until_ready()
+        assert (home / "admin.key").read_text() == key
+
+
+def stream_slowly(url: str, key: str, first_piece: threading.Event) -> None:
+    """Reads until the server hangs up."""
+    with suppress(APIError), OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
+        for event in client.responses.create(model="scripted", input="a slow one", stream=True):
+            if event.type == "response.output_text.delta":
+                first_piece.set()
