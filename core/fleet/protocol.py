@@ -150,9 +150,9 @@ def estimate_tokens(text: str, word_bytes: float) -> int:
     """How many tokens a text is, erring high, without asking the agent.
 
     Words of small letters are shared out by `word_bytes`, measured by the agent on words that its vocabulary is bad at; every
-    other byte (digits, capitals, punctuation, other alphabets) counts as a token, which is the most that a byte can be. Measured
-    with seven vocabularies: prose and code 1.3 to 1.9 times the truth, JSON, base64 and hexadecimal 0.8 to 1.4. Random small
-    letters can be 1.8 times as many as estimated; the agent counts exactly and refuses what does not fit.
+    other byte (digits, capitals, punctuation, other alphabets) counts as a token, which is the most that a byte can be.
+    Measured with seven vocabularies: prose and code 1.3 to 1.9 times the truth, JSON, base64 and hexadecimal 0.8 to 1.4.
+    Random small letters can be 1.8 times as many as estimated; the agent counts exactly and refuses what does not fit.
     """
     data = text.encode("utf-8", "replace")
     other = len(data.translate(None, _WORD_BYTES))

@@ -97,7 +97,16 @@ class Composer:
             raise
         except TimeoutError as exc:
             raise AgentFailure(FailureCode.REFUSED, f"the chat template ran for more than {RENDER_SECONDS:g} s") from exc
-        except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError) as exc:
+        except (
+            TemplateError,
+            TypeError,
+            ValueError,
+            LookupError,
+            ArithmeticError,
+            AttributeError,
+            RecursionError,
+            MemoryError,
+        ) as exc:
             # A template can fail in every way Python can; what it says may quote the conversation, so only its kind is told.
             detail = f": {exc}" if isinstance(exc, TemplateRaised) else f" ({type(exc).__name__})"
             raise AgentFailure(FailureCode.REFUSED, f"the model's chat template refuses this conversation{detail}") from exc

@@ -35,6 +35,8 @@ class Sampler:
         self._engine = engine
         self._size = engine.vocabulary.size
         self._chain = self._open_chain(settings)
+        self._unscored = np.zeros(self._size, dtype=CANDIDATE)
+        self._unscored["id"] = np.arange(self._size)
         self._grammar: llama.llama_sampler_p | None = None
 
     def close(self) -> None:
@@ -93,8 +95,7 @@ class Sampler:
 
     def _candidates(self) -> np.ndarray:
         logits = llama.llama_get_logits_ith(self._engine.context, -1)
-        candidates = np.zeros(self._size, dtype=CANDIDATE)
-        candidates["id"] = np.arange(self._size)
+        candidates = self._unscored.copy()
         candidates["logit"] = np.ctypeslib.as_array(logits, (self._size,))
         return candidates
 
