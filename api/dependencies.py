@@ -116,19 +116,30 @@ def answer(body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, 
     return Response(dump(body), status, headers, "application/json")
 
 
+async def unless_gone(work: Coroutine[Any, Any, Result], watch: Coroutine[Any, Any, None]) -> Result:
+    """The work's result. When `watch` returns before, the work is cancelled and ClientDisconnect raised."""
+    task = asyncio.current_task()
+    assert task is not None
+    watching = asyncio.create_task(watch)
+
+    def leave(_: "asyncio.Task[None]") -> None:
+        task.cancel()
+
+    watching.add_done_callback(leave)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if watching.done() and task.uncancel() == 0:
+            raise ClientDisconnect from None
+        raise
+    finally:
+        watching.remove_done_callback(leave)
+        watching.cancel()
+
+
 async def unless_left(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
     """The work's result. When the client leaves before, the work is cancelled and ClientDisconnect raised."""
-    task = asyncio.ensure_future(work)
-    left = asyncio.ensure_future(departure(receive))
-    try:
-        await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
-    finally:
-        for one in (task, left):
-            one.cancel()
-        await asyncio.wait({task, left})
+    return await unless_gone(work, departure(receive))
 
 
 async def departure(receive: Receive) -> None:

@@ -15,6 +15,7 @@ from core.errors import (
     Unauthenticated,
     Unavailable,
 )
+from core.events import TurnEnded
 from core.llm.contract import ModelError, ModelRefused, ModelTimedOut, ModelUnavailable
 
 
@@ -59,6 +60,13 @@ ENDED: dict[str, tuple[int, str]] = {
 
 class TurnFailed(PaddockError):
     """A turn ended without an answer, and the route has none to give either. The code is the turn's reason."""
+
+    @classmethod
+    def of(cls, end: TurnEnded | None) -> "TurnFailed":
+        """None: its events stopped before an end."""
+        if end is None:
+            return cls("the turn was interrupted", code="server_lost")
+        return cls(end.message or f"the turn was {end.status.value}", code=end.reason)
 
 
 def error_body(error: PaddockError, kind: str | None = None) -> dict[str, Any]:

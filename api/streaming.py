@@ -1,72 +1,85 @@
-"""From a turn's journal to a stream of server-sent events. A reader that goes away hurts nobody."""
+"""From a turn's events to server-sent events, for as long as the client stays. A reader that leaves hurts nobody."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.dependencies import departure
-from api.wire.responses_stream import ResponsesEncoder
-from api.wire.sse import HEARTBEAT, frame, last_frame
-from core.conversations.manager import TurnManager
-from core.errors import PaddockError
-from core.identity.principals import Principal
+from api.dependencies import departure, unless_gone
+from api.wire.sse import HEARTBEAT
+from core.errors import PaddockError, Unavailable
+
+log = logging.getLogger(__name__)
+
+Frames = AsyncGenerator[bytes, None]
+Farewell = Callable[[PaddockError], bytes]
+"""The last frames of a stream that cannot go on."""
 
 HEARTBEAT_SECONDS = 15.0
-HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache, no-transform"),
-    (b"x-accel-buffering", b"no"),
-]
+_HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
 
 
-class EventStream:
-    """An ASGI response. The frames' generator is closed as soon as the client leaves, before this returns."""
+class EventStream(Response):
+    """The frames are closed as soon as the client leaves or the server stops, before this returns.
 
-    def __init__(self, frames: AsyncGenerator[bytes, None], headers: Mapping[str, str]) -> None:
+    The status is out already: what goes wrong is told by a last event, never by a cut connection.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        frames: Frames,
+        *,
+        farewell: Farewell,
+        headers: Mapping[str, str],
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        super().__init__(headers={**_HEADERS, **headers})
+        del self.headers["content-length"]
         self._frames = frames
-        self._headers = [*HEADERS, *((name.encode(), value.encode()) for name, value in headers.items())]
-        self._silent = True
+        self._farewell = farewell
+        self._heartbeat_seconds = heartbeat_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        tasks = [asyncio.create_task(work) for work in (self._pump(send), self._beat(send), departure(receive))]
-        pump = tasks[0]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
-            await asyncio.wait({pump, tasks[2]}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        if not pump.cancelled():
-            pump.result()
+            last = await unless_gone(self._write(scope, send), self._watch(receive, send))
+        except ClientDisconnect:
+            return
+        except asyncio.CancelledError:
+            stopping = Unavailable("the server is stopping; a stored response can be followed again", code="server_shutdown")
+            await _send_last(send, self._farewell(stopping))
+            raise
+        await _send_last(send, last)
 
-    async def _pump(self, send: Send) -> None:
-        async with aclosing(self._frames) as frames:
-            await send({"type": "http.response.start", "status": 200, "headers": self._headers})
-            async for data in frames:
-                self._silent = False
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def _write(self, scope: Scope, send: Send) -> bytes:
+        """Send all frames; gives what remains to be said."""
+        try:
+            async with aclosing(self._frames) as frames:
+                async for frame in frames:
+                    await send({"type": "http.response.body", "body": frame, "more_body": True})
+        except PaddockError as error:
+            return self._farewell(error)
+        except Exception:
+            request_id = scope["state"]["request_id"]
+            log.exception("the stream of request %s failed", request_id)
+            return self._farewell(PaddockError(f"internal error; request {request_id}"))
+        return b""
 
-    async def _beat(self, send: Send) -> None:
-        """A comment whenever nothing was sent for a while keeps proxies from giving the connection up."""
+    async def _watch(self, receive: Receive, send: Send) -> None:
+        """Return when the client has left. Proxies cut what is silent for long: send a comment now and then."""
         while True:
-            self._silent = True
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-            if self._silent:
+            try:
+                async with asyncio.timeout(self._heartbeat_seconds):
+                    return await departure(receive)
+            except TimeoutError:
                 await send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
 
 
-async def response_frames(
-    turns: TurnManager, principal: Principal, encoder: ResponsesEncoder, turn_id: str, *, after: int = -1
-) -> AsyncGenerator[bytes, None]:
-    """The stream from the first event with a sequence number above `after`; the bytes are the same for every reader."""
-    try:
-        async with aclosing(turns.follow(principal, turn_id)) as events:
-            async for recorded in events:
-                data = b"".join(frame(event) for event in encoder.feed(recorded) if event.number > after)
-                if data:
-                    yield data
-    except PaddockError as error:
-        yield last_frame(encoder.failure(error))
+async def _send_last(send: Send, frame: bytes) -> None:
+    await send({"type": "http.response.body", "body": frame, "more_body": False})

@@ -1,131 +1,147 @@
-"""Responses: a turn is started, read, followed, refused to be cancelled, deleted."""
+"""/v1/responses: a turn is run, read again, followed from any event on, deleted."""
 
 from contextlib import aclosing
+from typing import Annotated
 
+from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from api.endpoints import Call, Query, Router, json_response
-from api.following import events_of, failed, origin_of, play
-from api.pages import PageQuery, page_body
+from api.dependencies import Listing, Query, answer, authenticated, body_of, listed, platform_of, query_of, takes, unless_left
+from api.errors import TurnFailed, error_response
+from api.origin import origin_of
 from api.streaming import EventStream, Frames
 from api.wire.items import encode_item
 from api.wire.responses_request import OUTPUTS, REPORT, CreateResponse, Include, to_turn_request
 from api.wire.responses_stream import WIRE, ResponsesEncoder
 from api.wire.sse import frame, last_frame
+from core.conversations.manager import TurnManager
 from core.errors import InvalidRequest, NotFound
 from core.events import TurnStatus
-from core.identity.principals import Scope
+from core.identity.principals import Principal
 from core.storage.records import Turn
 
-router = Router(scope=Scope.CHAT)
+router = APIRouter(prefix="/v1/responses", tags=["responses"])
 
 
-class RetrieveQuery(Query):
+class Retrieving(Query):
     """starting_after: the sequence number of the last event that was seen, for a stream."""
 
-    include: list[Include] = []
+    include: tuple[Include, ...] = ()
     include_obfuscation: bool = False
-    starting_after: int | None = Field(None, ge=0)
+    starting_after: Annotated[int, Field(ge=0)] | None = None
     stream: bool = False
 
 
-class InputItemsQuery(PageQuery):
-    include: list[Include] = []
-
-
-@router.add("POST", "/v1/responses", body=CreateResponse, streams=True, errors=(404, 409, 502, 503, 504))
-async def create(call: Call[CreateResponse]) -> Response:
-    """Run a turn: whole, or as a stream of events."""
-    request = to_turn_request(call.body, origin=origin_of(call, call.body.model))
-    turn = await call.platform.turns.start(call.principal, request)
+@router.post("")
+@takes(CreateResponse)
+async def create(request: Request) -> Response:
+    """Run a turn: the whole response, or its events as they happen."""
+    platform, principal = platform_of(request), await authenticated(request)
+    body = await body_of(request, CreateResponse)
+    turns = platform.turns
+    turn = await turns.start(principal, to_turn_request(body, origin=origin_of(request, platform, body.model)))
     encoder = ResponsesEncoder(turn)
-    if call.body.stream:
-        return _stream(call, turn, encoder)
-    await play(call, turn, encoder.feed)
-    headers = encoder.report.headers()
-    if encoder.ended is not None and encoder.ended.status is TurnStatus.FAILED:
-        return failed(encoder.ended, headers=headers, retry=False)
-    return json_response(encoder.response(), headers=headers)
+    if body.stream:
+        return _stream(turns, principal, turn, encoder)
+    await unless_left(request.receive, _play(turns, principal, turn, encoder))
+    return _whole(encoder)
 
 
-@router.add("GET", "/v1/responses/{id}", query=RetrieveQuery, streams=True)
-async def retrieve(call: Call[Query, RetrieveQuery]) -> Response:
-    """Read a stored response, or its events from any point on, live if it still runs."""
-    query = call.query
-    after = _starting_after(call)
-    turn = await _turn(call)
-    encoder = ResponsesEncoder(
-        turn, outputs=OUTPUTS in query.include, report=REPORT in query.include, obfuscate=query.include_obfuscation
-    )
+@router.get("/{response_id}")
+async def retrieve(request: Request, response_id: str) -> Response:
+    """A stored response, or its events from any point on, live while it runs."""
+    turns, principal = platform_of(request).turns, await authenticated(request)
+    query = query_of(request, Retrieving)
+    after = _starting_after(request, query)
+    turn = await _turn(turns, principal, response_id)
+    outputs, report = OUTPUTS in query.include, REPORT in query.include
+    encoder = ResponsesEncoder(turn, outputs=outputs, report=report, obfuscate=query.include_obfuscation)
     if query.stream:
-        return _stream(call, turn, encoder, after=after)
-    for recorded in await call.platform.turns.events(call.principal, turn.id):
+        return _stream(turns, principal, turn, encoder, after=after)
+    for recorded in await turns.events(principal, turn.id):
         encoder.feed(recorded)
-    return json_response(encoder.response(), headers=encoder.report.headers())
+    return answer(encoder.response(), headers=encoder.report.headers())
 
 
-@router.add("POST", "/v1/responses/{id}/cancel")
-async def cancel(call: Call) -> Response:
-    """Only background responses can be cancelled this way, and there are none yet."""
-    await _turn(call)
+@router.post("/{response_id}/cancel")
+async def cancel(request: Request, response_id: str) -> Response:
+    """For background responses, of which there are none yet."""
+    principal = await authenticated(request)
+    await _turn(platform_of(request).turns, principal, response_id)
     raise InvalidRequest("Cannot cancel a synchronous response.", code="response_not_background")
 
 
-@router.add("DELETE", "/v1/responses/{id}", errors=(409,))
-async def delete(call: Call) -> Response:
-    """Delete a response that has ended."""
-    turn = await _turn(call)
-    await call.platform.turns.delete(call.principal, turn.id)
-    return json_response({"id": turn.id, "object": "response", "deleted": True})
+@router.delete("/{response_id}")
+async def delete(request: Request, response_id: str) -> Response:
+    turns, principal = platform_of(request).turns, await authenticated(request)
+    turn = await _turn(turns, principal, response_id)
+    await turns.delete(principal, turn.id)
+    return answer({"id": turn.id, "object": "response", "deleted": True})
 
 
-@router.add("GET", "/v1/responses/{id}/input_items", query=InputItemsQuery)
-async def input_items(call: Call[Query, InputItemsQuery]) -> Response:
-    """List what the response was asked with."""
-    query = call.query
-    turn = await _turn(call)
-    page = await call.platform.turns.input_items(
-        call.principal, turn.id, after=query.after, limit=query.limit, descending=query.order == "desc"
-    )
-    return json_response(page_body(page, lambda item: encode_item(item, outputs=OUTPUTS in query.include)))
+@router.get("/{response_id}/input_items")
+async def input_items(request: Request, response_id: str) -> Response:
+    """What the response was asked with."""
+    turns, principal = platform_of(request).turns, await authenticated(request)
+    query = query_of(request, Listing)
+    turn = await _turn(turns, principal, response_id)
+    page = await turns.input_items(principal, turn.id, after=query.after, limit=query.limit, descending=query.order == "desc")
+    return listed(page, lambda item: encode_item(item, outputs=OUTPUTS in query.include))
 
 
-async def _turn(call: Call) -> Turn:
+async def _turn(turns: TurnManager, principal: Principal, response_id: str) -> Turn:
     """One that was made through this API."""
-    turn = await call.platform.turns.get(call.principal, call.path("id"))
+    turn = await turns.get(principal, response_id)
     if turn.wire != WIRE:
-        raise NotFound(f"no response {turn.id!r}", code="response_not_found")
+        raise NotFound(f"no response {response_id!r}", code="response_not_found")
     return turn
 
 
-def _starting_after(call: Call[Query, RetrieveQuery]) -> int:
-    """-1 for all. A browser that comes back says it in a header."""
-    given = call.query.starting_after
-    if not call.query.stream:
-        if given is not None:
-            raise InvalidRequest("starting_after is for streams", param="starting_after", code="invalid_value")
-        return -1
-    last = call.request.headers.get("last-event-id")
-    if given is not None or last is None:
-        return -1 if given is None else given
-    if not (last.isascii() and last.isdigit() and len(last) < 16):
-        raise InvalidRequest(f"invalid Last-Event-ID {last[:64]!r}: expected a sequence number", param="last-event-id")
-    return int(last)
+async def _play(turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder) -> None:
+    async with aclosing(turns.follow(principal, turn.id)) as events:
+        async for recorded in events:
+            encoder.feed(recorded)
 
 
-def _stream(call: Call, turn: Turn, encoder: ResponsesEncoder, *, after: int = -1) -> Response:
+def _whole(encoder: ResponsesEncoder) -> Response:
+    """A failure is a status. OpenAI's clients would repeat it, and with it what the tools did: they are told not to."""
+    headers, end = encoder.report.headers(), encoder.ended
+    if end is not None and end.status is not TurnStatus.FAILED:
+        return answer(encoder.response(), headers=headers)
+    response = error_response(TurnFailed.of(end))
+    response.headers.update({**headers, "x-should-retry": "false"})
+    return response
+
+
+def _stream(turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder, *, after: int = -1) -> EventStream:
     return EventStream(
-        _frames(call, turn, encoder, after),
+        _frames(turns, principal, turn, encoder, after),
         farewell=lambda error: last_frame(encoder.failure(error)),
         headers={"x-paddock-turn-id": turn.id},
     )
 
 
-async def _frames(call: Call, turn: Turn, encoder: ResponsesEncoder, after: int) -> Frames:
-    """All events are encoded from the first on, so that numbers and bytes are the same for every reader."""
-    async with aclosing(events_of(call, turn)) as events:
+async def _frames(turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder, after: int) -> Frames:
+    """All is encoded from the first event on, so that numbers and bytes are the same for every reader."""
+    async with aclosing(turns.follow(principal, turn.id)) as events:
         async for recorded in events:
             frames = b"".join([frame(event) for event in encoder.feed(recorded) if event.number > after])
             if frames:
                 yield frames
+    if encoder.ended is None:
+        raise TurnFailed.of(None)
+
+
+def _starting_after(request: Request, query: Retrieving) -> int:
+    """-1 for all. A browser that comes back says it in a header."""
+    if not query.stream:
+        if query.starting_after is not None:
+            raise InvalidRequest("starting_after is for streams", param="starting_after", code="invalid_value")
+        return -1
+    last = request.headers.get("last-event-id")
+    if query.starting_after is not None or last is None:
+        return -1 if query.starting_after is None else query.starting_after
+    if not (last.isascii() and last.isdigit() and len(last) < 16):
+        raise InvalidRequest(f"invalid Last-Event-ID {last[:64]!r}: expected a sequence number", param="last-event-id")
+    return int(last)

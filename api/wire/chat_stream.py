@@ -59,7 +59,7 @@ class ChatEncoder:
                 return self._reply(event)
             case TurnEnded():
                 self.ended = event
-                return self._last() if event.status in (TurnStatus.COMPLETED, TurnStatus.INCOMPLETE) else []
+                return self._last() if self.is_whole else []
             case _:
                 return []
 
@@ -85,6 +85,11 @@ class ChatEncoder:
             "service_tier": "default",
             "system_fingerprint": None,
         }
+
+    @property
+    def is_whole(self) -> bool:
+        """There is an answer, were it cut short by a limit."""
+        return self.ended is not None and self.ended.status in (TurnStatus.COMPLETED, TurnStatus.INCOMPLETE)
 
     @property
     def _usage(self) -> Usage:
