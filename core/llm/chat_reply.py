@@ -73,7 +73,7 @@ class ReplyReader:
         choices = wire.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choice := choices[0], dict):
             return
-        delta = choice.get("delta") or choice.get("message")
+        delta = choice["delta"] if "delta" in choice else choice.get("message")
         if isinstance(delta, dict):
             yield from self._delta(delta)
         if reason := choice.get("finish_reason"):

@@ -67,6 +67,8 @@ class RawPeer:
             await writer.drain()
             await asyncio.sleep(0)
         if answer.end is End.COMPLETE:
+            for _ in range(20):  # so that whoever read the last piece has acted on it
+                await asyncio.sleep(0)
             writer.write(b"0\r\n\r\n")
             return True
         if answer.end is End.HANG:
@@ -74,9 +76,10 @@ class RawPeer:
         return False
 
     async def left_alone(self) -> None:
-        """Returns when nobody is connected."""
-        while self.open_connections:
-            await asyncio.sleep(0.005)
+        """Returns when nobody is connected; a client that never leaves is a TimeoutError."""
+        async with asyncio.timeout(30):
+            while self.open_connections:
+                await asyncio.sleep(0.005)
 
 
 def sse(*objects: Any, done: bool = True) -> bytes:

@@ -23,9 +23,10 @@ class Tap:
             self.open_connections -= 1
 
     async def left_alone(self) -> None:
-        """Returns when nobody is connected."""
-        while self.open_connections:
-            await asyncio.sleep(0.005)
+        """Returns when nobody is connected; a client that never leaves is a TimeoutError."""
+        async with asyncio.timeout(30):
+            while self.open_connections:
+                await asyncio.sleep(0.005)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

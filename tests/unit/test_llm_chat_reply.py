@@ -123,6 +123,11 @@ def test_a_whole_answer_is_read_like_a_stream() -> None:
     ]
 
 
+def test_a_summary_beside_the_last_delta_is_not_read_twice() -> None:
+    last = {"choices": [{"delta": {}, "message": {"content": "Hi"}, "finish_reason": "stop"}]}
+    assert read(delta(content="Hi"), last) == [TextChunk(text="Hi"), Finished(reason=FinishReason.STOP, usage=Usage())]
+
+
 def test_a_refusal_and_content_in_parts_are_text() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "other"}, {"text": "b"}, "c"]
     assert read(delta(refusal="No."), delta(content=parts), ending())[:2] == [TextChunk(text="No."), TextChunk(text="ab")]

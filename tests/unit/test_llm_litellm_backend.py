@@ -51,9 +51,10 @@ async def whole(model: Model, request: ModelRequest = HELLO) -> list[Chunk]:
 
 
 async def failure(answer: Answer, request: ModelRequest = HELLO, **fields: Any) -> ModelError:
-    async with opened(answer, **fields) as (model, _):
+    async with opened(answer, **fields) as (model, peer):
         with pytest.raises(ModelError) as caught:
             await whole(model, request)
+        assert len(peer.received) <= 1, "asking again is not LiteLLM's business"
         return caught.value
 
 

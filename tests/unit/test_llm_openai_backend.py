@@ -280,7 +280,7 @@ async def test_cancelling_who_waits_cuts_the_connection() -> None:
 @pytest.mark.parametrize(
     ("fields", "place"),
     [
-        ({"api_kye": "x"}, ("api_kye",)),
+        ({"api_kye": KEY}, ("api_kye",)),
         ({"api_key": " \n"}, ("api_key",)),
         ({"api_key": "two\nlines"}, ("api_key",)),
         ({"api_key": 7}, ("api_key",)),
@@ -290,7 +290,7 @@ async def test_cancelling_who_waits_cuts_the_connection() -> None:
         ({"api_base": "http://x/v1?key=1"}, ("api_base",)),
         ({"model": ""}, ("model",)),
         ({"headers": {"X-Team": ""}}, ("headers", "X-Team")),
-        ({"timeouts": {"conect": 1}}, ("timeouts", "conect")),
+        ({"timeouts": {"conect": KEY}}, ("timeouts", "conect")),
         ({"timeouts": {"connect": 0}}, ("timeouts", "connect")),
         ({"retries": {"attempts": 0}}, ("retries", "attempts")),
         ({"prices": {"input": -1}}, ("prices", "input")),
