@@ -17,7 +17,7 @@ from core.fleet.client import AgentUnreachable, connect
 from core.fleet.protocol import AgentFailure, Failed, FailureCode, Finished, Line, Text
 from core.messages import FinishReason
 from tests.doubles.local_agent import running_agent, start_agent
-from tests.doubles.tiny_gguf import write_random, write_reciter
+from tests.doubles.tiny_gguf import TEMPLATE, write_random, write_reciter
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
 
@@ -285,6 +285,16 @@ def test_a_template_that_does_not_compile_stops_the_agent(tmp_path: Path) -> Non
     code, said = ended(start_agent(tmp_path / "agent.sock", model))
     assert code == 1
     assert "chat template does not compile" in said
+
+
+async def test_a_template_that_never_ends_costs_its_own_request_only(tmp_path: Path) -> None:
+    loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    template = "{% if messages[0].content == 'loop' %}" + loop + "{% endif %}" + TEMPLATE
+    with running_agent(write_reciter(tmp_path / "model.gguf", ["hi"], template=template)) as socket:
+        [failed] = await answer(socket, messages=[{"role": "user", "content": "loop"}])
+        assert isinstance(failed, Failed)
+        assert (failed.code, failed.message) == (FailureCode.REFUSED, "the chat template ran for more than 2 s")
+        assert await is_served(socket)
 
 
 async def test_told_to_stop_it_stops_while_it_writes_and_leaves_no_socket(tmp_path: Path) -> None:
