@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from core.conversations.budget import Budget
 from core.conversations.reply import StreamedReply, as_message
-from core.events import Replied, ToolDispatched, ToolOutput, ToolReturned, TurnEnded, TurnEvent, TurnStarted, TurnStatus
+from core.events import Replied, ToolDispatched, ToolOutput, ToolReturned, TurnEnded, TurnEvent, TurnStatus
 from core.llm.contract import Model, ModelRequest
 from core.messages import FinishReason, Offer, ToolCallItem, ToolResult, Transcript
 from core.tools.executor import Prepared, Toolset
@@ -30,11 +30,10 @@ class Ask:
 async def run(
     turn_id: str, transcript: Transcript, *, ask: Ask, tools: Toolset, budget: Budget
 ) -> AsyncGenerator[TurnEvent, None]:
-    """Ask the model, run what it asks for, and ask again, until it has nothing left to ask.
+    """Ask the model, run what it asks for, and ask again, until it has nothing left to ask. That it started is not told here.
 
     Raises ModelError. Closing the generator stops the model and kills the guests.
     """
-    yield TurnStarted()
     step = item = 0
     while True:
         async with aclosing(_ask(turn_id, step, item, transcript, ask, tools, budget)) as events:
