@@ -32,7 +32,7 @@ async def run(
 ) -> AsyncGenerator[TurnEvent, None]:
     """Ask the model, run what it asks for, and ask again, until it has nothing left to ask. That it started is not told here.
 
-    Raises ModelError. Closing the generator stops the model and kills the guests.
+    What it yields comes after `TurnStarted`. Raises ModelError. Closing the generator stops the model and kills the guests.
     """
     step = item = 0
     while True:

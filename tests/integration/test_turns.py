@@ -12,7 +12,17 @@ import sqlalchemy as sa
 from core.bootstrap import Platform
 from core.conversations.request import TurnRequest
 from core.errors import Conflict, InvalidRequest, NotFound
-from core.events import Recorded, Replied, TextDelta, ToolDispatched, ToolOutput, ToolReturned, TurnEnded, TurnStatus
+from core.events import (
+    Recorded,
+    Replied,
+    TextDelta,
+    ToolDispatched,
+    ToolOutput,
+    ToolReturned,
+    TurnEnded,
+    TurnStarted,
+    TurnStatus,
+)
 from core.ids import new_id
 from core.llm.contract import Sampling, ToolSpec
 from core.messages import FunctionOutputItem, Image, Item, MessageItem, Role, Text, ToolCallItem
@@ -81,6 +91,7 @@ async def test_a_model_runs_code_in_the_sandbox_and_answers_with_its_result(
         assert text(events) == "It is 7006652."
         assert end(events).status is TurnStatus.COMPLETED
         assert [r.seq for r in events] == list(range(1, len(events) + 1))
+        assert [n for n, r in enumerate(events) if isinstance(r.event, TurnStarted)] == [0]
         assert any(isinstance(r.event, ToolOutput) for r in events)
         turn_id = next(r.event.call_id for r in events if isinstance(r.event, ToolDispatched))
     async with database.tenant(tenant.principal.organization_id) as connection:
