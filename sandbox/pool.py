@@ -40,7 +40,7 @@ class Pool:
 
     def __init__(self, options: PoolOptions) -> None:
         self._options = options
-        self._workers: list[Worker] = []  # the last one used comes last: it has the warmest caches
+        self._workers: list[Worker] = []  # the last one used comes last: it may still be preparing for the next program
         self._changed = asyncio.Event()
         self._freed = asyncio.Event()
         self._missing: list[Wall] | None = None
@@ -74,7 +74,7 @@ class Pool:
         return worker
 
     def _idle(self) -> Worker | None:
-        return next((worker for worker in reversed(self._workers) if worker.lifecycle.state is WorkerState.IDLE), None)
+        return next((worker for worker in self._workers if worker.lifecycle.state is WorkerState.IDLE), None)
 
     async def keep(self) -> None:
         """Replaces workers that ended, and the nursery when it ended, until it is cancelled."""

@@ -24,6 +24,10 @@ class Guest(Protocol):
         """Uses once whatever a program may use later: threads and modules that cannot be had behind the walls."""
         ...
 
+    def prepare(self) -> None:
+        """Does ahead, while nobody waits, what the next program would have to wait for."""
+        ...
+
     def run(self, source: str, limits: Limits, write: Write) -> int:
         """Runs the source in a fresh instance and returns its exit code. Raises `GuestCrashed` and `LimitExceeded`."""
         ...
@@ -39,6 +43,7 @@ def serve(connection: socket.socket, guest: Guest, built: Sequence[Wall]) -> Non
             if kind is not Kind.RUN:
                 raise protocol.ProtocolError(f"{kind.name} where RUN belongs")
             connection.sendall(_run(payload, connection, guest))
+            guest.prepare()
 
 
 def _run(payload: bytes, connection: socket.socket, guest: Guest) -> bytes:

@@ -29,6 +29,9 @@ class BrokenEngine:
     def exercise(self) -> None:
         """Nothing to prepare."""
 
+    def prepare(self) -> None:
+        """Nothing either."""
+
     def run(self, source: str, limits: Limits, write: Write) -> int:
         def tell(value: object) -> None:
             write(Stream.STDOUT, f"{value}\n".encode())

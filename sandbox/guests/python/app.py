@@ -6,6 +6,7 @@ It runs on the guest's CPython 3.14, not on ours. It enforces nothing: the walls
 import ast
 import asyncio
 import atexit
+import builtins
 import gc
 import importlib
 import io
@@ -25,6 +26,7 @@ import wit_world
 NAME = "<code>"
 EAGER_BYTES = 64 * 1024  # until then every line is sent at once; later in blocks
 BLOCK_BYTES = 8 * 1024
+REHEARSAL = "print(1)\n1"  # more would cost more than it saves
 # What opens a window, prints or starts something when it is imported, and what is only there to test CPython.
 NOT_IMPORTED = {"antigravity", "ensurepip", "idlelib", "test", "this", "tkinter", "turtle", "turtledemo", "venv"}
 
@@ -168,10 +170,16 @@ def guarded(act, *arguments):
 
 
 class WitWorld(wit_world.WitWorld):
-    def run(self, source):
-        source = source.encode("latin-1").decode("utf-8", "surrogatepass")
+    def prepare(self):
         sys.argv[:] = [""]  # the runtime around us empties it at the first call
         random.seed()  # its state is in the snapshot: without this every guest would draw the same numbers
+        guarded(execute, REHEARSAL, {"__name__": "__main__"})
+        OUT.drain()
+        OUT.sent = 0
+        vars(builtins).pop("_", None)
+
+    def run(self, source):
+        source = source.encode("latin-1").decode("utf-8", "surrogatepass")
         linecache.cache[NAME] = (len(source), None, source.splitlines(keepends=True), NAME)
         code = guarded(execute, source, MAIN.__dict__)
         code = guarded(atexit._run_exitfuncs) or code
