@@ -12,14 +12,14 @@ from starlette.types import Receive
 from api.errors import UnsupportedMedia
 from api.wire.body import parse, refusal
 from api.wire.compact import dump
+from api.wire.responses_request import Include
 from core.bootstrap import Platform
-from core.errors import TooLarge, Unauthenticated
+from core.errors import InvalidRequest, TooLarge, Unauthenticated
 from core.identity.principals import Principal, Scope
 from core.storage.records import Page
 
 Model = TypeVar("Model", bound=BaseModel)
 Result = TypeVar("Result")
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
 def platform_of(request: Request) -> Platform:
@@ -36,16 +36,6 @@ async def authenticated(request: Request, scope: Scope = Scope.CHAT) -> Principa
     request.scope["state"]["principal"] = principal
     principal.require(scope)
     return principal
-
-
-def takes(model: type[BaseModel]) -> Callable[[Endpoint], Endpoint]:
-    """Tells the OpenAPI document which body an endpoint reads."""
-
-    def mark(endpoint: Endpoint) -> Endpoint:
-        endpoint.body_model = model  # type: ignore[attr-defined]
-        return endpoint
-
-    return mark
 
 
 async def body_of(request: Request, model: type[Model]) -> Model:
@@ -78,10 +68,9 @@ class Query(BaseModel):
 
 class Listing(Query):
     after: str | None = None
-    before: None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     order: Literal["asc", "desc"] = "desc"
-    include: tuple[str, ...] = ()
+    include: tuple[Include, ...] = ()
 
 
 def query_of(request: Request, model: type[Model]) -> Model:
@@ -90,7 +79,9 @@ def query_of(request: Request, model: type[Model]) -> Model:
     for name, value in request.query_params.multi_items():
         plain = name.removesuffix("[]")
         if plain == "include":
-            values[plain] = (*values.get(plain, ()), value)
+            values[plain] = [*values.get(plain, ()), value]
+        elif plain in values:
+            raise InvalidRequest(f"{plain[:200]!r} is given twice", param=plain[:200], code="invalid_value")
         else:
             values[plain] = value
     try:

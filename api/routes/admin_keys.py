@@ -3,17 +3,18 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
 from pydantic import Field
+from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dependencies import Query, answer, authenticated, body_of, listed, platform_of, query_of, takes
+from api.dependencies import Query, answer, authenticated, body_of, listed, platform_of, query_of
+from api.route import new_router, takes
 from api.wire.body import Body
 from api.wire.response_body import unix
 from core.identity.principals import Scope
 from core.storage.records import ApiKey
 
-router = APIRouter(prefix="/admin/v1/keys", tags=["admin"])
+router = new_router("/admin/v1/keys", "admin")
 
 
 class CreateKey(Body):
@@ -61,6 +62,7 @@ async def create(request: Request) -> Response:
 
 
 @router.get("")
+@takes(query=Keys)
 async def list_keys(request: Request) -> Response:
     principal = await authenticated(request, Scope.ADMIN)
     query = query_of(request, Keys)

@@ -2,17 +2,18 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
 from pydantic import Field
+from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dependencies import Query, answer, authenticated, body_of, listed, platform_of, query_of, takes
+from api.dependencies import Query, answer, authenticated, body_of, listed, platform_of, query_of
+from api.route import new_router, takes
 from api.wire.body import Body
 from api.wire.response_body import unix
 from core.identity.principals import Scope
 from core.storage.records import Organization
 
-router = APIRouter(prefix="/admin/v1/organizations", tags=["admin"])
+router = new_router("/admin/v1/organizations", "admin")
 
 
 class CreateOrganization(Body):
@@ -42,6 +43,7 @@ async def create(request: Request) -> Response:
 
 
 @router.get("")
+@takes(query=Organizations)
 async def list_organizations(request: Request) -> Response:
     principal = await authenticated(request, Scope.OPERATOR)
     query = query_of(request, Organizations)

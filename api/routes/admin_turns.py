@@ -1,12 +1,13 @@
 """/admin/v1/turns: what an administrator may do to any turn of the organisation."""
 
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dependencies import answer, authenticated, platform_of
+from api.route import new_router
 from core.identity.principals import Scope
 
-router = APIRouter(prefix="/admin/v1/turns", tags=["admin"])
+router = new_router("/admin/v1/turns", "admin")
 
 
 @router.post("/{turn_id}/cancel")

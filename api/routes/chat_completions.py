@@ -3,12 +3,13 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dependencies import answer, authenticated, body_of, platform_of, takes, unless_left
+from api.dependencies import answer, authenticated, body_of, platform_of, unless_left
 from api.errors import TurnFailed, error_body, error_response
 from api.origin import origin_of
+from api.route import new_router, takes
 from api.streaming import EventStream, Frames
 from api.wire.chat_request import CreateChatCompletion, first_image, to_turn_request
 from api.wire.chat_stream import WIRE, ChatEncoder, turn_id_of
@@ -21,7 +22,7 @@ from core.identity.principals import Principal
 from core.storage.records import Turn
 
 Events = AsyncGenerator[Recorded, None]
-router = APIRouter(prefix="/v1/chat/completions", tags=["chat"])
+router = new_router("/v1/chat/completions", "chat")
 
 
 @router.post("")

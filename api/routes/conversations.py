@@ -2,19 +2,20 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
 from pydantic import Field
+from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dependencies import Listing, Query, answer, authenticated, body_of, listed, platform_of, query_of, takes
+from api.dependencies import Listing, Query, answer, authenticated, body_of, listed, platform_of, query_of
+from api.route import new_router, takes
 from api.wire.body import Body, Metadata
 from api.wire.input_items import InputItem, to_items
 from api.wire.items import encode_item
 from api.wire.response_body import unix
-from api.wire.responses_request import OUTPUTS
+from api.wire.responses_request import OUTPUTS, Include
 from core.storage.records import Conversation, Page
 
-router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
+router = new_router("/v1/conversations", "conversations")
 MOST_ITEMS = 20
 
 
@@ -32,7 +33,7 @@ class CreateItems(Body):
 
 
 class Including(Query):
-    include: tuple[str, ...] = ()
+    include: tuple[Include, ...] = ()
 
 
 def _encode(conversation: Conversation) -> dict[str, Any]:
@@ -77,7 +78,7 @@ async def delete(request: Request, conversation_id: str) -> Response:
 
 
 @router.post("/{conversation_id}/items")
-@takes(CreateItems)
+@takes(CreateItems, query=Including)
 async def create_items(request: Request, conversation_id: str) -> Response:
     principal = await authenticated(request)
     include = query_of(request, Including).include
@@ -88,6 +89,7 @@ async def create_items(request: Request, conversation_id: str) -> Response:
 
 
 @router.get("/{conversation_id}/items")
+@takes(query=Listing)
 async def list_items(request: Request, conversation_id: str) -> Response:
     principal = await authenticated(request)
     query = query_of(request, Listing)
@@ -102,6 +104,7 @@ async def list_items(request: Request, conversation_id: str) -> Response:
 
 
 @router.get("/{conversation_id}/items/{item_id}")
+@takes(query=Including)
 async def retrieve_item(request: Request, conversation_id: str, item_id: str) -> Response:
     principal = await authenticated(request)
     include = query_of(request, Including).include

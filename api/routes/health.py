@@ -1,15 +1,16 @@
 """/health: whether the process lives, and whether it can do its work."""
 
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dependencies import answer, platform_of
+from api.route import new_router
 
-router = APIRouter(prefix="/health", tags=["health"])
+router = new_router("/health", "health")
 
 
 @router.get("/live")
-async def live() -> Response:
+async def live(request: Request) -> Response:
     return answer({"status": "ok"})
 
 

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dependencies import answer, authenticated, platform_of
+from api.route import new_router
 from core.errors import NotFound
 
-router = APIRouter(prefix="/v1/models", tags=["models"])
+router = new_router("/v1/models", "models")
 
 
 def _encode(name: str) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from contextlib import aclosing
 from typing import Annotated
 
-from fastapi import APIRouter, Request
 from pydantic import Field
+from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dependencies import Listing, Query, answer, authenticated, body_of, listed, platform_of, query_of, takes, unless_left
+from api.dependencies import Listing, Query, answer, authenticated, body_of, listed, platform_of, query_of, unless_left
 from api.errors import TurnFailed, error_response
 from api.origin import origin_of
+from api.route import new_router, takes
 from api.streaming import EventStream, Frames
 from api.wire.items import encode_item
 from api.wire.responses_request import OUTPUTS, REPORT, CreateResponse, Include, to_turn_request
@@ -21,7 +22,7 @@ from core.events import TurnStatus
 from core.identity.principals import Principal
 from core.storage.records import Turn
 
-router = APIRouter(prefix="/v1/responses", tags=["responses"])
+router = new_router("/v1/responses", "responses")
 
 
 class Retrieving(Query):
@@ -49,6 +50,7 @@ async def create(request: Request) -> Response:
 
 
 @router.get("/{response_id}")
+@takes(query=Retrieving)
 async def retrieve(request: Request, response_id: str) -> Response:
     """A stored response, or its events from any point on, live while it runs."""
     turns, principal = platform_of(request).turns, await authenticated(request)
@@ -81,6 +83,7 @@ async def delete(request: Request, response_id: str) -> Response:
 
 
 @router.get("/{response_id}/input_items")
+@takes(query=Listing)
 async def input_items(request: Request, response_id: str) -> Response:
     """What the response was asked with."""
     turns, principal = platform_of(request).turns, await authenticated(request)
