@@ -1,6 +1,10 @@
 """The HTTP application over an open platform: routes, errors, middleware, the OpenAPI document."""
 
-from fastapi import FastAPI
+from collections.abc import Sequence
+from functools import partial
+
+from starlette import routing
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
@@ -20,15 +24,18 @@ CLIENT_GONE = 499  # nobody reads it; it tells the access log what happened
 
 
 def create_app(platform: Platform) -> ASGIApp:
-    app = FastAPI(title="Paddock", version="1", docs_url=None, redoc_url=None, openapi_url=None)
+    known = routes.load_all()
+    app = Starlette(
+        routes=[*known, routing.Route("/openapi.json", partial(_openapi, known))],
+        exception_handlers={
+            PaddockError: _refused,
+            HTTPException: _not_routed,
+            ClientDisconnect: _left,
+            Exception: _bug,
+        },
+    )
+    app.router.redirect_slashes = False
     app.state.platform = platform
-    for router in routes.load_all():
-        app.include_router(router)
-    app.add_exception_handler(PaddockError, _refused)
-    app.add_exception_handler(HTTPException, _not_routed)
-    app.add_exception_handler(ClientDisconnect, _left)
-    app.add_exception_handler(Exception, _bug)
-    app.add_route("/openapi.json", _openapi)
     settings = platform.settings
     stack: ASGIApp = app
     if settings.cors_origins:
@@ -67,5 +74,5 @@ async def _bug(request: Request, error: Exception) -> Response:
     return error_response(PaddockError(f"internal error; request {request.scope['state']['request_id']}"))
 
 
-async def _openapi(request: Request) -> Response:
-    return answer(openapi_document(route for route in request.app.routes if isinstance(route, Route)))
+async def _openapi(known: Sequence[Route], _: Request) -> Response:
+    return answer(openapi_document(known))

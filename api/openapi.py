@@ -1,7 +1,7 @@
 """The OpenAPI document, made of what the routes say they read."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -39,18 +39,16 @@ _ERROR = {
 }
 
 
-def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
-    known = list(routes)
-    models = dict.fromkeys(model for route in known for model in (route.body_model, route.query_model) if model is not None)
+def openapi_document(known: Sequence[Route]) -> dict[str, Any]:
+    models = dict.fromkeys(model for route in known for model in (route.body, route.query) if model is not None)
     keys: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in models]
     shapes, document = models_json_schema(keys, ref_template=_REF)  # of one name in two files it makes two names
     references = {model: shapes[model, "validation"]["$ref"] for model in models}
     schemas: dict[str, Any] = {**document["$defs"], "Error": _ERROR}
     paths: dict[str, dict[str, Any]] = {}
     for route in known:
-        for method in route.methods or ():
-            operation = _operation(route, method, references, schemas)
-            paths.setdefault(re.sub(r":\w+\}", "}", route.path), {})[method.lower()] = operation
+        path = re.sub(r":\w+\}", "}", route.path)
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route, references, schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Paddock", "version": "1", "description": "Agent conversations whose tool calls run in sandboxes."},
@@ -59,21 +57,21 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route, method: str, references: References, schemas: dict[str, Any]) -> dict[str, Any]:
-    query = schemas[references[route.query_model].rpartition("/")[2]] if route.query_model is not None else {}
-    resource = route.endpoint.__module__.rpartition(".")[2]
+def _operation(route: Route, references: References, schemas: dict[str, Any]) -> dict[str, Any]:
+    query = schemas[references[route.query].rpartition("/")[2]] if route.query is not None else {}
+    resource = route.reads.__module__.rpartition(".")[2]
     operation: dict[str, Any] = {
-        "operationId": f"{resource}_{route.name}",
-        "tags": list(route.tags),
+        "operationId": f"{resource}_{route.reads.__name__}",
+        "tags": [resource],
         "parameters": [*_path_parameters(route.path), *_query_parameters(query)],
-        "responses": _responses(route, method),
+        "responses": _responses(route),
     }
-    if route.description:
-        operation["description"] = route.description
+    if route.reads.__doc__:
+        operation["description"] = route.reads.__doc__
     if not _is_open(route):
         operation["security"] = [{"key": []}]
-    if route.body_model is not None:
-        content = {"application/json": {"schema": {"$ref": references[route.body_model]}}}
+    if route.body is not None:
+        content = {"application/json": {"schema": {"$ref": references[route.body]}}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 
@@ -92,18 +90,18 @@ def _query_parameters(shape: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in properties.items()]
 
 
-def _responses(route: Route, method: str) -> dict[str, Any]:
+def _responses(route: Route) -> dict[str, Any]:
     statuses = {503} if _is_open(route) else {400, 401, 403, 500, 503}
     if "{" in route.path:
         statuses |= {404}
-    if method == "DELETE":
+    if route.method == "DELETE":
         statuses |= {409}
-    if route.body_model is not None:
+    if route.body is not None:
         statuses |= {413, 415}
     content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
-    if "stream" in _fields(route.body_model):
+    if "stream" in _fields(route.body):
         statuses |= {404, 409, 502, 504}
-    if "stream" in _fields(route.body_model) or "stream" in _fields(route.query_model):
+    if "stream" in _fields(route.body) or "stream" in _fields(route.query):
         content["text/event-stream"] = {"schema": {"type": "string"}}
     error = {"application/json": {"schema": {"$ref": _REF.format(model="Error")}}}
     refusals = {str(status): {"description": _MEANINGS[status], "content": error} for status in sorted(statuses)}

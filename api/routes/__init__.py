@@ -3,8 +3,8 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from fastapi import APIRouter
+from api.route import Route
 
 
-def load_all() -> list[APIRouter]:
-    return [import_module(f"{__name__}.{module.name}").router for module in iter_modules(__path__)]
+def load_all() -> list[Route]:
+    return [route for module in iter_modules(__path__) for route in import_module(f"{__name__}.{module.name}").router.routes]

@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dependencies import Query, answer, authenticated, body_of, listed, platform_of, query_of
-from api.route import new_router, takes
+from api.route import Router
 from api.wire.body import Body
 from api.wire.response_body import unix
 from core.identity.principals import Scope
 from core.storage.records import ApiKey
 
-router = new_router("/admin/v1/keys", "admin")
+router = Router("/admin/v1/keys")
 
 
 class CreateKey(Body):
@@ -46,8 +46,7 @@ def _encode(key: ApiKey) -> dict[str, Any]:
     }
 
 
-@router.post("")
-@takes(CreateKey)
+@router.post("", body=CreateKey)
 async def create(request: Request) -> Response:
     principal = await authenticated(request, Scope.ADMIN)
     body = await body_of(request, CreateKey)
@@ -61,8 +60,7 @@ async def create(request: Request) -> Response:
     return answer({**_encode(key), "secret": secret})
 
 
-@router.get("")
-@takes(query=Keys)
+@router.get("", query=Keys)
 async def list_keys(request: Request) -> Response:
     principal = await authenticated(request, Scope.ADMIN)
     query = query_of(request, Keys)

@@ -7,13 +7,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dependencies import Query, answer, authenticated, body_of, listed, platform_of, query_of
-from api.route import new_router, takes
+from api.route import Router
 from api.wire.body import Body
 from api.wire.response_body import unix
 from core.identity.principals import Scope
 from core.storage.records import Organization
 
-router = new_router("/admin/v1/organizations", "admin")
+router = Router("/admin/v1/organizations")
 
 
 class CreateOrganization(Body):
@@ -34,16 +34,14 @@ def _encode(organization: Organization) -> dict[str, Any]:
     }
 
 
-@router.post("")
-@takes(CreateOrganization)
+@router.post("", body=CreateOrganization)
 async def create(request: Request) -> Response:
     principal = await authenticated(request, Scope.OPERATOR)
     body = await body_of(request, CreateOrganization)
     return answer(_encode(await platform_of(request).identity.create_organization(principal, name=body.name)))
 
 
-@router.get("")
-@takes(query=Organizations)
+@router.get("", query=Organizations)
 async def list_organizations(request: Request) -> Response:
     principal = await authenticated(request, Scope.OPERATOR)
     query = query_of(request, Organizations)

@@ -4,10 +4,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dependencies import answer, authenticated, platform_of
-from api.route import new_router
+from api.route import Router
 from core.identity.principals import Scope
 
-router = new_router("/admin/v1/turns", "admin")
+router = Router("/admin/v1/turns")
 
 
 @router.post("/{turn_id}/cancel")

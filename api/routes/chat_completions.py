@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.dependencies import answer, authenticated, body_of, platform_of, unless_left
 from api.errors import TurnFailed, error_body, error_response
 from api.origin import origin_of
-from api.route import new_router, takes
+from api.route import Router
 from api.streaming import EventStream, Frames
 from api.wire.chat_request import CreateChatCompletion, first_image, to_turn_request
 from api.wire.chat_stream import WIRE, ChatEncoder, turn_id_of
@@ -22,11 +22,10 @@ from core.identity.principals import Principal
 from core.storage.records import Turn
 
 Events = AsyncGenerator[Recorded, None]
-router = new_router("/v1/chat/completions", "chat")
+router = Router("/v1/chat/completions")
 
 
-@router.post("")
-@takes(CreateChatCompletion)
+@router.post("", body=CreateChatCompletion)
 async def create(request: Request) -> Response:
     """Answer a chat: whole, or in chunks."""
     platform, principal = platform_of(request), await authenticated(request)

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dependencies import Listing, Query, answer, authenticated, body_of, listed, platform_of, query_of
-from api.route import new_router, takes
+from api.route import Router
 from api.wire.body import Body, Metadata
 from api.wire.input_items import InputItem, to_items
 from api.wire.items import encode_item
@@ -15,7 +15,7 @@ from api.wire.response_body import unix
 from api.wire.responses_request import OUTPUTS, Include
 from core.storage.records import Conversation, Page
 
-router = new_router("/v1/conversations", "conversations")
+router = Router("/v1/conversations")
 MOST_ITEMS = 20
 
 
@@ -45,8 +45,7 @@ def _encode(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-@router.post("")
-@takes(CreateConversation)
+@router.post("", body=CreateConversation)
 async def create(request: Request) -> Response:
     principal = await authenticated(request)
     body = await body_of(request, CreateConversation)
@@ -61,8 +60,7 @@ async def retrieve(request: Request, conversation_id: str) -> Response:
     return answer(_encode(await platform_of(request).conversations.get(principal.organization_id, conversation_id)))
 
 
-@router.post("/{conversation_id}")
-@takes(UpdateConversation)
+@router.post("/{conversation_id}", body=UpdateConversation)
 async def update(request: Request, conversation_id: str) -> Response:
     principal = await authenticated(request)
     body = await body_of(request, UpdateConversation)
@@ -77,8 +75,7 @@ async def delete(request: Request, conversation_id: str) -> Response:
     return answer({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
 
 
-@router.post("/{conversation_id}/items")
-@takes(CreateItems, query=Including)
+@router.post("/{conversation_id}/items", body=CreateItems, query=Including)
 async def create_items(request: Request, conversation_id: str) -> Response:
     principal = await authenticated(request)
     include = query_of(request, Including).include
@@ -88,8 +85,7 @@ async def create_items(request: Request, conversation_id: str) -> Response:
     return listed(Page(rows=items, more=False), lambda item: encode_item(item, outputs=OUTPUTS in include))
 
 
-@router.get("/{conversation_id}/items")
-@takes(query=Listing)
+@router.get("/{conversation_id}/items", query=Listing)
 async def list_items(request: Request, conversation_id: str) -> Response:
     principal = await authenticated(request)
     query = query_of(request, Listing)
@@ -103,8 +99,7 @@ async def list_items(request: Request, conversation_id: str) -> Response:
     return listed(page, lambda item: encode_item(item, outputs=OUTPUTS in query.include))
 
 
-@router.get("/{conversation_id}/items/{item_id}")
-@takes(query=Including)
+@router.get("/{conversation_id}/items/{item_id}", query=Including)
 async def retrieve_item(request: Request, conversation_id: str, item_id: str) -> Response:
     principal = await authenticated(request)
     include = query_of(request, Including).include

@@ -4,9 +4,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dependencies import answer, platform_of
-from api.route import new_router
+from api.route import Router
 
-router = new_router("/health", "health")
+router = Router("/health")
 
 
 @router.get("/live")

@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dependencies import answer, authenticated, platform_of
-from api.route import new_router
+from api.route import Router
 from core.errors import NotFound
 
-router = new_router("/v1/models", "models")
+router = Router("/v1/models")
 
 
 def _encode(name: str) -> dict[str, Any]:

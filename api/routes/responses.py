@@ -10,7 +10,7 @@ from starlette.responses import Response
 from api.dependencies import Listing, Query, answer, authenticated, body_of, listed, platform_of, query_of, unless_left
 from api.errors import TurnFailed, error_response
 from api.origin import origin_of
-from api.route import new_router, takes
+from api.route import Router
 from api.streaming import EventStream, Frames
 from api.wire.items import encode_item
 from api.wire.responses_request import OUTPUTS, REPORT, CreateResponse, Include, to_turn_request
@@ -22,7 +22,7 @@ from core.events import TurnStatus
 from core.identity.principals import Principal
 from core.storage.records import Turn
 
-router = new_router("/v1/responses", "responses")
+router = Router("/v1/responses")
 
 
 class Retrieving(Query):
@@ -34,8 +34,7 @@ class Retrieving(Query):
     stream: bool = False
 
 
-@router.post("")
-@takes(CreateResponse)
+@router.post("", body=CreateResponse)
 async def create(request: Request) -> Response:
     """Run a turn: the whole response, or its events as they happen."""
     platform, principal = platform_of(request), await authenticated(request)
@@ -49,8 +48,7 @@ async def create(request: Request) -> Response:
     return _whole(encoder)
 
 
-@router.get("/{response_id}")
-@takes(query=Retrieving)
+@router.get("/{response_id}", query=Retrieving)
 async def retrieve(request: Request, response_id: str) -> Response:
     """A stored response, or its events from any point on, live while it runs."""
     turns, principal = platform_of(request).turns, await authenticated(request)
@@ -82,8 +80,7 @@ async def delete(request: Request, response_id: str) -> Response:
     return answer({"id": turn.id, "object": "response", "deleted": True})
 
 
-@router.get("/{response_id}/input_items")
-@takes(query=Listing)
+@router.get("/{response_id}/input_items", query=Listing)
 async def input_items(request: Request, response_id: str) -> Response:
     """What the response was asked with."""
     turns, principal = platform_of(request).turns, await authenticated(request)
