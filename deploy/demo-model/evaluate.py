@@ -65,7 +65,9 @@ class Player:
             text = self.complete(rendered(messages, script.tools, open_end=True))
             calls = [self.parsed(call, script) for call in CALL.findall(text)]
             content = CALL.sub("", text).strip()
-            messages.append({"role": "assistant", "content": content or None, "tool_calls": [{"function": call} for call in calls if call]})
+            messages.append(
+                {"role": "assistant", "content": content or None, "tool_calls": [{"function": call} for call in calls if call]}
+            )
             if not calls:
                 return content, outputs
             if None in calls:
@@ -81,9 +83,15 @@ class Player:
         if call["name"] == "code_interpreter" and turn.family not in ("error result", "correction"):
             return run(call["arguments"]["code"])
         wanted = [(made.name, dict(made.arguments)) for step in turn.rounds for made in step.calls]
-        if place < len(recorded) and (turn.family in ("error result", "correction") or (call["name"], call["arguments"]) == wanted[place]):
+        if place < len(recorded) and (
+            turn.family in ("error result", "correction") or (call["name"], call["arguments"]) == wanted[place]
+        ):
             return recorded[place]
-        return run(call["arguments"]["code"]) if call["name"] == "code_interpreter" else json.dumps({"error": "unexpected arguments"})
+        return (
+            run(call["arguments"]["code"])
+            if call["name"] == "code_interpreter"
+            else json.dumps({"error": "unexpected arguments"})
+        )
 
     def parsed(self, text: str, script: Conversation) -> dict[str, Any] | None:
         self.calls.all += 1
@@ -93,7 +101,9 @@ class Player:
             schema, arguments = schemas[call["name"]], call["arguments"]
         except (json.JSONDecodeError, KeyError, TypeError):
             return None
-        fits = set(schema["required"]) <= set(arguments) <= set(schema["properties"]) and all(type(value) is KINDS[schema["properties"][key]["type"]] for key, value in arguments.items())
+        fits = set(schema["required"]) <= set(arguments) <= set(schema["properties"]) and all(
+            type(value) is KINDS[schema["properties"][key]["type"]] for key, value in arguments.items()
+        )
         self.calls.valid += fits
         return call if fits else None
 
@@ -134,7 +144,14 @@ def main() -> None:
         turns.right += sum(right for _, _, right in played)
         if not played[-1][2]:
             turn, answer, _ = played[-1]
-            tally.misses.append({"user": turn.user, "wanted": [dict(call.arguments) for step in turn.rounds for call in step.calls], "expected": turn.expected, "answer": answer})
+            tally.misses.append(
+                {
+                    "user": turn.user,
+                    "wanted": [dict(call.arguments) for step in turn.rounds for call in step.calls],
+                    "expected": turn.expected,
+                    "answer": answer,
+                }
+            )
     report(families, turns, player, options.misses)
 
 
@@ -146,7 +163,9 @@ def report(families: dict[str, Tally], turns: Tally, player: Player, shown: int)
     right, total = sum(tally.right for tally in families.values()), sum(tally.all for tally in families.values())
     print(f"{'conversations':20} {right:4}/{total:<4} {right / total:6.1%}")
     print(f"{'turns':20} {turns.right:4}/{turns.all:<4} {turns.right / turns.all:6.1%}")
-    print(f"valid calls {player.calls.valid}/{player.calls.all}; {player.tokens / max(player.seconds, 1e-9):.0f} tokens/s, prompts included")
+    print(
+        f"valid calls {player.calls.valid}/{player.calls.all}; {player.tokens / max(player.seconds, 1e-9):.0f} tokens/s, prompts included"
+    )
 
 
 if __name__ == "__main__":

@@ -41,7 +41,9 @@ def playable(script: Conversation) -> bool:
 
 def reproducible(turn: Turn) -> bool:
     pairs = [(call, result) for step in turn.rounds for call, result in zip(step.calls, step.results, strict=True)]
-    return not turn.expected or all(call.name != "code_interpreter" or run(str(call.arguments["code"])) == result for call, result in pairs)
+    return not turn.expected or all(
+        call.name != "code_interpreter" or run(str(call.arguments["code"])) == result for call, result in pairs
+    )
 
 
 def held_out(seed: str, wanted: int) -> Iterator[Conversation]:
@@ -72,23 +74,49 @@ class Client:
                 break
         return played
 
-    def answer(self, turn: Turn, script: Conversation, previous: str | None, played: Played) -> tuple[str, list[str], str | None]:
+    def answer(
+        self, turn: Turn, script: Conversation, previous: str | None, played: Played
+    ) -> tuple[str, list[str], str | None]:
         """The final text of a turn, what the code printed, and the response to go on from."""
         items: Any = turn.user
-        recorded = [(call.name, dict(call.arguments), result) for step in turn.rounds for call, result in zip(step.calls, step.results, strict=True)]
+        recorded = [
+            (call.name, dict(call.arguments), result)
+            for step in turn.rounds
+            for call, result in zip(step.calls, step.results, strict=True)
+        ]
         outputs: list[str] = []
         for _ in range(ROUNDS):
-            response = self.api.responses.create(model=self.model, input=items, tools=[offered(tool) for tool in script.tools], temperature=0, include=["code_interpreter_call.outputs"],
-                                                 **({"instructions": script.system} if script.system else {}), **({"previous_response_id": previous} if previous else {}))
+            response = self.api.responses.create(
+                model=self.model,
+                input=items,
+                tools=[offered(tool) for tool in script.tools],
+                temperature=0,
+                include=["code_interpreter_call.outputs"],
+                **({"instructions": script.system} if script.system else {}),
+                **({"previous_response_id": previous} if previous else {}),
+            )
             previous = response.id
             calls = [item for item in response.output if item.type in ("function_call", "code_interpreter_call")]
             played.calls += len(calls)
             played.valid_calls += sum(fits(item, script) for item in calls)
-            outputs += [str(output.logs).rstrip() for item in calls if item.type == "code_interpreter_call" for output in item.outputs or [] if output.type == "logs"]
+            outputs += [
+                str(output.logs).rstrip()
+                for item in calls
+                if item.type == "code_interpreter_call"
+                for output in item.outputs or []
+                if output.type == "logs"
+            ]
             asked = [item for item in calls if item.type == "function_call"]
             if not asked:
                 return response.output_text, outputs, previous
-            items = [{"type": "function_call_output", "call_id": item.call_id, "output": replied(item.name, item.arguments, recorded)} for item in asked]
+            items = [
+                {
+                    "type": "function_call_output",
+                    "call_id": item.call_id,
+                    "output": replied(item.name, item.arguments, recorded),
+                }
+                for item in asked
+            ]
         return "", outputs, previous
 
 
@@ -107,7 +135,9 @@ def fits(item: Any, script: Conversation) -> bool:
         schema, arguments = schemas[item.name], json.loads(item.arguments)
     except (KeyError, json.JSONDecodeError):
         return False
-    return set(schema["required"]) <= set(arguments) <= set(schema["properties"]) and all(type(value) is KINDS[schema["properties"][key]["type"]] for key, value in arguments.items())
+    return set(schema["required"]) <= set(arguments) <= set(schema["properties"]) and all(
+        type(value) is KINDS[schema["properties"][key]["type"]] for key, value in arguments.items()
+    )
 
 
 def replied(name: str, arguments: str, recorded: list[tuple[str, dict[str, Any], str]]) -> str:
@@ -157,7 +187,9 @@ def report(played: list[Played], seconds: float, shown: int) -> int:
             print("    " + json.dumps(one.miss, ensure_ascii=False))
     right = sum(one.right for one in played) / len(played)
     calls, valid = sum(one.calls for one in played), sum(one.valid_calls for one in played)
-    print(f"right final answers {right:.1%} of {len(played)} conversations; calls valid for their schema {valid}/{calls}; {seconds:.0f} s")
+    print(
+        f"right final answers {right:.1%} of {len(played)} conversations; calls valid for their schema {valid}/{calls}; {seconds:.0f} s"
+    )
     return 0 if right >= 0.95 and min(shares.values()) >= 0.85 and valid == calls else 1
 
 

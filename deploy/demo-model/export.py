@@ -14,8 +14,17 @@ import tokenizer as bpe
 from corpus.messages import END, NOTHING, TEMPLATE
 from model import Shape
 
-NAMES = {"attention.q": "attn_q", "attention.k": "attn_k", "attention.v": "attn_v", "attention.o": "attn_output", "attention_norm": "attn_norm",
-         "feed.gate": "ffn_gate", "feed.up": "ffn_up", "feed.down": "ffn_down", "feed_norm": "ffn_norm"}
+NAMES = {
+    "attention.q": "attn_q",
+    "attention.k": "attn_k",
+    "attention.v": "attn_v",
+    "attention.o": "attn_output",
+    "attention_norm": "attn_norm",
+    "feed.gate": "ffn_gate",
+    "feed.up": "ffn_up",
+    "feed.down": "ffn_down",
+    "feed_norm": "ffn_norm",
+}
 
 
 def tensor_name(name: str) -> str:
@@ -62,7 +71,9 @@ def describe(writer: gguf.GGUFWriter, shape: Shape, kind: gguf.GGMLQuantizationT
     writer.add_layer_norm_rms_eps(shape.norm_epsilon)
     writer.add_float32("general.sampling.temp", 0.0)  # what it was measured with
     writer.add_vocab_size(shape.vocabulary)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0 if kind == gguf.GGMLQuantizationType.Q8_0 else gguf.LlamaFileType.MOSTLY_F16)
+    writer.add_file_type(
+        gguf.LlamaFileType.MOSTLY_Q8_0 if kind == gguf.GGMLQuantizationType.Q8_0 else gguf.LlamaFileType.MOSTLY_F16
+    )
 
 
 def add_vocabulary(writer: gguf.GGUFWriter) -> None:
@@ -98,7 +109,9 @@ def main() -> None:
     saved = torch.load(options.checkpoint, map_location="cpu")
     kind = gguf.GGMLQuantizationType.F16 if options.f16 else gguf.GGMLQuantizationType.Q8_0
     write(saved["average"], Shape(**saved["shape"]), options.target, kind=kind)
-    print(f"{options.target}: {options.target.stat().st_size / 1e6:.1f} MB after {saved['step']} steps and {saved['seconds'] / 60:.0f} minutes")
+    print(
+        f"{options.target}: {options.target.stat().st_size / 1e6:.1f} MB after {saved['step']} steps and {saved['seconds'] / 60:.0f} minutes"
+    )
 
 
 if __name__ == "__main__":

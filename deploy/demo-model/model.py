@@ -40,8 +40,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, future: Tensor) -> Tensor:
         batch, length, width = x.shape
         q, k, v = (
-            layer(x).view(batch, length, self.heads, width // self.heads).transpose(1, 2)
-            for layer in (self.q, self.k, self.v)
+            layer(x).view(batch, length, self.heads, width // self.heads).transpose(1, 2) for layer in (self.q, self.k, self.v)
         )
         mixed = attended(rotate(q, cos, sin), rotate(k, cos, sin), v, future)
         out: Tensor = self.o(mixed.transpose(1, 2).reshape(batch, length, width))
@@ -110,9 +109,7 @@ class Decoder(nn.Module):
         return F.linear(hidden, self.embedding.weight)
 
     def _initialise(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=0.02)
-        elif isinstance(module, nn.Embedding):
+        if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)
         if isinstance(module, Attention):
             nn.init.zeros_(module.o.weight)

@@ -27,7 +27,9 @@ def train(texts: Iterable[str]) -> Tokenizer:
     core.pre_tokenizer = pieces(r"\p{L}+|\p{P}+|[^\p{L}\p{P}]")
     letters = pre_tokenizers.ByteLevel.alphabet()
     size = SIZE - len(CONTROL) - len(VISIBLE) - SPACED_WORDS
-    core.train_from_iterator((plain(text) for text in kept), trainers.BpeTrainer(vocab_size=size, initial_alphabet=letters, show_progress=False))
+    core.train_from_iterator(
+        (plain(text) for text in kept), trainers.BpeTrainer(vocab_size=size, initial_alphabet=letters, show_progress=False)
+    )
     model = json.loads(core.to_str())["model"]
     return assembled(model["vocab"], [tuple(merge) for merge in model["merges"]], spaced(kept, set(model["vocab"])))
 
@@ -38,16 +40,19 @@ def assembled(vocabulary: dict[str, int], merges: list[tuple[str, str]], words: 
         ids[SPACE + word] = len(ids)
         merges.append((SPACE, word))
     tokenizer = Tokenizer(models.BPE(vocab=ids, merges=merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", r"\p{N}")
-    ] + [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", r"\p{N}")]
+        + [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in (*CONTROL, *VISIBLE)])
     return tokenizer
 
 
 def pieces(pattern: str) -> pre_tokenizers.PreTokenizer:
-    return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(pattern), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    return pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(pattern), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
 
 
 def plain(text: str) -> str:
@@ -58,7 +63,12 @@ def plain(text: str) -> str:
 
 def spaced(texts: list[str], tokens: set[str]) -> list[str]:
     """The words most often written after a space, of those that are one token already."""
-    counts = Counter(word for text in texts for word in plain(text).replace("\n", " ").split(" ") if word in tokens and word.isalpha() and (len(word) > 1 or word in "aI"))
+    counts = Counter(
+        word
+        for text in texts
+        for word in plain(text).replace("\n", " ").split(" ")
+        if word in tokens and word.isalpha() and (len(word) > 1 or word in "aI")
+    )
     return [word for word, _ in counts.most_common(SPACED_WORDS)]
 
 

@@ -2,10 +2,14 @@
 
 The learning rate warms up, stays, and falls linearly to nothing over the last minutes, so a run can be cut to any length. Checkpoints
 hold everything needed to go on. What is exported is the running average of the weights, which is usable at any time.
+
+On a busy machine run one process a core (`torchrun --nproc-per-node 2 train.py ... --threads 1`): they meet once a step instead of at
+every operation.
 """
 
 import argparse
 import json
+import os
 import random
 import signal
 import threading
@@ -17,7 +21,7 @@ from typing import Any
 
 import numpy
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional as F
 
 from model import Decoder, Shape
@@ -96,7 +100,9 @@ class Trainer:
         chosen = {id(weight) for weight in matrices}
         others = [weight for weight in model.parameters() if id(weight) not in chosen]
         self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(matrices, lr=rates.matrices, weight_decay=rates.decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.Muon(
+                matrices, lr=rates.matrices, weight_decay=rates.decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+            ),
             torch.optim.AdamW(others, lr=rates.others, weight_decay=0.0, betas=(0.9, 0.97)),
         ]
         self.bases = (rates.matrices, rates.others)
@@ -116,6 +122,7 @@ class Trainer:
         with torch.autocast(self.device, torch.bfloat16):
             loss = self.loss(inputs.to(self.device), targets.to(self.device))
         loss.backward()
+        average_gradients(self.model)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -132,8 +139,17 @@ class Trainer:
 
     def save(self, path: Path, seconds: float) -> None:
         partial = path.with_suffix(".partial")
-        torch.save({"shape": asdict(self.model.shape), "weights": self.model.state_dict(), "average": self.average, "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-                    "step": self.step_number, "seconds": seconds}, partial)
+        torch.save(
+            {
+                "shape": asdict(self.model.shape),
+                "weights": self.model.state_dict(),
+                "average": self.average,
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "step": self.step_number,
+                "seconds": seconds,
+            },
+            partial,
+        )
         partial.rename(path)
 
     def restore(self, path: Path) -> float:
@@ -147,10 +163,34 @@ class Trainer:
         return float(saved["seconds"])
 
 
+def average_gradients(model: Decoder) -> None:
+    """Over all processes of the run."""
+    if not distributed.is_initialized():
+        return
+    gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(flat)
+    for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient) / distributed.get_world_size())
+
+
+def agreed(minutes_left: float) -> float:
+    """What the first process says, so that all stop at the same step."""
+    if not distributed.is_initialized():
+        return minutes_left
+    said = torch.tensor([minutes_left])
+    distributed.broadcast(said, 0)
+    return float(said)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("checkpoint", type=Path, help="written every --save-every steps and at the end, SIGTERM included; continued from when it exists")
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        help="written every --save-every steps and at the end, SIGTERM included; continued from when it exists",
+    )
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--decay-minutes", type=float, default=25, help="the last minutes, in which the rate falls to nothing")
     parser.add_argument("--save-every", type=int, default=100)
@@ -161,28 +201,43 @@ def main() -> None:
     parser.add_argument("--no-compile", action="store_true")
     options = parser.parse_args()
 
+    rank = 0
+    if "WORLD_SIZE" in os.environ:
+        distributed.init_process_group("gloo")
+        rank = distributed.get_rank()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     trainer = Trainer(Decoder(Shape()), Rates(), options.device, compiled=not options.no_compile)
     before = trainer.restore(options.checkpoint) if options.checkpoint.exists() else 0.0
-    shards = Shards(options.data, options.tokens, random.Random(f"{options.seed}/{trainer.step_number}"), [], set())
+    shards = Shards(options.data, options.tokens, random.Random(f"{options.seed}/{trainer.step_number}/{rank}"), [], set())
     began = time.monotonic()
     recent: list[float] = []
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     for inputs, targets in shards.batches():
-        left = options.minutes - (time.monotonic() - began) / 60
-        if left <= 0 or stopped.is_set():
+        left = agreed(0.0 if stopped.is_set() else options.minutes - (time.monotonic() - began) / 60)
+        if left <= 0:
             break
         recent.append(trainer.step(inputs, targets, min(1.0, left / options.decay_minutes)))
-        if trainer.step_number % 20 == 0:
+        if rank == 0 and trainer.step_number % 20 == 0:
             passed = time.monotonic() - began
-            print(json.dumps({"step": trainer.step_number, "loss": round(sum(recent) / len(recent), 4), "seconds": round(before + passed), "minutes_left": round(left, 1)}), flush=True)
+            print(
+                json.dumps(
+                    {
+                        "step": trainer.step_number,
+                        "loss": round(sum(recent) / len(recent), 4),
+                        "seconds": round(before + passed),
+                        "minutes_left": round(left, 1),
+                    }
+                ),
+                flush=True,
+            )
             recent.clear()
-        if trainer.step_number % options.save_every == 0:
+        if rank == 0 and trainer.step_number % options.save_every == 0:
             trainer.save(options.checkpoint, before + time.monotonic() - began)
-    trainer.save(options.checkpoint, before + time.monotonic() - began)
+    if rank == 0:
+        trainer.save(options.checkpoint, before + time.monotonic() - began)
 
 
 if __name__ == "__main__":

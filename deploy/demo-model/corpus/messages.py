@@ -39,7 +39,10 @@ def turn_messages(turn: Turn, ids: Iterator[str]) -> Iterator[tuple[dict[str, An
 
 def round_messages(step: Round, ids: Iterator[str]) -> Iterator[tuple[dict[str, Any], bool]]:
     called = [(next(ids), call) for call in step.calls]
-    calls = [{"id": key, "type": "function", "function": {"name": call.name, "arguments": dict(call.arguments)}} for key, call in called]
+    calls = [
+        {"id": key, "type": "function", "function": {"name": call.name, "arguments": dict(call.arguments)}}
+        for key, call in called
+    ]
     yield {"role": "assistant", "content": None, "tool_calls": calls}, step.learned
     for (key, call), result in zip(called, step.results, strict=True):
         yield {"role": "tool", "tool_call_id": key, "name": call.name, "content": result}, False
@@ -53,4 +56,6 @@ def template() -> Template:
 
 
 def rendered(messages: list[dict[str, Any]], tools: tuple[Any, ...], *, open_end: bool = False) -> str:
-    return template().render(messages=messages, tools=list(tools) or None, add_generation_prompt=open_end, bos_token=NOTHING, eos_token=END)
+    return template().render(
+        messages=messages, tools=list(tools) or None, add_generation_prompt=open_end, bos_token=NOTHING, eos_token=END
+    )

@@ -9,8 +9,12 @@ import io
 from typing import Any
 
 NO_OUTPUT = "(no output)"
-NEWER_MESSAGES = {"integer division or modulo by zero": "division by zero", "integer modulo by zero": "division by zero",
-                  "float division by zero": "division by zero", "math domain error": "expected a nonnegative input"}
+NEWER_MESSAGES = {
+    "integer division or modulo by zero": "division by zero",
+    "integer modulo by zero": "division by zero",
+    "float division by zero": "division by zero",
+    "math domain error": "expected a nonnegative input",
+}
 
 
 @functools.lru_cache(maxsize=20_000)
@@ -30,5 +34,4 @@ def traceback_of(code: str, error: Exception) -> str:
         place = f'  File "<code>", line {error.lineno or 1}\n    {code.splitlines()[0]}'
         return f"{place}\nSyntaxError: {error.msg}"
     message = NEWER_MESSAGES.get(str(error), str(error))
-    return ('Traceback (most recent call last):\n  File "<code>", line 1, in <module>\n'
-            f"{type(error).__name__}: {message}")
+    return f'Traceback (most recent call last):\n  File "<code>", line 1, in <module>\n{type(error).__name__}: {message}'

@@ -3,8 +3,10 @@
 from .draw import Draw
 from .lexicon import ADVERBS, FIRST_NAMES, TOPIC_HEADS, TOPIC_TAILS, WORDS
 
-ONES = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen").split()
+ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
 TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
 CONSONANTS, VOWELS = "bcdfghjklmnprstvwz", "aeiou"
 

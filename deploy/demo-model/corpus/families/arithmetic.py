@@ -21,80 +21,284 @@ class Operation:
 
 
 TIMES = Operation(
-    family="multiply", sign="*",
-    noun=("the product of {a} and {b}", "{a} times {b}", "{a} multiplied by {b}", "{a} multiplied with {b}", "{a} * {b}", "{a} x {b}",
-          "{a} × {b}", "{a}*{b}", "{a}x{b}", "[the result|the answer|the value|the outcome] of {a} [times|multiplied by|*] {b}",
-          "the result of multiplying {a} [by|and|with] {b}", "{b} lots of {a}", "the multiplication of {a} and {b}",
-          "[the product|the result] [when|if] {a} is multiplied by {b}", "{a} [times|x|*] {b} [exactly|in total|altogether]"),
-    verb=("multiply {a} [by|and|with|times] {b}", "[take|do|get] {a} times {b}", "[find|take|get|compute|form] the product of {a} and {b}",
-          "[do|run] the multiplication {a} [times|x|*|by] {b}", "multiply [these|these two|the] numbers: {a} and {b}", "multiply these two: {a}, {b}",
-          "work with {a} and {b} and multiply them", "multiply the number {a} by the number {b}"),
-    question=("how much {a} times {b} is", "what {a} times {b} [is|makes|comes to|equals|gives]", "what [you|we|I] get when [you|we|I] multiply {a} [by|and|with] {b}",
-              "what {a} and {b} multiply to", "what the product of {a} and {b} is", "how much is {a} [times|multiplied by|x|*] {b}",
-              "what {a} multiplied by {b} [is|gives]", "what do [you|we] get if [you|we] multiply {a} by {b}"),
-    raw=("{a} * {b}", "{a} * {b} = ?", "{a} times {b}", "{a} x {b} =", "{a}*{b}=?", "{a} × {b}", "{a} times {b} [equals|is|makes] [what|how much]",
-         "multiply: {a}, {b}", "{a} and {b}, multiplied", "{a} by {b}, multiply [them|please]", "[product|multiplication] of {a} and {b}",
-         "I have {a} [boxes|bags|crates|packs] with {b} [apples|pens|eggs|bolts] [each|in each]. How many [are there|do I have] [in total|in all|altogether]",
-         "{a} [people|students|guests] each [pay|bring|need] {b}. [What is the total|How much is that in total|How many is that altogether]"))
+    family="multiply",
+    sign="*",
+    noun=(
+        "the product of {a} and {b}",
+        "{a} times {b}",
+        "{a} multiplied by {b}",
+        "{a} multiplied with {b}",
+        "{a} * {b}",
+        "{a} x {b}",
+        "{a} × {b}",
+        "{a}*{b}",
+        "{a}x{b}",
+        "[the result|the answer|the value|the outcome] of {a} [times|multiplied by|*] {b}",
+        "the result of multiplying {a} [by|and|with] {b}",
+        "{b} lots of {a}",
+        "the multiplication of {a} and {b}",
+        "[the product|the result] [when|if] {a} is multiplied by {b}",
+        "{a} [times|x|*] {b} [exactly|in total|altogether]",
+    ),
+    verb=(
+        "multiply {a} [by|and|with|times] {b}",
+        "[take|do|get] {a} times {b}",
+        "[find|take|get|compute|form] the product of {a} and {b}",
+        "[do|run] the multiplication {a} [times|x|*|by] {b}",
+        "multiply [these|these two|the] numbers: {a} and {b}",
+        "multiply these two: {a}, {b}",
+        "work with {a} and {b} and multiply them",
+        "multiply the number {a} by the number {b}",
+    ),
+    question=(
+        "how much {a} times {b} is",
+        "what {a} times {b} [is|makes|comes to|equals|gives]",
+        "what [you|we|I] get when [you|we|I] multiply {a} [by|and|with] {b}",
+        "what {a} and {b} multiply to",
+        "what the product of {a} and {b} is",
+        "how much is {a} [times|multiplied by|x|*] {b}",
+        "what {a} multiplied by {b} [is|gives]",
+        "what do [you|we] get if [you|we] multiply {a} by {b}",
+    ),
+    raw=(
+        "{a} * {b}",
+        "{a} * {b} = ?",
+        "{a} times {b}",
+        "{a} x {b} =",
+        "{a}*{b}=?",
+        "{a} × {b}",
+        "{a} times {b} [equals|is|makes] [what|how much]",
+        "multiply: {a}, {b}",
+        "{a} and {b}, multiplied",
+        "{a} by {b}, multiply [them|please]",
+        "[product|multiplication] of {a} and {b}",
+        "I have {a} [boxes|bags|crates|packs] with {b} [apples|pens|eggs|bolts] [each|in each]. How many [are there|do I have] [in total|in all|altogether]",
+        "{a} [people|students|guests] each [pay|bring|need] {b}. [What is the total|How much is that in total|How many is that altogether]",
+    ),
+)
 
 PLUS = Operation(
-    family="add", sign="+",
-    noun=("the sum of {a} and {b}", "{a} plus {b}", "{a} + {b}", "{a}+{b}", "the total of {a} and {b}", "{b} added to {a}", "{a} and {b} [together|combined|added together|added up|summed]",
-          "[the result|the answer|the value|the outcome] of {a} [plus|+] {b}", "the result of adding {a} [and|to] {b}", "{b} more than {a}", "the addition of {a} and {b}",
-          "[the sum|the result] [when|if] {b} is added to {a}", "{a} [plus|+] {b} [exactly|in total|altogether]"),
-    verb=("add {a} and {b}", "add {b} to {a}", "add up {a} and {b}", "sum {a} and {b}", "sum up {a} and {b}", "[find|take|get|compute|form] the sum of {a} and {b}",
-          "put {a} and {b} together", "total {a} and {b}", "[do|run] the addition {a} [plus|+] {b}", "add [these|these two|the] numbers: {a} and {b}", "add these two: {a}, {b}",
-          "work with {a} and {b} and add them", "increase {a} by {b}", "add the number {b} to the number {a}"),
-    question=("how much {a} plus {b} is", "what {a} plus {b} [is|makes|comes to|equals|gives]", "what [you|we|I] get when [you|we|I] add {a} [and|to] {b}",
-              "what {a} and {b} [add up to|sum to|make together|come to]", "what the sum of {a} and {b} is", "how much is {a} [plus|and|+|added to] {b}",
-              "what do [you|we] get if [you|we] add {a} and {b}"),
-    raw=("{a} + {b}", "{a} + {b} = ?", "{a} plus {b}", "{a} + {b} =", "{a}+{b}=?", "{a} plus {b} [equals|is|makes] [what|how much]", "add: {a}, {b}",
-         "{a} and {b}, added", "[sum|total] of {a} and {b}",
-         "I [have|had|own] {a} [apples|coins|stamps|books] and [get|buy|find|receive] {b} more. How many do I have [now|in total|altogether]",
-         "one [shelf|room|box] holds {a} [books|people|pens] and [another|the other] {b}. How many [is that|are there] [in total|altogether|together]"))
+    family="add",
+    sign="+",
+    noun=(
+        "the sum of {a} and {b}",
+        "{a} plus {b}",
+        "{a} + {b}",
+        "{a}+{b}",
+        "the total of {a} and {b}",
+        "{b} added to {a}",
+        "{a} and {b} [together|combined|added together|added up|summed]",
+        "[the result|the answer|the value|the outcome] of {a} [plus|+] {b}",
+        "the result of adding {a} [and|to] {b}",
+        "{b} more than {a}",
+        "the addition of {a} and {b}",
+        "[the sum|the result] [when|if] {b} is added to {a}",
+        "{a} [plus|+] {b} [exactly|in total|altogether]",
+    ),
+    verb=(
+        "add {a} and {b}",
+        "add {b} to {a}",
+        "add up {a} and {b}",
+        "sum {a} and {b}",
+        "sum up {a} and {b}",
+        "[find|take|get|compute|form] the sum of {a} and {b}",
+        "put {a} and {b} together",
+        "total {a} and {b}",
+        "[do|run] the addition {a} [plus|+] {b}",
+        "add [these|these two|the] numbers: {a} and {b}",
+        "add these two: {a}, {b}",
+        "work with {a} and {b} and add them",
+        "increase {a} by {b}",
+        "add the number {b} to the number {a}",
+    ),
+    question=(
+        "how much {a} plus {b} is",
+        "what {a} plus {b} [is|makes|comes to|equals|gives]",
+        "what [you|we|I] get when [you|we|I] add {a} [and|to] {b}",
+        "what {a} and {b} [add up to|sum to|make together|come to]",
+        "what the sum of {a} and {b} is",
+        "how much is {a} [plus|and|+|added to] {b}",
+        "what do [you|we] get if [you|we] add {a} and {b}",
+    ),
+    raw=(
+        "{a} + {b}",
+        "{a} + {b} = ?",
+        "{a} plus {b}",
+        "{a} + {b} =",
+        "{a}+{b}=?",
+        "{a} plus {b} [equals|is|makes] [what|how much]",
+        "add: {a}, {b}",
+        "{a} and {b}, added",
+        "[sum|total] of {a} and {b}",
+        "I [have|had|own] {a} [apples|coins|stamps|books] and [get|buy|find|receive] {b} more. How many do I have [now|in total|altogether]",
+        "one [shelf|room|box] holds {a} [books|people|pens] and [another|the other] {b}. How many [is that|are there] [in total|altogether|together]",
+    ),
+)
 
 MINUS = Operation(
-    family="subtract", sign="-",
-    noun=("the difference [between|of] {a} and {b}", "{a} minus {b}", "{a} - {b}", "{a}-{b}", "{b} subtracted from {a}", "{b} taken [from|away from] {a}", "{a} less {b}", "{a} take away {b}",
-          "[the result|the answer|the value|the outcome] of {a} [minus|-] {b}", "the result of subtracting {b} from {a}", "{b} less than {a}", "the subtraction of {b} from {a}",
-          "[the difference|the result] [when|if] {b} is subtracted from {a}", "{a} [minus|-] {b} [exactly|in total]"),
-    verb=("subtract {b} from {a}", "take {b} [away from|from] {a}", "take away {b} from {a}", "deduct {b} from {a}", "[find|take|get|compute] the difference [between|of] {a} and {b}",
-          "[do|run] the subtraction {a} [minus|-] {b}", "remove {b} from {a}", "decrease {a} by {b}", "reduce {a} by {b}", "start with {a} and subtract {b}", "take {a} and subtract {b}"),
-    question=("how much {a} minus {b} is", "what {a} minus {b} [is|makes|comes to|equals|gives]", "what [you|we|I] get when [you|we|I] subtract {b} from {a}",
-              "what [is left|remains] [if|when] [you|we|I] take {b} [from|away from] {a}", "what the difference between {a} and {b} is", "how much is {a} [minus|less|-] {b}",
-              "how much more {a} is than {b}", "what do [you|we] get if [you|we] subtract {b} from {a}"),
-    raw=("{a} - {b}", "{a} - {b} = ?", "{a} minus {b}", "{a} - {b} =", "{a}-{b}=?", "{a} minus {b} [equals|is|makes] [what|how much]", "{a} take away {b}",
-         "[difference] [between|of] {a} and {b}", "I [have|had|own] {a} [apples|coins|stamps|books] and [lose|sell|give away|eat|spend] {b}. How many [are left|do I have left|remain]",
-         "of {a} [people|seats|tickets] {b} [leave|are taken|are gone]. How many [are left|remain]"))
+    family="subtract",
+    sign="-",
+    noun=(
+        "the difference [between|of] {a} and {b}",
+        "{a} minus {b}",
+        "{a} - {b}",
+        "{a}-{b}",
+        "{b} subtracted from {a}",
+        "{b} taken [from|away from] {a}",
+        "{a} less {b}",
+        "{a} take away {b}",
+        "[the result|the answer|the value|the outcome] of {a} [minus|-] {b}",
+        "the result of subtracting {b} from {a}",
+        "{b} less than {a}",
+        "the subtraction of {b} from {a}",
+        "[the difference|the result] [when|if] {b} is subtracted from {a}",
+        "{a} [minus|-] {b} [exactly|in total]",
+    ),
+    verb=(
+        "subtract {b} from {a}",
+        "take {b} [away from|from] {a}",
+        "take away {b} from {a}",
+        "deduct {b} from {a}",
+        "[find|take|get|compute] the difference [between|of] {a} and {b}",
+        "[do|run] the subtraction {a} [minus|-] {b}",
+        "remove {b} from {a}",
+        "decrease {a} by {b}",
+        "reduce {a} by {b}",
+        "start with {a} and subtract {b}",
+        "take {a} and subtract {b}",
+    ),
+    question=(
+        "how much {a} minus {b} is",
+        "what {a} minus {b} [is|makes|comes to|equals|gives]",
+        "what [you|we|I] get when [you|we|I] subtract {b} from {a}",
+        "what [is left|remains] [if|when] [you|we|I] take {b} [from|away from] {a}",
+        "what the difference between {a} and {b} is",
+        "how much is {a} [minus|less|-] {b}",
+        "how much more {a} is than {b}",
+        "what do [you|we] get if [you|we] subtract {b} from {a}",
+    ),
+    raw=(
+        "{a} - {b}",
+        "{a} - {b} = ?",
+        "{a} minus {b}",
+        "{a} - {b} =",
+        "{a}-{b}=?",
+        "{a} minus {b} [equals|is|makes] [what|how much]",
+        "{a} take away {b}",
+        "[difference] [between|of] {a} and {b}",
+        "I [have|had|own] {a} [apples|coins|stamps|books] and [lose|sell|give away|eat|spend] {b}. How many [are left|do I have left|remain]",
+        "of {a} [people|seats|tickets] {b} [leave|are taken|are gone]. How many [are left|remain]",
+    ),
+)
 
 OVER = Operation(
-    family="divide", sign="/",
-    noun=("the quotient of {a} and {b}", "{a} divided by {b}", "{a} / {b}", "{a}/{b}", "{a} ÷ {b}", "{a} over {b}",
-          "[the result|the answer|the value|the outcome] of {a} [divided by|/|over|÷] {b}", "the result of dividing {a} by {b}", "the division of {a} by {b}", "the ratio of {a} to {b}",
-          "[the quotient|the result] [when|if] {a} is divided by {b}", "{a} [divided by|/] {b} [exactly]"),
-    verb=("divide {a} by {b}", "[split|share|divide] {a} [into|in] {b} equal [parts|shares|pieces]", "[find|take|get|compute] the quotient of {a} and {b}", "[do|run] the division {a} [/|by|over|divided by] {b}",
-          "share {a} [equally|evenly] [among|between] {b} [people|friends|children]", "take {a} and divide it by {b}", "divide the number {a} by {b}"),
-    question=("how much {a} divided by {b} is", "what {a} divided by {b} [is|makes|comes to|equals|gives]", "what [you|we|I] get when [you|we|I] divide {a} by {b}",
-              "how much each [gets|receives] [if|when] {a} is shared by {b}", "what the quotient of {a} and {b} is", "how much is {a} [divided by|over|/|÷] {b}",
-              "what do [you|we] get if [you|we] divide {a} by {b}", "how many times {b} goes into {a}"),
-    raw=("{a} / {b}", "{a} / {b} = ?", "{a} divided by {b}", "{a} ÷ {b} =", "{a}/{b}=?", "{a} divided by {b} [equals|is|makes] [what|how much]", "divide: {a} by {b}",
-         "[quotient] of {a} and {b}", "{a} [euros|dollars|sweets|apples] [are shared|shared] [equally|evenly] [among|by|between] {b} [friends|people|children]. How much does each get"))
+    family="divide",
+    sign="/",
+    noun=(
+        "the quotient of {a} and {b}",
+        "{a} divided by {b}",
+        "{a} / {b}",
+        "{a}/{b}",
+        "{a} ÷ {b}",
+        "{a} over {b}",
+        "[the result|the answer|the value|the outcome] of {a} [divided by|/|over|÷] {b}",
+        "the result of dividing {a} by {b}",
+        "the division of {a} by {b}",
+        "the ratio of {a} to {b}",
+        "[the quotient|the result] [when|if] {a} is divided by {b}",
+        "{a} [divided by|/] {b} [exactly]",
+    ),
+    verb=(
+        "divide {a} by {b}",
+        "[split|share|divide] {a} [into|in] {b} equal [parts|shares|pieces]",
+        "[find|take|get|compute] the quotient of {a} and {b}",
+        "[do|run] the division {a} [/|by|over|divided by] {b}",
+        "share {a} [equally|evenly] [among|between] {b} [people|friends|children]",
+        "take {a} and divide it by {b}",
+        "divide the number {a} by {b}",
+    ),
+    question=(
+        "how much {a} divided by {b} is",
+        "what {a} divided by {b} [is|makes|comes to|equals|gives]",
+        "what [you|we|I] get when [you|we|I] divide {a} by {b}",
+        "how much each [gets|receives] [if|when] {a} is shared by {b}",
+        "what the quotient of {a} and {b} is",
+        "how much is {a} [divided by|over|/|÷] {b}",
+        "what do [you|we] get if [you|we] divide {a} by {b}",
+        "how many times {b} goes into {a}",
+    ),
+    raw=(
+        "{a} / {b}",
+        "{a} / {b} = ?",
+        "{a} divided by {b}",
+        "{a} ÷ {b} =",
+        "{a}/{b}=?",
+        "{a} divided by {b} [equals|is|makes] [what|how much]",
+        "divide: {a} by {b}",
+        "[quotient] of {a} and {b}",
+        "{a} [euros|dollars|sweets|apples] [are shared|shared] [equally|evenly] [among|by|between] {b} [friends|people|children]. How much does each get",
+    ),
+)
 
 MODULO = Operation(
-    family="remainder", sign="%",
-    noun=("{a} mod {b}", "{a} modulo {b}", "{a} % {b}", "the remainder of {a} divided by {b}", "the remainder [when|if|after] {a} is divided by {b}", "the remainder of {a} [/|over] {b}",
-          "the remainder [when|after] [dividing] {a} by {b}", "[the result|the value] of {a} [mod|modulo|%] {b}", "the rest of {a} divided by {b}"),
-    verb=("[take|compute|reduce] {a} [mod|modulo] {b}", "[find|get|compute|take] the remainder of {a} divided by {b}", "divide {a} by {b} and [give|tell|show] me the remainder"),
-    question=("what [is left over|remains|the remainder is] [when|if] [you|we|I] divide {a} by {b}", "what {a} [mod|modulo] {b} is", "what remainder {a} leaves when divided by {b}"),
-    raw=("{a} mod {b}", "{a} % {b}", "{a} % {b} = ?", "{a} modulo {b} =", "remainder of {a} [divided by|/] {b}"))
+    family="remainder",
+    sign="%",
+    noun=(
+        "{a} mod {b}",
+        "{a} modulo {b}",
+        "{a} % {b}",
+        "the remainder of {a} divided by {b}",
+        "the remainder [when|if|after] {a} is divided by {b}",
+        "the remainder of {a} [/|over] {b}",
+        "the remainder [when|after] [dividing] {a} by {b}",
+        "[the result|the value] of {a} [mod|modulo|%] {b}",
+        "the rest of {a} divided by {b}",
+    ),
+    verb=(
+        "[take|compute|reduce] {a} [mod|modulo] {b}",
+        "[find|get|compute|take] the remainder of {a} divided by {b}",
+        "divide {a} by {b} and [give|tell|show] me the remainder",
+    ),
+    question=(
+        "what [is left over|remains|the remainder is] [when|if] [you|we|I] divide {a} by {b}",
+        "what {a} [mod|modulo] {b} is",
+        "what remainder {a} leaves when divided by {b}",
+    ),
+    raw=("{a} mod {b}", "{a} % {b}", "{a} % {b} = ?", "{a} modulo {b} =", "remainder of {a} [divided by|/] {b}"),
+)
 
 POWER = Operation(
-    family="power", sign="**",
-    noun=("{a} to the power of {b}", "{a} to the power {b}", "{a} ** {b}", "{a} ^ {b}", "{a}^{b}", "{a} raised to {b}", "{a} raised to the power [of|] {b}", "{a} to the {b}th power", "the {b}th power of {a}",
-          "[the result|the value] of {a} [^|**|to the power of] {b}", "the power {b} of {a}"),
-    verb=("raise {a} to the power [of|] {b}", "raise {a} to the {b}th [power]", "[compute|get|find] {a} to the power of {b}", "take {a} to the power of {b}", "multiply {a} by itself {b} times, so {a} ^ {b}"),
-    question=("how much {a} to the power of {b} is", "what {a} to the power [of|] {b} [is|makes|gives]", "what {a} raised to {b} is", "how much is {a} [^|**|to the power of] {b}", "what [you|we] get when [you|we] raise {a} to the power of {b}"),
-    raw=("{a} ** {b}", "{a} ^ {b}", "{a}^{b} = ?", "{a} to the power of {b}", "{a} to the {b}th"))
+    family="power",
+    sign="**",
+    noun=(
+        "{a} to the power of {b}",
+        "{a} to the power {b}",
+        "{a} ** {b}",
+        "{a} ^ {b}",
+        "{a}^{b}",
+        "{a} raised to {b}",
+        "{a} raised to the power [of|] {b}",
+        "{a} to the {b}th power",
+        "the {b}th power of {a}",
+        "[the result|the value] of {a} [^|**|to the power of] {b}",
+        "the power {b} of {a}",
+    ),
+    verb=(
+        "raise {a} to the power [of|] {b}",
+        "raise {a} to the {b}th [power]",
+        "[compute|get|find] {a} to the power of {b}",
+        "take {a} to the power of {b}",
+        "multiply {a} by itself {b} times, so {a} ^ {b}",
+    ),
+    question=(
+        "how much {a} to the power of {b} is",
+        "what {a} to the power [of|] {b} [is|makes|gives]",
+        "what {a} raised to {b} is",
+        "how much is {a} [^|**|to the power of] {b}",
+        "what [you|we] get when [you|we] raise {a} to the power of {b}",
+    ),
+    raw=("{a} ** {b}", "{a} ^ {b}", "{a}^{b} = ?", "{a} to the power of {b}", "{a} to the {b}th"),
+)
 
 SIGNED = (TIMES, TIMES, PLUS, PLUS, MINUS, OVER, MODULO, POWER)
 
@@ -109,8 +313,18 @@ def apply(draw: Draw, kind: Operation) -> Exercise:
     if isinstance(left, int) and isinstance(right, int) and 0 <= left < 1000 and 0 <= right < 1000 and draw.chance(0.15):
         slots = {"a": spelled(left), "b": spelled(right)}
     slots["short"] = f"{slots['a']} and {slots['b']}"
-    return Exercise(family=kind.family, slots=slots, code=f"print({left} {kind.sign} {right})", answer=says(RESULT), noun=kind.noun,
-                    verb=kind.verb, question=kind.question, raw=kind.raw, again=lambda again: apply(again, kind), number=True)
+    return Exercise(
+        family=kind.family,
+        slots=slots,
+        code=f"print({left} {kind.sign} {right})",
+        answer=says(RESULT),
+        noun=kind.noun,
+        verb=kind.verb,
+        question=kind.question,
+        raw=kind.raw,
+        again=lambda again: apply(again, kind),
+        number=True,
+    )
 
 
 def operands(draw: Draw, kind: Operation) -> tuple[int | str, int | str]:
@@ -137,10 +351,26 @@ def operands(draw: Draw, kind: Operation) -> tuple[int | str, int | str]:
 
 
 SIGN_WORDS = {"+": ("plus",), "-": ("minus",), "*": ("times", "multiplied by"), "/": ("divided by", "over")}
-EXPRESSION_NOUN = ("{e}", "the value of {e}", "the result of {e}", "[the expression|this expression|this sum|this:] {e}", "the answer to {e}", "the outcome of {e}")
-EXPRESSION_VERB = ("[calculate|compute|evaluate|work out|solve|do|simplify|figure out] {e}", "[calculate|compute|evaluate|work out|solve] [this|this one|the expression|the following|the following expression]: {e}",
-                   "find the value of {e}", "do the [maths|math|sum]: {e}")
-EXPRESSION_QUESTION = ("how much {e} is", "what {e} [is|makes|equals|comes to|evaluates to|gives]", "how much is {e}", "what the value of {e} is")
+EXPRESSION_NOUN = (
+    "{e}",
+    "the value of {e}",
+    "the result of {e}",
+    "[the expression|this expression|this sum|this:] {e}",
+    "the answer to {e}",
+    "the outcome of {e}",
+)
+EXPRESSION_VERB = (
+    "[calculate|compute|evaluate|work out|solve|do|simplify|figure out] {e}",
+    "[calculate|compute|evaluate|work out|solve] [this|this one|the expression|the following|the following expression]: {e}",
+    "find the value of {e}",
+    "do the [maths|math|sum]: {e}",
+)
+EXPRESSION_QUESTION = (
+    "how much {e} is",
+    "what {e} [is|makes|equals|comes to|evaluates to|gives]",
+    "how much is {e}",
+    "what the value of {e} is",
+)
 EXPRESSION_RAW = ("{e}", "{e} = ?", "{e} =", "{e}=?", "[maths|math]: {e}", "{e} [equals|is] what")
 
 
@@ -155,8 +385,18 @@ def expression(draw: Draw) -> Exercise:
     if not spoken and len(terms) > 2 and draw.chance(0.4):
         code = bracketed(draw, terms, signs)
     slot = heard if spoken else (code.replace(" ", "") if draw.chance(0.2) else code)
-    return Exercise(family="expression", slots={"e": slot, "short": slot}, code=f"print({code})", answer=says(RESULT), noun=EXPRESSION_NOUN,
-                    verb=EXPRESSION_VERB, question=EXPRESSION_QUESTION, raw=EXPRESSION_RAW, again=expression, number=True)
+    return Exercise(
+        family="expression",
+        slots={"e": slot, "short": slot},
+        code=f"print({code})",
+        answer=says(RESULT),
+        noun=EXPRESSION_NOUN,
+        verb=EXPRESSION_VERB,
+        question=EXPRESSION_QUESTION,
+        raw=EXPRESSION_RAW,
+        again=expression,
+        number=True,
+    )
 
 
 def bracketed(draw: Draw, terms: list[str], signs: list[str]) -> str:
@@ -168,19 +408,33 @@ def bracketed(draw: Draw, terms: list[str], signs: list[str]) -> str:
     return " ".join(pieces)
 
 
-THEN = {"+": ("add {n}", "add {n} to it", "plus {n}"), "-": ("subtract {n}", "take away {n}", "subtract {n} from it"),
-        "*": ("multiply by {n}", "multiply it by {n}", "multiply the result by {n}"), "/": ("divide by {n}", "divide it by {n}", "divide the result by {n}")}
-FIRST = {"+": ("add {a} and {b}", "add {b} to {a}", "sum {a} and {b}"), "-": ("subtract {b} from {a}", "take {b} from {a}"),
-         "*": ("multiply {a} by {b}", "multiply {a} and {b}"), "/": ("divide {a} by {b}",)}
+THEN = {
+    "+": ("add {n}", "add {n} to it", "plus {n}"),
+    "-": ("subtract {n}", "take away {n}", "subtract {n} from it"),
+    "*": ("multiply by {n}", "multiply it by {n}", "multiply the result by {n}"),
+    "/": ("divide by {n}", "divide it by {n}", "divide the result by {n}"),
+}
+FIRST = {
+    "+": ("add {a} and {b}", "add {b} to {a}", "sum {a} and {b}"),
+    "-": ("subtract {b} from {a}", "take {b} from {a}"),
+    "*": ("multiply {a} by {b}", "multiply {a} and {b}"),
+    "/": ("divide {a} by {b}",),
+}
 
 
 def two_steps(draw: Draw) -> Exercise:
-    """"Add 3 and 4, then multiply by 5": one expression with brackets."""
+    """ "Add 3 and 4, then multiply by 5": one expression with brackets."""
     first, second = draw.pick("+-*/"), draw.pick("+-*/")
     a, b, n = whole(draw, 1, 4), whole(draw, 1, 3), whole(draw, 1, 2)
     verb = tuple(f"{one}[, then| and then|, and then| and] {two}" for one in FIRST[first] for two in THEN[second])
-    return Exercise(family="expression", slots={"a": str(a), "b": str(b), "n": str(n), "short": ""}, code=f"print(({a} {first} {b}) {second} {n})",
-                    answer=says(RESULT), verb=verb, number=True)
+    return Exercise(
+        family="expression",
+        slots={"a": str(a), "b": str(b), "n": str(n), "short": ""},
+        code=f"print(({a} {first} {b}) {second} {n})",
+        answer=says(RESULT),
+        verb=verb,
+        number=True,
+    )
 
 
 def share(draw: Draw) -> Exercise:
@@ -189,42 +443,107 @@ def share(draw: Draw) -> Exercise:
     slots = {"p": draw.pick(["{}%", "{} %", "{} percent", "{} per cent"]).format(percent), "n": shown(draw, number)}
     slots["short"] = f"{slots['p']} of {slots['n']}"
     kind = draw.pick(["of", "of", "up", "down" if percent < 100 else "up"])
-    return Exercise(family="percent", slots=slots, answer=says(RESULT), again=share if kind == "of" else None, number=True, **PERCENT_WORDINGS[kind],
-                    code={"of": f"print({number} * {percent} / 100)", "up": f"print({number} * (100 + {percent}) / 100)",
-                          "down": f"print({number} * (100 - {percent}) / 100)"}[kind])
+    return Exercise(
+        family="percent",
+        slots=slots,
+        answer=says(RESULT),
+        again=share if kind == "of" else None,
+        number=True,
+        **PERCENT_WORDINGS[kind],
+        code={
+            "of": f"print({number} * {percent} / 100)",
+            "up": f"print({number} * (100 + {percent}) / 100)",
+            "down": f"print({number} * (100 - {percent}) / 100)",
+        }[kind],
+    )
 
 
 PERCENT_WORDINGS: dict[str, dict[str, tuple[str, ...]]] = {
-    "of": {"noun": ("{p} of {n}", "a {p} share of {n}", "[the value of|exactly] {p} of {n}", "a {p} [tip|tax|commission|deposit] on {n}"), "verb": ("take {p} of {n}", "[compute|find|get] {p} of {n}"),
-           "question": ("how much {p} of {n} is", "what {p} of {n} [is|makes|comes to]", "how much is {p} of {n}"), "raw": ("{p} of {n}", "{p} of {n} = ?", "{p} of {n} is [what|how much]")},
-    "up": {"noun": ("{n} [plus|increased by|with] {p} [more|extra|]", "{n} after an increase of {p}", "{n} raised by {p}"), "verb": ("increase {n} by {p}", "add {p} to {n}", "raise {n} by {p}", "put {p} on top of {n}"),
-           "question": ("what {n} [becomes|is] after [a rise|an increase] of {p}", "what {n} increased by {p} is"), "raw": ("{n} + {p}", "{n} plus {p}", "a price of {n} [rises|goes up] by {p}. What is the new price")},
-    "down": {"noun": ("{n} [minus|reduced by|decreased by|less] {p}", "{n} after a [discount|decrease|reduction] of {p}", "{n} with {p} off"), "verb": ("decrease {n} by {p}", "take {p} off {n}", "reduce {n} by {p}", "apply a {p} discount to {n}"),
-             "question": ("what {n} [becomes|is] after [a discount|a decrease] of {p}", "what {n} reduced by {p} is", "how much {n} is with {p} off"), "raw": ("{n} - {p}", "{n} minus {p}", "a price of {n} [falls|drops] by {p}. What is the new price")}}
+    "of": {
+        "noun": (
+            "{p} of {n}",
+            "a {p} share of {n}",
+            "[the value of|exactly] {p} of {n}",
+            "a {p} [tip|tax|commission|deposit] on {n}",
+        ),
+        "verb": ("take {p} of {n}", "[compute|find|get] {p} of {n}"),
+        "question": ("how much {p} of {n} is", "what {p} of {n} [is|makes|comes to]", "how much is {p} of {n}"),
+        "raw": ("{p} of {n}", "{p} of {n} = ?", "{p} of {n} is [what|how much]"),
+    },
+    "up": {
+        "noun": ("{n} [plus|increased by|with] {p} [more|extra|]", "{n} after an increase of {p}", "{n} raised by {p}"),
+        "verb": ("increase {n} by {p}", "add {p} to {n}", "raise {n} by {p}", "put {p} on top of {n}"),
+        "question": ("what {n} [becomes|is] after [a rise|an increase] of {p}", "what {n} increased by {p} is"),
+        "raw": ("{n} + {p}", "{n} plus {p}", "a price of {n} [rises|goes up] by {p}. What is the new price"),
+    },
+    "down": {
+        "noun": (
+            "{n} [minus|reduced by|decreased by|less] {p}",
+            "{n} after a [discount|decrease|reduction] of {p}",
+            "{n} with {p} off",
+        ),
+        "verb": ("decrease {n} by {p}", "take {p} off {n}", "reduce {n} by {p}", "apply a {p} discount to {n}"),
+        "question": (
+            "what {n} [becomes|is] after [a discount|a decrease] of {p}",
+            "what {n} reduced by {p} is",
+            "how much {n} is with {p} off",
+        ),
+        "raw": ("{n} - {p}", "{n} minus {p}", "a price of {n} [falls|drops] by {p}. What is the new price"),
+    },
+}
 
 
 def ratio(draw: Draw) -> Exercise:
     total = whole(draw, 2, 4)
     part = draw.between(1, total)
-    return Exercise(family="percent", slots={"a": str(part), "b": str(total), "short": f"{part} of {total}"}, code=f"print({part} / {total} * 100)",
-                    answer=says("That is {out} percent."), number=True, again=ratio,
-                    noun=("{a} as a percentage of {b}", "the percentage of {a} [in|out of|from] {b}"), verb=("express {a} as a percentage of {b}",),
-                    question=("what [percentage|percent|share] of {b} {a} is", "how many percent of {b} {a} is", "what percentage {a} [is of|out of|from] {b} is", "what percent is {a} of {b}"),
-                    raw=("{a} is what percent of {b}", "{a} is what percentage of {b}", "{a} out of {b} [in percent|as a percentage]"))
+    return Exercise(
+        family="percent",
+        slots={"a": str(part), "b": str(total), "short": f"{part} of {total}"},
+        code=f"print({part} / {total} * 100)",
+        answer=says("That is {out} percent."),
+        number=True,
+        again=ratio,
+        noun=("{a} as a percentage of {b}", "the percentage of {a} [in|out of|from] {b}"),
+        verb=("express {a} as a percentage of {b}",),
+        question=(
+            "what [percentage|percent|share] of {b} {a} is",
+            "how many percent of {b} {a} is",
+            "what percentage {a} [is of|out of|from] {b} is",
+            "what percent is {a} of {b}",
+        ),
+        raw=("{a} is what percent of {b}", "{a} is what percentage of {b}", "{a} out of {b} [in percent|as a percentage]"),
+    )
 
 
 PARTS: tuple[tuple[str, str, str], ...] = (
-    ("[half of|one half of|a half of|50 percent of]", "/ 2", "halve {n}"), ("[a third of|one third of|1/3 of]", "/ 3", "divide {n} into thirds"), ("[a quarter of|one quarter of|a fourth of|1/4 of|one fourth of]", "/ 4", "quarter {n}"),
-    ("[a fifth of|one fifth of|1/5 of]", "/ 5", "split {n} five ways"), ("[a tenth of|one tenth of|1/10 of]", "/ 10", "divide {n} by ten"), ("[twice|double|two times|the double of]", "* 2", "double {n}"),
-    ("[three times|triple|thrice|the triple of]", "* 3", "triple {n}"), ("[four times|quadruple]", "* 4", "quadruple {n}"), ("[ten times|tenfold]", "* 10", "multiply {n} by ten"), ("[a dozen times|twelve times]", "* 12", "multiply {n} by twelve"))
+    ("[half of|one half of|a half of|50 percent of]", "/ 2", "halve {n}"),
+    ("[a third of|one third of|1/3 of]", "/ 3", "divide {n} into thirds"),
+    ("[a quarter of|one quarter of|a fourth of|1/4 of|one fourth of]", "/ 4", "quarter {n}"),
+    ("[a fifth of|one fifth of|1/5 of]", "/ 5", "split {n} five ways"),
+    ("[a tenth of|one tenth of|1/10 of]", "/ 10", "divide {n} by ten"),
+    ("[twice|double|two times|the double of]", "* 2", "double {n}"),
+    ("[three times|triple|thrice|the triple of]", "* 3", "triple {n}"),
+    ("[four times|quadruple]", "* 4", "quadruple {n}"),
+    ("[ten times|tenfold]", "* 10", "multiply {n} by ten"),
+    ("[a dozen times|twelve times]", "* 12", "multiply {n} by twelve"),
+)
 
 
 def part(draw: Draw) -> Exercise:
     """Halves, thirds, doubles."""
     words, sign, verb = draw.pick(PARTS)
     number: int | str = decimal(draw) if draw.chance(0.15) else whole(draw, 1, 5)
-    return Exercise(family="parts", slots={"n": shown(draw, number), "short": str(number)}, code=f"print({number} {sign})", answer=says(RESULT), number=True, noun=(f"{words} {{n}}", f"[the value of|exactly] {words} {{n}}"), verb=(verb, f"[take|compute|find] {words} {{n}}"),
-                    question=(f"how much {words} {{n}} is", f"what {words} {{n}} [is|makes]", f"how much is {words} {{n}}"), raw=(f"{words} {{n}}", f"{words} {{n}} is [what|how much]"))
+    return Exercise(
+        family="parts",
+        slots={"n": shown(draw, number), "short": str(number)},
+        code=f"print({number} {sign})",
+        answer=says(RESULT),
+        number=True,
+        noun=(f"{words} {{n}}", f"[the value of|exactly] {words} {{n}}"),
+        verb=(verb, f"[take|compute|find] {words} {{n}}"),
+        question=(f"how much {words} {{n}} is", f"what {words} {{n}} [is|makes]", f"how much is {words} {{n}}"),
+        raw=(f"{words} {{n}}", f"{words} {{n}} is [what|how much]"),
+    )
 
 
 THING = "[apples|eggs|books|pens|tickets|cakes|stamps|bottles|chairs|coins|shirts|cards|roses|bricks|cookies|toys|sweets|cups|lamps|stickers]"
@@ -233,17 +552,62 @@ MONEY = "[euros|dollars|pounds|cents|coins|francs]"
 WHO = "[Anna|Tom|my brother|my sister|a farmer|a baker|the teacher|she|he|a shop|our school|Peter|the team]"
 MUCH = "[How much is that|How much do I pay|What does that cost|What is the total|How much is it in total|What do I owe|What is the price]"
 LEFT = "[How many are left|How many remain|How many does that leave|What is left|How many are there now]"
-ALTOGETHER = "[How many is that|How many are there in total|How many is that altogether|What is the total|How many are there altogether]"
+ALTOGETHER = (
+    "[How many is that|How many are there in total|How many is that altogether|What is the total|How many are there altogether]"
+)
 STORIES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("*", (f"[a|one|an] {ONE} costs {{a}} {MONEY}. [How much do|What do] {{b}} of them cost", f"[each|every] {ONE} [costs|is] {{a}} {MONEY} and I [buy|want|need|take] {{b}}. {MUCH}", f"I [buy|bought|order] {{b}} {THING} at {{a}} {MONEY} each. {MUCH}", f"there are {{a}} [rows|boxes|tables|bags] with {{b}} {THING} [each|in each]. {ALTOGETHER}",
-           f"{WHO} [packs|makes|sells] {{a}} {THING} [a|every|per] [day|hour|week]. How many [is that in|in] {{b}} [days|hours|weeks]", f"[how many|how much] [is|are] {{a}} [boxes|packs|bags] of {{b}} {THING}", f"a [car|train|bus] [goes|drives|travels] {{a}} km [an|per] hour. How far [does it go|does it get] in {{b}} hours", f"{{b}} [people|children|guests] get {{a}} {THING} each. {ALTOGETHER}",
-           f"how much do {{b}} {THING} cost [if|when] one costs {{a}} {MONEY}", f"how many {THING} are in {{a}} [boxes|bags|packs] [of|with] {{b}} [each|]", f"I earn {{a}} {MONEY} [an hour|a day|a week] and work {{b}} [hours|days|weeks]. How much [is that|do I earn|do I get]", f"a [room|field|garden] is {{a}} [meters|feet] long and {{b}} [meters|feet] wide. What is its area")),
-    ("+", (f"{WHO} has {{a}} {THING} and [gets|buys|finds|receives] {{b}} [more|others]. {ALTOGETHER}", f"there are {{a}} {THING} [here|in the box|on the table] and {{b}} [there|in the other|on the shelf]. {ALTOGETHER}", f"I [paid|spent] {{a}} {MONEY} [yesterday|on Monday] and {{b}} {MONEY} [today|on Tuesday]. How much [is that|did I spend] [in total|together|altogether]",
-           f"the [bus|train|room] had {{a}} [people|passengers|guests], then {{b}} [more|] [got on|came in|joined]. {ALTOGETHER}", f"what do {{a}} {MONEY} and {{b}} {MONEY} [make|come to]", f"{{a}} [boys|cats|men|cars] and {{b}} [girls|dogs|women|bikes], how many [altogether|in total|together]")),
-    ("-", (f"{WHO} has {{a}} {THING} and [loses|sells|gives away|eats|uses|breaks] {{b}}. {LEFT}", f"if I have {{a}} {MONEY} and spend {{b}}, how much [is left|do I have left|remains|money is left]", f"I [had|have] {{a}} {THING} but {{b}} [were stolen|are gone|broke|were sold|got lost]. {LEFT}", f"of {{a}} [pages|kilometers|tasks|questions] I have [done|finished] {{b}}. [How many are left|What is left|How many remain]",
-           f"how much change [is|do I get from] {{a}} {MONEY} [if I pay|after paying|when something costs] {{b}}", f"the [bus|train|room] had {{a}} [people|passengers|guests], then {{b}} [got off|left|went home]. {LEFT}", f"{WHO} is {{a}} and [her|his|their] [sister|son|cousin] is {{b}}. What is the [difference in age|age difference]", f"how many more is {{a}} than {{b}}")),
-    ("/", (f"{{b}} [friends|people|children|pirates] share {{a}} {THING} [equally|evenly|fairly|]. How many does each [one|] get", f"I have {{a}} {THING} and put them [into|in] {{b}} [equal|] [boxes|bags|rows|groups]. How many [are in each|go in each|per box]", f"{{a}} {MONEY} [for|between|shared by] {{b}} [people|friends|persons], how much [is that each|does each pay|each]", f"a trip of {{a}} km takes {{b}} hours. How [fast is that|many km per hour is that]",
-           f"{{b}} {THING} cost {{a}} {MONEY}. How much is one", f"how many {THING} does each of {{b}} [people|children|friends] get [from|out of] {{a}}")),
+    (
+        "*",
+        (
+            f"[a|one|an] {ONE} costs {{a}} {MONEY}. [How much do|What do] {{b}} of them cost",
+            f"[each|every] {ONE} [costs|is] {{a}} {MONEY} and I [buy|want|need|take] {{b}}. {MUCH}",
+            f"I [buy|bought|order] {{b}} {THING} at {{a}} {MONEY} each. {MUCH}",
+            f"there are {{a}} [rows|boxes|tables|bags] with {{b}} {THING} [each|in each]. {ALTOGETHER}",
+            f"{WHO} [packs|makes|sells] {{a}} {THING} [a|every|per] [day|hour|week]. How many [is that in|in] {{b}} [days|hours|weeks]",
+            f"[how many|how much] [is|are] {{a}} [boxes|packs|bags] of {{b}} {THING}",
+            "a [car|train|bus] [goes|drives|travels] {a} km [an|per] hour. How far [does it go|does it get] in {b} hours",
+            f"{{b}} [people|children|guests] get {{a}} {THING} each. {ALTOGETHER}",
+            f"how much do {{b}} {THING} cost [if|when] one costs {{a}} {MONEY}",
+            f"how many {THING} are in {{a}} [boxes|bags|packs] [of|with] {{b}} [each|]",
+            f"I earn {{a}} {MONEY} [an hour|a day|a week] and work {{b}} [hours|days|weeks]. How much [is that|do I earn|do I get]",
+            "a [room|field|garden] is {a} [meters|feet] long and {b} [meters|feet] wide. What is its area",
+        ),
+    ),
+    (
+        "+",
+        (
+            f"{WHO} has {{a}} {THING} and [gets|buys|finds|receives] {{b}} [more|others]. {ALTOGETHER}",
+            f"there are {{a}} {THING} [here|in the box|on the table] and {{b}} [there|in the other|on the shelf]. {ALTOGETHER}",
+            f"I [paid|spent] {{a}} {MONEY} [yesterday|on Monday] and {{b}} {MONEY} [today|on Tuesday]. How much [is that|did I spend] [in total|together|altogether]",
+            f"the [bus|train|room] had {{a}} [people|passengers|guests], then {{b}} [more|] [got on|came in|joined]. {ALTOGETHER}",
+            f"what do {{a}} {MONEY} and {{b}} {MONEY} [make|come to]",
+            "{a} [boys|cats|men|cars] and {b} [girls|dogs|women|bikes], how many [altogether|in total|together]",
+        ),
+    ),
+    (
+        "-",
+        (
+            f"{WHO} has {{a}} {THING} and [loses|sells|gives away|eats|uses|breaks] {{b}}. {LEFT}",
+            f"if I have {{a}} {MONEY} and spend {{b}}, how much [is left|do I have left|remains|money is left]",
+            f"I [had|have] {{a}} {THING} but {{b}} [were stolen|are gone|broke|were sold|got lost]. {LEFT}",
+            "of {a} [pages|kilometers|tasks|questions] I have [done|finished] {b}. [How many are left|What is left|How many remain]",
+            f"how much change [is|do I get from] {{a}} {MONEY} [if I pay|after paying|when something costs] {{b}}",
+            f"the [bus|train|room] had {{a}} [people|passengers|guests], then {{b}} [got off|left|went home]. {LEFT}",
+            f"{WHO} is {{a}} and [her|his|their] [sister|son|cousin] is {{b}}. What is the [difference in age|age difference]",
+            "how many more is {a} than {b}",
+        ),
+    ),
+    (
+        "/",
+        (
+            f"{{b}} [friends|people|children|pirates] share {{a}} {THING} [equally|evenly|fairly|]. How many does each [one|] get",
+            f"I have {{a}} {THING} and put them [into|in] {{b}} [equal|] [boxes|bags|rows|groups]. How many [are in each|go in each|per box]",
+            f"{{a}} {MONEY} [for|between|shared by] {{b}} [people|friends|persons], how much [is that each|does each pay|each]",
+            "a trip of {a} km takes {b} hours. How [fast is that|many km per hour is that]",
+            f"{{b}} {THING} cost {{a}} {MONEY}. How much is one",
+            f"how many {THING} does each of {{b}} [people|children|friends] get [from|out of] {{a}}",
+        ),
+    ),
 )
 
 
@@ -253,14 +617,42 @@ def story(draw: Draw) -> Exercise:
     low, high = whole(draw, 1, 2), whole(draw, 1, 4)
     a, b = {"*": (high, low), "+": (high, whole(draw, 1, 3)), "-": (high + low, low), "/": (low * whole(draw, 1, 3), low)}[sign]
     slots = {key: spelled(value) if value < 100 and draw.chance(0.15) else str(value) for key, value in (("a", a), ("b", b))}
-    return Exercise(family="story", slots={**slots, "short": ""}, code=f"print({a} {sign} {b})", answer=says(RESULT), raw=raw, number=True)
+    return Exercise(
+        family="story", slots={**slots, "short": ""}, code=f"print({a} {sign} {b})", answer=says(RESULT), raw=raw, number=True
+    )
 
 
 def age(draw: Draw) -> Exercise:
     born = draw.between(1920, 2015)
     now = draw.between(born + 1, 2060)
-    return Exercise(family="story", slots={"a": str(born), "b": str(now), "short": ""}, code=f"print({now} - {born})", answer=says(RESULT), number=True, question=("how old [someone|a person|somebody|a woman|a man] born in {a} [is|was|will be|turns] in {b}", "how old is [someone|somebody|a person|a child] born in {a} in {b}", "how many years [are|there are|lie|passed] between {a} and {b}", "how many years [it is|passed] from {a} to {b}"),
-                    raw=("born in {a}, how old in {b}", "I was born in {a}. How old [am I|will I be|was I] in {b}", "years from {a} to {b}", "how old will I be in {b} if I was born in {a}"))
+    return Exercise(
+        family="story",
+        slots={"a": str(born), "b": str(now), "short": ""},
+        code=f"print({now} - {born})",
+        answer=says(RESULT),
+        number=True,
+        question=(
+            "how old [someone|a person|somebody|a woman|a man] born in {a} [is|was|will be|turns] in {b}",
+            "how old is [someone|somebody|a person|a child] born in {a} in {b}",
+            "how many years [are|there are|lie|passed] between {a} and {b}",
+            "how many years [it is|passed] from {a} to {b}",
+        ),
+        raw=(
+            "born in {a}, how old in {b}",
+            "I was born in {a}. How old [am I|will I be|was I] in {b}",
+            "years from {a} to {b}",
+            "how old will I be in {b} if I was born in {a}",
+        ),
+    )
 
 
-FAMILIES: tuple[tuple[float, Callable[[Draw], Exercise]], ...] = ((9, operation), (3, expression), (1.5, two_steps), (1.6, share), (0.7, ratio), (1.2, part), (2.2, story), (0.5, age))
+FAMILIES: tuple[tuple[float, Callable[[Draw], Exercise]], ...] = (
+    (9, operation),
+    (3, expression),
+    (1.5, two_steps),
+    (1.6, share),
+    (0.7, ratio),
+    (1.2, part),
+    (2.2, story),
+    (0.5, age),
+)

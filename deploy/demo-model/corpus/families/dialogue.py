@@ -17,8 +17,14 @@ def code_call(code: str) -> Call:
 def solved(draw: Draw, exercise: Exercise, user: str | None = None, family: str | None = None) -> Turn:
     out = exercise.imagined(draw) if exercise.imagined else run(exercise.code)
     answer = exercise.answer(out) if "Traceback" not in out else failed(out)
-    return Turn(family=family or exercise.family, user=user or compose(draw, exercise), rounds=(Round(calls=(code_call(exercise.code),), results=(out,)),), answer=answer,
-                expected=() if exercise.imagined else (answer,) if out in ("True", "False") else (out.splitlines()[-1],), last_number=out if exercise.number and numeric(out) else None)
+    return Turn(
+        family=family or exercise.family,
+        user=user or compose(draw, exercise),
+        rounds=(Round(calls=(code_call(exercise.code),), results=(out,)),),
+        answer=answer,
+        expected=() if exercise.imagined else (answer,) if out in ("True", "False") else (out.splitlines()[-1],),
+        last_number=out if exercise.number and numeric(out) else None,
+    )
 
 
 def failed(result: str) -> str:
@@ -45,30 +51,118 @@ def step(draw: Draw, x: str) -> Exercise:
     plain = not x.startswith("-")
     whole_number = x.isdigit() and x != "0"
     options = [
-        (f"{x} * {n}", ("[multiply|now multiply|then multiply] " + THAT + " by {n}", "times {n}"), (THAT + " [times|multiplied by] {n}",), ("[and|now|then|and then|and now|] [times|multiplied by|multiply by] {n}", "* {n}", "x {n}", "times {n}[, please|]")),
-        (f"{x} + {n}", ("add {n} to " + THAT, "[now|then|] add {n}", "plus {n}"), (THAT + " plus {n}",), ("[and|now|then|and then|and now|] [plus|add] {n}", "+ {n}", "{n} more", "plus {n}")),
-        (f"{x} - {n}", ("subtract {n} from " + THAT, "[now|then|] [subtract|take away] {n}", "take {n} away from " + THAT), (THAT + " minus {n}",), ("[and|now|then|and then|and now|] [minus|less|subtract] {n}", "- {n}", "{n} less", "minus {n}")),
-        (f"{x} / {n}", ("divide " + THAT + " by {n}", "[now|then|] divide by {n}", "split " + THAT + " into {n} parts"), (THAT + " divided by {n}",), ("[and|now|then|and then|and now|] [divided by|divide by|over] {n}", "/ {n}", "divided by {n}")),
-        (f"{x} * 2", ("double " + THAT,), ("the double of " + THAT, "twice " + THAT), ("[and|now|then|] [doubled|twice that|double]",)),
-        (f"{x} / 2", ("halve " + THAT,), ("half of " + THAT, "the half of " + THAT), ("[and|now|then|] [halved|half of that|half]",)),
+        (
+            f"{x} * {n}",
+            ("[multiply|now multiply|then multiply] " + THAT + " by {n}", "times {n}"),
+            (THAT + " [times|multiplied by] {n}",),
+            (
+                "[and|now|then|and then|and now|] [times|multiplied by|multiply by] {n}",
+                "* {n}",
+                "x {n}",
+                "times {n}[, please|]",
+            ),
+        ),
+        (
+            f"{x} + {n}",
+            ("add {n} to " + THAT, "[now|then|] add {n}", "plus {n}"),
+            (THAT + " plus {n}",),
+            ("[and|now|then|and then|and now|] [plus|add] {n}", "+ {n}", "{n} more", "plus {n}"),
+        ),
+        (
+            f"{x} - {n}",
+            ("subtract {n} from " + THAT, "[now|then|] [subtract|take away] {n}", "take {n} away from " + THAT),
+            (THAT + " minus {n}",),
+            ("[and|now|then|and then|and now|] [minus|less|subtract] {n}", "- {n}", "{n} less", "minus {n}"),
+        ),
+        (
+            f"{x} / {n}",
+            ("divide " + THAT + " by {n}", "[now|then|] divide by {n}", "split " + THAT + " into {n} parts"),
+            (THAT + " divided by {n}",),
+            ("[and|now|then|and then|and now|] [divided by|divide by|over] {n}", "/ {n}", "divided by {n}"),
+        ),
+        (
+            f"{x} * 2",
+            ("double " + THAT,),
+            ("the double of " + THAT, "twice " + THAT),
+            ("[and|now|then|] [doubled|twice that|double]",),
+        ),
+        (
+            f"{x} / 2",
+            ("halve " + THAT,),
+            ("half of " + THAT, "the half of " + THAT),
+            ("[and|now|then|] [halved|half of that|half]",),
+        ),
     ]
     if plain:
-        options += [(f"{x} ** 2", ("square " + THAT,), ("the square of " + THAT, THAT + " squared"), ("[and|now|then|] squared",)), (f"import math; print(math.sqrt({x}))", ("take the [square|] root of " + THAT,), ("the square root of " + THAT,), ("[and|now|then|] the square root",)),
-                    (f"{x} * {n} / 100", ("take {n}% of " + THAT,), ("{n}% of " + THAT, "{n} percent of " + THAT), ("[and|now|] {n}% of that",))]
+        options += [
+            (f"{x} ** 2", ("square " + THAT,), ("the square of " + THAT, THAT + " squared"), ("[and|now|then|] squared",)),
+            (
+                f"import math; print(math.sqrt({x}))",
+                ("take the [square|] root of " + THAT,),
+                ("the square root of " + THAT,),
+                ("[and|now|then|] the square root",),
+            ),
+            (
+                f"{x} * {n} / 100",
+                ("take {n}% of " + THAT,),
+                ("{n}% of " + THAT, "{n} percent of " + THAT),
+                ("[and|now|] {n}% of that",),
+            ),
+        ]
     if whole_number:
-        options += [(f"bin({x})", ("[convert|turn] " + THAT + " [to|into] binary", "write " + THAT + " in binary"), (THAT + " in binary",), ("[and|now|] in binary",)), (f"len('{x}')", ("count the digits of " + THAT,), ("the number of digits in " + THAT,), ("how many digits [does it have|has it|does that have|are that]",)),
-                    (f"{x} % {n}", ("take " + THAT + " modulo {n}",), (THAT + " modulo {n}", "the remainder of " + THAT + " divided by {n}"), ("[and|now|] mod {n}",))]
+        options += [
+            (
+                f"bin({x})",
+                ("[convert|turn] " + THAT + " [to|into] binary", "write " + THAT + " in binary"),
+                (THAT + " in binary",),
+                ("[and|now|] in binary",),
+            ),
+            (
+                f"len('{x}')",
+                ("count the digits of " + THAT,),
+                ("the number of digits in " + THAT,),
+                ("how many digits [does it have|has it|does that have|are that]",),
+            ),
+            (
+                f"{x} % {n}",
+                ("take " + THAT + " modulo {n}",),
+                (THAT + " modulo {n}", "the remainder of " + THAT + " divided by {n}"),
+                ("[and|now|] mod {n}",),
+            ),
+        ]
     elif "." in x:
-        options += [(f"round({x}, 2)", ("round " + THAT + " to 2 decimals", "round " + THAT + " to two decimals"), (THAT + " rounded to 2 decimals",), ("[and|now|] rounded to two decimals",)), (f"round({x})", ("round " + THAT, "round " + THAT + " to a whole number"), (THAT + " rounded",), ("[and|now|] rounded",))]
+        options += [
+            (
+                f"round({x}, 2)",
+                ("round " + THAT + " to 2 decimals", "round " + THAT + " to two decimals"),
+                (THAT + " rounded to 2 decimals",),
+                ("[and|now|] rounded to two decimals",),
+            ),
+            (
+                f"round({x})",
+                ("round " + THAT, "round " + THAT + " to a whole number"),
+                (THAT + " rounded",),
+                ("[and|now|] rounded",),
+            ),
+        ]
     code, verb, noun, raw = draw.pick(options)
-    return Exercise(family="follow-up", slots=slots, code=code if "print" in code else f"print({code})", answer=says(RESULT), verb=verb, noun=noun, raw=raw, number=True)
+    return Exercise(
+        family="follow-up",
+        slots=slots,
+        code=code if "print" in code else f"print({code})",
+        answer=says(RESULT),
+        verb=verb,
+        noun=noun,
+        raw=raw,
+        number=True,
+    )
 
 
 ELLIPSIS = "[and|what about|how about|and what about|and for|now for|same for|the same for|now|then|do the same for|do the same with|now with|repeat that for|next:|and with|also|what of|next one:|again for|one more:] {s}?"
 
 
 def likewise(draw: Draw, exercise: Exercise) -> tuple[Turn, Exercise] | None:
-    """"And 'banana'?": the same question about something else."""
+    """ "And 'banana'?": the same question about something else."""
     if exercise.again is None:
         return None
     other = exercise.again(draw)
@@ -78,7 +172,14 @@ def likewise(draw: Draw, exercise: Exercise) -> tuple[Turn, Exercise] | None:
     return solved(draw, other, user, family="ellipsis"), other
 
 
-JOINTS = ("{first}[, and|. And|. Also,| and also| and|; also|. Then| plus:|, then|,] {second}", "[two things|two questions|both, please|do both|I need two things]: {first} [and|; then|, and|. And also] {second}", "{first}? [and|also|and also|then] {second}?", "1. {first} 2. {second}", "first {first}, then {second}", "[please do both:|] (a) {first} (b) {second}")
+JOINTS = (
+    "{first}[, and|. And|. Also,| and also| and|; also|. Then| plus:|, then|,] {second}",
+    "[two things|two questions|both, please|do both|I need two things]: {first} [and|; then|, and|. And also] {second}",
+    "{first}? [and|also|and also|then] {second}?",
+    "1. {first} 2. {second}",
+    "first {first}, then {second}",
+    "[please do both:|] (a) {first} (b) {second}",
+)
 
 
 def two_at_once(draw: Draw, first: Exercise, second: Exercise) -> Turn:
@@ -88,7 +189,13 @@ def two_at_once(draw: Draw, first: Exercise, second: Exercise) -> Turn:
     outs = [run(first.code), run(second.code)]
     answers = [exercise.answer(out) for exercise, out in zip((first, second), outs, strict=True)]
     expected = tuple(answer if out in ("True", "False") else out for answer, out in zip(answers, outs, strict=True))
-    return Turn(family="two calls", user=user + ("" if user[-1] in "?.!" else draw.pick(["", "?", "."])), rounds=(Round(calls=(code_call(first.code), code_call(second.code)), results=tuple(outs)),), answer="\n".join(answers), expected=expected)
+    return Turn(
+        family="two calls",
+        user=user + ("" if user[-1] in "?.!" else draw.pick(["", "?", "."])),
+        rounds=(Round(calls=(code_call(first.code), code_call(second.code)), results=tuple(outs)),),
+        answer="\n".join(answers),
+        expected=expected,
+    )
 
 
 def bare(draw: Draw, exercise: Exercise) -> str:
@@ -104,7 +211,18 @@ def bare(draw: Draw, exercise: Exercise) -> str:
     return text
 
 
-LIMITS = ("limit exceeded: cpu_seconds (30 s)", "limit exceeded: wall_seconds (60 s)", "limit exceeded: memory_bytes (268435456)", "limit exceeded: output_bytes (1048576)", "cancelled", "sandbox unavailable", "permission denied", "MemoryError", "tool 'code_interpreter' is disabled", "quota exceeded: 100 runs a day")
+LIMITS = (
+    "limit exceeded: cpu_seconds (30 s)",
+    "limit exceeded: wall_seconds (60 s)",
+    "limit exceeded: memory_bytes (268435456)",
+    "limit exceeded: output_bytes (1048576)",
+    "cancelled",
+    "sandbox unavailable",
+    "permission denied",
+    "MemoryError",
+    "tool 'code_interpreter' is disabled",
+    "quota exceeded: 100 runs a day",
+)
 
 
 def broken(draw: Draw, exercise: Exercise) -> Turn:
@@ -113,11 +231,41 @@ def broken(draw: Draw, exercise: Exercise) -> Turn:
     if draw.chance(0.5):
         result = draw.pick(LIMITS)
     else:
-        kind = draw.pick(["ValueError", "TypeError", "OverflowError", "RecursionError", "MemoryError", "KeyError", "OSError", "RuntimeError", "IndexError"])
-        message = draw.pick(["expected a nonnegative input", "math range error", "bad operand type", "out of range", f"invalid literal: '{word(draw)}'", f"{word(draw)} {draw.pick(['failed', 'missing', 'not allowed', 'too large'])}", f"exceeds the limit ({whole(draw, 3, 5)} digits)", "maximum recursion depth exceeded", "day is out of range for month"])
+        kind = draw.pick(
+            [
+                "ValueError",
+                "TypeError",
+                "OverflowError",
+                "RecursionError",
+                "MemoryError",
+                "KeyError",
+                "OSError",
+                "RuntimeError",
+                "IndexError",
+            ]
+        )
+        message = draw.pick(
+            [
+                "expected a nonnegative input",
+                "math range error",
+                "bad operand type",
+                "out of range",
+                f"invalid literal: '{word(draw)}'",
+                f"{word(draw)} {draw.pick(['failed', 'missing', 'not allowed', 'too large'])}",
+                f"exceeds the limit ({whole(draw, 3, 5)} digits)",
+                "maximum recursion depth exceeded",
+                "day is out of range for month",
+            ]
+        )
         result = f'Traceback (most recent call last):\n  File "<code>", line 1, in <module>\n{kind}: {message}'
     answer = failed(result)
-    return Turn(family="error result", user=turn.user, rounds=(Round(calls=turn.rounds[0].calls, results=(result,)),), answer=answer, expected=(result.splitlines()[-1],))
+    return Turn(
+        family="error result",
+        user=turn.user,
+        rounds=(Round(calls=turn.rounds[0].calls, results=(result,)),),
+        answer=answer,
+        expected=(result.splitlines()[-1],),
+    )
 
 
 def impossible_sum(draw: Draw) -> Exercise:
@@ -127,8 +275,26 @@ def impossible_sum(draw: Draw) -> Exercise:
     n = whole(draw, 1, 5)
     if draw.chance(0.6):
         kind = draw.pick([OVER, OVER, MODULO])
-        return Exercise(family="error result", slots={"a": str(n), "b": draw.pick(["0", "0", "0", "zero"]), "short": ""}, code=f"print({n} {kind.sign} 0)", answer=says(RESULT), noun=kind.noun, verb=kind.verb, question=kind.question, raw=kind.raw[:5])
-    return Exercise(family="error result", slots={"n": f"-{n}", "short": ""}, code=f"import math; print(math.sqrt(-{n}))", answer=says(RESULT), noun=("the [square|] root of {n}", "sqrt({n})"), verb=("[take|find|compute] the square root of {n}",), question=("what the square root of {n} is",), raw=("square root of {n}", "√{n}"))
+        return Exercise(
+            family="error result",
+            slots={"a": str(n), "b": draw.pick(["0", "0", "0", "zero"]), "short": ""},
+            code=f"print({n} {kind.sign} 0)",
+            answer=says(RESULT),
+            noun=kind.noun,
+            verb=kind.verb,
+            question=kind.question,
+            raw=kind.raw[:5],
+        )
+    return Exercise(
+        family="error result",
+        slots={"n": f"-{n}", "short": ""},
+        code=f"import math; print(math.sqrt(-{n}))",
+        answer=says(RESULT),
+        noun=("the [square|] root of {n}", "sqrt({n})"),
+        verb=("[take|find|compute] the square root of {n}",),
+        question=("what the square root of {n} is",),
+        raw=("square root of {n}", "√{n}"),
+    )
 
 
 def corrected(draw: Draw, exercise: Exercise) -> Turn:
@@ -137,9 +303,19 @@ def corrected(draw: Draw, exercise: Exercise) -> Turn:
     right = turn.rounds[0]
     code = exercise.code
     options: list[tuple[Call, str]] = [
-        (Call(name=draw.pick(["python", "run", "code", "interpreter", "calculator", "exec", "run_python"]), arguments={"code": code}), "unknown tool '{name}'; available: 'code_interpreter'"),
-        (Call(name="code_interpreter", arguments={draw.pick(["source", "python", "input", "text", "script"]): code}), "invalid arguments: 'code' is a required property"),
-        (code_call(code.removeprefix("print(").removesuffix(")") + ")"), ""), (code_call(code[:-1]), ""),
+        (
+            Call(
+                name=draw.pick(["python", "run", "code", "interpreter", "calculator", "exec", "run_python"]),
+                arguments={"code": code},
+            ),
+            "unknown tool '{name}'; available: 'code_interpreter'",
+        ),
+        (
+            Call(name="code_interpreter", arguments={draw.pick(["source", "python", "input", "text", "script"]): code}),
+            "invalid arguments: 'code' is a required property",
+        ),
+        (code_call(code.removeprefix("print(").removesuffix(")") + ")"), ""),
+        (code_call(code[:-1]), ""),
     ]
     if code.startswith(("import ", "from ")) and "; " in code:
         options += [(code_call(code.split("; ", 1)[1]), "")] * 3
@@ -148,7 +324,14 @@ def corrected(draw: Draw, exercise: Exercise) -> Turn:
     if not complaint and "Error" not in result:
         return turn
     wrong = Round(calls=(call,), results=(result,), learned=False)
-    return Turn(family="correction", user=turn.user, rounds=(wrong, right), answer=turn.answer, expected=turn.expected, last_number=turn.last_number)
+    return Turn(
+        family="correction",
+        user=turn.user,
+        rounds=(wrong, right),
+        answer=turn.answer,
+        expected=turn.expected,
+        last_number=turn.last_number,
+    )
 
 
 def still_broken(draw: Draw, exercise: Exercise) -> Turn:
@@ -159,5 +342,3 @@ def still_broken(draw: Draw, exercise: Exercise) -> Turn:
     result = draw.pick(LIMITS)
     last = Round(calls=turn.rounds[1].calls, results=(result,))
     return Turn(family="correction", user=turn.user, rounds=(turn.rounds[0], last), answer=failed(result), expected=(result,))
-
-

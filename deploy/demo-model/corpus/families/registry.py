@@ -16,27 +16,76 @@ Value = str | int
 THINGS = """weather|forecast|temperature|humidity|tide|air quality|pollen count|exchange rate|stock price|price|population|area|time zone|currency|timetable|opening hours|phone number|address|balance|invoice|order status|delivery date|tracking status|
 warranty|manual|recipe|menu|rating|review|score|ranking|salary|vacation balance|shift plan|meeting room|calendar|schedule|contract|licence|profile|contact|login history|disk usage|server status|uptime|log file|build status|ticket|battery level|
 fuel price|traffic|route|distance|bus line|train departure|flight status|gate|hotel rating|room rate|exchange fee|tax rate|interest rate|credit score|inventory|stock level|supplier|part number|blood type|dosage|allergy list|appointment|diet plan|
-definition|synonym|translation|pronunciation|capital|flag|anthem|mayor|elevation|water level|wind speed|sunrise|sunset|moon phase|snow depth|earthquake risk|noise level|speed limit|parking fee|postcode|dial code|visa rule|customs duty|holiday list""".replace("\n", "").split("|")
-COLLECTIONS = "documents|articles|tickets|files|notes|emails|products|books|recipes|papers|contracts|customers|messages|photos|events|logs|orders|songs|films|jobs|patents|policies|records|reviews|reports|questions|archives|minutes|wiki pages|invoices".split("|")
-CREATIONS = "ticket|task|reminder|event|note|meeting|appointment|issue|order|booking|reservation|alarm|card|page|folder|project|invoice|contact|poll|label".split("|")
+definition|synonym|translation|pronunciation|capital|flag|anthem|mayor|elevation|water level|wind speed|sunrise|sunset|moon phase|snow depth|earthquake risk|noise level|speed limit|parking fee|postcode|dial code|visa rule|customs duty|holiday list""".replace(
+    "\n", ""
+).split("|")
+COLLECTIONS = "documents|articles|tickets|files|notes|emails|products|books|recipes|papers|contracts|customers|messages|photos|events|logs|orders|songs|films|jobs|patents|policies|records|reviews|reports|questions|archives|minutes|wiki pages|invoices".split(
+    "|"
+)
+CREATIONS = "ticket|task|reminder|event|note|meeting|appointment|issue|order|booking|reservation|alarm|card|page|folder|project|invoice|contact|poll|label".split(
+    "|"
+)
 MESSAGES = "email|message|sms|letter|notification|mail|fax|memo|chat message|invitation".split("|")
-DEVICES = "light|heating|thermostat|speaker|fan|lamp|radiator|blind|oven|alarm|volume|brightness|sprinkler|radio|heater|humidifier|shutter|screen".split("|")
+DEVICES = "light|heating|thermostat|speaker|fan|lamp|radiator|blind|oven|alarm|volume|brightness|sprinkler|radio|heater|humidifier|shutter|screen".split(
+    "|"
+)
 ROOMS = "kitchen|bedroom|office|garage|garden|bathroom|hall|attic|cellar|living room|lobby|workshop|nursery|studio".split("|")
-DATES = "today|tomorrow|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday|next week|next Monday|2026-12-24|2027-01-15|2026-11-30|March 3|5 May|2027-06-01|tonight|next month|2025-02-28".split("|")
-STATES = "ok|done|sent|active|open|closed|pending|shipped|delivered|delayed|running|stopped|unknown|confirmed|created|queued|sunny|cloudy|rainy|full|empty|high|low|medium|good|poor|valid|expired".split("|")
-FIELDS = "status|value|level|result|amount|count|state|total|price|note|unit|updated|code|name|id|score|kind|owner|city|source|time|rank|title|message".split("|")
-ERRORS = ("not found", "permission denied", "service unavailable", "timeout after 10 s", "limit exceeded: wall_seconds (60 s)", "invalid id", "host not allowed", "quota exceeded", "connection refused", "no such record", "limit exceeded: memory_bytes (268435456)")
+DATES = "today|tomorrow|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday|next week|next Monday|2026-12-24|2027-01-15|2026-11-30|March 3|5 May|2027-06-01|tonight|next month|2025-02-28".split(
+    "|"
+)
+STATES = "ok|done|sent|active|open|closed|pending|shipped|delivered|delayed|running|stopped|unknown|confirmed|created|queued|sunny|cloudy|rainy|full|empty|high|low|medium|good|poor|valid|expired".split(
+    "|"
+)
+FIELDS = "status|value|level|result|amount|count|state|total|price|note|unit|updated|code|name|id|score|kind|owner|city|source|time|rank|title|message".split(
+    "|"
+)
+ERRORS = (
+    "not found",
+    "permission denied",
+    "service unavailable",
+    "timeout after 10 s",
+    "limit exceeded: wall_seconds (60 s)",
+    "invalid id",
+    "host not allowed",
+    "quota exceeded",
+    "connection refused",
+    "no such record",
+    "limit exceeded: memory_bytes (268435456)",
+)
 PLACES = ["[for|of|in] {x}"]
 
 ARGUMENTS: Mapping[str, tuple[Callable[[Draw], Value], str]] = {
-    "city": (lambda draw: draw.own(CITIES), "[in|for] {x}"), "town": (lambda draw: draw.own(CITIES), "[in|for] {x}"), "location": (lambda draw: draw.own(CITIES), "[in|for|at] {x}"), "place": (lambda draw: draw.own(CITIES), "[in|for|at] {x}"), "country": (lambda draw: draw.own(COUNTRIES), "[in|of|for] {x}"),
-    "name": (lambda draw: name(draw), "[of|for] {x}"), "person": (lambda draw: f"{name(draw)} {draw.own(LAST_NAMES)}", "[of|for] {x}"), "customer": (lambda draw: f"{name(draw)} {draw.own(LAST_NAMES)}", "[of|for] [customer|] {x}"), "employee": (lambda draw: name(draw), "[of|for] [employee|] {x}"), "user": (lambda draw: invented(draw), "[of|for] [user|] {x}"),
-    "id": (lambda draw: identifier(draw), "[of|for|with id] {x}"), "order_id": (lambda draw: identifier(draw), "[of|for] [order|] {x}"), "code": (lambda draw: identifier(draw), "[of|for|with code] {x}"), "number": (lambda draw: whole(draw, 2, 6), "[of|for] [number|] {x}"), "account": (lambda draw: whole(draw, 4, 9), "[of|for] [account|] {x}"),
-    "product": (lambda draw: draw.own(WORDS), "[of|for] [a|the|] {x}"), "item": (lambda draw: draw.own(WORDS), "[of|for] [a|the|] {x}"), "word": (lambda draw: draw.own(WORDS), "[of|for] [the word|] {x}"), "symbol": (lambda draw: invented(draw)[:4].upper(), "[of|for] {x}"), "host": (lambda draw: f"{invented(draw)}.{draw.pick(['com', 'org', 'net', 'local'])}", "[of|for|on] {x}"),
-    "email": (lambda draw: address(draw), "[of|for] {x}"), "topic": (lambda draw: topic(draw), "[for|on] {x}"),
+    "city": (lambda draw: draw.own(CITIES), "[in|for] {x}"),
+    "town": (lambda draw: draw.own(CITIES), "[in|for] {x}"),
+    "location": (lambda draw: draw.own(CITIES), "[in|for|at] {x}"),
+    "place": (lambda draw: draw.own(CITIES), "[in|for|at] {x}"),
+    "country": (lambda draw: draw.own(COUNTRIES), "[in|of|for] {x}"),
+    "name": (lambda draw: name(draw), "[of|for] {x}"),
+    "person": (lambda draw: f"{name(draw)} {draw.own(LAST_NAMES)}", "[of|for] {x}"),
+    "customer": (lambda draw: f"{name(draw)} {draw.own(LAST_NAMES)}", "[of|for] [customer|] {x}"),
+    "employee": (lambda draw: name(draw), "[of|for] [employee|] {x}"),
+    "user": (lambda draw: invented(draw), "[of|for] [user|] {x}"),
+    "id": (lambda draw: identifier(draw), "[of|for|with id] {x}"),
+    "order_id": (lambda draw: identifier(draw), "[of|for] [order|] {x}"),
+    "code": (lambda draw: identifier(draw), "[of|for|with code] {x}"),
+    "number": (lambda draw: whole(draw, 2, 6), "[of|for] [number|] {x}"),
+    "account": (lambda draw: whole(draw, 4, 9), "[of|for] [account|] {x}"),
+    "product": (lambda draw: draw.own(WORDS), "[of|for] [a|the|] {x}"),
+    "item": (lambda draw: draw.own(WORDS), "[of|for] [a|the|] {x}"),
+    "word": (lambda draw: draw.own(WORDS), "[of|for] [the word|] {x}"),
+    "symbol": (lambda draw: invented(draw)[:4].upper(), "[of|for] {x}"),
+    "host": (lambda draw: f"{invented(draw)}.{draw.pick(['com', 'org', 'net', 'local'])}", "[of|for|on] {x}"),
+    "email": (lambda draw: address(draw), "[of|for] {x}"),
+    "topic": (lambda draw: topic(draw), "[for|on] {x}"),
 }
 EXTRAS: Mapping[str, tuple[Callable[[Draw], Value], str]] = {
-    "date": (lambda draw: draw.pick(DATES), "[on|for|] {y}"), "day": (lambda draw: draw.pick(DATES), "[on|for|] {y}"), "days": (lambda draw: draw.between(2, 14), "for [the next|] {y} days"), "unit": (lambda draw: draw.pick(["celsius", "fahrenheit", "euros", "dollars", "meters", "miles"]), "in {y}"), "year": (lambda draw: draw.between(1990, 2030), "in {y}"), "limit": (lambda draw: draw.between(2, 20), "with a limit of {y}"), "language": (lambda draw: draw.pick(["French", "German", "Spanish", "Polish", "English"]), "in {y}"),
+    "date": (lambda draw: draw.pick(DATES), "[on|for|] {y}"),
+    "day": (lambda draw: draw.pick(DATES), "[on|for|] {y}"),
+    "days": (lambda draw: draw.between(2, 14), "for [the next|] {y} days"),
+    "unit": (lambda draw: draw.pick(["celsius", "fahrenheit", "euros", "dollars", "meters", "miles"]), "in {y}"),
+    "year": (lambda draw: draw.between(1990, 2030), "in {y}"),
+    "limit": (lambda draw: draw.between(2, 20), "with a limit of {y}"),
+    "language": (lambda draw: draw.pick(["French", "German", "Spanish", "Polish", "English"]), "in {y}"),
 }
 
 
@@ -63,9 +112,16 @@ def request(draw: Draw, taken: tuple[str, ...] = ()) -> Request:
     return made
 
 
-def schema(draw: Draw, tool_name: str, description: str, properties: Mapping[str, Value], optional: tuple[str, ...] = ()) -> Mapping[str, Any]:
+def schema(
+    draw: Draw, tool_name: str, description: str, properties: Mapping[str, Value], optional: tuple[str, ...] = ()
+) -> Mapping[str, Any]:
     kinds = {key: {"type": "integer" if isinstance(value, int) else "string"} for key, value in properties.items()}
-    parameters = {"type": "object", "properties": kinds, "required": [key for key in kinds if key not in optional], "additionalProperties": False}
+    parameters = {
+        "type": "object",
+        "properties": kinds,
+        "required": [key for key in kinds if key not in optional],
+        "additionalProperties": False,
+    }
     return {"type": "function", "function": {"name": tool_name, "description": description, "parameters": parameters}}
 
 
@@ -95,7 +151,9 @@ def named(draw: Draw, verbs: str, noun: str) -> str:
 ASK = "[what is|what's|whats|tell me|show me|get me|give me|look up|find|check|fetch|get|I need|I want|I'd like to know|I'd like|can you check|could you look up|can you tell me|could you tell me|please get|please check|do you know|would you find|let me see|how about|any news on|can I have|I want to know|find out]"
 
 
-def lookup(draw: Draw, noun: str | None = None, key: str | None = None, tool: Mapping[str, Any] | None = None, extra: str | None = "?") -> Request:
+def lookup(
+    draw: Draw, noun: str | None = None, key: str | None = None, tool: Mapping[str, Any] | None = None, extra: str | None = "?"
+) -> Request:
     noun = noun or thing(draw, THINGS)
     key = key or draw.pick(list(ARGUMENTS))
     make, where = ARGUMENTS[key]
@@ -112,67 +170,179 @@ def lookup(draw: Draw, noun: str | None = None, key: str | None = None, tool: Ma
             arguments[extra] = properties[extra]
             tail = f" {said}"
     a = key.replace("_", " ")
-    tool = tool or schema(draw, named(draw, "get|fetch|lookup|find|show|read|query|check", noun), described(draw, f"[The {noun} of a {a}|{noun.capitalize()} for a {a}|Get the {noun} of a {a}|Look up the {noun} for a given {a}|Returns the {noun}|Current {noun} by {a}|Finds the {noun} for the {a}|Gives {noun}]"), properties, optional)
-    wordings = (f"{ASK} the {noun} {where}{tail}?", f"{noun} {where}{tail}", f"{noun} {where}{tail}?", f"{ASK} the [current|latest|right|] {noun} {where}{tail}", f"[what does the {noun} look like|how is the {noun}|what about the {noun}] {where}{tail}?")
+    tool = tool or schema(
+        draw,
+        named(draw, "get|fetch|lookup|find|show|read|query|check", noun),
+        described(
+            draw,
+            f"[The {noun} of a {a}|{noun.capitalize()} for a {a}|Get the {noun} of a {a}|Look up the {noun} for a given {a}|Returns the {noun}|Current {noun} by {a}|Finds the {noun} for the {a}|Gives {noun}]",
+        ),
+        properties,
+        optional,
+    )
+    wordings = (
+        f"{ASK} the {noun} {where}{tail}?",
+        f"{noun} {where}{tail}",
+        f"{noun} {where}{tail}?",
+        f"{ASK} the [current|latest|right|] {noun} {where}{tail}",
+        f"[what does the {noun} look like|how is the {noun}|what about the {noun}] {where}{tail}?",
+    )
     slots = {"x": str(value), "y": str(arguments.get(extra or "", ""))}
     fixed_noun, fixed_key, fixed_tool, fixed_extra = noun, key, tool, extra
     once_more = None if tail else (lambda again: lookup(again, fixed_noun, fixed_key, fixed_tool, None))
-    return Request(tool=tool, wordings=wordings, slots=slots, arguments=arguments, vague=f"{ASK} the {noun}?" if fixed_extra is None else None, asked=a, short=str(value), again=once_more)
+    return Request(
+        tool=tool,
+        wordings=wordings,
+        slots=slots,
+        arguments=arguments,
+        vague=f"{ASK} the {noun}?" if fixed_extra is None else None,
+        asked=a,
+        short=str(value),
+        again=once_more,
+    )
 
 
 def search(draw: Draw) -> Request:
     noun = thing(draw, COLLECTIONS)
     key = draw.pick(["query", "query", "q", "text", "keywords", "topic", "term", "search"])
     value = topic(draw)
-    tool = schema(draw, named(draw, "search|find|query|search_in|browse", noun), described(draw, f"[Search the {noun}|Full text search in {noun}|Find {noun} by keyword|Searches {noun} and returns the best hits|Look for something in the {noun}]"), {key: value})
+    tool = schema(
+        draw,
+        named(draw, "search|find|query|search_in|browse", noun),
+        described(
+            draw,
+            f"[Search the {noun}|Full text search in {noun}|Find {noun} by keyword|Searches {noun} and returns the best hits|Look for something in the {noun}]",
+        ),
+        {key: value},
+    )
     marked = draw.pick(["{x}", "{x}", "{x}", "'{x}'", '"{x}"'])
-    wordings = (f"[search|search in|look in|go through|check|scan] [the|our|my|all|] {noun} for {marked}", f"[find|search|look for|get|show|list] {noun} [about|on|concerning|regarding|for|related to] {marked}", f"[are there|do we have|have we got|is there|do you have] [any|] {noun} [about|on|for|regarding] {marked}?", f"what do [the|our|my] {noun} say about {marked}?",
-                f"[can you|could you|please] [search|look] [for|up] {marked} in the {noun}", f"[I need|I want|I'm looking for|show me|give me] [some|the|] {noun} [about|on|regarding] {marked}", f"look for {marked} in [the|our] {noun}")
+    wordings = (
+        f"[search|search in|look in|go through|check|scan] [the|our|my|all|] {noun} for {marked}",
+        f"[find|search|look for|get|show|list] {noun} [about|on|concerning|regarding|for|related to] {marked}",
+        f"[are there|do we have|have we got|is there|do you have] [any|] {noun} [about|on|for|regarding] {marked}?",
+        f"what do [the|our|my] {noun} say about {marked}?",
+        f"[can you|could you|please] [search|look] [for|up] {marked} in the {noun}",
+        f"[I need|I want|I'm looking for|show me|give me] [some|the|] {noun} [about|on|regarding] {marked}",
+        f"look for {marked} in [the|our] {noun}",
+    )
     return Request(tool=tool, wordings=wordings, slots={"x": value}, arguments={key: value}, short=value)
 
 
 def send(draw: Draw) -> Request:
     noun = thing(draw, MESSAGES)
-    to_key, text_key = draw.pick(["to", "recipient", "to", "address", "receiver"]), draw.pick(["subject", "text", "body", "message", "content", "title"])
+    to_key, text_key = (
+        draw.pick(["to", "recipient", "to", "address", "receiver"]),
+        draw.pick(["subject", "text", "body", "message", "content", "title"]),
+    )
     to = address(draw) if draw.chance(0.5) else name(draw)
-    text = draw.pick([f"{topic(draw)}", f"{draw.own(WORDS)} {draw.own(WORDS)} on {draw.pick(DATES)}", f"see you {draw.pick(DATES)}", f"the {draw.own(WORDS)} is {draw.pick(STATES)}", f"please call {name(draw)}", f"{draw.own(WORDS)} at {draw.between(1, 12)} pm"])
+    text = draw.pick(
+        [
+            f"{topic(draw)}",
+            f"{draw.own(WORDS)} {draw.own(WORDS)} on {draw.pick(DATES)}",
+            f"see you {draw.pick(DATES)}",
+            f"the {draw.own(WORDS)} is {draw.pick(STATES)}",
+            f"please call {name(draw)}",
+            f"{draw.own(WORDS)} at {draw.between(1, 12)} pm",
+        ]
+    )
     if draw.chance(0.3):
         text = text[:1].upper() + text[1:]
-    tool = schema(draw, named(draw, "send|write|post|deliver", noun), described(draw, f"[Send a {noun}|Sends a {noun} to somebody|Write a {noun} to a person|Deliver a {noun} to a recipient]"), {to_key: to, text_key: text})
+    tool = schema(
+        draw,
+        named(draw, "send|write|post|deliver", noun),
+        described(
+            draw, f"[Send a {noun}|Sends a {noun} to somebody|Write a {noun} to a person|Deliver a {noun} to a recipient]"
+        ),
+        {to_key: to, text_key: text},
+    )
     marked = draw.pick(["'{y}'", '"{y}"', '"{y}"', "“{y}”"])
     bare = draw.pick(["{y}", marked])
-    wordings = (f"[send|write|post|shoot] [a|an|the] {noun} to {{x}} [saying|with the {text_key}|with {text_key}|that says|with the text] {marked}", f"[send|write] {{x}} [a|an|the] {noun} [saying|with the {text_key}|with {text_key}|that says] {marked}", f"[can you|could you|please|I want to] send [a|an] {noun} to {{x}}: {bare}",
-                f"[send|write] [a|an] {noun} to {{x}} about {bare}", f"[let {{x}} know|tell {{x}}] by {noun}: {bare}", f"{noun} to {{x}}: {bare}")
+    wordings = (
+        f"[send|write|post|shoot] [a|an|the] {noun} to {{x}} [saying|with the {text_key}|with {text_key}|that says|with the text] {marked}",
+        f"[send|write] {{x}} [a|an|the] {noun} [saying|with the {text_key}|with {text_key}|that says] {marked}",
+        f"[can you|could you|please|I want to] send [a|an] {noun} to {{x}}: {bare}",
+        f"[send|write] [a|an] {noun} to {{x}} about {bare}",
+        f"[let {{x}} know|tell {{x}}] by {noun}: {bare}",
+        f"{noun} to {{x}}: {bare}",
+    )
     return Request(tool=tool, wordings=wordings, slots={"x": to, "y": text}, arguments={to_key: to, text_key: text})
 
 
 def create(draw: Draw) -> Request:
     noun = thing(draw, CREATIONS)
     key = draw.pick(["title", "name", "subject", "text", "summary", "description"])
-    value = topic(draw) if draw.chance(0.6) else f"{draw.pick(['buy', 'call', 'fix', 'check', 'clean', 'review', 'water', 'pay'])} {draw.pick(['the', 'my', 'some'])} {draw.own(WORDS)}"
+    value = (
+        topic(draw)
+        if draw.chance(0.6)
+        else f"{draw.pick(['buy', 'call', 'fix', 'check', 'clean', 'review', 'water', 'pay'])} {draw.pick(['the', 'my', 'some'])} {draw.own(WORDS)}"
+    )
     arguments: dict[str, Value] = {key: value}
     extra, tail = None, ""
     if draw.chance(0.6):
         extra = draw.pick(["date", "day", "due", "when", "priority", "count"])
-        made: Value = draw.pick(["low", "medium", "high"]) if extra == "priority" else draw.between(1, 20) if extra == "count" else draw.pick(DATES)
+        made: Value = (
+            draw.pick(["low", "medium", "high"])
+            if extra == "priority"
+            else draw.between(1, 20)
+            if extra == "count"
+            else draw.pick(DATES)
+        )
         arguments[extra] = made
-        tail = " with [priority {y}|{y} priority]" if extra == "priority" else " with count {y}" if extra == "count" else " [for|on|due] {y}"
-    tool = schema(draw, named(draw, "create|add|new|make|open|book", noun), described(draw, f"[Create a {noun}|Creates a new {noun}|Add a {noun}|Make a new {noun} in the system|Opens a {noun}]"), arguments)
+        tail = (
+            " with [priority {y}|{y} priority]"
+            if extra == "priority"
+            else " with count {y}"
+            if extra == "count"
+            else " [for|on|due] {y}"
+        )
+    tool = schema(
+        draw,
+        named(draw, "create|add|new|make|open|book", noun),
+        described(draw, f"[Create a {noun}|Creates a new {noun}|Add a {noun}|Make a new {noun} in the system|Opens a {noun}]"),
+        arguments,
+    )
     if extra == "priority" and draw.chance(0.6):
         tool["function"]["parameters"]["properties"]["priority"]["enum"] = ["low", "medium", "high"]
     marked = draw.pick(["{x}", "'{x}'", '"{x}"', '"{x}"'])
-    wordings = (f"[create|add|make|open|set up] [a|a new|the|new] {noun} {marked}{tail}", f"[create|add|make|open] [a|a new] {noun} [called|named|titled|with the {key}|with {key}] {marked}{tail}", f"[I need|I want|please add|can you create|could you make|please open] a [new|] {noun} [called|named|for|:] {marked}{tail}", f"new {noun}: {marked}{tail}", f"{noun} {marked}{tail}[, please|]")
-    return Request(tool=tool, wordings=wordings, slots={"x": value, "y": str(arguments.get(extra or "", ""))}, arguments=arguments)
+    wordings = (
+        f"[create|add|make|open|set up] [a|a new|the|new] {noun} {marked}{tail}",
+        f"[create|add|make|open] [a|a new] {noun} [called|named|titled|with the {key}|with {key}] {marked}{tail}",
+        f"[I need|I want|please add|can you create|could you make|please open] a [new|] {noun} [called|named|for|:] {marked}{tail}",
+        f"new {noun}: {marked}{tail}",
+        f"{noun} {marked}{tail}[, please|]",
+    )
+    return Request(
+        tool=tool, wordings=wordings, slots={"x": value, "y": str(arguments.get(extra or "", ""))}, arguments=arguments
+    )
 
 
 def command(draw: Draw) -> Request:
     noun = thing(draw, DEVICES)
-    room_key, value_key = draw.pick(["room", "room", "place", "location", "zone"]), draw.pick(["value", "level", "percent", "target", "degrees", "setting"])
+    room_key, value_key = (
+        draw.pick(["room", "room", "place", "location", "zone"]),
+        draw.pick(["value", "level", "percent", "target", "degrees", "setting"]),
+    )
     room = thing(draw, ROOMS)
     value = draw.between(1, 100)
-    tool = schema(draw, named(draw, "set|adjust|change|control", noun), described(draw, f"[Set the {noun} in a {room_key}|Adjusts the {noun}|Change the {noun} of a {room_key}|Controls the {noun} in the house]"), {room_key: room, value_key: value})
-    wordings = (f"[set|put|turn|change|adjust|bring] the {noun} in the {{x}} to {{y}}", f"[set|put|turn|change|adjust] the {{x}} {noun} to {{y}}", f"[can you|could you|please|I want you to] [set|turn|put] the {noun} [in|of] the {{x}} to {{y}}", f"{noun} in the {{x}} to {{y}}", f"in the {{x}}, [set|put] the {noun} to {{y}}")
-    return Request(tool=tool, wordings=wordings, slots={"x": room, "y": str(value)}, arguments={room_key: room, value_key: value})
+    tool = schema(
+        draw,
+        named(draw, "set|adjust|change|control", noun),
+        described(
+            draw,
+            f"[Set the {noun} in a {room_key}|Adjusts the {noun}|Change the {noun} of a {room_key}|Controls the {noun} in the house]",
+        ),
+        {room_key: room, value_key: value},
+    )
+    wordings = (
+        f"[set|put|turn|change|adjust|bring] the {noun} in the {{x}} to {{y}}",
+        f"[set|put|turn|change|adjust] the {{x}} {noun} to {{y}}",
+        f"[can you|could you|please|I want you to] [set|turn|put] the {noun} [in|of] the {{x}} to {{y}}",
+        f"{noun} in the {{x}} to {{y}}",
+        f"in the {{x}}, [set|put] the {noun} to {{y}}",
+    )
+    return Request(
+        tool=tool, wordings=wordings, slots={"x": room, "y": str(value)}, arguments={room_key: room, value_key: value}
+    )
 
 
 def cancel(draw: Draw) -> Request:
@@ -180,30 +350,104 @@ def cancel(draw: Draw) -> Request:
     key = draw.pick(["id", f"{noun.replace(' ', '_')}_id", "number", "reference", "key"])
     value: Value = whole(draw, 2, 8) if draw.chance(0.4) else identifier(draw)
     verb = draw.pick(["cancel", "delete", "close", "archive", "remove", "confirm", "approve", "reject", "renew"])
-    tool = schema(draw, named(draw, verb, noun), described(draw, f"[{verb.capitalize()} a {noun}|{verb.capitalize()} the {noun} with this {key}|{verb.capitalize()}s a {noun} for good]"), {key: value})
-    wordings = (f"{verb} {noun} {{x}}", f"{verb} the {noun} [{{x}}|with {key.replace('_', ' ')} {{x}}|number {{x}}]", f"[please|can you|could you|I want to|I'd like to|we need to] {verb} [the|my|our] {noun} {{x}}", f"{noun} {{x}}: {verb} it[ please|]", f"[please|] {verb} {{x}}, [the|my] {noun}")
+    tool = schema(
+        draw,
+        named(draw, verb, noun),
+        described(
+            draw,
+            f"[{verb.capitalize()} a {noun}|{verb.capitalize()} the {noun} with this {key}|{verb.capitalize()}s a {noun} for good]",
+        ),
+        {key: value},
+    )
+    wordings = (
+        f"{verb} {noun} {{x}}",
+        f"{verb} the {noun} [{{x}}|with {key.replace('_', ' ')} {{x}}|number {{x}}]",
+        f"[please|can you|could you|I want to|I'd like to|we need to] {verb} [the|my|our] {noun} {{x}}",
+        f"{noun} {{x}}: {verb} it[ please|]",
+        f"[please|] {verb} {{x}}, [the|my] {noun}",
+    )
     return Request(tool=tool, wordings=wordings, slots={"x": str(value)}, arguments={key: value})
 
 
 def between(draw: Draw) -> Request:
-    noun = draw.own(["route", "distance", "exchange rate", "train", "flight", "travel time", "bus", "fare", "ferry", "connection", "toll", "conversion", "price difference", "phone rate", "shipping cost", "path"])
-    keys = draw.pick([("from", "to"), ("origin", "destination"), ("start", "end"), ("source", "target"), ("from_city", "to_city"), ("base", "quote"), ("a", "b")])
+    noun = draw.own(
+        [
+            "route",
+            "distance",
+            "exchange rate",
+            "train",
+            "flight",
+            "travel time",
+            "bus",
+            "fare",
+            "ferry",
+            "connection",
+            "toll",
+            "conversion",
+            "price difference",
+            "phone rate",
+            "shipping cost",
+            "path",
+        ]
+    )
+    keys = draw.pick(
+        [
+            ("from", "to"),
+            ("origin", "destination"),
+            ("start", "end"),
+            ("source", "target"),
+            ("from_city", "to_city"),
+            ("base", "quote"),
+            ("a", "b"),
+        ]
+    )
     if "rate" in noun or keys == ("base", "quote"):
-        values = tuple(draw.rng.sample(["EUR", "USD", "GBP", "JPY", "CHF", "PLN", "SEK", "INR", "CAD", "AUD", "NOK", "CZK", "BRL"], 2))
+        values = tuple(
+            draw.rng.sample(["EUR", "USD", "GBP", "JPY", "CHF", "PLN", "SEK", "INR", "CAD", "AUD", "NOK", "CZK", "BRL"], 2)
+        )
     else:
         values = (draw.own(CITIES), draw.own(CITIES))
-    tool = schema(draw, named(draw, "get|find|compute|lookup|plan|search", noun), described(draw, f"[The {noun} between two places|Finds the {noun} from one to the other|{noun.capitalize()} from {keys[0]} to {keys[1]}|Get the {noun}|Plan a {noun}]"), dict(zip(keys, values, strict=True)))
-    wordings = (f"{ASK} the {noun} from {{x}} to {{y}}?", f"{ASK} the {noun} between {{x}} and {{y}}?", f"{noun} from {{x}} to {{y}}", f"{noun} {{x}} to {{y}}", f"[is there|find me] a {noun} from {{x}} to {{y}}?", f"I [want|need] to go from {{x}} to {{y}}, [what is|find|show me] the {noun}")
-    return Request(tool=tool, wordings=wordings, slots={"x": values[0], "y": values[1]}, arguments=dict(zip(keys, values, strict=True)))
+    tool = schema(
+        draw,
+        named(draw, "get|find|compute|lookup|plan|search", noun),
+        described(
+            draw,
+            f"[The {noun} between two places|Finds the {noun} from one to the other|{noun.capitalize()} from {keys[0]} to {keys[1]}|Get the {noun}|Plan a {noun}]",
+        ),
+        dict(zip(keys, values, strict=True)),
+    )
+    wordings = (
+        f"{ASK} the {noun} from {{x}} to {{y}}?",
+        f"{ASK} the {noun} between {{x}} and {{y}}?",
+        f"{noun} from {{x}} to {{y}}",
+        f"{noun} {{x}} to {{y}}",
+        f"[is there|find me] a {noun} from {{x}} to {{y}}?",
+        f"I [want|need] to go from {{x}} to {{y}}, [what is|find|show me] the {noun}",
+    )
+    return Request(
+        tool=tool, wordings=wordings, slots={"x": values[0], "y": values[1]}, arguments=dict(zip(keys, values, strict=True))
+    )
 
 
 def identifier(draw: Draw) -> str:
-    return draw.pick([f"{invented(draw)[:draw.between(1, 3)].upper()}-{whole(draw, 2, 6)}", f"{whole(draw, 3, 8)}", f"{whole(draw, 3, 5)}-{invented(draw)[:2].upper()}", f"{invented(draw)[:3]}{whole(draw, 2, 4)}", f"#{whole(draw, 3, 5)}"])
+    return draw.pick(
+        [
+            f"{invented(draw)[: draw.between(1, 3)].upper()}-{whole(draw, 2, 6)}",
+            f"{whole(draw, 3, 8)}",
+            f"{whole(draw, 3, 5)}-{invented(draw)[:2].upper()}",
+            f"{invented(draw)[:3]}{whole(draw, 2, 4)}",
+            f"#{whole(draw, 3, 5)}",
+        ]
+    )
 
 
 def address(draw: Draw) -> str:
-    local = draw.pick([name(draw).lower(), f"{name(draw).lower()}.{draw.own(LAST_NAMES).lower()}", f"{invented(draw)}{whole(draw, 1, 3)}"])
-    domain = draw.pick(["example.com", "example.org", "mail.com", "firm.net", f"{invented(draw)}.com", f"{draw.own(WORDS)}.org"])
+    local = draw.pick(
+        [name(draw).lower(), f"{name(draw).lower()}.{draw.own(LAST_NAMES).lower()}", f"{invented(draw)}{whole(draw, 1, 3)}"]
+    )
+    domain = draw.pick(
+        ["example.com", "example.org", "mail.com", "firm.net", f"{invented(draw)}.com", f"{draw.own(WORDS)}.org"]
+    )
     return f"{local}@{domain}"
 
 
@@ -211,13 +455,26 @@ def returned(draw: Draw, wanted: Mapping[str, Value]) -> str:
     """What a tool may give back: a flat object mostly, a list, or a plain sentence."""
     kind = draw.rng.random()
     if kind < 0.2:
-        return draw.pick([f"{draw.pick(STATES)}", f"{draw.own(WORDS)} and {draw.own(WORDS)}", f"{whole(draw, 1, 5)} {draw.own(WORDS)}", f"The {draw.pick(FIELDS)} is {scalar(draw)}.", f"{draw.pick(STATES)}, {whole(draw, 1, 3)} {draw.pick(['degrees', 'km', 'euros', 'items', 'left'])}", f"{scalar(draw)}"])
+        return draw.pick(
+            [
+                f"{draw.pick(STATES)}",
+                f"{draw.own(WORDS)} and {draw.own(WORDS)}",
+                f"{whole(draw, 1, 5)} {draw.own(WORDS)}",
+                f"The {draw.pick(FIELDS)} is {scalar(draw)}.",
+                f"{draw.pick(STATES)}, {whole(draw, 1, 3)} {draw.pick(['degrees', 'km', 'euros', 'items', 'left'])}",
+                f"{scalar(draw)}",
+            ]
+        )
     separators = (",", ":") if draw.chance(0.3) else (", ", ": ")
     if kind < 0.32:
-        return json.dumps([draw.pick([topic(draw), word(draw)]) for _ in range(draw.between(1, 3))], ensure_ascii=False, separators=separators)
+        return json.dumps(
+            [draw.pick([topic(draw), word(draw)]) for _ in range(draw.between(1, 3))], ensure_ascii=False, separators=separators
+        )
     if kind < 0.45:
         keys = draw.rng.sample(FIELDS, 2)
-        return json.dumps([{key: scalar(draw) for key in keys} for _ in range(draw.between(1, 3))], ensure_ascii=False, separators=separators)
+        return json.dumps(
+            [{key: scalar(draw) for key in keys} for _ in range(draw.between(1, 3))], ensure_ascii=False, separators=separators
+        )
     fields: dict[str, object] = {}
     if draw.chance(0.35):
         fields |= wanted
@@ -227,7 +484,22 @@ def returned(draw: Draw, wanted: Mapping[str, Value]) -> str:
 
 
 def scalar(draw: Draw) -> object:
-    return draw.pick([whole(draw, 1, 5), whole(draw, 1, 3), float(f"{whole(draw, 1, 3)}.{draw.between(1, 99)}"), draw.pick(STATES), draw.pick(STATES), draw.own(WORDS), topic(draw), f"{draw.between(0, 23):02}:{draw.between(0, 59):02}", draw.own(CITIES), True, invented(draw), name(draw)])
+    return draw.pick(
+        [
+            whole(draw, 1, 5),
+            whole(draw, 1, 3),
+            float(f"{whole(draw, 1, 3)}.{draw.between(1, 99)}"),
+            draw.pick(STATES),
+            draw.pick(STATES),
+            draw.own(WORDS),
+            topic(draw),
+            f"{draw.between(0, 23):02}:{draw.between(0, 59):02}",
+            draw.own(CITIES),
+            True,
+            invented(draw),
+            name(draw),
+        ]
+    )
 
 
 def told(tool_name: str, result: str) -> str:
@@ -266,17 +538,45 @@ def answered(draw: Draw, wanted: Request, user: str, family: str) -> Turn:
     call = Call(name=tool_name, arguments=wanted.arguments)
     if draw.chance(0.06):
         error = draw.pick(ERRORS)
-        return Turn(family="tool error", user=user, rounds=(Round(calls=(call,), results=(draw.pick([f"Error: {error}", f"error: {error}", error if error.startswith("limit") else f"Error: {error}"]),)),), answer=f"{tool_name} failed: {error}", expected=(error,))
+        return Turn(
+            family="tool error",
+            user=user,
+            rounds=(
+                Round(
+                    calls=(call,),
+                    results=(
+                        draw.pick(
+                            [f"Error: {error}", f"error: {error}", error if error.startswith("limit") else f"Error: {error}"]
+                        ),
+                    ),
+                ),
+            ),
+            answer=f"{tool_name} failed: {error}",
+            expected=(error,),
+        )
     result = returned(draw, wanted.arguments)
-    return Turn(family=family, user=user, rounds=(Round(calls=(call,), results=(result,)),), answer=told(tool_name, result), expected=(flattened(result),))
+    return Turn(
+        family=family,
+        user=user,
+        rounds=(Round(calls=(call,), results=(result,)),),
+        answer=told(tool_name, result),
+        expected=(flattened(result),),
+    )
 
 
 def elsewhere(draw: Draw, wanted: Request) -> tuple[Turn, Request] | None:
-    """"And in Berlin?" after a question with one argument."""
+    """ "And in Berlin?" after a question with one argument."""
     if wanted.again is None:
         return None
     other = wanted.again(draw)
-    user = finished(draw, draw.text("[and|what about|how about|and what about|and for|now for|same for|the same for|and in|then|do the same for|what of] {s}?"), {"s": other.short}, plain=0.9)
+    user = finished(
+        draw,
+        draw.text(
+            "[and|what about|how about|and what about|and for|now for|same for|the same for|and in|then|do the same for|what of] {s}?"
+        ),
+        {"s": other.short},
+        plain=0.9,
+    )
     return answered(draw, other, user, "registry follow-up"), other
 
 
@@ -290,7 +590,13 @@ def both(draw: Draw, wanted: Request) -> Turn | None:
     tool_name = wanted.tool["function"]["name"]
     results = (returned(draw, wanted.arguments), returned(draw, other.arguments))
     calls = (Call(name=tool_name, arguments=wanted.arguments), Call(name=tool_name, arguments=other.arguments))
-    return Turn(family="two calls", user=user, rounds=(Round(calls=calls, results=results),), answer="\n".join(told(tool_name, result) for result in results), expected=tuple(flattened(result) for result in results))
+    return Turn(
+        family="two calls",
+        user=user,
+        rounds=(Round(calls=calls, results=results),),
+        answer="\n".join(told(tool_name, result) for result in results),
+        expected=tuple(flattened(result) for result in results),
+    )
 
 
 def lacking(draw: Draw, wanted: Request) -> Turn | None:
@@ -298,10 +604,20 @@ def lacking(draw: Draw, wanted: Request) -> Turn | None:
     if not wanted.vague:
         return None
     answer = f"Please tell me the {wanted.asked}."
-    return Turn(family="missing argument", user=finished(draw, draw.text(wanted.vague), {}, plain=0.7), answer=answer, expected=(answer,))
+    return Turn(
+        family="missing argument",
+        user=finished(draw, draw.text(wanted.vague), {}, plain=0.7),
+        answer=answer,
+        expected=(answer,),
+    )
 
 
 def supplied(draw: Draw, wanted: Request) -> Turn:
     """The answer to that question."""
-    user = finished(draw, draw.text("[{x}|for {x}|it is {x}|it's {x}|{x}, please|I mean {x}|take {x}|in {x}|let's say {x}]"), wanted.slots, plain=1.0)
+    user = finished(
+        draw,
+        draw.text("[{x}|for {x}|it is {x}|it's {x}|{x}, please|I mean {x}|take {x}|in {x}|let's say {x}]"),
+        wanted.slots,
+        plain=1.0,
+    )
     return answered(draw, wanted, user, "missing argument")
