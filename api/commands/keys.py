@@ -32,7 +32,7 @@ def create(server: Any, name: str, scopes: tuple[str, ...], days: int | None) ->
     if days is not None:
         body["expires_at"] = int(time.time()) + days * 86_400
     with closing(_keys(server())) as keys:
-        click.echo(keys.create(body)["key"])
+        click.echo(keys.create(body)["secret"])
 
 
 @command.command("list")
