@@ -155,6 +155,26 @@ async def test_waiting_too_long_ends_and_frees_the_place() -> None:
         pass
 
 
+@pytest.mark.parametrize("steps", range(6))
+async def test_hanging_up_at_the_very_moment_of_being_called_is_not_missed(steps: int) -> None:
+    queue = Queue()
+
+    async def wait_and_stay() -> None:
+        async with queue.turn():
+            await asyncio.Event().wait()
+
+    async with queue.turn():
+        waiting = asyncio.create_task(wait_and_stay())
+        await asyncio.sleep(0.01)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait({waiting}, timeout=5)
+    assert waiting.cancelled()
+    async with queue.turn():
+        pass
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

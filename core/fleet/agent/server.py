@@ -48,7 +48,8 @@ class Queue:
             raise AgentFailure(FailureCode.BUSY, f"the model is busy and {self._places} requests are waiting already")
         self.waiting += 1
         try:
-            await asyncio.wait_for(self._lock.acquire(), self._seconds)
+            async with asyncio.timeout(self._seconds):  # before Python 3.12, wait_for can swallow a cancellation
+                await self._lock.acquire()
         except TimeoutError as exc:
             raise AgentFailure(FailureCode.BUSY, f"the model was busy for {self._seconds:g} s") from exc
         finally:
