@@ -114,14 +114,15 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             tools=ToolExecutor(catalog=Catalog(), sandbox=sandbox, retries=settings.limits.tool_retries),
             limits=TurnLimits(steps=settings.limits.max_steps, seconds=settings.limits.turn_seconds),
         )
-        upkeep = Upkeep(journal=journal, leases=leases, turns=turn_store, running=turns.running)
+        identities = IdentityStore(database)
+        upkeep = Upkeep(journal=journal, leases=leases, turns=turn_store, identities=identities, running=turns.running)
         await stack.enter_async_context(_in_background(upkeep))
         stack.push_async_callback(turns.stop)
         yield Platform(
             settings=settings,
             turns=turns,
             conversations=conversations,
-            identity=Identity(IdentityStore(database)),
+            identity=Identity(identities),
             models=models,
             objects=objects,
             sandbox=sandbox,

@@ -9,7 +9,7 @@ from core.messages import Item, MessageItem, Text, ToolCallItem
 from core.storage.conversations import ConversationStore
 from core.storage.turns import TurnStore
 
-PAGE = 200
+PAGE = 1_000
 MOST_ITEMS = 20_000
 
 
@@ -41,19 +41,12 @@ class History:
 
     async def _conversation(self, organization_id: str, conversation_id: str, model: Model) -> Sequence[Item]:
         """The last items, and no more pages of them than the model could read."""
-        newest_first: list[Item] = []
-        after, room = None, model.context_tokens
-        while len(newest_first) < MOST_ITEMS:
-            page = await self._conversations.list_items(
-                organization_id, conversation_id, after=after, limit=PAGE, descending=True
-            )
-            newest_first += page.rows
-            if room is not None:
-                room -= sum(_tokens(item) for item in page.rows)
-            if not page.more or (room is not None and room < 0):
-                break
-            after = page.rows[-1].id
-        return newest_first[::-1]
+        room = model.context_tokens
+
+        def enough(items: Sequence[Item]) -> bool:
+            return len(items) >= MOST_ITEMS or (room is not None and sum(map(_tokens, items)) > room)
+
+        return await self._conversations.last_items(organization_id, conversation_id, page=PAGE, enough=enough)
 
 
 def _tokens(item: Item) -> int:

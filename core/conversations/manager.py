@@ -19,7 +19,7 @@ from core.conversations.record import Recorder
 from core.conversations.request import TurnRequest
 from core.conversations.running import RunningTurn, StopReason
 from core.conversations.story import Story
-from core.errors import InvalidRequest, NotFound, PaddockError
+from core.errors import InvalidRequest, NotFound, PaddockError, Unavailable
 from core.events import Recorded, TurnStarted, TurnStatus
 from core.identity.principals import Principal, Scope
 from core.ids import new_id
@@ -60,6 +60,7 @@ class TurnManager:
         self._tools = tools
         self._limits = limits
         self._running: dict[str, RunningTurn] = {}
+        self._stopping = False
 
     @property
     def running(self) -> Mapping[str, RunningTurn]:
@@ -81,8 +82,10 @@ class TurnManager:
         budget = Budget(self._limits, request.sampling, max_tool_calls=request.max_tool_calls)
         transcript = Transcript(assemble([*before, *request.input], request.instructions))
         events = loop.run(turn.id, transcript, ask=asking(model, request, tools), tools=tools, budget=budget)
-        self._running[turn.id] = running
+        if self._stopping:
+            raise Unavailable("the server is stopping", code="server_shutdown")
         running.begin(TurnStarted(), events, budget, on_end=lambda: self._forget(running))
+        self._running[turn.id] = running
         await self._accepted(running)
         return turn
 
@@ -124,7 +127,7 @@ class TurnManager:
             self._running.pop(running.turn.id, None)
 
     def _give_up_unread(self, running: RunningTurn) -> None:
-        if not running.was_read:
+        if not running.was_read and not running.feed.readers:
             running.stop(StopReason.CLIENT_LEFT)
             self._running.pop(running.turn.id, None)
 
@@ -233,7 +236,8 @@ class TurnManager:
         )
 
     async def stop(self) -> None:
-        """End every turn that runs here; returns when all have."""
+        """End every turn that runs here, and begin no other; returns when all have ended."""
+        self._stopping = True
         running = list(self._running.values())
         for turn in running:
             turn.stop(StopReason.SHUTDOWN)

@@ -25,6 +25,11 @@ class StopReason(StrEnum):
     SHUTDOWN = "server_shutdown"
     REFUSED = "refused"  # its acceptance failed; there is nothing to end
     LEASE_LOST = "lease_lost"
+    KEY_REVOKED = "key_revoked"
+
+
+TOLD = {StopReason.KEY_REVOKED: "the API key was revoked or has expired"}
+SHUTDOWN_TOLD = "the server stopped while the turn was running"
 
 
 class RunningTurn:
@@ -38,6 +43,7 @@ class RunningTurn:
         self._last: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._stop_reason: StopReason | None = None
+        self._playing = False
         self._ending = False  # from here on nothing stops it: its end is being recorded
         self.was_read = False  # by somebody who has left
 
@@ -66,8 +72,10 @@ class RunningTurn:
 
     def stop(self, reason: StopReason) -> None:
         """Stops the model and kills the guests; `ended` tells when. The first reason holds."""
-        if self._task is not None and not self._task.done() and not self._ending and self._stop_reason is None:
-            self._stop_reason = reason
+        if self._task is None or self._task.done() or self._ending or self._stop_reason is not None:
+            return
+        self._stop_reason = reason
+        if self._playing:  # a task that is cancelled before its first step takes none, and the turn would have no end
             self._task.cancel()
 
     async def ended(self) -> Turn:
@@ -89,6 +97,9 @@ class RunningTurn:
 
     async def _play(self, events: AsyncGenerator[TurnEvent, None], seconds: float) -> TurnEnded:
         """Every way in which a turn can end, as an event."""
+        if self._stop_reason is not None:
+            return self._stopped()
+        self._playing = True
         try:
             async with asyncio.timeout(seconds) as limit, aclosing(events):
                 async for event in events:
@@ -114,7 +125,7 @@ class RunningTurn:
         reason = self._stop_reason or StopReason.SHUTDOWN
         if reason in (StopReason.CANCELLED, StopReason.CLIENT_LEFT):
             return TurnEnded(status=TurnStatus.CANCELLED, reason=reason)
-        return TurnEnded(status=TurnStatus.FAILED, reason=reason, message="the server stopped while the turn was running")
+        return TurnEnded(status=TurnStatus.FAILED, reason=reason, message=TOLD.get(reason, SHUTDOWN_TOLD))
 
     def _bug(self) -> TurnEnded:
         log.exception("turn %s failed", self.turn.id)

@@ -10,8 +10,10 @@ from core.conversations.running import RunningTurn, StopReason
 from core.conversations.story import Story
 from core.errors import PaddockError
 from core.events import TurnEnded, TurnStatus
+from core.storage.identities import IdentityStore
 from core.storage.journal import Acceptance, Journal
 from core.storage.leases import Leases, Orphan
+from core.storage.records import Turn
 from core.storage.turns import TurnStore
 
 log = logging.getLogger(__name__)
@@ -19,10 +21,19 @@ ORPHANED = TurnEnded(status=TurnStatus.FAILED, reason="server_lost", message="th
 
 
 class Upkeep:
-    def __init__(self, *, journal: Journal, leases: Leases, turns: TurnStore, running: Mapping[str, RunningTurn]) -> None:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        leases: Leases,
+        turns: TurnStore,
+        identities: IdentityStore,
+        running: Mapping[str, RunningTurn],
+    ) -> None:
         self._journal = journal
         self._leases = leases
         self._turns = turns
+        self._identities = identities
         self._running = running
 
     async def run(self) -> None:
@@ -30,6 +41,7 @@ class Upkeep:
         while True:
             try:
                 await self.keep_leases()
+                await self.stop_revoked()
                 await self.end_orphans()
             except PaddockError as exc:
                 log.warning("upkeep of turns has to wait: %s", exc.message)
@@ -44,6 +56,16 @@ class Upkeep:
         for turn_id in renewed.lost | renewed.cancelled:
             if running := self._running.get(turn_id):
                 running.stop(StopReason.LEASE_LOST if turn_id in renewed.lost else StopReason.CANCELLED)
+
+    async def stop_revoked(self) -> None:
+        """Stop unstored turns whose key was revoked. The journal stops all others, at their next event."""
+        unstored = [running for running in self._running.values() if not running.turn.stored]
+        if not unstored:
+            return
+        valid = await self._identities.valid_keys({running.turn.key_id for running in unstored})
+        for running in unstored:
+            if running.turn.key_id not in valid:
+                running.stop(StopReason.KEY_REVOKED)
 
     async def end_orphans(self) -> int:
         """End the turns whose process is gone as failed, with what they had produced. Returns how many."""
@@ -64,10 +86,17 @@ class Upkeep:
         )
         feed = Feed()
         journal = self._journal.continue_turn(acceptance, epoch=orphan.epoch, last_seq=orphan.last_seq, publish=feed.publish)
-        recorder = Recorder(Story(turn.id))
-        after = 0
-        while events := await self._turns.events(turn.organization_id, turn.id, after=after):
-            for recorded in events:
-                recorder.entry(recorded.event)
-            after = events[-1].seq
-        await RunningTurn(turn, feed, journal, recorder).finish(ORPHANED)
+        await RunningTurn(turn, feed, journal, await self._told(turn)).finish(ORPHANED)
+
+    async def _told(self, turn: Turn) -> Recorder:
+        """What the turn's events say so far. One whose events this version cannot read has to end all the same."""
+        recorder, after = Recorder(Story(turn.id)), 0
+        try:
+            while events := await self._turns.events(turn.organization_id, turn.id, after=after):
+                for recorded in events:
+                    recorder.entry(recorded.event)
+                after = events[-1].seq
+        except (ValueError, LookupError, AssertionError) as exc:
+            log.error("the journal of turn %s cannot be read (%s): it ends without its output", turn.id, type(exc).__name__)
+            return Recorder(Story(turn.id))
+        return recorder

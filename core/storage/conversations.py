@@ -1,12 +1,12 @@
 """Conversations and their items. One turn at a time runs in a conversation; that rule is the journal's (its unique index)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from core.ids import new_id
 from core.messages import ITEM, Item
 from core.storage.database import Database
@@ -66,6 +66,28 @@ class ConversationStore:
             mine = _items_of(organization_id, conversation_id)
             return await page_of_items(connection, mine, after=after, limit=limit, descending=descending)
 
+    async def last_items(
+        self, organization_id: str, conversation_id: str, *, page: int, enough: Callable[[Sequence[Item]], bool]
+    ) -> Sequence[Item]:
+        """Oldest first. They are read backwards, so many at a time, until those found are `enough`.
+
+        Raises Conflict while a turn runs: what it is about to say would be missing.
+        """
+        found: list[Item] = []
+        query = sa.select(items.c.position, items.c.payload).where(_items_of(organization_id, conversation_id))
+        query = query.order_by(items.c.position.desc()).limit(page)
+        async with self._database.tenant(organization_id) as connection:
+            await _get(connection, organization_id, conversation_id)
+            if await connection.scalar(_RUNNING, {"conversation_id": conversation_id}) is not None:
+                raise Conflict(f"conversation {conversation_id!r} has a turn running", code="conversation_locked")
+            rows = (await connection.execute(query)).all()
+            while rows:
+                found += [decode_item(row.payload) for row in rows]
+                if len(rows) < page or enough(found):
+                    break
+                rows = (await connection.execute(query.where(items.c.position < rows[-1].position))).all()
+        return found[::-1]
+
     async def get_item(self, organization_id: str, conversation_id: str, item_id: str) -> Item:
         async with self._database.tenant(organization_id) as connection:
             await _get(connection, organization_id, conversation_id)
@@ -82,6 +104,9 @@ class ConversationStore:
             deleted = await connection.execute(query)
         if deleted.rowcount == 0:
             raise _no_item(item_id, conversation_id)
+
+
+_RUNNING = sa.text("SELECT id FROM turns WHERE conversation_id = :conversation_id AND status = 'running'")
 
 
 def _mine(organization_id: str, conversation_id: str) -> sa.ColumnElement[bool]:

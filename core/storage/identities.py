@@ -1,6 +1,6 @@
 """Organisations, users and API keys. A key is kept as its SHA-256 digest: it has 256 random bits, so no salt is needed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
 
@@ -22,6 +22,16 @@ class IdentityStore:
         """The one look-up that crosses tenants: nobody is known yet."""
         row = await self._database.reads.find(_FIND_KEYS, secret_sha256)
         return None if row is None else _key(row)
+
+    async def valid_keys(self, key_ids: Collection[str]) -> Collection[str]:
+        """Those of the keys that were neither revoked nor have expired."""
+        query = sa.select(api_keys.c.id).where(
+            api_keys.c.id.in_(key_ids),
+            api_keys.c.revoked_at.is_(None),
+            sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > sa.func.now()),
+        )
+        async with self._database.everyone() as connection:
+            return (await connection.execute(query)).scalars().all()
 
     async def add_organization(self, name: str, *, user_name: str) -> tuple[Organization, str]:
         """A new organisation with its first user; returns that user's id."""

@@ -133,13 +133,13 @@ class TurnJournal:
 
     def __init__(self, journal: "Journal", acceptance: Acceptance, *, epoch: int, last_seq: int, publish: Publish) -> None:
         self._journal = journal
-        self._acceptance: Acceptance | None = acceptance if last_seq == 0 else None
+        self._acceptance: Acceptance | None = None if epoch > 1 else acceptance
         self.turn = acceptance.turn
         self.epoch = epoch
         self._last_seq = last_seq
         self._publish = publish
         self._failure: PaddockError | None = None
-        self.accepted = last_seq > 0  # its row is in the database
+        self.accepted = epoch > 1  # its row is in the database
 
     def record(self, entry: Entry) -> "asyncio.Future[None]":
         """Put an entry in line. The future is done when it is durable, and carries why it never will be.
