@@ -135,7 +135,11 @@ async def serve(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    wasmtime = {"guest": options.guest, "workers": options.workers, "require_walls": options.require_walls}
+    wasmtime = {
+        "guest": options.guest,
+        "workers": options.workers or options.permits + 2,
+        "require_walls": options.require_walls,
+    }
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(
             open_sandbox({"wasmtime": wasmtime}, permits=options.permits, queue=options.queue)
@@ -146,12 +150,14 @@ async def serve(options: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    cores = len(os.sched_getaffinity(0))
+    permits = len(os.sched_getaffinity(0)) + 8
     parser = argparse.ArgumentParser(prog="python -m sandbox.host", description="Runs untrusted programs under hard limits.")
     parser.add_argument("--socket", type=Path, required=True, help="where to listen; its folder must have mode 0700")
     parser.add_argument("--guest", type=Path, required=True, help="the file that sandbox.guests.build made")
-    parser.add_argument("--permits", type=int, default=cores, help="programs that run at once (default: one a core)")
-    parser.add_argument("--workers", type=int, default=cores + 2, help="processes, some of them spare (default: cores + 2)")
+    parser.add_argument("--permits", type=int, default=permits, help="programs that run at once (default: cores + 8)")
+    parser.add_argument(
+        "--workers", type=int, help="processes, more than permits so that some are spare (default: permits + 2)"
+    )
     parser.add_argument("--queue", type=int, default=256, help="programs that may wait; more are refused as busy")
     parser.add_argument("--require-walls", action="store_true", help="do not start where a part of the second wall is missing")
     parser.add_argument("--die-with-parent", action="store_true", help="end when the process that started this one ends")

@@ -95,8 +95,8 @@ class Pool:
                 self._changed.clear()
                 while len(self._workers) < self._options.workers:
                     await self._add(nursery)
-                if not self.started.done():
-                    self.started.set_result(None)
+                    if not self.started.done():
+                        self.started.set_result(None)
                 await self._changed.wait()
         finally:
             for worker in tuple(self._workers):
@@ -149,7 +149,7 @@ async def _converse(worker: Worker, program: bytes, on_output: OnOutput) -> Outc
 
 @asynccontextmanager
 async def open_pool(options: PoolOptions) -> AsyncIterator[Pool]:
-    """Ready when every worker is. Raises `RuntimeUnavailable` when they cannot be started."""
+    """Ready when the first worker is. Raises `RuntimeUnavailable` when they cannot be started."""
     pool = Pool(options)
     keeper = asyncio.create_task(pool.keep())
     try:
