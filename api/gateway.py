@@ -16,6 +16,7 @@ from core.errors import ConfigurationError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DRAIN_SECONDS = 5
+ECHO_SECONDS = 0.3  # one key press may reach us twice: from the terminal, and through make
 
 
 def run(main: Callable[["Stopping"], Awaitable[None]]) -> None:
@@ -38,14 +39,17 @@ class Stopping:
     def __init__(self, task: "asyncio.Task[Any] | None") -> None:
         self._task = task
         self._server: uvicorn.Server | None = None
-        self._asked = False
+        self._asked_at: float | None = None
 
     def on_signal(self) -> None:
-        if self._asked:
+        now = asyncio.get_running_loop().time()
+        if self._asked_at is not None and now - self._asked_at < ECHO_SECONDS:
+            return
+        if self._asked_at is not None:
             sys.stderr.write("stopped at once\n")
             sys.stderr.flush()
             os._exit(130)  # our children die with us
-        self._asked = True
+        self._asked_at = now
         sys.stderr.write("\nstopping (once more: at once) ...\n")
         self.stop()
 

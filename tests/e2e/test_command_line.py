@@ -1,0 +1,135 @@
+"""The `paddock` command as somebody types it, against a server started as a user starts it."""
+
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api.chat import plain
+from core.storage.embedded.postgres import EmbeddedPostgres
+from tests.e2e.paddock import CONFIG, Up, free_port, is_ready, make_home, paddock, started
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    directory = Path(tempfile.mkdtemp(prefix="paddock-e2e-"))
+    with started(make_home(directory / "home"), tmp_path_factory.mktemp("server") / "output") as up:
+        up.wait_until_ready()
+        yield up
+        assert up.interrupt() == 0
+    shutil.rmtree(directory)
+
+
+def test_help_lists_every_command(tmp_path: Path) -> None:
+    shown = paddock("--help", home=tmp_path)
+    assert shown.returncode == 0
+    for name in ("agent", "chat", "doctor", "keys", "migrate", "sandbox", "scripted", "serve", "up"):
+        assert f"\n  {name} " in shown.stdout
+        assert paddock(name, "--help", home=tmp_path).stdout.startswith(f"Usage: paddock {name}")
+
+
+def test_chat_shows_the_call_its_output_and_the_answer(server: Up) -> None:
+    shown = paddock("chat", "What is 1234 * 5678?", home=server.home)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout == "python:\n  print(1234 * 5678)\noutput:\n  7006652\nIt is 7006652\n"
+
+
+def test_chat_without_a_message_is_a_prompt_that_remembers(server: Up) -> None:
+    shown = paddock("chat", home=server.home, stdin="hello\n\nWhat is 1234 * 5678?\n")
+    assert shown.returncode == 0, shown.stderr
+    assert "You said: hello" in shown.stdout
+    assert "It is 7006652" in shown.stdout
+
+
+def test_chat_says_what_is_wrong(server: Up, tmp_path: Path) -> None:
+    port = str(free_port())
+    assert "no key: " in paddock("chat", "hello", home=tmp_path).stderr
+    assert f"no server answers at http://127.0.0.1:{port}" in paddock("chat", "x", home=server.home, PADDOCK_PORT=port).stderr
+    assert "does not know this key" in paddock("chat", "x", "--key", "pk_wrong", home=server.home).stderr
+    unknown = paddock("chat", "x", "--model", "nobody", home=server.home)
+    assert unknown.returncode == 1
+    assert "nobody" in unknown.stderr
+    assert "Traceback" not in unknown.stderr
+
+
+def test_what_a_model_or_a_guest_writes_cannot_drive_the_terminal() -> None:
+    assert plain("a\x1b[2Jb\x07\x9b1mc\r\nd\te") == "a[2Jb1mc\nd\te"
+
+
+def test_keys_are_made_listed_and_revoked(server: Up) -> None:
+    made = paddock("keys", "create", "for a test", "--days", "1", home=server.home)
+    secret = made.stdout.strip()
+    assert secret.startswith("pk_"), made.stderr
+    assert paddock("chat", "hello", "--key", secret, home=server.home).stdout == "You said: hello\n"
+    (line,) = [line for line in paddock("keys", "list", home=server.home).stdout.splitlines() if "for a test" in line]
+    assert "valid" in line
+    assert secret not in line
+    assert paddock("keys", "revoke", line.split()[0], home=server.home).returncode == 0
+    assert "does not know this key" in paddock("chat", "hello", "--key", secret, home=server.home).stderr
+    refused = paddock("keys", "revoke", "key_nonsense", home=server.home)
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+
+
+def test_doctor_finds_the_server_and_all_that_it_needs(server: Up) -> None:
+    shown = paddock("doctor", home=server.home)
+    assert shown.returncode == 0, shown.stdout
+    assert f"yes  {server.url}: ready" in shown.stdout
+    assert "yes  wasmtime: version" in shown.stdout
+    assert "NO " not in shown.stdout
+
+
+def test_doctor_ends_with_1_when_something_needed_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "paddock.yaml").write_text("models:\n  - {name: m, backend: fleet, file: nowhere.gguf}\n")
+    shown = paddock("doctor", home=tmp_path, PADDOCK_DATABASE_URL="postgresql://nobody@127.0.0.1:9/none")
+    assert shown.returncode == 1
+    assert "NO   m: model 'm': there is no file" in shown.stdout
+    assert "NO   PostgreSQL: " in shown.stdout
+    assert "is PADDOCK_DATABASE_URL right" in shown.stdout
+
+
+def test_a_scripted_model_is_served_to_whom_speaks_the_openai_wire(tmp_path: Path) -> None:
+    script = tmp_path / "script.yaml"
+    script.write_text("rules: nonsense\n")
+    refused = paddock("scripted", str(script), home=tmp_path)
+    assert refused.returncode == 1
+    assert str(script) in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_serve_runs_on_stores_and_a_sandbox_of_the_operators_own(
+    postgres: EmbeddedPostgres, redis_url: str, server: Up, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "paddock.yaml").write_text(CONFIG)
+    elsewhere = {
+        "PADDOCK_DATABASE_URL": postgres.server_url,
+        "PADDOCK_REDIS_URL": redis_url,
+        "PADDOCK_OBJECTS_URL": (tmp_path / "objects").as_uri(),
+        "PADDOCK_SANDBOX_SOCKET": str(server.home / "run" / "sandbox" / "sandbox.sock"),
+    }
+    key = tmp_path / "key"
+    assert "PADDOCK_DATABASE_OWNER_URL: not set" in paddock("migrate", home=home, **elsewhere).stderr
+    owner = {"PADDOCK_DATABASE_OWNER_URL": postgres.owner_url}
+    migrated = paddock("migrate", "--admin-key", str(key), home=home, **elsewhere, **owner)
+    assert migrated.returncode == 0, migrated.stderr
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+    with started(home, tmp_path / "output", command="serve", **elsewhere) as up:
+        url = up.wait_until_ready()
+        assert is_ready(url)
+        assert not up.descendants()
+        asked = paddock("chat", "What is 1234 * 5678?", "--key", key.read_text().strip(), home=home, PADDOCK_URL=url)
+        assert "It is 7006652" in asked.stdout, asked.stderr
+        assert up.interrupt() == 0
+
+
+def test_serve_names_what_it_was_not_given(tmp_path: Path) -> None:
+    (tmp_path / "paddock.yaml").write_text(CONFIG)
+    refused = paddock("serve", home=tmp_path)
+    assert refused.returncode == 1
+    assert "PADDOCK_DATABASE_URL, PADDOCK_REDIS_URL, PADDOCK_SANDBOX_SOCKET: not set" in refused.stderr
