@@ -33,8 +33,8 @@ def _message(message: Message) -> dict[str, Any]:
             return {"role": "assistant", "content": text}
         case Reply(text=text, tool_calls=calls):
             return {"role": "assistant", "content": text or None, "tool_calls": [_call(call) for call in calls]}
-        case ToolResult(call_id=call_id, content=content, failed=failed):
-            return {"role": "tool", "tool_call_id": call_id, "content": f"Error: {content}" if failed else content}
+        case ToolResult(call_id=call_id, content=content):
+            return {"role": "tool", "tool_call_id": call_id, "content": content}
 
 
 def _part(part: Part) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def body_of(**fields: Any) -> dict[str, Any]:
             },
         ),
         (ToolResult(call_id="a", content="42"), {"role": "tool", "tool_call_id": "a", "content": "42"}),
-        (ToolResult(call_id="a", content="boom", failed=True), {"role": "tool", "tool_call_id": "a", "content": "Error: boom"}),
+        (ToolResult(call_id="a", content="boom", failed=True), {"role": "tool", "tool_call_id": "a", "content": "boom"}),
     ],
 )
 def test_each_kind_of_message_has_its_wire_form(message: Message, wire: dict[str, Any]) -> None:
