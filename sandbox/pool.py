@@ -10,11 +10,10 @@ from sandbox import protocol
 from sandbox.contract import Invocation, OnOutput, Outcome, Stream
 from sandbox.errors import GuestCrashed, RuntimeUnavailable
 from sandbox.lifecycle import WorkerState
-from sandbox.process import Nursery, Worker, open_nursery
+from sandbox.process import START_SECONDS, Nursery, NurseryEnded, Worker, open_nursery
 from sandbox.protocol import Kind
 from sandbox.walls import Wall
 
-START_SECONDS = 30.0
 RETRY_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -82,12 +81,8 @@ class Pool:
             try:
                 async with open_nursery(self._options.command) as nursery:
                     await self._keep_full(nursery)
-            except (RuntimeUnavailable, OSError) as exc:
-                if not self.started.done():
-                    self.started.set_exception(exc)
-                    return
-                log.warning("sandbox workers could not be started: %s", exc)
-                await asyncio.sleep(RETRY_SECONDS)
+            except (NurseryEnded, OSError) as exc:
+                await self._failed(RuntimeUnavailable(f"sandbox workers cannot be started: {exc}"))
 
     async def _keep_full(self, nursery: Nursery) -> None:
         try:
@@ -95,8 +90,6 @@ class Pool:
                 self._changed.clear()
                 while len(self._workers) < self._options.workers:
                     await self._add(nursery)
-                    if not self.started.done():
-                        self.started.set_result(None)
                 await self._changed.wait()
         finally:
             for worker in tuple(self._workers):
@@ -106,15 +99,24 @@ class Pool:
         worker = await nursery.fork(self._ended)
         self._workers.append(worker)
         try:
-            async with asyncio.timeout(START_SECONDS):
-                walls = await worker.ready()
-        except TimeoutError:
-            raise RuntimeUnavailable("a sandbox worker does not become ready") from None
-        self._judge([wall for wall in walls if not wall.present])
-        worker.lifecycle.move(WorkerState.IDLE)
-        self._freed.set()
+            self._judge(await worker.ready())
+        except RuntimeUnavailable as exc:
+            await worker.end()
+            await self._failed(exc)
+        else:
+            worker.lifecycle.move(WorkerState.IDLE)
+            self._freed.set()
+            if not self.started.done():
+                self.started.set_result(None)
 
-    def _judge(self, missing: list[Wall]) -> None:
+    async def _failed(self, error: RuntimeUnavailable) -> None:
+        if not self.started.done():
+            self.started.set_exception(error)
+        log.warning("%s", error)
+        await asyncio.sleep(RETRY_SECONDS)
+
+    def _judge(self, walls: list[Wall]) -> None:
+        missing = [wall for wall in walls if not wall.present]
         if missing and self._options.require_walls:
             raise RuntimeUnavailable("; ".join(f"the wall {wall.name!r} is missing: {wall.advice}" for wall in missing))
         if missing != self._missing:

@@ -17,6 +17,7 @@ from sandbox.protocol import Kind
 from sandbox.walls import Wall
 
 SHORTEST_CHECK_SECONDS = 0.002
+START_SECONDS = 30.0
 
 
 class Worker:
@@ -43,12 +44,15 @@ class Worker:
         on_exit(self)
 
     async def ready(self) -> list[Wall]:
-        """Returns the walls that it found, when it is behind them."""
-        match await self.hear():
-            case Kind.HELLO, payload:
-                return [Wall(**wall) for wall in protocol.parse_hello(payload)["walls"]]
-            case _:
-                raise RuntimeUnavailable("a sandbox worker ended before it was ready")
+        """Returns the walls that it found, when it is behind them. Raises `RuntimeUnavailable` when it does not get there."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                match await self.hear():
+                    case Kind.HELLO, payload:
+                        return [Wall(**wall) for wall in protocol.parse_hello(payload)["walls"]]
+        except (TimeoutError, protocol.ProtocolError) as exc:
+            raise RuntimeUnavailable("a sandbox worker does not become ready") from exc
+        raise RuntimeUnavailable("a sandbox worker ended before it was ready")
 
     def start(self, cpu_seconds: float) -> None:
         """A program begins, which may take so much of the CPU."""
@@ -98,6 +102,10 @@ class Worker:
         await asyncio.shield(self._gone.wait())
 
 
+class NurseryEnded(Exception):
+    """Its workers end with it; another one is needed."""
+
+
 class Nursery:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -105,7 +113,7 @@ class Nursery:
     async def started(self) -> None:
         await self._readable()
         if not self._control.recv(1):
-            raise RuntimeUnavailable("the sandbox's engine did not load")
+            raise NurseryEnded("the engine did not load")
 
     async def fork(self, on_exit: Callable[[Worker], None]) -> Worker:
         ours, theirs = socket.socketpair()
@@ -115,7 +123,7 @@ class Nursery:
             await self._readable()
             message, descriptors, _flags, _address = socket.recv_fds(self._control, PID.size, 1)
             if not message:
-                raise RuntimeUnavailable("the process that forks sandbox workers ended")
+                raise NurseryEnded("the process that forks them ended")
             streams = await asyncio.open_unix_connection(sock=ours)
         except BaseException:
             ours.close()

@@ -278,6 +278,7 @@ async def test_a_worker_that_is_killed_fails_its_program_and_is_replaced(folder:
 
         with pytest.raises(GuestCrashed):
             await running
+        assert await gone(*workers)
         assert (await client.run(program("print(2)"), nowhere)).stdout == b"2\n"
         assert children(process.pid)[0] == nursery
 
