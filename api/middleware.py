@@ -20,7 +20,7 @@ from api.errors import error_response
 from core.errors import PaddockError
 
 log = logging.getLogger(__name__)
-REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
+REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 access = logging.getLogger("paddock.access")  # its messages are JSON already

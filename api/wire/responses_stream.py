@@ -81,8 +81,9 @@ class ResponsesEncoder:
             case ToolOutput():
                 pass  # OpenAI's wire has no event for it: the item shows it when the call has returned
             case TurnStarted():
-                self._writer.emit("response.created", response=self.response())
-                self._writer.emit("response.in_progress", response=self.response())
+                beginning = self._with_report(response_body(self._turn, status=TurnStatus.RUNNING))
+                self._writer.emit("response.created", response=beginning)
+                self._writer.emit("response.in_progress", response=beginning)
             case TurnEnded() as event:
                 self._end(event)
             case _:
@@ -107,6 +108,9 @@ class ResponsesEncoder:
             reason=end.reason if end else turn.reason,
             message=end.message if end else turn.message,
         )
+        return self._with_report(body)
+
+    def _with_report(self, body: dict[str, Any]) -> dict[str, Any]:
         return {**body, "paddock": self.report.body()} if self._shows_report else body
 
     @property
