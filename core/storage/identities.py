@@ -43,10 +43,13 @@ class IdentityStore:
         return _organization(row), user_id
 
     async def organizations(self, *, after: str | None, limit: int) -> Page[Organization]:
+        """Oldest first. after: an organisation's id; raises InvalidRequest when there is none such."""
         query = sa.select(organizations).order_by(organizations.c.id).limit(limit + 1)
-        if after is not None:
-            query = query.where(organizations.c.id > after)
         async with self._database.everyone() as connection:
+            if after is not None:
+                if await connection.scalar(sa.select(organizations.c.id).where(organizations.c.id == after)) is None:
+                    raise InvalidRequest(f"no organization {after!r} in this list", param="after", code="invalid_cursor")
+                query = query.where(organizations.c.id > after)
             rows = (await connection.execute(query)).all()
         return Page(rows=[_organization(row) for row in rows[:limit]], more=len(rows) > limit)
 
