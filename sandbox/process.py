@@ -38,7 +38,10 @@ class Worker:
     def _exited(self, on_exit: Callable[["Worker"], None]) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
-        self._writer.close()
+        if (
+            self.lifecycle.state is WorkerState.IDLE
+        ):  # of any other state somebody still reads the last output, then calls `end`
+            self._writer.close()
         self.lifecycle.move(WorkerState.GONE)
         self._gone.set()
         on_exit(self)
@@ -100,6 +103,7 @@ class Worker:
             self._timer.cancel()
         self.kill()
         await asyncio.shield(self._gone.wait())
+        self._writer.close()
 
 
 class NurseryEnded(Exception):

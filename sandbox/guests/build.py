@@ -11,6 +11,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -18,9 +19,10 @@ from pathlib import Path
 
 from sandbox.errors import RuntimeUnavailable
 from sandbox.private import check_private, make_private
-from sandbox.runtimes.wasmtime import SETTINGS, compile_component
+from sandbox.runtimes.wasmtime import compile_component
 
 SOURCES = Path(__file__).parent / "python"
+KEEP_SECONDS = 30 * 86_400
 
 Progress = Callable[[str], None]
 
@@ -36,13 +38,14 @@ def ensure_guest(cache: Path, progress: Progress) -> Path:
         if not artifact.exists():
             _build(artifact, progress)
     check_private(artifact)
+    artifact.touch()
     return artifact
 
 
 def digest() -> str:
     """Of everything that the artefact depends on."""
     parts = [f"{name} {version(name)}" for name in ("componentize-py", "wasmtime")]
-    parts += [SETTINGS, platform.machine(), cpu_features()]
+    parts += [platform.machine(), cpu_features()]
     parts += [f"{path.name} {path.read_text()}" for path in sorted(SOURCES.iterdir()) if path.is_file()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -73,7 +76,15 @@ def _build(artifact: Path, progress: Progress) -> None:
         native.touch(mode=0o600)
         native.write_bytes(compile_component(component.read_bytes()))
         native.rename(artifact)
+    _forget_old(artifact.parent)
     progress("the Python guest is ready")
+
+
+def _forget_old(cache: Path) -> None:
+    """Guests of other versions that nobody asked for in a month."""
+    for artifact in cache.glob("python-*.cwasm"):
+        if time.time() - artifact.stat().st_mtime > KEEP_SECONDS:
+            artifact.unlink()
 
 
 def _componentize(component: Path) -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from wasmtime import Config, Engine, ExitTrap, Store, WasiConfig, WasmtimeError, _bindings
+from wasmtime import Engine, ExitTrap, Store, WasiConfig, WasmtimeError, _bindings
 from wasmtime.component import Component, Linker
 
 from sandbox import nursery
@@ -36,17 +36,9 @@ async def open_runtime(options: Mapping[str, Any]) -> AsyncIterator[Runtime]:
         yield pool
 
 
-SETTINGS = "1"  # part of the name of what is compiled; change it with the configuration below
-
-
-def engine() -> Engine:
-    config = Config()
-    return Engine(config)
-
-
 def compile_component(component: bytes) -> bytes:
     """Native code for this machine's CPU, for `PythonGuest`. Takes some ten seconds of every core."""
-    return bytes(Component(engine(), component).serialize())
+    return bytes(Component(Engine(), component).serialize())
 
 
 class PythonGuest:
@@ -56,7 +48,7 @@ class PythonGuest:
     """
 
     def __init__(self, artifact: Path) -> None:
-        self._engine = engine()
+        self._engine = Engine()
         self._component = Component.deserialize_file(self._engine, str(artifact))
         self._linker = Linker(self._engine)
         self._linker.add_wasip2()
