@@ -15,6 +15,8 @@ LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleSessionTimeoutError,
 )
 """What asyncpg raises when the server went away; `DatabaseUnavailable` is what it becomes."""
 
@@ -29,5 +31,5 @@ async def connect(url: str, role: str) -> "asyncpg.Connection[Any]":
     settings = {"role": role, "search_path": SCHEMA, "application_name": "paddock"}
     try:
         return await asyncpg.connect(plain, server_settings=settings, timeout=10)
-    except (*LOST, TimeoutError) as exc:
+    except (*LOST, TimeoutError, asyncpg.PostgresError) as exc:  # the latter: no such database, too many connections
         raise DatabaseUnavailable(f"cannot connect to PostgreSQL: {type(exc).__name__}") from exc

@@ -4,6 +4,7 @@
 `paddock_system` sees every tenant's: key lookup, the journal's writer and upkeep use it, nothing that serves a tenant's data.
 """
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,17 @@ from core.errors import InvalidRequest
 from core.storage.connection import DatabaseUnavailable, connect
 from core.storage.grouped_reads import GroupedReads
 
+log = logging.getLogger(__name__)
 NO_TEXT = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
+REFUSED = (
+    asyncpg.InsufficientResourcesError,  # a full disk
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,  # a deadlock
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresSystemError,
+)
+"""What PostgreSQL says no to though nothing is wrong with what it was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +104,12 @@ async def _transaction(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, N
     except (InterfaceError, sa.exc.TimeoutError, OSError) as exc:
         raise DatabaseUnavailable(f"PostgreSQL does not answer: {type(exc).__name__}") from exc
     except DBAPIError as exc:
-        if isinstance(exc.orig and exc.orig.__cause__, NO_TEXT):
-            raise InvalidRequest("a text holds a character that cannot be stored (NUL)", code="invalid_text") from exc
+        cause = exc.orig and exc.orig.__cause__
+        if isinstance(cause, NO_TEXT) or isinstance(cause and cause.__cause__, UnicodeEncodeError):
+            raise InvalidRequest("a text holds a character that cannot be stored", code="invalid_text") from exc
         if exc.connection_invalidated:
             raise DatabaseUnavailable("the connection to PostgreSQL was lost") from exc
+        if isinstance(cause, REFUSED):
+            log.error("PostgreSQL refused a statement: %s", type(cause).__name__)
+            raise DatabaseUnavailable(f"PostgreSQL refused a statement: {type(cause).__name__}") from exc
         raise

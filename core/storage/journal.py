@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncpg
 
-from core.errors import Conflict, InvalidRequest, PaddockError, Unavailable
+from core.errors import Conflict, InvalidRequest, PaddockError, Unauthenticated, Unavailable
 from core.events import TURN_EVENT, CallDelta, ReasoningDelta, Recorded, TextDelta, ToolOutput, TurnEnded, TurnEvent
 from core.messages import ITEM, Item
 from core.storage.connection import LOST, DatabaseUnavailable
@@ -28,6 +28,8 @@ from core.storage.records import Turn
 log = logging.getLogger(__name__)
 GIVE_UP_SECONDS = 5.0
 """How long a group is tried again while PostgreSQL is away; then its turns stop."""
+WRITE_SECONDS = 10.0
+"""How long one try may take, where PostgreSQL is there and does not answer."""
 
 
 class LeaseLost(PaddockError):
@@ -36,7 +38,7 @@ class LeaseLost(PaddockError):
     code = "lease_lost"
 
 
-class KeyRevoked(PaddockError):
+class KeyRevoked(Unauthenticated):
     """The key that the turn runs under was revoked or has expired."""
 
     code = "key_revoked"
@@ -146,7 +148,8 @@ class TurnJournal:
 
         Raises what an earlier group of this turn failed with: nothing can follow a record that was not written.
         """
-        if self._failure is not None and not (isinstance(self._failure, KeyRevoked) and isinstance(entry.event, TurnEnded)):
+        may_end = isinstance(self._failure, KeyRevoked) and self.accepted and isinstance(entry.event, TurnEnded)
+        if self._failure is not None and not may_end:
             raise self._failure
         if self._journal.stopped:
             raise Unavailable("the journal has stopped", code="journal_stopped")
@@ -181,11 +184,9 @@ class TurnJournal:
         """Nothing of `pending` was written, and nothing that stands in line behind it will be."""
         self._failure = failure
         behind = self._journal.step_out(self)
-        for waiter in behind.waiters if behind else ():
-            waiter.set_exception(failure)
         if pending.events:
             self._last_seq = pending.events[0].seq - 1
-        for waiter in pending.waiters:
+        for waiter in [*pending.waiters, *(behind.waiters if behind else ())]:
             if not waiter.done():
                 waiter.set_exception(failure)
 
@@ -202,6 +203,7 @@ class Journal:
     def __init__(self, database: Database, *, on_commit: Callable[[Sequence[str]], None] = lambda _: None) -> None:
         self._database = database
         self._line: dict[TurnJournal, Pending] = {}
+        self._writing: dict[TurnJournal, Pending] = {}
         self._wake = asyncio.Event()
         self._connection: asyncpg.Connection[Any] | None = None
         self._on_commit = on_commit
@@ -230,11 +232,13 @@ class Journal:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                group, self._line = self._line, {}
-                if group:
-                    await self._write(group)
+                self._writing, self._line = self._line, {}
+                if self._writing:
+                    await self._write(self._writing)
         finally:
             self.stopped = True
+            for turn, pending in list(self._line.items()):
+                turn.refused(pending, Unavailable("the journal has stopped", code="journal_stopped"))
             await self._disconnect()
 
     async def check(self) -> None:
@@ -243,9 +247,10 @@ class Journal:
             raise Unavailable("the journal's writer has stopped; the server must be started again", code="journal_stopped")
 
     async def drain(self) -> None:
-        """Return when all that is in line now is durable or has failed."""
-        waiters = [waiter for pending in self._line.values() for waiter in pending.waiters]
-        await asyncio.gather(*waiters, return_exceptions=True)
+        """Return when all that was recorded until now is durable or has failed."""
+        waiters = [waiter for group in (self._writing, self._line) for pending in group.values() for waiter in pending.waiters]
+        if waiters:
+            await asyncio.wait(waiters)
 
     async def _write(self, group: dict[TurnJournal, Pending]) -> None:
         """Commit the group and tell each of its turns. One that cannot be written fails alone."""
@@ -279,7 +284,7 @@ class Journal:
             try:
                 if self._connection is None:
                     self._connection = await self._database.connect()
-                rows = await self._connection.fetch(GROUP, *arguments)
+                rows = await self._connection.fetch(GROUP, *arguments, timeout=WRITE_SECONDS)
                 return {row["id"]: row["revoked"] for row in rows}
             except (*LOST, DatabaseUnavailable) as exc:
                 await self._disconnect()
@@ -311,7 +316,7 @@ def _verdict(turn: TurnJournal, pending: Pending, alive: dict[str, bool]) -> Pad
         return Conflict(f"conversation {turn.turn.conversation_id!r} is gone or has a turn running", code="conversation_locked")
     if revoked is None:
         return LeaseLost(f"the lease of turn {turn.turn.id!r} was lost")
-    if revoked and pending.end is None:
+    if revoked and (pending.end is None or pending.acceptance is not None):
         return KeyRevoked("the API key was revoked or has expired")
     return None
 

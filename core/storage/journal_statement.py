@@ -1,9 +1,9 @@
 """The one statement that the journal's writer runs, and the arrays it takes.
 
-accepted: new turns. held: turns whose lease epoch still is the writer's, their rows locked in order of id until the commit, so
-that a takeover waits or is seen (a plain WHERE, or FOR KEY SHARE, lets a takeover commit first). Only for these is anything
-written, and for one whose key was revoked only its end. A row inserted here cannot be updated here: a turn that is accepted
-and ended in one group is inserted ended.
+barred: turns that begin under a key that is not valid any more. accepted: other new turns. held: turns whose lease epoch
+still is the writer's, their rows locked in order of id until the commit, so that a takeover waits or is seen (a plain WHERE,
+or FOR KEY SHARE, lets a takeover commit first). Only for these is anything written, and for one whose key was revoked only its
+end. A row inserted here cannot be updated here: a turn that is accepted and ended in one group is inserted ended.
 """
 
 from collections.abc import Iterable, Sequence
@@ -55,9 +55,12 @@ def _sources() -> tuple[dict[str, str], int]:
 
 
 _SOURCE, _FIRST_OF_ENDED = _sources()
+_INVALID = "(k.id IS NULL OR k.revoked_at IS NOT NULL OR COALESCE(k.expires_at <= now(), false))"
 
 GROUP = f"""
-WITH accepted AS (
+WITH barred AS (
+    SELECT w.id FROM {_SOURCE["accepted"]} LEFT JOIN api_keys k ON k.id = w.key_id WHERE {_INVALID}
+), accepted AS (
     INSERT INTO turns (id, organization_id, user_id, key_id, conversation_id, previous_turn_id, model, status, stored, wire,
         request, metadata, created_at, ended_at, reason, message, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
         lease_owner, lease_epoch, lease_expires_at)
@@ -65,16 +68,18 @@ WITH accepted AS (
         request, metadata, created_at, ended_at, reason, message, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
         lease_owner, lease_epoch, clock_timestamp() + make_interval(secs => lease_seconds)
     FROM {_SOURCE["accepted"]}
-    WHERE conversation_id IS NULL
-        OR EXISTS (SELECT FROM conversations c WHERE c.id = w.conversation_id AND c.deleted_at IS NULL)
-    ORDER BY id
+    WHERE id NOT IN (SELECT id FROM barred) AND (conversation_id IS NULL OR EXISTS (
+        SELECT FROM conversations c
+        WHERE c.id = w.conversation_id AND c.organization_id = w.organization_id AND c.deleted_at IS NULL
+    ))
+    ORDER BY conversation_id, id
     ON CONFLICT DO NOTHING
     RETURNING id, key_id
 ), held AS (
     SELECT t.id, t.key_id FROM turns t JOIN {_SOURCE["held"]} ON w.id = t.id AND w.lease_epoch = t.lease_epoch
     ORDER BY t.id FOR NO KEY UPDATE OF t
 ), alive AS (
-    SELECT h.id, k.id IS NULL OR k.revoked_at IS NOT NULL OR COALESCE(k.expires_at <= now(), false) AS revoked
+    SELECT h.id, {_INVALID} AS revoked
     FROM (SELECT id, key_id FROM accepted UNION ALL SELECT id, key_id FROM held) h LEFT JOIN api_keys k ON k.id = h.key_id
 ), written AS (
     SELECT id FROM alive WHERE NOT revoked OR id = ANY(${_FIRST_OF_ENDED}::text[])
@@ -101,7 +106,7 @@ WITH accepted AS (
         reasoning_tokens = w.reasoning_tokens
     FROM {_SOURCE["ended"]} JOIN held ON held.id = w.id WHERE t.id = w.id
 )
-SELECT id, revoked FROM alive
+SELECT id, revoked FROM alive UNION SELECT id, true FROM barred
 """  # noqa: S608 - made of the constants above
 
 
