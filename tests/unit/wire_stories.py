@@ -1,0 +1,223 @@
+"""Turns as lists of events, for the encoders' golden files.
+
+`python -m tests.unit.wire_stories` writes the files anew: do it for a new encoder version only. Clients hold streams that
+were written by the one that is there.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from api.wire.chat_stream import ChatEncoder
+from api.wire.responses_stream import ResponsesEncoder
+from api.wire.sse import DONE, data_frame, frame
+from core.events import (
+    CallDelta,
+    CallStarted,
+    ReasoningDelta,
+    Recorded,
+    Replied,
+    TextDelta,
+    ToolDispatched,
+    ToolOutput,
+    ToolReturned,
+    TurnEnded,
+    TurnEvent,
+    TurnStarted,
+    TurnStatus,
+)
+from core.messages import (
+    FinishReason,
+    Item,
+    MessageItem,
+    Offer,
+    ReasoningItem,
+    Role,
+    Text,
+    ToolCall,
+    ToolCallItem,
+    ToolResult,
+    Usage,
+)
+from core.storage.records import Turn
+
+GOLDEN = Path(__file__).parent / "golden"
+USAGE = Usage(input=10, output=5, cached=2, reasoning=1)
+END = TurnEnded(status=TurnStatus.COMPLETED, usage=USAGE, at=1_795_000_002.5)
+CODE = '{"code": "print(\\"6 * 7 = \\\\u2713\\")\\nprint(6 * 7)"}'
+
+
+def turn(**fields: Any) -> Turn:
+    made: dict[str, Any] = {
+        "id": "resp_" + "0123456789abcdef" * 2,
+        "organization_id": "org_1",
+        "user_id": "user_1",
+        "key_id": "key_1",
+        "conversation_id": None,
+        "previous_turn_id": None,
+        "model": "scripted",
+        "status": TurnStatus.RUNNING,
+        "stored": True,
+        "wire": "responses/1",
+        "echo": {"fields": {"instructions": "be brief"}, "outputs": True},
+        "metadata": {"topic": "test"},
+        "created_at": datetime.fromtimestamp(1_795_000_000, UTC),
+    }
+    return Turn(**{**made, **fields})
+
+
+def said(text: str, *, complete: bool = True) -> MessageItem:
+    return MessageItem(id="", role=Role.ASSISTANT, parts=(Text(text=text),), complete=complete)
+
+
+def called(call_id: str, name: str, arguments: str, offer: Offer = Offer.FUNCTION, *, complete: bool = True) -> ToolCallItem:
+    return ToolCallItem(id="", call=ToolCall(id=call_id, name=name, arguments=arguments), offer=offer, complete=complete)
+
+
+def replied(*items: Item, step: int = 0, first: int = 0, finish: FinishReason = FinishReason.STOP) -> Replied:
+    return Replied(step=step, first_item=first, items=items, usage=USAGE, finish=finish, seconds=0.5)
+
+
+def dispatched(item: int, call_id: str) -> ToolDispatched:
+    return ToolDispatched(
+        item=item, call_id=call_id, tool="code_interpreter", version_digest="v", effect="pure", arguments_digest="a"
+    )
+
+
+def returned(item: int, call_id: str, content: str, *, failed: bool = False) -> ToolReturned:
+    return ToolReturned(item=item, result=ToolResult(call_id=call_id, content=content, failed=failed), seconds=0.25)
+
+
+def code_started(item: int, call_id: str = "call_1") -> CallStarted:
+    return CallStarted(item=item, call_id=call_id, name="code_interpreter", offer=Offer.CODE_INTERPRETER)
+
+
+def function_started(item: int, call_id: str) -> CallStarted:
+    return CallStarted(item=item, call_id=call_id, name="weather", offer=Offer.FUNCTION)
+
+
+STORIES: dict[str, tuple[TurnEvent, ...]] = {
+    "text": (
+        TurnStarted(),
+        TextDelta(item=0, text="Grüße, "),
+        TextDelta(item=0, text='"世界" \U0001f44b\n\u2028'),
+        replied(said('Grüße, "世界" \U0001f44b\n\u2028')),
+        END,
+    ),
+    "nothing": (TurnStarted(), replied(), END),
+    "not_streamed": (TurnStarted(), replied(ReasoningItem(id="", text="Hm."), said("Hello")), END),
+    "reasoning": (
+        TurnStarted(),
+        ReasoningDelta(item=0, text="Let me "),
+        ReasoningDelta(item=0, text="think."),
+        TextDelta(item=1, text="42"),
+        replied(ReasoningItem(id="", text="Let me think."), said("42")),
+        END,
+    ),
+    "code_interpreter": (
+        TurnStarted(),
+        TextDelta(item=0, text="Let me see."),
+        code_started(1),
+        CallDelta(item=1, arguments=CODE[:14]),
+        CallDelta(item=1, arguments=CODE[14:33]),
+        CallDelta(item=1, arguments=CODE[33:]),
+        replied(said("Let me see."), called("call_1", "code_interpreter", CODE, Offer.CODE_INTERPRETER)),
+        dispatched(1, "call_1"),
+        ToolOutput(item=1, stream="stdout", text="6 * 7 = ✓\n42\n"),
+        returned(1, "call_1", "6 * 7 = ✓\n42\n"),
+        TextDelta(item=2, text="It is 42."),
+        replied(said("It is 42."), step=1, first=2),
+        END,
+    ),
+    "two_codes_at_once": (
+        TurnStarted(),
+        code_started(0, "a"),
+        CallDelta(item=0, arguments='{"code":"1"}'),
+        code_started(1, "b"),
+        CallDelta(item=1, arguments='{"code":"2"'),
+        replied(
+            called("a", "code_interpreter", '{"code":"1"}', Offer.CODE_INTERPRETER),
+            called("b", "code_interpreter", '{"code":"2"', Offer.CODE_INTERPRETER),
+        ),
+        returned(1, "b", "arguments are not JSON", failed=True),
+        dispatched(0, "a"),
+        returned(0, "a", "1"),
+        replied(said("done"), step=1, first=2),
+        END,
+    ),
+    "two_functions": (
+        TurnStarted(),
+        function_started(0, "a"),
+        CallDelta(item=0, arguments='{"city": '),
+        CallDelta(item=0, arguments='"Oslo"}'),
+        function_started(1, "b"),
+        CallDelta(item=1, arguments="{}"),
+        replied(called("a", "weather", '{"city": "Oslo"}'), called("b", "weather", "{}"), finish=FinishReason.TOOL_CALLS),
+        END,
+    ),
+    "a_call_that_nobody_offered": (
+        TurnStarted(),
+        CallStarted(item=0, call_id="a", name="made_up", offer=Offer.UNKNOWN),
+        CallDelta(item=0, arguments="{}"),
+        replied(called("a", "made_up", "{}", Offer.UNKNOWN)),
+        returned(0, "a", "unknown tool 'made_up'", failed=True),
+        TextDelta(item=1, text="Sorry."),
+        replied(said("Sorry."), step=1, first=1),
+        END,
+    ),
+    "failed_amid_text": (
+        TurnStarted(),
+        TextDelta(item=0, text="Once upon"),
+        TurnEnded(
+            status=TurnStatus.FAILED, usage=USAGE, reason="server_error", message="the provider is down", at=1_795_000_001
+        ),
+    ),
+    "cancelled_amid_code": (
+        TurnStarted(),
+        code_started(0),
+        CallDelta(item=0, arguments='{"code":"while True: pass"}'),
+        replied(called("call_1", "code_interpreter", '{"code":"while True: pass"}', Offer.CODE_INTERPRETER)),
+        dispatched(0, "call_1"),
+        TurnEnded(status=TurnStatus.CANCELLED, usage=USAGE, reason="cancelled", at=1_795_000_001),
+    ),
+    "cancelled_amid_arguments": (
+        TurnStarted(),
+        function_started(0, "a"),
+        CallDelta(item=0, arguments='{"ci'),
+        TurnEnded(status=TurnStatus.CANCELLED, usage=USAGE, reason="cancelled", at=1_795_000_001),
+    ),
+    "incomplete": (
+        TurnStarted(),
+        TextDelta(item=0, text="As far as"),
+        replied(said("As far as", complete=False), finish=FinishReason.LENGTH),
+        TurnEnded(status=TurnStatus.INCOMPLETE, usage=USAGE, reason="max_output_tokens", at=1_795_000_001),
+    ),
+}
+CHATS = ("text", "nothing", "not_streamed", "reasoning", "two_functions", "a_call_that_nobody_offered", "incomplete")
+
+
+def recorded(events: Sequence[TurnEvent]) -> list[Recorded]:
+    return [Recorded(seq, event) for seq, event in enumerate(events, 1)]
+
+
+def responses_stream(name: str) -> bytes:
+    encoder = ResponsesEncoder(turn())
+    return b"".join(frame(event) for one in recorded(STORIES[name]) for event in encoder.feed(one))
+
+
+def chat_stream(name: str) -> bytes:
+    encoder = ChatEncoder(turn(wire="chat/1", echo={"usage": True}))
+    return b"".join(data_frame(chunk) for one in recorded(STORIES[name]) for chunk in encoder.feed(one)) + DONE
+
+
+def golden_files() -> Iterator[tuple[Path, bytes]]:
+    for name in STORIES:
+        yield GOLDEN / f"responses-1.{name}.sse", responses_stream(name)
+    for name in CHATS:
+        yield GOLDEN / f"chat-1.{name}.sse", chat_stream(name)
+
+
+if __name__ == "__main__":
+    for path, content in golden_files():
+        path.write_bytes(content)
