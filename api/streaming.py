@@ -31,19 +31,11 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(
-        self,
-        frames: Frames,
-        *,
-        farewell: Farewell,
-        headers: Mapping[str, str],
-        heartbeat_seconds: float = HEARTBEAT_SECONDS,
-    ) -> None:
+    def __init__(self, frames: Frames, *, farewell: Farewell, headers: Mapping[str, str]) -> None:
         super().__init__(headers={**_HEADERS, **headers})
         del self.headers["content-length"]
         self._frames = frames
         self._farewell = farewell
-        self._heartbeat_seconds = heartbeat_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -75,7 +67,7 @@ class EventStream(Response):
         """Return when the client has left. Proxies cut what is silent for long: send a comment now and then."""
         while True:
             try:
-                async with asyncio.timeout(self._heartbeat_seconds):
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
                     return await departure(receive)
             except TimeoutError:
                 await send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
