@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -128,8 +129,16 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        _spare_the_collector()
         self._on_ready()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _spare_the_collector() -> None:
+    """What is loaded by now stays: to walk over it again and again was a quarter of a request's processor time, measured."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
