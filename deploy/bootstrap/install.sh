@@ -66,7 +66,7 @@ with_heartbeat() {
 }
 
 sync() {
-  "$uv" sync --frozen --inexact --python "$python" "${groups[@]}" "$@" || "$uv" sync --frozen --inexact --offline --python "$python" "${groups[@]}" "$@"
+  "$uv" sync --frozen --inexact --python "$python" "${groups[@]}" "$@"
 }
 
 case "${1:-}" in
@@ -85,5 +85,5 @@ if ! .venv/bin/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec(
   echo "building llama.cpp, once (about 5 minutes on 2 cores) ..."
   with_heartbeat "building llama.cpp" sync
 else
-  sync
+  sync --offline --quiet 2>/dev/null || sync # what changed is mostly our own code, which needs no network
 fi
