@@ -11,8 +11,9 @@ from api.errors import TurnFailed, error_body, error_response
 from api.origin import origin_of
 from api.route import Router
 from api.streaming import EventStream, Frames
+from api.wire.chat_answer import WIRE, ChatAnswer, turn_id_of
 from api.wire.chat_request import CreateChatCompletion, first_image, to_turn_request
-from api.wire.chat_stream import WIRE, ChatEncoder, turn_id_of
+from api.wire.chat_stream import ChatEncoder
 from api.wire.compact import dump
 from api.wire.sse import DONE, data_frame
 from core.conversations.manager import TurnManager
@@ -38,11 +39,11 @@ async def create(request: Request) -> Response:
             raise
         # named by our items; the caller knows messages
         raise InvalidRequest(error.message, param=first_image(body), code=error.code) from error
-    events, encoder = platform.turns.follow(principal, turn.id), ChatEncoder(turn)
+    events, reply = platform.turns.follow(principal, turn.id), ChatAnswer(turn)
     if body.stream:
-        return await _stream(request, turn, events, encoder)
-    await unless_left(request.receive, _play(events, encoder))
-    return _whole(turn, encoder)
+        return await _stream(request, events, reply)
+    await unless_left(request.receive, _play(events, reply))
+    return _whole(reply)
 
 
 @router.get("/{completion_id}")
@@ -50,10 +51,10 @@ async def retrieve(request: Request, completion_id: str) -> Response:
     """A stored completion."""
     turns, principal = platform_of(request).turns, await authenticated(request)
     turn = await _turn(turns, principal, completion_id)
-    encoder = ChatEncoder(turn)
+    reply = ChatAnswer(turn)
     for recorded in await turns.events(principal, turn.id):
-        encoder.feed(recorded)
-    return answer({**encoder.completion(), "metadata": dict(turn.metadata)}, headers=encoder.report.headers())
+        reply.take(recorded)
+    return answer({**reply.completion(), "metadata": dict(turn.metadata)}, headers=reply.report.headers())
 
 
 @router.delete("/{completion_id}")
@@ -76,24 +77,24 @@ async def _turn(turns: TurnManager, principal: Principal, completion_id: str) ->
     return turn
 
 
-async def _play(events: Events, encoder: ChatEncoder) -> None:
+async def _play(events: Events, reply: ChatAnswer) -> None:
     async with aclosing(events):
         async for recorded in events:
-            encoder.feed(recorded)
+            reply.take(recorded)
 
 
-def _whole(turn: Turn, encoder: ChatEncoder) -> Response:
-    headers = encoder.report.headers()
-    if encoder.is_whole:
-        return answer(encoder.completion(), headers=headers)
-    response = error_response(TurnFailed.of(encoder.ended))
+def _whole(reply: ChatAnswer) -> Response:
+    headers = reply.report.headers()
+    if reply.is_whole:
+        return answer(reply.completion(), headers=headers)
+    response = error_response(TurnFailed.of(reply.ended))
     response.headers.update(headers)
     return response
 
 
-async def _stream(request: Request, turn: Turn, events: Events, encoder: ChatEncoder) -> Response:
+async def _stream(request: Request, events: Events, reply: ChatAnswer) -> Response:
     """As long as nothing was sent, a failure still is an HTTP status: so the first chunk is waited for."""
-    first: list[str] = []
+    encoder, first = ChatEncoder(reply), list[str]()
 
     async def begin() -> None:
         async for recorded in events:
@@ -107,19 +108,19 @@ async def _stream(request: Request, turn: Turn, events: Events, encoder: ChatEnc
         await events.aclose()
         raise
     if not first:
-        return _whole(turn, encoder)
-    frames = _frames(first, events, encoder)
-    return EventStream(frames, farewell=_farewell, headers={"x-paddock-turn-id": turn.id})
+        return _whole(reply)
+    frames = _frames(first, events, encoder, reply)
+    return EventStream(frames, farewell=_farewell, headers={"x-paddock-turn-id": reply.turn.id})
 
 
-async def _frames(first: list[str], events: Events, encoder: ChatEncoder) -> Frames:
+async def _frames(first: list[str], events: Events, encoder: ChatEncoder, reply: ChatAnswer) -> Frames:
     async with aclosing(events):
         yield b"".join(map(data_frame, first))
         async for recorded in events:
             if chunks := encoder.feed(recorded):
                 yield b"".join(map(data_frame, chunks))
-    if not encoder.is_whole:
-        raise TurnFailed.of(encoder.ended)
+    if not reply.is_whole:
+        raise TurnFailed.of(reply.ended)
     yield DONE
 
 

@@ -41,7 +41,7 @@ async def create(request: Request) -> Response:
     body = await body_of(request, CreateResponse)
     turns = platform.turns
     turn = await turns.start(principal, to_turn_request(body, origin=origin_of(request, platform, body.model)))
-    encoder = ResponsesEncoder(turn)
+    encoder = ResponsesEncoder(turn, silent=not body.stream)
     if body.stream:
         return _stream(turns, principal, turn, encoder)
     await unless_left(request.receive, _play(turns, principal, turn, encoder))
@@ -56,7 +56,9 @@ async def retrieve(request: Request, response_id: str) -> Response:
     after = _starting_after(request, query)
     turn = await _turn(turns, principal, response_id)
     outputs, report = OUTPUTS in query.include, REPORT in query.include
-    encoder = ResponsesEncoder(turn, outputs=outputs, report=report, obfuscate=query.include_obfuscation)
+    encoder = ResponsesEncoder(
+        turn, outputs=outputs, report=report, obfuscate=query.include_obfuscation, silent=not query.stream
+    )
     if query.stream:
         return _stream(turns, principal, turn, encoder, after=after)
     for recorded in await turns.events(principal, turn.id):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, assert_never
 from pydantic import Discriminator, Field
 
 from api.wire.body import Body, JsonObject, Metadata, only
-from api.wire.chat_stream import WIRE
+from api.wire.chat_answer import WIRE
 from api.wire.tools import FunctionSchema, check_schema, function_spec, must_call, refuse_duplicates, to_mode
 from core.conversations.request import TurnRequest
 from core.errors import InvalidRequest

@@ -39,3 +39,11 @@ class EventWriter:
         number = self._next
         self._next += 1
         return number
+
+
+class Silence(EventWriter):
+    """For who wants the response and not the events that lead to it."""
+
+    def emit(self, kind: str, /, **fields: Any) -> None: ...
+
+    def emit_delta(self, kind: str, head: str, delta: str, tail: str = "") -> None: ...

@@ -5,7 +5,7 @@ A pure function of the turn and its events: every replica and every replay gives
 
 from typing import Any, assert_never
 
-from api.wire.event_writer import EventWriter
+from api.wire.event_writer import EventWriter, Silence
 from api.wire.report import Report
 from api.wire.response_body import response_body
 from api.wire.response_items import (
@@ -50,13 +50,18 @@ _LAST = {
 
 
 class ResponsesEncoder:
-    """Feed it every event of the turn from the first. outputs, report: show them even if the request did not ask."""
+    """Feed it every event of the turn from the first. outputs, report: show them even if the request did not ask.
 
-    def __init__(self, turn: Turn, *, outputs: bool = False, report: bool = False, obfuscate: bool = False) -> None:
+    silent: for who wants the response alone; then `feed` gives nothing, and gives it sooner.
+    """
+
+    def __init__(
+        self, turn: Turn, *, outputs: bool = False, report: bool = False, obfuscate: bool = False, silent: bool = False
+    ) -> None:
         self._turn = turn
         self._outputs = outputs or bool(turn.echo.get("outputs"))
         self._shows_report = report or bool(turn.echo.get("report"))
-        self._writer = EventWriter(obfuscate=obfuscate or bool(turn.echo.get("obfuscate")))
+        self._writer = Silence() if silent else EventWriter(obfuscate=obfuscate or bool(turn.echo.get("obfuscate")))
         self._items: dict[int, StreamedItem] = {}
         self._open: StreamedItem | None = None  # the one that deltas go to
         self._functions: list[StreamedFunctionCall] = []  # calls of the last reply

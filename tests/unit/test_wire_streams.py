@@ -12,6 +12,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from api.wire.chat_answer import ChatAnswer
 from api.wire.chat_stream import ChatEncoder
 from api.wire.responses_stream import ResponsesEncoder
 from api.wire.sse import WireEvent
@@ -132,11 +133,12 @@ def test_a_turn_that_is_running_shows_what_there_is_so_far() -> None:
 
 @pytest.mark.parametrize("name", CHATS)
 def test_a_chat_stream_adds_up_to_the_plain_completion(name: str) -> None:
-    encoder, state = ChatEncoder(turn(echo={"usage": True})), ChatCompletionStreamState[Any]()
+    answer, state = ChatAnswer(turn(echo={"usage": True})), ChatCompletionStreamState[Any]()
+    encoder = ChatEncoder(answer)
     for one in recorded(STORIES[name]):
         for chunk in encoder.feed(one):
             state.handle_chunk(ChatCompletionChunk.model_validate_json(chunk))
-    whole = ChatCompletion.model_validate(encoder.completion())
+    whole = ChatCompletion.model_validate(answer.completion())
     rebuilt = state.current_completion_snapshot
     assert (rebuilt.choices[0].message.content or None) == (whole.choices[0].message.content or None)
     assert rebuilt.choices[0].finish_reason == whole.choices[0].finish_reason
@@ -149,7 +151,8 @@ def test_a_chat_stream_adds_up_to_the_plain_completion(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["failed_amid_text", "cancelled_amid_arguments"])
 def test_a_chat_that_failed_has_no_finish_and_no_answer(name: str) -> None:
-    encoder = ChatEncoder(turn(echo={}))
+    answer = ChatAnswer(turn(echo={}))
+    encoder = ChatEncoder(answer)
     chunks = [json.loads(chunk) for one in recorded(STORIES[name]) for chunk in encoder.feed(one)]
-    assert not encoder.is_whole
+    assert not answer.is_whole
     assert all(chunk["choices"][0]["finish_reason"] is None for chunk in chunks)

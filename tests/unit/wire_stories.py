@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from api.wire.chat_answer import ChatAnswer
 from api.wire.chat_stream import ChatEncoder
 from api.wire.responses_stream import ResponsesEncoder
 from api.wire.sse import DONE, data_frame, frame
@@ -207,7 +208,7 @@ def responses_stream(name: str) -> bytes:
 
 
 def chat_stream(name: str) -> bytes:
-    encoder = ChatEncoder(turn(wire="chat/1", echo={"usage": True}))
+    encoder = ChatEncoder(ChatAnswer(turn(wire="chat/1", echo={"usage": True})))
     return b"".join(data_frame(chunk) for one in recorded(STORIES[name]) for chunk in encoder.feed(one)) + DONE
 
 
