@@ -1,6 +1,7 @@
 """From items to the messages that a model reads, and which of them to leave out when they do not fit. Pure."""
 
 import json
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 
 from core.llm.contract import ToolSpec
@@ -25,15 +26,19 @@ NO_RESULT = "no result: the call was interrupted"
 MESSAGE_TOKENS = 8  # what a chat template adds to one message, generously
 IMAGE_TOKENS = 1_500
 
+Outputs = defaultdict[str, deque[str]]
 CountTokens = Callable[[str], int]
 
 
 def assemble(items: Iterable[Item], instructions: str | None) -> list[Message]:
     """Every call gets its result right after the reply that asked for it: the client's output, ours, or a note that there
-    is none. Outputs that answer no call are dropped.
+    is none. Outputs that answer no call are dropped, and calls that were cut off: their arguments are no JSON.
     """
     kept = list(items)
-    outputs = {item.call_id: item.output for item in kept if isinstance(item, FunctionOutputItem)}
+    outputs: Outputs = defaultdict(deque)
+    for item in kept:
+        if isinstance(item, FunctionOutputItem):
+            outputs[item.call_id].append(item.output)
     messages: list[Message] = [SystemMessage(text=instructions)] if instructions else []
     reply = _ReplyInParts()
     for item in kept:
@@ -42,6 +47,8 @@ def assemble(items: Iterable[Item], instructions: str | None) -> list[Message]:
                 if reply.calls:
                     messages += reply.take(outputs)
                 reply.texts.append(_text(item))
+            case ToolCallItem(complete=False, result=None) if item.call.id not in outputs:
+                pass
             case ToolCallItem():
                 reply.calls.append(item)
             case MessageItem():
@@ -59,7 +66,7 @@ class _ReplyInParts:
         self.texts: list[str] = []
         self.calls: list[ToolCallItem] = []
 
-    def take(self, outputs: dict[str, str]) -> list[Message]:
+    def take(self, outputs: Outputs) -> list[Message]:
         if not self.texts and not self.calls:
             return []
         calls = tuple(item.call for item in self.calls)
@@ -69,8 +76,9 @@ class _ReplyInParts:
         return [reply, *results]
 
 
-def _client_result(call: ToolCall, outputs: dict[str, str]) -> ToolResult:
-    output = outputs.get(call.id)
+def _client_result(call: ToolCall, outputs: Outputs) -> ToolResult:
+    """A call id may come again in a long history: the first call gets the first output, and so on."""
+    output = outputs[call.id].popleft() if outputs[call.id] else None
     return ToolResult(call_id=call.id, content=NO_RESULT if output is None else output, failed=output is None)
 
 

@@ -16,6 +16,8 @@ from core.tools.executor import Prepared, Toolset
 from sandbox import Stream
 
 CUT_OFF = {FinishReason.LENGTH: "max_output_tokens", FinishReason.CONTENT_FILTER: "content_filter"}
+CALLS_AT_ONCE = 32
+TOO_MANY_CALLS = f"not run: one reply may ask for {CALLS_AT_ONCE} calls; ask again for those that are still needed"
 NO_CALLS_LEFT = "not run: the limit of tool calls for this turn is reached; answer with what you have"
 
 
@@ -72,6 +74,8 @@ async def _ask(
         async for chunk in chunks:
             for event in reply.take(chunk):
                 yield event
+            if reply.overflows:
+                break
     yield reply.whole(step=step, seconds=time.monotonic() - began)
 
 
@@ -98,8 +102,9 @@ async def _execute(
         prepared = tools.prepare(call.call)
         if isinstance(prepared, ToolResult):
             yield ToolReturned(item=item, result=prepared, seconds=0.0)
-        elif not budget.take_call():
-            refused = ToolResult(call_id=call.call.id, content=NO_CALLS_LEFT, failed=True)
+        elif len(ready) == CALLS_AT_ONCE or not budget.take_call():
+            why = TOO_MANY_CALLS if len(ready) == CALLS_AT_ONCE else NO_CALLS_LEFT
+            refused = ToolResult(call_id=call.call.id, content=why, failed=True)
             yield ToolReturned(item=item, result=refused, seconds=0.0)
         else:
             yield _dispatched(item, prepared)

@@ -21,6 +21,10 @@ from core.messages import (
 OfferOf = Callable[[str], Offer]
 PREFIX_OF_CALL = {Offer.FUNCTION: "fc", Offer.CODE_INTERPRETER: "ci", Offer.UNKNOWN: "fc"}
 
+REPLY_WEIGHT = 8_000_000
+PIECE_WEIGHT = 16
+"""What a reply may weigh in characters, each of its pieces counted with what it costs to keep beside its text."""
+
 
 class StreamedReply:
     """first_item: the ordinal of the reply's first output item in its turn.
@@ -35,6 +39,7 @@ class StreamedReply:
         self._items: list[Item] = []
         self._open: TextChunk | ReasoningChunk | CallChunk | None = None
         self._pieces: list[str] = []
+        self._characters = self._weight = 0
         self.finish = FinishReason.STOP
         self.usage = Usage()
 
@@ -43,12 +48,12 @@ class StreamedReply:
             case TextChunk(text=text):
                 if not isinstance(self._open, TextChunk):
                     self._start(chunk)
-                self._pieces.append(text)
+                self._add(text)
                 yield TextDelta(item=self._ordinal, text=text)
             case ReasoningChunk(text=text):
                 if not isinstance(self._open, ReasoningChunk):
                     self._start(chunk)
-                self._pieces.append(text)
+                self._add(text)
                 yield ReasoningDelta(item=self._ordinal, text=text)
             case CallChunk():
                 yield from self._take_call(chunk)
@@ -61,8 +66,20 @@ class StreamedReply:
             offer = self._offer_of(chunk.name)
             yield CallStarted(item=self._ordinal, call_id=chunk.id, name=chunk.name, offer=offer)
         if chunk.arguments:
-            self._pieces.append(chunk.arguments)
+            self._add(chunk.arguments)
             yield CallDelta(item=self._ordinal, arguments=chunk.arguments)
+
+    def _add(self, piece: str) -> None:
+        self._pieces.append(piece)
+        self._characters += len(piece)
+        self._weight += len(piece) + PIECE_WEIGHT
+        if self.overflows:
+            self.finish, self.usage = FinishReason.LENGTH, Usage(output=self._characters // 4)  # nobody will tell how many
+
+    @property
+    def overflows(self) -> bool:
+        """No model that is well says so much: what would follow is not waited for."""
+        return self._weight > REPLY_WEIGHT
 
     @property
     def _ordinal(self) -> int:

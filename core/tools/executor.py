@@ -1,10 +1,13 @@
 """From what the model asked to what the model is told: parse, judge, run, report."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from pydantic_core import from_json
 
 from core.errors import InvalidRequest
 from core.llm.contract import ToolSpec
@@ -16,6 +19,8 @@ from sandbox import Invocation, OnOutput, Outcome, SandboxError
 
 TOLD_CHARACTERS = 20_000
 """How much of a result a model is told; the journal's stream of the output has its own, larger, cap."""
+
+ARGUMENTS_CHARACTERS = 1_000_000
 
 Durable = Callable[[], Awaitable[None]]
 """Returns when everything recorded of the turn so far is durable."""
@@ -120,13 +125,32 @@ class Toolset:
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:
+    if len(call.arguments) > ARGUMENTS_CHARACTERS:
+        raise ToolCallRejected(f"arguments have {len(call.arguments)} characters; at most {ARGUMENTS_CHARACTERS} are taken")
+    text = call.arguments or "{}"
     try:
-        arguments = json.loads(call.arguments or "{}")
-    except (ValueError, RecursionError) as exc:
+        from_json(text, allow_inf_nan=False)  # refuses lone surrogates and what is nested too deep, which `json` does not
+        arguments = json.loads(text, object_pairs_hook=_each_once, parse_float=_finite)
+    except ValueError as exc:
         raise ToolCallRejected(f"arguments are not JSON: {exc}") from exc
     if not isinstance(arguments, dict):
         raise ToolCallRejected(f"arguments must be a JSON object, not {type(arguments).__name__}")
     return arguments
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two values under one name a reader may see the one and the tool get the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"the name {Counter(name for name, _ in pairs).most_common(1)[0][0][:100]!r} is given twice")
+    return found
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {digits[:100]!r} is out of range")
+    return number
 
 
 def _result_mistake(version: ToolVersion, stdout: bytes) -> str | None:

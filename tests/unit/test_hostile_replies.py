@@ -1,0 +1,197 @@
+"""What a model may send that is not as it should be, and a history that no model wrote."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from core.conversations import loop
+from core.conversations.asking import asking
+from core.conversations.budget import Budget, TurnLimits
+from core.conversations.context import NO_RESULT, assemble
+from core.conversations.reply import REPLY_WEIGHT
+from core.conversations.request import TurnRequest
+from core.events import Replied, ToolDispatched, ToolReturned, TurnEnded
+from core.llm.contract import CallChunk, Chunk, Finished, ModelRequest, Sampling, TextChunk
+from core.messages import (
+    FinishReason,
+    FunctionOutputItem,
+    Item,
+    MessageItem,
+    Offer,
+    Reply,
+    Role,
+    Text,
+    ToolCall,
+    ToolCallItem,
+    ToolResult,
+    Transcript,
+    Usage,
+)
+from core.tools.catalog import Catalog
+from core.tools.executor import Prepared, ToolExecutor, Toolset
+from sandbox import Invocation, OnOutput, Outcome
+
+
+class Nowhere:
+    """A sandbox that says how many programs it was given."""
+
+    runs = 0
+
+    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
+        self.runs += 1
+        return Outcome(exit_code=0, stdout=b"ok", stderr=b"", cpu_seconds=0.0, wall_seconds=0.0)
+
+
+async def _durable() -> None:
+    pass
+
+
+def toolset(sandbox: Nowhere) -> Toolset:
+    executor = ToolExecutor(catalog=Catalog(), sandbox=sandbox, retries=100)
+    return executor.toolset("resp_1", builtins=("code_interpreter",), functions=(), durable=_durable)
+
+
+def prepare(arguments: str) -> Prepared | ToolResult:
+    return toolset(Nowhere()).prepare(ToolCall(id="c", name="code_interpreter", arguments=arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ('{"code": "1", "code": "2"}', "the name 'code' is given twice"),
+        ('{"code": NaN}', "arguments are not JSON"),
+        ('{"code": -Infinity}', "arguments are not JSON"),
+        ('{"code": 1e999}', "the number '1e999' is out of range"),
+        ('{"code": "\\ud800"}', "arguments are not JSON"),
+        ('{"code": ' + "9" * 10_000 + "}", "arguments are not JSON"),
+        ('{"code": ' + "[" * 100_000 + "]" * 100_000 + "}", "arguments are not JSON"),
+        ('{"code": ' + "[" * 500 + "]" * 500 + "}", "arguments are not JSON"),
+        ('{"code": ' + "[" * 150 + "]" * 150 + "}", "code: "),
+        ('{"code": 1' + ' ' * 1_000_000 + "}", "arguments have 1000011 characters"),
+        ('{"code": "x"} {}', "arguments are not JSON"),
+        ("nul", "arguments are not JSON"),
+        ("", "'code' is a required property"),
+    ],
+    ids=range(13),
+)  # fmt: skip
+def test_arguments_that_are_no_plain_json_are_told_to_the_model(arguments: str, told: str) -> None:
+    refused = prepare(arguments)
+    assert isinstance(refused, ToolResult)
+    assert refused.failed
+    assert told in refused.content
+    assert len(refused.content) < 1_000
+
+
+def test_an_empty_name_and_a_huge_one_are_unknown_tools() -> None:
+    for name in ("", "x" * 1_000_000, "\x00"):
+        refused = toolset(Nowhere()).prepare(ToolCall(id="c", name=name, arguments="{}"))
+        assert isinstance(refused, ToolResult)
+        assert refused.content.startswith("unknown tool")
+        assert len(refused.content) < 1_000
+
+
+class Says:
+    """A model that streams these chunks, reply after reply, and counts them. As raw as a model may be without a checker."""
+
+    context_tokens = None
+    accepts_images = False
+
+    def __init__(self, *replies: Any) -> None:
+        self._replies = iter(replies)
+        self.sent = 0
+
+    def count_tokens(self, text: str) -> int:
+        return len(text)
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
+        for chunk in next(self._replies):
+            self.sent += 1
+            yield chunk
+
+
+DONE = Finished(reason=FinishReason.STOP, usage=Usage(output=1))
+
+
+async def events_of(model: Says, sandbox: Nowhere) -> list[Any]:
+    tools = toolset(sandbox)
+    budget = Budget(TurnLimits(), Sampling())
+    ask = asking(model, TurnRequest(input=(), builtins=("code_interpreter",)), tools)
+    async with aclosing(loop.run("resp_1", Transcript(), ask=ask, tools=tools, budget=budget)) as events:
+        return [event async for event in events]
+
+
+@pytest.mark.parametrize("piece", ["x" * 100_000, "y"])
+async def test_a_reply_without_an_end_is_cut_off(piece: str) -> None:
+    model = Says(TextChunk(text=piece) for _ in range(10**9))
+    *_, replied, ended = await events_of(model, Nowhere())
+    assert isinstance(replied, Replied)
+    assert replied.finish is FinishReason.LENGTH
+    assert replied.usage.output > 0
+    assert isinstance(ended, TurnEnded)
+    assert ended.reason == "max_output_tokens"
+    assert model.sent * len(piece) <= REPLY_WEIGHT + len(piece)
+    assert model.sent < 1_000_000
+
+
+async def test_of_a_thousand_calls_at_once_a_bounded_number_runs_and_all_are_answered() -> None:
+    calls = [
+        CallChunk(index=n, id=f"c{n}", name="code_interpreter", arguments=json.dumps({"code": str(n)})) for n in range(1000)
+    ]
+    model, sandbox = (
+        Says([*calls, Finished(reason=FinishReason.TOOL_CALLS, usage=Usage())], [TextChunk(text="ok"), DONE]),
+        Nowhere(),
+    )
+    events = await events_of(model, sandbox)
+    returned = [event for event in events if isinstance(event, ToolReturned)]
+    assert len(returned) == 1000
+    assert sandbox.runs == sum(isinstance(event, ToolDispatched) for event in events) == loop.CALLS_AT_ONCE
+    assert sum(event.result.content == loop.TOO_MANY_CALLS for event in returned) == 1000 - loop.CALLS_AT_ONCE
+
+
+def says(role: Role, text: str) -> MessageItem:
+    return MessageItem(id="m", role=role, parts=(Text(text=text),))
+
+
+def called(call_id: str, *, complete: bool = True) -> ToolCallItem:
+    call = ToolCall(id=call_id, name="f", arguments="{}" if complete else '{"a')
+    return ToolCallItem(id="t", call=call, offer=Offer.FUNCTION, complete=complete)
+
+
+def output(call_id: str, text: str) -> FunctionOutputItem:
+    return FunctionOutputItem(id="o", call_id=call_id, output=text)
+
+
+def test_a_call_id_that_comes_again_does_not_take_the_first_ones_output() -> None:
+    items: list[Item] = [
+        says(Role.USER, "Oslo?"), called("call_0"), output("call_0", "rain"), says(Role.ASSISTANT, "Rain."),
+        says(Role.USER, "Rome?"), called("call_0"), output("call_0", "sun"),
+    ]  # fmt: skip
+    results = [message.content for message in assemble(items, None) if isinstance(message, ToolResult)]
+    assert results == ["rain", "sun"]
+
+
+def test_a_call_that_was_cut_off_is_not_told_to_the_model_again() -> None:
+    items: list[Item] = [
+        says(Role.USER, "q"),
+        says(Role.ASSISTANT, "let me"),
+        called("a", complete=False),
+        says(Role.USER, "?"),
+    ]
+    assert [type(message) for message in assemble(items, None)].count(ToolResult) == 0
+    assert all(not message.tool_calls for message in assemble(items, None) if isinstance(message, Reply))
+
+
+def test_a_history_of_nothing_but_outputs_calls_and_repetitions_still_pairs_up() -> None:
+    items: list[Item] = [
+        output("x", "orphan"), called("a"), called("a"), output("a", "1"), output("a", "2"), output("a", "3"),
+        called("b"), called("c", complete=False), output("c", "late"),
+    ]  # fmt: skip
+    reply, *results = assemble(items, None)
+    assert isinstance(reply, Reply)
+    assert [call.id for call in reply.tool_calls] == ["a", "a", "b", "c"]
+    assert [(r.call_id, r.content) for r in results if isinstance(r, ToolResult)] == [
+        ("a", "1"), ("a", "2"), ("b", NO_RESULT), ("c", "late"),
+    ]  # fmt: skip
