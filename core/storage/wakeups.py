@@ -12,6 +12,7 @@ from core.errors import Unavailable
 
 CHANNEL = "paddock:turns"
 POLL_SECONDS = 0.5
+GATHER_SECONDS = 0.02
 RECONNECT_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
@@ -19,14 +20,15 @@ log = logging.getLogger(__name__)
 class Wakeups:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
-        self._outbox: asyncio.Queue[Sequence[str]] = asyncio.Queue(maxsize=1_000)
+        self._news: set[str] = set()
+        self._published = asyncio.Event()
         self._waiting: dict[str, set[asyncio.Event]] = {}
 
     def publish(self, turn_ids: Sequence[str]) -> None:
-        """Returns at once; a hint that finds no room or no Redis is dropped."""
+        """Returns at once; a hint that finds no Redis is dropped."""
         if turn_ids:
-            with suppress(asyncio.QueueFull):
-                self._outbox.put_nowait(turn_ids)
+            self._news.update(turn_ids)
+            self._published.set()
 
     async def wait(self, turn_id: str) -> None:
         """Return when there may be news of the turn: at a hint, or after POLL_SECONDS without one."""
@@ -50,11 +52,14 @@ class Wakeups:
             raise Unavailable(f"Redis does not answer: {type(exc).__name__}", code="redis_unavailable") from exc
 
     async def send(self) -> None:
-        """Carry the outbox to Redis until cancelled."""
+        """Carry the news to Redis until cancelled; what comes up within GATHER_SECONDS goes together."""
         while True:
-            turn_ids = await self._outbox.get()
+            await self._published.wait()
+            self._published.clear()
+            turn_ids, self._news = self._news, set()
             with suppress(RedisError, OSError):
                 await self._client.publish(CHANNEL, " ".join(turn_ids))
+            await asyncio.sleep(GATHER_SECONDS)
 
     async def listen(self) -> None:
         """Wake those who wait here until cancelled; says once when Redis goes and once when it is back."""

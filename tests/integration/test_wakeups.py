@@ -1,0 +1,33 @@
+"""Hints between processes, through a real Redis."""
+
+import asyncio
+
+import redis.asyncio
+
+from core.storage.wakeups import CHANNEL, open_wakeups
+
+
+async def test_news_that_come_together_go_together_and_none_is_lost(redis_url: str) -> None:
+    turn_ids = {f"resp_{n}" for n in range(100)}
+    async with redis.asyncio.from_url(redis_url) as client, client.pubsub() as subscription, open_wakeups(redis_url) as wakeups:
+        await subscription.subscribe(CHANNEL)
+        for turn_id in turn_ids:
+            wakeups.publish([turn_id])
+        heard: list[str] = []
+        messages = 0
+        while set(heard) != turn_ids:
+            message = await subscription.get_message(ignore_subscribe_messages=True, timeout=10)
+            if message is not None:
+                heard += message["data"].decode().split(" ")
+                messages += 1
+    assert len(heard) == len(turn_ids)
+    assert messages < 10
+
+
+async def test_a_reader_in_another_process_is_woken_by_a_hint(redis_url: str) -> None:
+    async with open_wakeups(redis_url) as here, open_wakeups(redis_url) as there:
+        waiting = asyncio.create_task(there.wait("resp_1"))
+        while not waiting.done():  # also before the subscription stands, when a hint finds nobody
+            here.publish(["resp_2", "resp_1"])
+            await asyncio.sleep(0.01)
+        await waiting
