@@ -2,17 +2,19 @@
 
 import asyncio
 
+import pytest
 import redis.asyncio
 
+from core.storage import wakeups
 from core.storage.wakeups import CHANNEL, open_wakeups
 
 
 async def test_news_that_come_together_go_together_and_none_is_lost(redis_url: str) -> None:
     turn_ids = {f"resp_{n}" for n in range(100)}
-    async with redis.asyncio.from_url(redis_url) as client, client.pubsub() as subscription, open_wakeups(redis_url) as wakeups:
+    async with redis.asyncio.from_url(redis_url) as client, client.pubsub() as subscription, open_wakeups(redis_url) as hints:
         await subscription.subscribe(CHANNEL)
         for turn_id in turn_ids:
-            wakeups.publish([turn_id])
+            hints.publish([turn_id])
         heard: list[str] = []
         messages = 0
         while set(heard) != turn_ids:
@@ -24,8 +26,9 @@ async def test_news_that_come_together_go_together_and_none_is_lost(redis_url: s
     assert messages < 10
 
 
-async def test_a_reader_in_another_process_is_woken_by_a_hint(redis_url: str) -> None:
-    async with open_wakeups(redis_url) as here, open_wakeups(redis_url) as there:
+async def test_a_reader_in_another_process_is_woken_by_a_hint(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wakeups, "POLL_SECONDS", 60.0)
+    async with asyncio.timeout(30), open_wakeups(redis_url) as here, open_wakeups(redis_url) as there:
         waiting = asyncio.create_task(there.wait("resp_1"))
         while not waiting.done():  # also before the subscription stands, when a hint finds nobody
             here.publish(["resp_2", "resp_1"])
