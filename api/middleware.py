@@ -3,6 +3,7 @@
 Pure ASGI, so that a streamed body is not copied and a client that hangs up is seen.
 """
 
+import asyncio
 import json
 import logging
 import re
@@ -17,7 +18,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import error_response
-from core.errors import PaddockError
+from core.errors import PaddockError, Unavailable
 
 log = logging.getLogger(__name__)
 REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
@@ -91,6 +92,9 @@ class Rim:
 
         try:
             await self._app(scope, receive, send_more)
+        except asyncio.CancelledError:  # by the server, which waits for no more than this
+            if exchange.status is None:
+                await error_response(Unavailable("the server is stopping", code="server_shutdown"))(scope, receive, send_more)
         except Exception:
             log.exception("request %s failed", exchange.request_id)
             if exchange.status is None:

@@ -43,10 +43,9 @@ class EventStream(Response):
             last = await unless_gone(self._write(scope, send), self._watch(receive, send))
         except ClientDisconnect:
             return
-        except asyncio.CancelledError:
+        except asyncio.CancelledError:  # by the server, which waits for no more than this
             stopping = Unavailable("the server is stopping; a stored response can be followed again", code="server_shutdown")
-            await _send_last(send, self._farewell(stopping))
-            raise
+            last = self._farewell(stopping)
         await _send_last(send, last)
 
     async def _write(self, scope: Scope, send: Send) -> bytes:

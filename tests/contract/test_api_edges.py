@@ -146,9 +146,10 @@ async def test_when_the_client_leaves_its_reader_is_closed_before_the_request_en
 async def test_who_leaves_before_anything_was_said_is_noticed_too(path: str, body: Any, streams: bool) -> None:
     double = platform(None, END)
     exchange = Exchange(double, path, {**body, "stream": streams})
-    await asyncio.sleep(0.05)  # it is waiting by now; and if it were not, the outcome would be the same
+    await double.turns.waited_for.wait()
     exchange.leave()
     await exchange.task
+    assert double.turns.left.is_set()
     assert not exchange.sent or exchange.sent[0]["status"] in (200, 499)
 
 
@@ -157,12 +158,22 @@ async def test_a_server_that_stops_says_so_to_who_is_listening() -> None:
     exchange = Exchange(double, "/v1/responses", ASKED)
     await exchange.until("Hello")
     exchange.task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await exchange.task
+    await exchange.task
     assert double.turns.left.is_set()
     last = json.loads(exchange.text.strip().rpartition("data: ")[2])
     assert (last["type"], last["code"]) == ("error", "server_shutdown")
     assert exchange.sent[-1]["more_body"] is False
+
+
+async def test_a_server_that_stops_answers_who_still_waits() -> None:
+    double = platform(TurnStarted(), None, END)
+    exchange = Exchange(double, "/v1/responses", {"input": "hi"})
+    await double.turns.waited_for.wait()
+    exchange.task.cancel()
+    await exchange.task
+    assert double.turns.left.is_set()
+    assert exchange.sent[0]["status"] == 503
+    assert json.loads(exchange.text)["error"]["code"] == "server_shutdown"
 
 
 async def test_a_silent_stream_is_kept_alive_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:

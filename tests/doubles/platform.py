@@ -26,6 +26,7 @@ class Turns:
     """Every turn plays `story`; an exception in it is raised, None waits for `go_on`."""
 
     story: Sequence[TurnEvent | Exception | None]
+    waited_for: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -40,6 +41,7 @@ class Turns:
         try:
             for event in self.story:
                 if event is None:
+                    self.waited_for.set()
                     await self.go_on.wait()
                 elif isinstance(event, Exception):
                     raise event
