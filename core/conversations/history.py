@@ -37,7 +37,7 @@ class History:
         if not previous.status.ended:
             message = f"response {turn_id!r} is still running"
             raise InvalidRequest(message, param="previous_response_id", code="previous_response_running")
-        return await self._turns.chain(organization_id, turn_id)
+        return await self._turns.chain(organization_id, turn_id, most=MOST_ITEMS)
 
     async def _conversation(self, organization_id: str, conversation_id: str, model: Model) -> Sequence[Item]:
         """The last items, and no more pages of them than the model could read."""

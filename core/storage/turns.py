@@ -85,12 +85,16 @@ class TurnStore:
             raise _unknown(turn_id)
         return found
 
-    async def chain(self, organization_id: str, turn_id: str) -> Sequence[Item]:
-        """The items of a turn and of all before it (by previous_turn_id), oldest first. Raises NotFound."""
+    async def chain(self, organization_id: str, turn_id: str, *, most: int) -> Sequence[Item]:
+        """The last items, at most so many, of a turn and of those before it (by previous_turn_id), oldest first.
+
+        Raises NotFound.
+        """
+        parameters = {"organization_id": organization_id, "turn_id": turn_id, "most": most}
         async with self._database.tenant(organization_id) as connection:
             await _get(connection, organization_id, turn_id)
-            rows = (await connection.execute(_CHAIN, {"organization_id": organization_id, "turn_id": turn_id})).all()
-        return [decode_item(row.payload) for row in rows]
+            rows = (await connection.execute(_CHAIN, parameters)).all()
+        return [decode_item(row.payload) for row in reversed(rows)]
 
 
 _DELETE_EVENTS = sa.text("DELETE FROM turn_events WHERE organization_id = :organization_id AND turn_id = :turn_id")
@@ -101,15 +105,16 @@ _FORGET = sa.text(
     "UPDATE turns SET stored = false, request = '{}', metadata = '{}', message = NULL"
     " WHERE organization_id = :organization_id AND id = :turn_id"
 )
+# A turn names one that has ended before it began, so there is no cycle; looking for one (CYCLE) is quadratic.
 _CHAIN = sa.text("""
     WITH RECURSIVE chain AS (
         SELECT id, previous_turn_id, 0 AS depth FROM turns WHERE organization_id = :organization_id AND id = :turn_id
         UNION ALL
         SELECT t.id, t.previous_turn_id, chain.depth + 1 FROM turns t JOIN chain ON t.id = chain.previous_turn_id
-        WHERE t.organization_id = :organization_id
-    ) CYCLE id SET looped USING path
+        WHERE t.organization_id = :organization_id AND chain.depth < :most
+    )
     SELECT i.payload FROM chain JOIN items i ON i.turn_id = chain.id
-    WHERE i.organization_id = :organization_id ORDER BY chain.depth DESC, i.position
+    WHERE i.organization_id = :organization_id ORDER BY chain.depth, i.position DESC LIMIT :most
 """)
 
 
