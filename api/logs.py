@@ -3,8 +3,9 @@
 import json
 import logging
 from datetime import UTC, datetime
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
+
+from core.supervisor import BoundedLog
 
 FILE_BYTES = 10 * 2**20
 ACCESS = "paddock.access"  # its messages are JSON already
@@ -25,14 +26,23 @@ class JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
+class LogFile:
+    """What logging writes to. A full disk loses lines, never a request."""
+
+    def __init__(self, file: Path) -> None:
+        self._log = BoundedLog(file, FILE_BYTES)
+
+    def write(self, text: str) -> None:
+        self._log.write(text.encode(errors="backslashreplace"))
+
+
 def log_to(file: Path | None, level: str) -> None:
     """To a file, bounded, while warnings also go to the terminal; without one, all to the terminal (for a log collector)."""
     terminal = logging.StreamHandler()
     terminal.setFormatter(JsonLines())
     handlers: list[logging.Handler] = [terminal]
     if file is not None:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        kept = RotatingFileHandler(file, maxBytes=FILE_BYTES, backupCount=1, encoding="utf-8")
+        kept = logging.StreamHandler(LogFile(file))
         kept.setFormatter(JsonLines())
         terminal.setLevel(logging.WARNING)
         handlers.append(kept)
