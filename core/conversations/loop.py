@@ -4,7 +4,7 @@ import asyncio
 import codecs
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from core.conversations.budget import Budget
@@ -139,6 +139,7 @@ async def _run_all(tools: Toolset, ready: Sequence[tuple[int, Prepared]]) -> Asy
             events.put_nowait(None)
 
     running = asyncio.create_task(run_group())
+    running.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, also where nobody waits for it
     try:
         while (event := await events.get()) is not None:
             yield event
@@ -146,8 +147,8 @@ async def _run_all(tools: Toolset, ready: Sequence[tuple[int, Prepared]]) -> Asy
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from group
     finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
+        if not running.done():  # a cancellation that comes while we wait goes on from here, and is not swallowed
+            running.cancel()
             await asyncio.wait([running])
 
 

@@ -1,5 +1,6 @@
 """What a model may send that is not as it should be, and a history that no model wrote."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -195,3 +196,38 @@ def test_a_history_of_nothing_but_outputs_calls_and_repetitions_still_pairs_up()
     assert [(r.call_id, r.content) for r in results if isinstance(r, ToolResult)] == [
         ("a", "1"), ("a", "2"), ("b", NO_RESULT), ("c", "late"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("ticks", range(8))
+async def test_a_cancellation_that_meets_the_end_of_a_tool_is_not_lost(ticks: int) -> None:
+    call = CallChunk(index=0, id="c", name="code_interpreter", arguments='{"code": "1"}')
+    tools, asked_again = toolset(Nowhere()), asyncio.Event()
+
+    class Asks(Says):
+        async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
+            if request.messages:
+                asked_again.set()
+                await asyncio.Event().wait()
+            yield call
+            yield Finished(reason=FinishReason.TOOL_CALLS, usage=Usage())
+
+    ask = asking(Asks(), TurnRequest(input=(), builtins=("code_interpreter",)), tools)
+    turn = loop.run("resp_1", Transcript(), ask=ask, tools=tools, budget=Budget(TurnLimits(), Sampling()))
+
+    async def play() -> None:
+        async with aclosing(turn):
+            async for event in turn:
+                if isinstance(event, ToolReturned):
+                    cancelling.append(asyncio.create_task(cancel_after(ticks)))
+
+    async def cancel_after(ticks: int) -> None:
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        playing.cancel()
+
+    cancelling: list[asyncio.Task[None]] = []
+    playing = asyncio.create_task(play())
+    done, _ = await asyncio.wait([playing], timeout=5)
+    playing.cancel()
+    assert done == {playing}
+    assert playing.cancelled()
