@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from functools import partial
 
+from fastapi import FastAPI
 from starlette import routing
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
@@ -25,7 +25,9 @@ CLIENT_GONE = 499  # nobody reads it; it tells the access log what happened
 
 def create_app(platform: Platform) -> ASGIApp:
     known = routes.load_all()
-    app = Starlette(
+    app = FastAPI(
+        openapi_url=None,  # ours tells what our own parser takes
+        redirect_slashes=False,
         routes=[*known, routing.Route("/openapi.json", partial(_openapi, known))],
         exception_handlers={
             PaddockError: _refused,
@@ -34,7 +36,6 @@ def create_app(platform: Platform) -> ASGIApp:
             Exception: _bug,
         },
     )
-    app.router.redirect_slashes = False
     app.state.platform = platform
     settings = platform.settings
     stack: ASGIApp = app
