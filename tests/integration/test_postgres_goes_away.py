@@ -5,10 +5,11 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -78,7 +79,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(home: Path, stage: Stage, *rules: dict[str, object], durable: bool = False) -> AsyncIterator[Scene]:
+async def scene(home: Path, stage: Stage, *rules: Mapping[str, Any], durable: bool = False) -> AsyncIterator[Scene]:
     async with own_server(home, durable=durable) as server, asyncio.timeout(PATIENCE_SECONDS):
         addresses = replace(stage.addresses, database=server.server.server_url)
         async with open_database(addresses.database) as database:
