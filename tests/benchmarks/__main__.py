@@ -4,16 +4,17 @@ import argparse
 import asyncio
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.benchmarks import gateway, machine, memory, streaming, turn
+from core.errors import PaddockError
+from tests.benchmarks import gateway, machine, memory, sandbox, streaming, turn
+from tests.benchmarks.client import Failed
 from tests.benchmarks.figures import Figure, store, table
-from tests.benchmarks.stand import ROOT, Stand, open_stand
+from tests.benchmarks.stand import ROOT, open_stand
 
 Measure = Callable[..., Awaitable[Sequence[Figure]]]
 ON_THE_STAND: dict[str, Measure] = {
@@ -25,7 +26,7 @@ ON_THE_STAND: dict[str, Measure] = {
 KEPT = ROOT / ".bench"
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Speed and memory, against peers.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join([*ON_THE_STAND, 'sandbox'])}; all when none")
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", "3")), help="how often, interleaved")
@@ -33,34 +34,49 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.names) - {*ON_THE_STAND, "sandbox"}:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    names = options.names or [*ON_THE_STAND, "sandbox"]
     about = machine.about(ROOT)
     print(", ".join(f"{key} {value}" for key, value in about.items()), flush=True)
-    figures = asyncio.run(_on_the_stand([name for name in names if name != "sandbox"], options.rounds, options.seconds))
-    if figures:
-        file = store(KEPT, f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{about['commit'] or 'unknown'}", figures, about)
-        print(f"\n{table(figures)}\n\nkept in {file.relative_to(ROOT)}", flush=True)
-    if "sandbox" in names:
-        print(flush=True)
-        sys.exit(subprocess.run([sys.executable, "-m", "tests.benchmarks.sandbox"], cwd=ROOT).returncode)
+    figures: list[Figure] = []
+    failures: list[str] = []
+    for name in options.names or [*ON_THE_STAND, "sandbox"]:
+        print(f"{name} ...", flush=True)
+        try:
+            figures += _sandbox() if name == "sandbox" else asyncio.run(_on_a_stand(name, options.rounds, options.seconds))
+        except (Failed, PaddockError, ExceptionGroup) as exc:
+            failures.append(f"{name} failed: {exc}")
+    file = store(KEPT, f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{about['commit'] or 'unknown'}", figures, about)
+    print("", table(figures), "", f"kept in {file.relative_to(ROOT)}", *failures, sep="\n")
+    return 1 if failures else 0
 
 
-async def _on_the_stand(names: Sequence[str], rounds: int, seconds: float) -> Sequence[Figure]:
-    if not names:
-        return []
+async def _on_a_stand(name: str, rounds: int, seconds: float) -> Sequence[Figure]:
     KEPT.mkdir(mode=0o700, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="paddock-bench-"))
     try:
         async with open_stand(folder, KEPT) as stand:
-            return [figure for name in names for figure in await _one(name, stand, rounds, seconds)]
+            return await ON_THE_STAND[name](stand, rounds=rounds, seconds=seconds)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _one(name: str, stand: Stand, rounds: int, seconds: float) -> Sequence[Figure]:
-    print(f"{name} ...", flush=True)
-    return await ON_THE_STAND[name](stand, rounds=rounds, seconds=seconds)
+def _sandbox() -> Sequence[Figure]:
+    found = sandbox.main()
+    figures = [
+        Figure(
+            what=f"fresh print(6*7) in a sandbox: {percentile}",
+            unit="ms",
+            ours=found[f"paddock: {percentile} ms"],
+            peer=peer,
+            theirs=found.get(f"{peer}: {percentile} ms"),
+            at_most=2.5 if percentile == "p50" else None,
+            note="" if f"{peer}: {percentile} ms" in found else f"{peer}: needs a Python 3.12",
+        )
+        for peer in ("python -c", "pyeryx")
+        for percentile in ("p50", "p99")
+    ]
+    rates = {name: value for name, value in found.items() if name.endswith("runs/s")}
+    return [*figures, *(Figure(what=f"fresh print(6*7): {name}", unit="1/s", ours=rate) for name, rate in rates.items())]
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

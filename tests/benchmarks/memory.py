@@ -14,7 +14,7 @@ from tests.doubles.tiny_gguf import write_random
 
 PROCESSES = {
     "sandbox.host": "sandbox host",
-    "sandbox.worker": "sandbox worker",
+    "sandbox.runtimes": "sandbox worker",
     "core.fleet.agent": "agent",
     "redis-server": "Redis",
 }

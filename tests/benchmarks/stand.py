@@ -87,8 +87,9 @@ class Stand:
 async def open_stand(folder: Path, kept: Path) -> AsyncIterator[Stand]:
     """folder: for this run alone; its path must be short. kept: for what takes long to build."""
     cores, others = machine.two_sides()
-    os.sched_setaffinity(0, others)
     async with AsyncExitStack() as stack:
+        stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
+        os.sched_setaffinity(0, others)
         postgres = await stack.enter_async_context(open_postgres(folder, notify=lambda line: None))
         machine.pin(machine.tree(postgres.child.pid), cores)
         script, port = folder / "script.json", free_port()

@@ -5,11 +5,13 @@ import hashlib
 import shutil
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 
+from core.errors import Unavailable
+from core.supervisor import Child
 from tests.benchmarks.stand import Served, Stand, free_port
 
 HERE = Path(__file__).parent
@@ -57,6 +59,14 @@ async def _run(*argv: str) -> None:
         raise Missing(f"{Path(argv[0]).name} failed: {lines[-1][:100]}")
 
 
+async def _start(stack: AsyncExitStack, server: AbstractAsyncContextManager[Child]) -> Child:
+    """Raises Missing where it does not start."""
+    try:
+        return await stack.enter_async_context(server)
+    except Unavailable as exc:
+        raise Missing(exc.message.replace("\n", " ")[:200]) from exc
+
+
 @asynccontextmanager
 async def litellm(stand: Stand) -> AsyncIterator[Served]:
     """LiteLLM's proxy as its manual says for production: one worker, a key of its own, no debug log; without its database."""
@@ -71,7 +81,8 @@ async def litellm(stand: Stand) -> AsyncIterator[Served]:
     )
     variables = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR"}
     argv = (str(programs / "litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port))
-    async with stand.serving("litellm", argv, variables, port, "/health/liveliness") as child:
+    async with AsyncExitStack() as stack:
+        child = await _start(stack, stand.serving("litellm", argv, variables, port, "/health/liveliness"))
         yield Served(name="LiteLLM", address=f"http://127.0.0.1:{port}", key=key, program=child, pids=(child.pid,))
 
 
@@ -84,7 +95,8 @@ async def agno(stand: Stand) -> AsyncIterator[Served]:
     await connection.close()
     url = stand.postgres.owner_url.replace("postgresql://", "postgresql+asyncpg://").replace("@/paddock?", "@/agno?")
     argv = (str(programs / "python"), str(HERE / "agent_os.py"), str(port), stand.model, url)
-    async with stand.serving("agno", argv, {"AGNO_TELEMETRY": "false"}, port, "/health") as child:
+    async with AsyncExitStack() as stack:
+        child = await _start(stack, stand.serving("agno", argv, {"AGNO_TELEMETRY": "false"}, port, "/health"))
         yield Served(
             name="Agno",
             address=f"http://127.0.0.1:{port}",
