@@ -111,10 +111,11 @@ async def unless_gone(work: Coroutine[Any, Any, Result], watch: Coroutine[Any, A
     """The work's result. When `watch` returns before, the work is cancelled and ClientDisconnect raised."""
     task = asyncio.current_task()
     assert task is not None
-    watching = asyncio.create_task(watch)
+    watching, over = asyncio.create_task(watch), False
 
     def leave(_: "asyncio.Task[None]") -> None:
-        task.cancel()
+        if not over:
+            task.cancel()
 
     watching.add_done_callback(leave)
     try:
@@ -124,7 +125,7 @@ async def unless_gone(work: Coroutine[Any, Any, Result], watch: Coroutine[Any, A
             raise ClientDisconnect from None
         raise
     finally:
-        watching.remove_done_callback(leave)
+        over = True
         watching.cancel()
 
 

@@ -12,7 +12,8 @@ from api.origin import origin_of
 from api.route import Router
 from api.streaming import EventStream, Frames
 from api.wire.chat_answer import WIRE, ChatAnswer, turn_id_of
-from api.wire.chat_request import CreateChatCompletion, first_image, to_turn_request
+from api.wire.chat_messages import first_image
+from api.wire.chat_request import CreateChatCompletion, to_turn_request
 from api.wire.chat_stream import ChatEncoder
 from api.wire.compact import dump
 from api.wire.sse import DONE, data_frame
@@ -38,7 +39,7 @@ async def create(request: Request) -> Response:
         if error.code != "unsupported_image":
             raise
         # named by our items; the caller knows messages
-        raise InvalidRequest(error.message, param=first_image(body), code=error.code) from error
+        raise InvalidRequest(error.message, param=first_image(body.messages), code=error.code) from error
     events, reply = platform.turns.follow(principal, turn.id), ChatAnswer(turn)
     if body.stream:
         return await _stream(request, events, reply)

@@ -140,16 +140,6 @@ def to_items(value: str | list[InputItem], param: str) -> tuple[Item, ...]:
     return tuple(_item(item, f"{param}[{place}]") for place, item in enumerate(value))
 
 
-def first_image(items: tuple[Item, ...], param: str) -> str | None:
-    """Where the first image is, for a model that can take none."""
-    for place, item in enumerate(items):
-        if isinstance(item, MessageItem):
-            for part_place, part in enumerate(item.parts):
-                if isinstance(part, Image):
-                    return f"{param}[{place}].content[{part_place}]"
-    return None
-
-
 def _item(item: InputItem, param: str) -> Item:
     match item:
         case Message():

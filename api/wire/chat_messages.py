@@ -1,0 +1,135 @@
+"""Messages of a chat as clients send them, and the way to our items."""
+
+from typing import Annotated, Literal, assert_never
+
+from pydantic import Discriminator, Field
+
+from api.wire.body import Body, JsonObject, only
+from core.ids import new_id
+from core.messages import FunctionOutputItem, Image, Item, MessageItem, Offer, Part, Role, Text, ToolCall, ToolCallItem
+
+
+class TextPart(Body):
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(Body):
+    url: str = Field(pattern=r"^(https?://|data:image/)")
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
+class ImagePart(Body):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class RefusalPart(Body):
+    type: Literal["refusal"]
+    refusal: str
+
+
+UserPart = Annotated[TextPart | ImagePart, Discriminator("type")]
+AssistantPart = Annotated[TextPart | RefusalPart, Discriminator("type")]
+
+
+class SystemMessage(Body):
+    role: Literal["system", "developer"]
+    content: str | list[TextPart]
+    name: str | None = None
+
+
+class UserMessage(Body):
+    role: Literal["user"]
+    content: str | list[UserPart]
+    name: str | None = None
+
+
+class CalledFunction(Body):
+    name: str = Field(min_length=1, max_length=256)
+    arguments: str
+
+
+class MessageToolCall(Body):
+    """index: what a client that keeps whole stream deltas sends back."""
+
+    id: str = Field(min_length=1, max_length=256)
+    type: Literal["function"]
+    function: CalledFunction
+    index: int | None = None
+
+
+class AssistantMessage(Body):
+    """What an answer of ours holds, so that it can be sent back as it is."""
+
+    role: Literal["assistant"]
+    content: str | list[AssistantPart] | None = None
+    refusal: str | None = None
+    tool_calls: list[MessageToolCall] | None = None
+    name: str | None = None
+    annotations: Annotated[list[JsonObject], Field(max_length=0)] | None = None
+    audio: only(None) = None  # type: ignore[valid-type]
+    function_call: only(None) = None  # type: ignore[valid-type]
+
+
+class ToolMessage(Body):
+    role: Literal["tool"]
+    content: str | list[TextPart]
+    tool_call_id: str = Field(min_length=1, max_length=256)
+
+
+Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Discriminator("role")]
+
+
+def first_image(messages: list[Message]) -> str | None:
+    """Where the first image is, for a model that can take none."""
+    for place, message in enumerate(messages):
+        if isinstance(message, UserMessage) and not isinstance(message.content, str):
+            for part_place, part in enumerate(message.content):
+                if isinstance(part, ImagePart):
+                    return f"messages[{place}].content[{part_place}]"
+    return None
+
+
+def items_of(message: Message) -> list[Item]:
+    match message:
+        case SystemMessage():
+            return [MessageItem(id=new_id("msg"), role=Role(message.role), parts=_parts(message.content))]
+        case UserMessage():
+            return [MessageItem(id=new_id("msg"), role=Role.USER, parts=_parts(message.content))]
+        case ToolMessage():
+            output = message.content if isinstance(message.content, str) else "".join(part.text for part in message.content)
+            return [FunctionOutputItem(id=new_id("fco"), call_id=message.tool_call_id, output=output)]
+        case AssistantMessage():
+            return _said(message)
+        case _:
+            assert_never(message)
+
+
+def _said(message: AssistantMessage) -> list[Item]:
+    items: list[Item] = []
+    parts = _parts(message.content or message.refusal or [])
+    if parts:
+        items.append(MessageItem(id=new_id("msg"), role=Role.ASSISTANT, parts=parts))
+    for call in message.tool_calls or []:
+        asked = ToolCall(id=call.id, name=call.function.name, arguments=call.function.arguments)
+        items.append(ToolCallItem(id=new_id("fc"), call=asked, offer=Offer.FUNCTION))
+    return items
+
+
+def _parts(content: "str | list[TextPart] | list[UserPart] | list[AssistantPart]") -> tuple[Part, ...]:
+    if isinstance(content, str):
+        return (Text(text=content),)
+    return tuple(_part(part) for part in content)
+
+
+def _part(part: TextPart | ImagePart | RefusalPart) -> Part:
+    match part:
+        case TextPart():
+            return Text(text=part.text)
+        case ImagePart():
+            return Image(url=part.image_url.url, detail=part.image_url.detail or "auto")
+        case RefusalPart():
+            return Text(text=part.refusal)
+        case _:
+            assert_never(part)
