@@ -1,0 +1,200 @@
+"""From request bodies to what is asked of a turn: every parameter arrives, and harmless ones change nothing."""
+
+import json
+from typing import Any
+
+import pytest
+
+from api.wire import chat_request, responses_request
+from api.wire.body import parse
+from core.conversations.request import TurnRequest
+from core.llm.contract import JsonFormat, Sampling, ToolChoice, ToolMode, ToolSpec
+from core.messages import FunctionOutputItem, Image, Item, MessageItem, ReasoningItem, Role, Text, ToolCall, ToolCallItem
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+WEATHER = ToolSpec(name="weather", description="The weather", parameters=SCHEMA, strict=True)
+FUNCTION = {"name": "weather", "description": "The weather", "parameters": SCHEMA, "strict": True}
+
+
+def response(**body: Any) -> TurnRequest:
+    parsed = parse(responses_request.CreateResponse, json.dumps({"input": "hi", **body}).encode())
+    return responses_request.to_turn_request(parsed, origin={})
+
+
+def chat(*messages: Any, **body: Any) -> TurnRequest:
+    asked = {"messages": messages or [{"role": "user", "content": "hi"}], **body}
+    parsed = parse(chat_request.CreateChatCompletion, json.dumps(asked).encode())
+    return chat_request.to_turn_request(parsed, origin={})
+
+
+def told(items: tuple[Item, ...]) -> list[Any]:
+    """Items without their ids, which are made up."""
+    shown: list[Any] = []
+    for item in items:
+        match item:
+            case MessageItem(role=role, parts=parts):
+                shown.append((role, *[part.text if isinstance(part, Text) else part for part in parts]))
+            case ReasoningItem(text=text):
+                shown.append(("reasoning", text))
+            case ToolCallItem(call=call, result=result):
+                shown.append((call, result.content if result else None))
+            case FunctionOutputItem(call_id=call_id, output=output):
+                shown.append((call_id, output))
+    return shown
+
+
+def test_a_response_asks_for_all_that_its_body_says() -> None:
+    request = response(
+        model="m",
+        instructions="be brief",
+        previous_response_id="resp_1",
+        max_output_tokens=7,
+        max_tool_calls=3,
+        temperature=0,
+        top_p=0.5,
+        presence_penalty=1,
+        frequency_penalty=-1,
+        reasoning={"effort": "high"},
+        parallel_tool_calls=False,
+        store=False,
+        metadata={"a": "b"},
+        truncation="auto",
+        tools=[{"type": "function", **FUNCTION}, {"type": "code_interpreter", "container": {"type": "auto"}}],
+        tool_choice={"type": "function", "name": "weather"},
+        text={"format": {"type": "json_schema", "name": "n", "schema": SCHEMA, "strict": True}},
+    )
+    assert (request.model, request.instructions, request.previous_turn_id) == ("m", "be brief", "resp_1")
+    assert request.sampling == Sampling(
+        temperature=0,
+        top_p=0.5,
+        max_output_tokens=7,
+        presence_penalty=1,
+        frequency_penalty=-1,
+        reasoning_effort="high",
+    )
+    assert (request.max_tool_calls, request.parallel_tool_calls, request.store, request.truncate) == (3, False, False, True)
+    assert (request.functions, request.builtins) == ((WEATHER,), ("code_interpreter",))
+    assert request.tool_choice == ToolChoice(mode=ToolMode.REQUIRED, name="weather")
+    assert request.format == JsonFormat(schema=SCHEMA, name="n", strict=True)
+    assert (request.metadata, request.wire) == ({"a": "b"}, "responses/1")
+
+
+def test_a_chat_asks_for_all_that_its_body_says() -> None:
+    request = chat(
+        model="m",
+        max_tokens=5,
+        max_completion_tokens=7,
+        temperature=1.5,
+        top_p=1,
+        seed=-3,
+        stop=["a", "b"],
+        presence_penalty=0.5,
+        frequency_penalty=0.25,
+        reasoning_effort="low",
+        parallel_tool_calls=False,
+        tools=[{"type": "function", "function": FUNCTION}],
+        tool_choice="required",
+        response_format={"type": "json_object"},
+        store=True,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    assert request.sampling == Sampling(
+        temperature=1.5,
+        top_p=1,
+        max_output_tokens=7,
+        stop=("a", "b"),
+        seed=-3,
+        presence_penalty=0.5,
+        frequency_penalty=0.25,
+        reasoning_effort="low",
+    )
+    assert (request.functions, request.builtins, request.parallel_tool_calls) == ((WEATHER,), (), False)
+    assert request.tool_choice == ToolChoice(mode=ToolMode.REQUIRED)
+    assert (request.format, request.store, request.wire) == (JsonFormat(), True, "chat/1")
+    assert request.echo == {"usage": True}
+
+
+def test_what_is_left_out_is_left_to_the_platform() -> None:
+    plain = response()
+    assert (plain.model, plain.sampling, plain.format, plain.store) == (None, Sampling(), None, True)
+    assert (plain.functions, plain.builtins, plain.tool_choice) == ((), (), ToolChoice())
+    assert (chat().store, chat().sampling, chat(stop="x").sampling.stop) == (False, Sampling(), ("x",))
+
+
+@pytest.mark.parametrize(
+    "habit",
+    [
+        {"user": "u", "safety_identifier": "s", "prompt_cache_key": "k"},
+        {"service_tier": "auto"},
+        {"service_tier": "default", "store": None, "metadata": None, "temperature": None},
+    ],
+)
+def test_what_clients_send_by_habit_changes_nothing(habit: dict[str, Any]) -> None:
+    for ask in (response, chat):
+        plain, habitual = ask(), ask(**habit)
+        assert (plain.sampling, plain.tool_choice, plain.metadata) == (
+            habitual.sampling,
+            habitual.tool_choice,
+            habitual.metadata,
+        )
+    assert chat(n=1, logprobs=False, modalities=["text"]).sampling == Sampling()
+    assert response(background=False, top_logprobs=0, include=["reasoning.encrypted_content"]).sampling == Sampling()
+
+
+def test_all_forms_of_input_become_items_in_order() -> None:
+    request = response(
+        input=[
+            {"role": "developer", "content": "rules"},
+            {
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}],
+            },
+            {"role": "user", "content": [{"type": "input_image", "image_url": "https://example.com/a.png", "detail": "low"}]},
+            {"type": "reasoning", "id": "rs_1", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]},
+            {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c1", "output": "rain"},
+            {
+                "type": "code_interpreter_call",
+                "id": "ci_1",
+                "code": "1",
+                "container_id": "cntr_1",
+                "outputs": [{"type": "logs", "logs": "1"}],
+                "status": "completed",
+            },
+            {"type": "message", "id": "m", "role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
+        ]
+    )
+    assert told(request.input) == [
+        (Role.DEVELOPER, "rules"),
+        (Role.USER, "a", "b"),
+        (Role.USER, Image(url="https://example.com/a.png", detail="low")),
+        ("reasoning", "hm"),
+        (ToolCall(id="c1", name="f", arguments="{}"), None),
+        ("c1", "rain"),
+        (ToolCall(id="ci_1", name="code_interpreter", arguments='{"code":"1"}'), "1"),
+        (Role.ASSISTANT, "no"),
+    ]
+    assert len({item.id for item in request.input}) == len(request.input)
+
+
+def test_all_forms_of_messages_become_items_in_order() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    request = chat(
+        {"role": "system", "content": "rules"},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}],
+        },
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "ra"}, {"type": "text", "text": "in"}]},
+        {"role": "assistant", "content": "wet", "refusal": None, "annotations": []},
+    )
+    assert told(request.input) == [
+        (Role.SYSTEM, "rules"),
+        (Role.USER, "a", Image(url="data:image/png;base64,AA")),
+        (ToolCall(id="c1", name="f", arguments="{}"), None),
+        ("c1", "rain"),
+        (Role.ASSISTANT, "wet"),
+    ]
