@@ -1,6 +1,7 @@
 """The composition root: the only module that names concrete classes."""
 
 import asyncio
+import logging
 import os
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -31,6 +32,7 @@ from sandbox import SandboxError
 from sandbox.client import SandboxClient, open_client
 
 CHECK_SECONDS = 2.0
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +137,15 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
 @asynccontextmanager
 async def _in_background(upkeep: Upkeep) -> AsyncGenerator[None, None]:
     task = asyncio.create_task(upkeep.run(), name="upkeep")
+    task.add_done_callback(_say_why)
     try:
         yield
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+def _say_why(upkeep: "asyncio.Task[None]") -> None:
+    """It ends with the platform. Any other end is a bug that nobody would notice for long."""
+    if not upkeep.cancelled():
+        log.critical("upkeep of turns has stopped; the server must be started again", exc_info=upkeep.exception())

@@ -99,7 +99,8 @@ class TurnStore:
 
 _DELETE_EVENTS = sa.text("DELETE FROM turn_events WHERE organization_id = :organization_id AND turn_id = :turn_id")
 _DELETE_ITEMS = sa.text(
-    "DELETE FROM items WHERE organization_id = :organization_id AND turn_id = :turn_id AND conversation_id IS NULL"
+    "DELETE FROM items WHERE organization_id = :organization_id AND turn_id = :turn_id AND NOT EXISTS"
+    " (SELECT FROM conversations c WHERE c.id = items.conversation_id AND c.deleted_at IS NULL)"
 )
 _FORGET = sa.text(
     "UPDATE turns SET stored = false, request = '{}', metadata = '{}', message = NULL"

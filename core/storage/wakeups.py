@@ -73,7 +73,7 @@ class Wakeups:
                     away = False
                     async for message in subscription.listen():
                         if message["type"] == "message":
-                            self._wake(message["data"].decode())
+                            self._wake(message["data"].decode(errors="replace"))
             except (RedisError, OSError) as exc:
                 if not away:
                     log.warning("Redis is away (%s): readers in other processes poll", type(exc).__name__)

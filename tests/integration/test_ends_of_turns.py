@@ -165,3 +165,30 @@ async def test_a_revoked_key_stops_its_unstored_turn(stage: Stage, tenant: Tenan
                     await platform.identity.revoke_key(tenant.principal, tenant.principal.key_id)
     assert (end(seen).status, end(seen).reason) == (TurnStatus.FAILED, "key_revoked")
     assert len(text(seen)) < 400
+
+
+async def test_what_a_turn_keeps_after_its_conversation_was_deleted_goes_with_the_turn(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    who = tenant.principal.organization_id
+    async with stage.open_with(SLOW) as platform:
+        conversation = await platform.conversations.create(who, metadata={}, items=[])
+        turn = await platform.turns.start(tenant.principal, asking("go", conversation_id=conversation.id))
+        await platform.conversations.delete(who, conversation.id)
+        await platform.turns.cancel(tenant.principal, turn.id)
+        await platform.turns.delete(tenant.principal, turn.id)
+    async with database.everyone() as connection:
+        for table, column in (("items", "turn_id"), ("turn_events", "turn_id")):
+            count = sa.text(f"SELECT count(*) FROM {table} WHERE {column} = :id")
+            assert (await connection.execute(count, {"id": turn.id})).scalar_one() == 0
+
+
+async def test_deleting_a_response_leaves_its_items_in_their_conversation(stage: Stage, tenant: Tenant) -> None:
+    who = tenant.principal.organization_id
+    async with stage.open_with(HELLO) as platform:
+        conversation = await platform.conversations.create(who, metadata={}, items=[])
+        turn = await platform.turns.start(tenant.principal, asking("go", conversation_id=conversation.id))
+        await platform.turns.wait(tenant.principal, turn.id)
+        await platform.turns.delete(tenant.principal, turn.id)
+        page = await platform.conversations.list_items(who, conversation.id, after=None, limit=9, descending=False)
+        assert len(page.rows) == 2
