@@ -23,6 +23,7 @@ ON_THE_STAND: dict[str, Measure] = {
     "streaming": streaming.measure,
     "memory": memory.measure,
 }
+ON_ONE_CORE = {"gateway", "streaming"}
 KEPT = ROOT / ".bench"
 
 
@@ -53,7 +54,7 @@ async def _on_a_stand(name: str, rounds: int, seconds: float) -> Sequence[Figure
     KEPT.mkdir(mode=0o700, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="paddock-bench-"))
     try:
-        async with open_stand(folder, KEPT) as stand:
+        async with open_stand(folder, KEPT, pinned=name in ON_ONE_CORE) as stand:
             return await ON_THE_STAND[name](stand, rounds=rounds, seconds=seconds)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -84,9 +84,12 @@ class Stand:
 
 
 @asynccontextmanager
-async def open_stand(folder: Path, kept: Path) -> AsyncIterator[Stand]:
-    """folder: for this run alone; its path must be short. kept: for what takes long to build."""
-    cores, others = machine.two_sides()
+async def open_stand(folder: Path, kept: Path, *, pinned: bool) -> AsyncIterator[Stand]:
+    """folder: for this run alone; its path must be short. kept: for what takes long to build.
+
+    pinned: what is measured has one core, so that requests per core mean something; else all run where they like.
+    """
+    cores, others = machine.two_sides() if pinned else (os.sched_getaffinity(0),) * 2
     async with AsyncExitStack() as stack:
         stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
         os.sched_setaffinity(0, others)

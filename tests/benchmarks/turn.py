@@ -1,6 +1,6 @@
 """A stored turn with one tool call: Paddock in its sandbox, Agno's AgentOS with a Python function in its own process.
 
-The same scripted model over the same wire, the same PostgreSQL with fsync on, one turn after another, turns interleaved.
+The same scripted model over the same wire, the same PostgreSQL with fsync on; one turn after another, in batches by turns.
 """
 
 from collections.abc import Sequence
@@ -8,14 +8,12 @@ from contextlib import AsyncExitStack
 from urllib.parse import urlencode
 
 from tests.benchmarks import machine
-from tests.benchmarks.client import Answer, Request, connected
-from tests.benchmarks.client import ask as asked
+from tests.benchmarks.client import Answer, Request, one_after_another
 from tests.benchmarks.figures import Figure, percentile
 from tests.benchmarks.peers import Missing, agno
 from tests.benchmarks.stand import Served, Stand
 
-TURNS = 30
-WARM = 5
+BATCHES, TURNS = 5, 8  # a round
 
 
 async def measure(stand: Stand, *, rounds: int, seconds: float) -> Sequence[Figure]:
@@ -30,14 +28,13 @@ async def measure(stand: Stand, *, rounds: int, seconds: float) -> Sequence[Figu
             note = f"Agno: {missing}"
         times: dict[str, list[float]] = {name: [] for name in sides}
         spent: dict[str, list[float]] = {name: [] for name in sides}
-        for number in range(WARM + rounds * TURNS):
+        for batch in range(1 + rounds * BATCHES):
             for name, (server, request) in sides.items():
                 before = machine.cpu_seconds(*server.pids)
-                async with connected(server.address) as connection:
-                    answer = await asked(connection, request, _is_answer)
-                if number >= WARM:
-                    times[name].append(answer.seconds * 1000)
-                    spent[name].append((machine.cpu_seconds(*server.pids) - before) * 1000)
+                answers = await one_after_another(server.address, request, _is_answer, TURNS)
+                if batch:  # the first warms
+                    times[name] += [answer.seconds * 1000 for answer in answers]
+                    spent[name].append((machine.cpu_seconds(*server.pids) - before) / TURNS * 1000)
     return _figures(times, spent, note)
 
 
