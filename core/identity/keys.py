@@ -70,7 +70,10 @@ class Identity:
         return await self._store.keys(principal.organization_id, after=after, limit=limit)
 
     async def revoke_key(self, principal: Principal, key_id: str) -> ApiKey:
-        """When this returns, no request and no further event of a running turn passes under the key."""
+        """When this returns, no request passes under the key, and no running turn gets another event into the journal.
+
+        An unstored turn, which is not in the journal, is stopped within a third of a lease.
+        """
         principal.require(Scope.ADMIN)
         return await self._store.revoke_key(principal.organization_id, key_id)
 
