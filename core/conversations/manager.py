@@ -119,17 +119,18 @@ class TurnManager:
                 running.stop(StopReason.CLIENT_LEFT)
             raise
         if not turn.stored:
-            asyncio.get_running_loop().call_later(UNREAD_SECONDS, self._give_up_unread, running)
+            asyncio.get_running_loop().call_later(UNREAD_SECONDS, self._give_up_unread, turn.id)
 
     def _forget(self, running: RunningTurn) -> None:
         """A stored turn is read from the journal from now on; an unstored one stays until somebody has read it."""
         if running.turn.stored or running.was_read:
             self._running.pop(running.turn.id, None)
 
-    def _give_up_unread(self, running: RunningTurn) -> None:
-        if not running.was_read and not running.feed.readers:
+    def _give_up_unread(self, turn_id: str) -> None:
+        running = self._running.get(turn_id)
+        if running is not None and not running.was_read and not running.feed.readers:
             running.stop(StopReason.CLIENT_LEFT)
-            self._running.pop(running.turn.id, None)
+            del self._running[turn_id]
 
     def _local(self, organization_id: str, turn_id: str) -> RunningTurn | None:
         running = self._running.get(turn_id)

@@ -235,6 +235,7 @@ class Journal:
                 self._writing, self._line = self._line, {}
                 if self._writing:
                     await self._write(self._writing)
+                    self._writing = {}
         finally:
             self.stopped = True
             for turn, pending in list(self._line.items()):

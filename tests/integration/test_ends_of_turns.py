@@ -1,6 +1,8 @@
 """Every turn ends once, whatever happens to it, to its reader or to the process that runs it."""
 
 import asyncio
+import gc
+import weakref
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -192,3 +194,14 @@ async def test_deleting_a_response_leaves_its_items_in_their_conversation(stage:
         await platform.turns.delete(tenant.principal, turn.id)
         page = await platform.conversations.list_items(who, conversation.id, after=None, limit=9, descending=False)
         assert len(page.rows) == 2
+
+
+async def test_an_unstored_turn_that_was_read_is_kept_no_longer(stage: Stage, tenant: Tenant) -> None:
+    """A busy server would else hold half a minute of everybody's answers."""
+    async with stage.open_with(HELLO) as platform:
+        turn = await platform.turns.start(tenant.principal, asking("go", store=False))
+        feed = weakref.ref(platform.turns.running[turn.id].feed)
+        assert text(await read(platform, tenant, turn.id)) == "Hello there"
+        await asyncio.sleep(0.1)
+        gc.collect()
+        assert feed() is None
