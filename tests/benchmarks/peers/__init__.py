@@ -12,7 +12,7 @@ import asyncpg
 
 from core.errors import Unavailable
 from core.supervisor import Child
-from tests.benchmarks.stand import Served, Stand, free_port
+from tests.benchmarks.stand import ROOT, Served, Stand, free_port
 
 HERE = Path(__file__).parent
 INSTALL_SECONDS = 600
@@ -37,7 +37,7 @@ async def environment(stand: Stand, name: str) -> Path:
 
 
 async def _install(folder: Path, requirements: Path) -> None:
-    uv = shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
+    uv = shutil.which("uv") or shutil.which("uv", path=ROOT / ".venv-bootstrap" / "bin")
     if uv is not None:
         await _run(uv, "venv", "-q", "--python", sys.executable, str(folder))
         await _run(uv, "pip", "install", "-q", "--python", str(folder / "bin" / "python"), "-r", str(requirements))
