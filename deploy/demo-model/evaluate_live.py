@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--base-url", default="http://127.0.0.1:8080/v1")
     parser.add_argument("--api-key", help="else the first line of --key-file")
     parser.add_argument("--key-file", type=Path)
-    parser.add_argument("--model", default="demo")
+    parser.add_argument("--model", default="paddock-demo")
     parser.add_argument("--conversations", type=int, default=600)
     parser.add_argument("--seed", default="held-out")
     parser.add_argument("--parallel", type=int, default=2)

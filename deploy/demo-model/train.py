@@ -37,7 +37,7 @@ class Rates:
     matrices: float = 6e-3  # Muon
     others: float = 2e-3  # AdamW: embeddings and norms
     decay: float = 0.01
-    average: float = 0.995
+    average: float = 0.98
 
 
 @dataclass(slots=True)

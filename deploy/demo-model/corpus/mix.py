@@ -24,7 +24,7 @@ CODE_INTERPRETER: Mapping[str, Any] = {
     },
 }
 GROUPS: tuple[tuple[float, tuple[tuple[float, Callable[[Draw], Exercise]], ...]], ...] = (
-    (28, arithmetic.FAMILIES),
+    (32, arithmetic.FAMILIES),
     (26, integers.FAMILIES),
     (14, lists.FAMILIES),
     (15, words.FAMILIES),
@@ -77,7 +77,7 @@ def exercise(draw: Draw) -> Exercise:
 
 
 def system(draw: Draw) -> str | None:
-    if draw.chance(0.5):
+    if draw.chance(0.7):
         return None
     parts = [
         draw.pick(SYSTEMS) if draw.chance(0.6) else filled(draw, draw.pick(HOUSE_RULES)) for _ in range(draw.between(1, 3))
@@ -97,7 +97,7 @@ def one_question(draw: Draw) -> Conversation:
 
 def with_code(draw: Draw, *turns: Turn) -> Conversation:
     """The code interpreter among up to two tools that have nothing to do with the question."""
-    others = [registry.request(draw).tool for _ in range(draw.between(1, 2))] if draw.chance(0.2) else []
+    others = [registry.request(draw).tool for _ in range(draw.between(1, 2))] if draw.chance(0.1) else []
     tools = [CODE_INTERPRETER, *others]
     draw.rng.shuffle(tools)
     return Conversation(family=turns[-1].family, turns=turns, tools=tuple(tools), system=system(draw))
@@ -108,7 +108,7 @@ def several_turns(draw: Draw) -> Conversation:
     current: Exercise | None = None
     last: str | None = None
     own_name: str | None = None
-    for _ in range(draw.between(2, 6)):
+    for _ in range(draw.between(2, 4)):
         turn: Turn | None = None
         choice = draw.rng.random()
         if last and choice < 0.4:
@@ -218,13 +218,13 @@ def registry_turns(draw: Draw, wanted: registry.Request, *, code: bool) -> tuple
 
 
 SCENES: tuple[tuple[float, Callable[[Draw], Conversation]], ...] = (
-    (46, one_question),
-    (20, several_turns),
+    (62, one_question),
+    (17, several_turns),
     (8, small_talk),
-    (2, without_tools),
-    (6, two_calls),
-    (4, failures),
-    (16, registry_tools),
+    (1.5, without_tools),
+    (3, two_calls),
+    (2.5, failures),
+    (8, registry_tools),
 )
 
 

@@ -159,13 +159,13 @@ def framed(draw: Draw, kind: str, cores: Sequence[str]) -> str:
     return frame.replace("{core}", core)
 
 
-def finished(draw: Draw, template: str, slots: Mapping[str, str], *, plain: float = 0.45) -> str:
+def finished(draw: Draw, template: str, slots: Mapping[str, str], *, plain: float = 0.6) -> str:
     """Politeness, asides, casing, slips and punctuation around a wording; then its slots are filled."""
     if not draw.chance(plain):
         template = dressed(draw, template)
     template = " ".join(template.split())
     template = punctuated(draw, template)
-    if draw.chance(0.08):
+    if draw.chance(0.05):
         template = slipped(draw, template)
     template = cased(draw, template)
     filled = template
