@@ -37,7 +37,7 @@ def example(seed: str, encoder: Tokenizer) -> tuple[list[int], list[bool]] | Non
 
 def mask_of(tokens: list[int], learned: list[bool], encoder: Tokenizer) -> list[bool]:
     """True for each token that an assistant message worth learning consists of, its end included."""
-    start, end = encoder.token_to_id(START), encoder.token_to_id(END)
+    (start,), (end,) = encoder.encode(START).ids, encoder.encode(END).ids
     header = encoder.encode(f"{START}assistant\n").ids
     mask = [False] * len(tokens)
     wanted = iter(learned)

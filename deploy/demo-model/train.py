@@ -121,7 +121,7 @@ class Trainer:
                 group["lr"] = base * warm * factor
         with torch.autocast(self.device, torch.bfloat16):
             loss = self.loss(inputs.to(self.device), targets.to(self.device))
-        loss.backward()
+        torch.autograd.backward(loss)
         average_gradients(self.model)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
@@ -170,7 +170,7 @@ def average_gradients(model: Decoder) -> None:
     gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     distributed.all_reduce(flat)
-    for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+    for gradient, part in zip(gradients, torch.split(flat, [gradient.numel() for gradient in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient) / distributed.get_world_size())
 
 

@@ -93,5 +93,5 @@ def quoted(draw: Draw, text: str) -> str:
     """The text as somebody may mark it in a sentence, or bare."""
     if draw.chance(0.4):
         return text
-    left, right = draw.pick(["''", '""', '""', "“”", "‘’", "``"])
-    return left + text + right
+    marks = draw.pick(["''", '""', '""', "“”", "‘’", "``"])
+    return marks[0] + text + marks[1]

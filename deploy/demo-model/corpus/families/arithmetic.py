@@ -449,7 +449,10 @@ def share(draw: Draw) -> Exercise:
         answer=says(RESULT),
         again=share if kind == "of" else None,
         number=True,
-        **PERCENT_WORDINGS[kind],
+        noun=PERCENT_WORDINGS[kind]["noun"],
+        verb=PERCENT_WORDINGS[kind]["verb"],
+        question=PERCENT_WORDINGS[kind]["question"],
+        raw=PERCENT_WORDINGS[kind]["raw"],
         code={
             "of": f"print({number} * {percent} / 100)",
             "up": f"print({number} * (100 + {percent}) / 100)",

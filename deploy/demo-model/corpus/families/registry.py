@@ -161,7 +161,8 @@ def lookup(
     arguments: dict[str, Value] = {key: value}
     if extra == "?":
         extra = draw.pick(list(EXTRAS)) if draw.chance(0.3) and key != "topic" else None
-    tail, properties, optional = "", dict(arguments), ()
+    tail, properties = "", dict(arguments)
+    optional: tuple[str, ...] = ()
     if extra:
         make_extra, said = EXTRAS[extra]
         properties[extra] = make_extra(draw)
