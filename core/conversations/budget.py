@@ -1,5 +1,6 @@
 """What one turn may spend, and the signs of a model that runs in circles. Pure but for the clock that it is given."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -73,8 +74,16 @@ class Budget:
     def take_step(self, calls: Sequence[ToolCall]) -> bool:
         """Count a reply that asks for tools; False when it is one of a loop (requirement A7)."""
         self._tool_steps += 1
-        self._calls += [(call.name, call.arguments) for call in calls]
+        self._calls += [(call.name, _canonical(call.arguments)) for call in calls]
         return not (_repeats(self._calls, 1, SAME_CALL_TIMES) or _repeats(self._calls, 2, ALTERNATING_TIMES))
+
+
+def _canonical(arguments: str) -> str:
+    """Blanks and the order of names make no other call of it."""
+    try:
+        return json.dumps(json.loads(arguments), sort_keys=True)
+    except (ValueError, RecursionError):
+        return arguments
 
 
 def _repeats(calls: Sequence[tuple[str, str]], period: int, times: int) -> bool:

@@ -76,6 +76,7 @@ class TurnManager:
         model = self._models.get(name)
         _refuse_images(request.input, model, name)
         before = await self._history.before(principal.organization_id, request, model)
+        _refuse_images_of_before(before, request, model, name)
         turn = _new_turn(principal, request, name)
         running = self._open(turn, request)
         tools = self._tools.toolset(turn.id, builtins=request.builtins, functions=request.functions, durable=running.durable)
@@ -275,5 +276,19 @@ def _refuse_images(items: Sequence[Item], model: Model, name: str) -> None:
     if model.accepts_images:
         return
     for n, item in enumerate(items):
-        if isinstance(item, MessageItem) and any(isinstance(part, Image) for part in item.parts):
+        if _has_image(item):
             raise InvalidRequest(f"model {name!r} does not take images", param=f"input[{n}]", code="unsupported_image")
+
+
+def _refuse_images_of_before(items: Sequence[Item], request: TurnRequest, model: Model, name: str) -> None:
+    """A conversation that goes on with another model may hold what that one cannot see."""
+    if model.accepts_images:
+        return
+    if item := next(filter(_has_image, items), None):
+        param = "conversation" if request.conversation_id else "previous_response_id"
+        message = f"model {name!r} does not take images, and item {item.id!r} of what came before holds one"
+        raise InvalidRequest(message, param=param, code="unsupported_image")
+
+
+def _has_image(item: Item) -> bool:
+    return isinstance(item, MessageItem) and any(isinstance(part, Image) for part in item.parts)

@@ -7,6 +7,9 @@ from core.llm.contract import CallChunk, Finished, ModelRequest, ReasoningChunk,
 from core.llm.tokens import count_request
 from core.messages import FinishReason, Reply, Usage
 
+CALL_ID_CHARACTERS = 256
+"""A longer one is replaced: it is in every event, ledger row and header of its call."""
+
 
 class ReplyChecker:
     """Of one reply: strings are valid Unicode, no chunk is empty, a call's id is unlike every other in the conversation,
@@ -50,7 +53,7 @@ class ReplyChecker:
             self._ids = {call.id for reply in replies for call in reply.tool_calls}
         self._opened.add(chunk.index)
         call_id = made_valid(chunk.id)
-        if not call_id or call_id in self._ids:
+        if not call_id or len(call_id) > CALL_ID_CHARACTERS or call_id in self._ids:
             call_id = self._new_call_id()
         self._ids.add(call_id)
         self._said.append(chunk.name)

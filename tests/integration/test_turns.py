@@ -328,6 +328,15 @@ async def test_what_a_request_may_not_ask_is_refused_before_anything_is_stored(s
         assert not platform.turns.running
 
 
+async def test_a_model_that_takes_no_images_is_not_given_those_of_before(stage: Stage, tenant: Tenant) -> None:
+    picture = MessageItem(id=new_id("msg"), role=Role.USER, parts=(Image(url="data:image/png;base64,AA=="),))
+    async with stage.open_with(HELLO) as platform:
+        conversation = await platform.conversations.create(tenant.principal.organization_id, metadata={}, items=[picture])
+        with pytest.raises(InvalidRequest, match=picture.id) as refused:
+            await platform.turns.start(tenant.principal, asking("and now?", conversation_id=conversation.id))
+    assert (refused.value.param, refused.value.code) == ("conversation", "unsupported_image")
+
+
 async def test_deleting_a_response_forgets_its_text(stage: Stage, tenant: Tenant, database: Database) -> None:
     async with stage.open_with(HELLO) as platform:
         turn = await platform.turns.start(tenant.principal, asking("secret question"))

@@ -34,6 +34,12 @@ def test_the_same_call_three_times_and_two_calls_in_turn_three_times_are_loops(n
     assert (steps.index(False) if False in steps else len(steps)) == allowed
 
 
+def test_blanks_and_the_order_of_names_make_no_other_call() -> None:
+    spent = budget()
+    ways = ['{"a": 1, "b": 2}', '{"b":2,"a":1}', '{ "a": 1,\n "b": 2 }']
+    assert [spent.take_step([call("f", way)]) for way in ways] == [True, True, False]
+
+
 def test_other_arguments_make_another_call() -> None:
     spent = budget()
     assert all(spent.take_step([call("a", f'{{"n": {n}}}')]) for n in range(20))

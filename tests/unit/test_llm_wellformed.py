@@ -45,16 +45,17 @@ def test_lone_surrogates_are_replaced_everywhere(text: str, valid: str) -> None:
     ]
 
 
-def test_calls_without_an_id_or_with_one_that_is_taken_get_their_own() -> None:
+def test_calls_without_an_id_or_with_one_that_is_taken_or_endless_get_their_own() -> None:
     earlier = Reply(tool_calls=(ToolCall(id="call_0", name="f", arguments="{}"),))
     ids = [chunk.id for chunk in checked(
         CallChunk(index=0, id="call_0", name="f"),
         CallChunk(index=1, id="", name="f"),
         CallChunk(index=2, id="call_1", name="f"),
         CallChunk(index=3, id="call_1", name="f"),
+        CallChunk(index=4, id="x" * 257, name="f"),
         messages=[earlier],
     ) if isinstance(chunk, CallChunk)]  # fmt: skip
-    assert ids == ["new_1", "new_2", "call_1", "new_3"]
+    assert ids == ["new_1", "new_2", "call_1", "new_3", "new_4"]
 
 
 def test_later_pieces_of_a_call_carry_arguments_only() -> None:
