@@ -43,6 +43,16 @@ class TooLarge(PaddockError):
     code = "request_too_large"
 
 
+class RateLimited(PaddockError):
+    """A limit is used up for now. retry_after: seconds until the same request may pass."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: float, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
 class Unavailable(PaddockError):
     """Something we need is down; the same request may succeed later."""
 

@@ -133,3 +133,81 @@ tool_ledger = Table(
     _created(),
     Column("completed_at", TIME),
 )
+
+organization_tiers = Table(
+    "organization_tiers",
+    METADATA,
+    Column("organization_id", Text, ForeignKey("organizations.id"), primary_key=True),
+    Column("tier", Text, nullable=False),
+    Column("set_at", TIME, nullable=False, server_default=sa.func.now()),
+)
+
+blobs = Table(
+    "blobs",
+    METADATA,
+    Column("key", Text, primary_key=True),  # of the object; never used twice, so a late deletion hits nothing new
+    Column("organization_id", Text, nullable=False),
+    Column("sha256", Text),  # none while it is uploaded
+    Column("bytes", sa.BigInteger, nullable=False),  # while it is uploaded: what is reserved for it
+    Column("files", sa.Integer, nullable=False, server_default="0"),  # how many have it; none: the object is to be removed
+    _created(),
+    Index("blobs_by_digest", "organization_id", "sha256", unique=True, postgresql_where=sa.text("files > 0")),
+    Index("bytes_of_organization", "organization_id", "bytes"),
+    Index("blobs_of_no_file", "created_at", postgresql_where=sa.text("files = 0")),
+)
+
+files = Table(
+    "files",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("blob_key", Text, ForeignKey("blobs.key"), nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("expires_at", TIME),
+    _created(),
+    Index("files_of_organization", "organization_id", "id"),
+    Index("files_of_blob", "blob_key"),
+    Index("files_by_expiry", "expires_at", postgresql_where=sa.text("expires_at IS NOT NULL")),
+)
+
+file_pins = Table(
+    "file_pins",
+    METADATA,
+    Column("file_id", Text, ForeignKey("files.id"), primary_key=True),
+    Column("holder", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    _created(),
+    Index("file_pins_of_holder", "organization_id", "holder"),
+)
+
+assistants = Table(
+    "assistants",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", sa.Integer, nullable=False),  # the current one
+    Column("deleted_at", TIME),
+    _created(),
+    Index(
+        "assistants_by_name",
+        "organization_id",
+        "name",
+        unique=True,
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    ),
+    Index("assistants_of_organization", "organization_id", "id"),
+)
+
+assistant_versions = Table(
+    "assistant_versions",
+    METADATA,
+    Column("assistant_id", Text, ForeignKey("assistants.id"), primary_key=True),
+    Column("version", sa.Integer, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("created_by", Text, nullable=False),  # a key's id
+    _created(),
+)
