@@ -27,14 +27,23 @@ def platform_of(request: Request) -> Platform:
     return platform
 
 
-async def authenticated(request: Request, scope: Scope = Scope.CHAT) -> Principal:
-    """Raises Unauthenticated, PermissionDenied."""
+async def authenticated(request: Request, *scopes: Scope) -> Principal:
+    """Who asks: the route has looked already, by its rule. scopes: one of them is asked for beyond that.
+
+    Raises Unauthenticated, PermissionDenied.
+    """
+    principal: Principal = request.scope["state"].get("principal") or await _authenticate(request)
+    if scopes:
+        principal.require(*scopes)
+    return principal
+
+
+async def _authenticate(request: Request) -> Principal:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("an API key is needed: `Authorization: Bearer pk_...`", code="missing_api_key")
     principal = await platform_of(request).identity.authenticate(token.strip())
     request.scope["state"]["principal"] = principal
-    principal.require(scope)
     return principal
 
 

@@ -1,4 +1,4 @@
-"""What an endpoint reads, and how it is called: with the request and the parts of its path. It parses by itself."""
+"""What an endpoint reads, who may call it, and how it is called: with the request and the parts of its path."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -8,19 +8,27 @@ from starlette import routing
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dependencies import Query, query_of
+from api.access import rule_of
+from api.dependencies import Query, authenticated, query_of
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Coroutine[Any, Any, Response]])
 
 
 class Route(routing.Route):
-    """body, query: the models that the endpoint reads. One that reads no query refuses every parameter in it."""
+    """body, query: the models that the endpoint reads. One that reads no query refuses every parameter in it.
+
+    Nobody gets to the endpoint whom the rule in api/access.py does not let in; without a rule there is no route.
+    """
 
     def __init__(
         self, method: str, path: str, endpoint: Endpoint, *, body: type[BaseModel] | None, query: type[Query] | None
     ) -> None:
+        self.rule = rule_of(method, path)
+
         async def called(request: Request) -> Response:
             request.scope["route"] = self
+            if self.rule is not None:
+                await authenticated(request, *self.rule)
             if query is None and request.scope["query_string"]:
                 query_of(request, Query)
             return await endpoint(request, **request.path_params)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from core.errors import InvalidRequest, PermissionDenied, Unauthenticated
-from core.identity.principals import Principal, Scope
+from core.identity.principals import ALLOWED, Principal, Role, Scope
 from core.storage.identities import IdentityStore
 from core.storage.records import ApiKey, Organization, Page
 
@@ -27,18 +27,22 @@ class Identity:
         """
         known = None
         if token.startswith("pk_") and len(token) == LENGTH:
-            known = await self._store.find_key(_digest(token))
+            known = await self._store.find(_digest(token))
         if known is None:
             raise Unauthenticated("the API key is not valid")
         if known.revoked_at is not None:
             raise Unauthenticated("the API key was revoked", code="key_revoked")
         if known.expires_at is not None and known.expires_at <= datetime.now(UTC):
             raise Unauthenticated("the API key has expired", code="key_expired")
+        if not known.active:
+            raise Unauthenticated("the API key's user or organization is deactivated", code="deactivated")
+        role = Role(known.role)
         return Principal(
             organization_id=known.organization_id,
             user_id=known.user_id,
             key_id=known.id,
-            scopes=frozenset(Scope(scope) for scope in known.scopes),
+            role=role,
+            scopes=ALLOWED[role].intersection(map(Scope, known.scopes)),
         )
 
     async def create_key(

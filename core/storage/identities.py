@@ -4,32 +4,27 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
 
-import asyncpg
 import sqlalchemy as sa
 
 from core.errors import InvalidRequest, NotFound
 from core.ids import new_id
 from core.storage.database import Database
-from core.storage.records import ApiKey, Organization, Page
-from core.storage.tables import api_keys, organizations, users
+from core.storage.records import ApiKey, Credential, Organization, Page
+from core.storage.tables import LIVE_KEYS, api_keys, organizations, users
 
 
 class IdentityStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find_key(self, secret_sha256: str) -> ApiKey | None:
+    async def find(self, secret_sha256: str) -> Credential | None:
         """The one look-up that crosses tenants: nobody is known yet."""
-        row = await self._database.reads.find(_FIND_KEYS, secret_sha256)
-        return None if row is None else _key(row)
+        row = await self._database.reads.find(_FIND, secret_sha256)
+        return None if row is None else Credential(**dict(list(row.items())[1:]))
 
     async def valid_keys(self, key_ids: Collection[str]) -> Collection[str]:
-        """Those of the keys that were neither revoked nor have expired."""
-        query = sa.select(api_keys.c.id).where(
-            api_keys.c.id.in_(key_ids),
-            api_keys.c.revoked_at.is_(None),
-            sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > sa.func.now()),
-        )
+        """Those of the keys that open something now."""
+        query = sa.select(LIVE_KEYS.c.id).where(LIVE_KEYS.c.id.in_(key_ids))
         async with self._database.everyone() as connection:
             return (await connection.execute(query)).scalars().all()
 
@@ -113,12 +108,17 @@ class IdentityStore:
 
 
 _SHOWN = [field.name for field in fields(ApiKey)]
-_FIND_KEYS = f"SELECT secret_sha256, {', '.join(_SHOWN)} FROM api_keys WHERE secret_sha256 = ANY($1::text[])"  # noqa: S608
+_FIND = """
+SELECT k.secret_sha256, k.id, k.organization_id, k.user_id, COALESCE(k.role, u.role) AS role, k.scopes, k.expires_at,
+    k.revoked_at, u.deactivated_at IS NULL AND o.deactivated_at IS NULL AS active
+FROM api_keys k JOIN users u ON u.id = k.user_id JOIN organizations o ON o.id = k.organization_id
+WHERE k.secret_sha256 = ANY($1::text[])
+"""
 
 
-def _key(row: "sa.RowMapping | asyncpg.Record") -> ApiKey:
+def _key(row: sa.RowMapping) -> ApiKey:
     return ApiKey(**{name: row[name] for name in _SHOWN})
 
 
 def _organization(row: "sa.Row[tuple[object, ...]]") -> Organization:
-    return Organization(**dict(row._mapping))
+    return Organization(id=row.id, name=row.name, created_at=row.created_at)

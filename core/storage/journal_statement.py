@@ -55,11 +55,11 @@ def _sources() -> tuple[dict[str, str], int]:
 
 
 _SOURCE, _FIRST_OF_ENDED = _sources()
-_INVALID = "(k.id IS NULL OR k.revoked_at IS NOT NULL OR COALESCE(k.expires_at <= now(), false))"
+_INVALID = "(k.id IS NULL)"
 
 GROUP = f"""
 WITH barred AS (
-    SELECT w.id FROM {_SOURCE["accepted"]} LEFT JOIN api_keys k ON k.id = w.key_id WHERE {_INVALID}
+    SELECT w.id FROM {_SOURCE["accepted"]} LEFT JOIN live_keys k ON k.id = w.key_id WHERE {_INVALID}
 ), accepted AS (
     INSERT INTO turns (id, organization_id, user_id, key_id, conversation_id, previous_turn_id, model, status, stored, wire,
         request, metadata, created_at, ended_at, reason, message, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
@@ -80,7 +80,7 @@ WITH barred AS (
     ORDER BY t.id FOR NO KEY UPDATE OF t
 ), alive AS (
     SELECT h.id, {_INVALID} AS revoked
-    FROM (SELECT id, key_id FROM accepted UNION ALL SELECT id, key_id FROM held) h LEFT JOIN api_keys k ON k.id = h.key_id
+    FROM (SELECT id, key_id FROM accepted UNION ALL SELECT id, key_id FROM held) h LEFT JOIN live_keys k ON k.id = h.key_id
 ), written AS (
     SELECT id FROM alive WHERE NOT revoked OR id = ANY(${_FIRST_OF_ENDED}::text[])
 ), events AS (

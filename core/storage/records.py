@@ -58,6 +58,20 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A key or a token that was presented. role: its user's, or what its issuer says. active: user and organisation are."""
+
+    id: str
+    organization_id: str
+    user_id: str
+    role: str
+    scopes: Sequence[str]
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
     id: str
     name: str

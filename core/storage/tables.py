@@ -17,7 +17,14 @@ def _created() -> "Column[object]":
 
 
 organizations = Table(
-    "organizations", METADATA, Column("id", Text, primary_key=True), Column("name", Text, nullable=False), _created()
+    "organizations",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("external_id", Text),  # what the identity provider calls it
+    Column("deactivated_at", TIME),
+    _created(),
+    Index("organizations_by_external_id", "external_id", unique=True, postgresql_where=sa.text("external_id IS NOT NULL")),
 )
 
 users = Table(
@@ -26,8 +33,14 @@ users = Table(
     Column("id", Text, primary_key=True),
     Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False, index=True),
     Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False, server_default="owner"),
+    Column("subject", Text),  # who it is to the identity provider
+    Column("deactivated_at", TIME),
     _created(),
+    Index("users_by_subject", "organization_id", "subject", unique=True, postgresql_where=sa.text("subject IS NOT NULL")),
 )
+
+LIVE_KEYS = sa.table("live_keys", sa.column("id", Text))  # a view: the keys and tokens that open something now
 
 api_keys = Table(
     "api_keys",
@@ -41,7 +54,11 @@ api_keys = Table(
     Column("scopes", ARRAY(Text), nullable=False),
     Column("expires_at", TIME),
     Column("revoked_at", TIME),
+    Column("kind", Text, nullable=False, server_default="key"),  # or token: a bearer token that was seen, until it expires
+    Column("role", Text),  # what a token's issuer says; else the user's own counts
     _created(),
+    Index("api_keys_of_user", "user_id"),
+    Index("tokens_by_expiry", "expires_at", postgresql_where=sa.text("kind = 'token'")),
 )
 
 conversations = Table(

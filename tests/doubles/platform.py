@@ -12,13 +12,13 @@ from core.config import Settings
 from core.conversations.request import TurnRequest
 from core.errors import NotFound, Unauthenticated
 from core.events import Recorded, TurnEvent
-from core.identity.principals import Principal, Scope
+from core.identity.principals import Principal, Role, Scope
 from core.llm.declaration import Prices
 from core.storage.records import Turn
 from tests.unit.wire_stories import turn
 
 KEY = "pk_double"
-PRINCIPAL = Principal(organization_id="org_1", user_id="user_1", key_id="key_1", scopes=frozenset(Scope))
+PRINCIPAL = Principal(organization_id="org_1", user_id="user_1", key_id="key_1", role=Role.OWNER, scopes=frozenset(Scope))
 
 
 @dataclass

@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 from core.bootstrap import Addresses, Platform, open_platform
 from core.config import Settings
 from core.identity.keys import Identity
-from core.identity.principals import Principal, Scope
+from core.identity.principals import Principal, Role, Scope
 from core.storage.database import Database, open_database
 from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.identities import IdentityStore
@@ -52,7 +52,7 @@ class Tenant:
 async def make_tenant(database: Database, name: str) -> Tenant:
     store = IdentityStore(database)
     organization, user_id = await store.add_organization(name, user_name="somebody")
-    maker = Principal(organization_id=organization.id, user_id=user_id, key_id="none", scopes=frozenset(Scope))
+    maker = Principal(organization_id=organization.id, user_id=user_id, key_id="none", role=Role.OWNER, scopes=frozenset(Scope))
     identity = Identity(store)
     _, secret = await identity.create_key(maker, name="test", scopes=list(Scope))
     return Tenant(principal=await identity.authenticate(secret), secret=secret)

@@ -13,7 +13,7 @@ from core.storage.tables import METADATA
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_turns import HELLO, SLOW, asking, items, read, says
 
-SYSTEMS = {"turns", "turn_events", "tool_ledger", "users", "organizations"}
+SYSTEMS = {"turns", "turn_events", "tool_ledger", "organizations"}
 
 
 async def test_no_method_takes_anothers_id(stage: Stage, tenant: Tenant, other_tenant: Tenant) -> None:
