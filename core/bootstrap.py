@@ -28,6 +28,7 @@ from core.storage.turns import TurnStore
 from core.storage.wakeups import Wakeups, open_wakeups
 from core.tools.catalog import Catalog
 from core.tools.executor import ToolExecutor
+from core.tools.work import Workshop
 from sandbox import SandboxError
 from sandbox.client import SandboxClient, open_client
 
@@ -113,7 +114,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             history=History(turn_store, conversations),
             wakeups=wakeups,
             models=models,
-            tools=ToolExecutor(catalog=Catalog(), sandbox=sandbox, retries=settings.limits.tool_retries),
+            tools=ToolExecutor(catalog=Catalog(), workshop=Workshop(sandbox=sandbox), retries=settings.limits.tool_retries),
             limits=TurnLimits(steps=settings.limits.max_steps, seconds=settings.limits.turn_seconds),
         )
         identities = IdentityStore(database)

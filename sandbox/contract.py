@@ -68,11 +68,15 @@ class Stream(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What the guest produced. The bytes are untrusted; stdout and stderr together are at most `output_bytes`."""
+    """What the guest produced. The bytes are untrusted; all together are at most `output_bytes`.
+
+    result: what a program gave back beside what it printed, as JSON; None for a program that only prints.
+    """
 
     exit_code: int
     stdout: bytes = b""
     stderr: bytes = b""
+    result: bytes | None = None
     truncated: bool = False
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0

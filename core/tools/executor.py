@@ -5,7 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic_core import from_json
 
@@ -15,7 +15,8 @@ from core.messages import Offer, ToolCall, ToolResult
 from core.tools import kinds
 from core.tools.catalog import Catalog
 from core.tools.definition import ToolVersion, digest
-from sandbox import Invocation, OnOutput, Outcome, SandboxError
+from core.tools.work import Call, CallRefused, Work, Workshop
+from sandbox import OnOutput, SandboxError
 
 TOLD_CHARACTERS = 20_000
 """How much of a result a model is told; the journal's stream of the output has its own, larger, cap."""
@@ -26,17 +27,13 @@ Durable = Callable[[], Awaitable[None]]
 """Returns when everything recorded of the turn so far is durable."""
 
 
-class Sandbox(Protocol):
-    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A call that is valid and allowed, ready to be dispatched."""
 
     call: ToolCall
     version: ToolVersion
-    invocation: Invocation
+    work: Work
     arguments_digest: str
 
 
@@ -55,7 +52,7 @@ class Toolset:
         *,
         ours: Mapping[str, ToolVersion],
         functions: Sequence[ToolSpec],
-        sandbox: Sandbox,
+        workshop: Workshop,
         durable: Durable,
         retries: int,
         turn_id: str,
@@ -63,7 +60,7 @@ class Toolset:
         self.specs = (*(version.spec for version in ours.values()), *functions)
         self._ours = ours
         self._functions = {function.name for function in functions}
-        self._sandbox = sandbox
+        self._workshop = workshop
         self._durable = durable
         self._retries = retries
         self._turn_id = turn_id
@@ -78,7 +75,7 @@ class Toolset:
         """A result means: refused, and this is what the model is told."""
         try:
             return self._prepared(call)
-        except ToolCallRejected as exc:
+        except (ToolCallRejected, CallRefused) as exc:
             self._failures[call.name] += 1
             return ToolResult(call_id=call.id, content=str(exc), failed=True)
 
@@ -92,9 +89,9 @@ class Toolset:
         arguments = _arguments(call)
         if mistake := version.arguments_schema.mistake(arguments):
             raise ToolCallRejected(f"arguments do not fit the schema of {call.name!r}: {mistake}")
-        invocation_id = f"{self._turn_id}/{call.id}"
-        invocation = kinds.load(version.runtime["kind"]).invocation(version, invocation_id, arguments)
-        return Prepared(call=call, version=version, invocation=invocation, arguments_digest=digest(arguments))
+        name = f"{self._turn_id}/{call.id}"
+        work = kinds.load(version.runtime["kind"]).prepare(version, Call(id=name, arguments=arguments, idempotency_key=name))
+        return Prepared(call=call, version=version, work=work, arguments_digest=digest(arguments))
 
     async def run(self, prepared: Prepared, on_output: OnOutput) -> ToolResult:
         """Runs it once its dispatch is durable. Never raises for what the guest did: that is an answer, not a fault.
@@ -110,10 +107,12 @@ class Toolset:
     async def _result(self, prepared: Prepared, on_output: OnOutput) -> ToolResult:
         call, version = prepared.call, prepared.version
         try:
-            outcome = await self._sandbox.run(prepared.invocation, on_output)
+            outcome = await prepared.work.run(self._workshop, on_output)
         except SandboxError as exc:
             printed = _text(exc.stdout, exc.stderr)
             return ToolResult(call_id=call.id, content=_capped(f"{printed}\n{exc}" if printed else str(exc)), failed=True)
+        if outcome.result is not None and outcome.exit_code == 0:
+            return self._returned(call, version, outcome.result)
         content = _text(outcome.stdout, outcome.stderr)
         if outcome.truncated:
             content += f"\n[output cut at {version.limits.output_bytes} bytes]"
@@ -122,6 +121,11 @@ class Toolset:
         if outcome.exit_code == 0 and (mistake := _result_mistake(version, outcome.stdout)):
             return ToolResult(call_id=call.id, content=f"the tool's result does not fit its schema: {mistake}", failed=True)
         return ToolResult(call_id=call.id, content=_capped(content or "(no output)"), failed=outcome.exit_code != 0)
+
+    def _returned(self, call: ToolCall, version: ToolVersion, result: bytes) -> ToolResult:
+        if mistake := _result_mistake(version, result):
+            return ToolResult(call_id=call.id, content=f"the tool's result does not fit its schema: {mistake}", failed=True)
+        return ToolResult(call_id=call.id, content=_capped(result.decode(errors="replace")))
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:
@@ -180,7 +184,7 @@ class ToolExecutor:
     """Makes the toolset of a turn."""
 
     catalog: Catalog
-    sandbox: Sandbox
+    workshop: Workshop
     retries: int
 
     def toolset(self, turn_id: str, *, builtins: Sequence[str], functions: Sequence[ToolSpec], durable: Durable) -> Toolset:
@@ -191,5 +195,5 @@ class ToolExecutor:
             if times > 1:
                 raise InvalidRequest(f"{times} tools are named {name!r}", param="tools", code="duplicate_tool")
         return Toolset(
-            ours=ours, functions=functions, sandbox=self.sandbox, durable=durable, retries=self.retries, turn_id=turn_id
+            ours=ours, functions=functions, workshop=self.workshop, durable=durable, retries=self.retries, turn_id=turn_id
         )

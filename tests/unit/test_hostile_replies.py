@@ -33,6 +33,7 @@ from core.messages import (
 )
 from core.tools.catalog import Catalog
 from core.tools.executor import Prepared, ToolExecutor, Toolset
+from core.tools.work import Workshop
 from sandbox import Invocation, OnOutput, Outcome
 
 
@@ -51,7 +52,7 @@ async def _durable() -> None:
 
 
 def toolset(sandbox: Nowhere) -> Toolset:
-    executor = ToolExecutor(catalog=Catalog(), sandbox=sandbox, retries=100)
+    executor = ToolExecutor(catalog=Catalog(), workshop=Workshop(sandbox=sandbox), retries=100)
     return executor.toolset("resp_1", builtins=("code_interpreter",), functions=(), durable=_durable)
 
 

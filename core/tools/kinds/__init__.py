@@ -1,13 +1,12 @@
 """An open folder: how a tool is made, one file a kind. The file's name is the manifest's `runtime.kind`."""
 
-from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from pydantic import BaseModel
 
-from sandbox import Invocation
+from core.tools.work import Call, Work, Workshop
 
 if TYPE_CHECKING:
     from core.tools.definition import ToolVersion
@@ -18,8 +17,12 @@ class Kind(Protocol):
 
     Options: type[BaseModel]
 
-    def invocation(self, version: "ToolVersion", invocation_id: str, arguments: Mapping[str, Any], /) -> Invocation:
-        """A validated call as something a sandbox can run."""
+    async def admit(self, version: "ToolVersion", organization_id: str, workshop: Workshop, /) -> "dict[str, object]":
+        """At registration: `runtime` as it is to be kept, bound to content. Raises ManifestRefused, SandboxError."""
+        ...
+
+    def prepare(self, version: "ToolVersion", call: Call, /) -> Work:
+        """Raises CallRefused."""
         ...
 
 

@@ -1,10 +1,10 @@
 """The kind of tool whose argument is the program: a code interpreter."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from core.tools.work import Call, SandboxWork, Work, Workshop
 from sandbox import Invocation, PythonProgram
 
 if TYPE_CHECKING:
@@ -21,11 +21,14 @@ class Options(BaseModel):
     argument: str
 
 
-def invocation(version: "ToolVersion", invocation_id: str, arguments: Mapping[str, Any], /) -> Invocation:
-    return Invocation(
-        id=invocation_id,
-        runtime="wasmtime",
-        program=PythonProgram(source=arguments[version.runtime["argument"]]),
-        limits=version.limits,
-        capabilities=version.capabilities,
+async def admit(version: "ToolVersion", _organization_id: str, _workshop: Workshop, /) -> dict[str, object]:
+    return dict(version.runtime)
+
+
+def prepare(version: "ToolVersion", call: Call, /) -> Work:
+    program = PythonProgram(source=call.arguments[version.runtime["argument"]])
+    return SandboxWork(
+        invocation=Invocation(
+            id=call.id, runtime="wasmtime", program=program, limits=version.limits, capabilities=version.capabilities
+        )
     )

@@ -1,0 +1,56 @@
+"""What a kind makes of a call, and what it makes it with. Knows no kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sandbox import Invocation, OnOutput, Outcome
+
+
+class Sandbox(Protocol):
+    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """What calls are run with. Only `Work.run` touches it."""
+
+    sandbox: Sandbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call that is valid and allowed. idempotency_key: the same however often this very call is dispatched."""
+
+    id: str
+    arguments: Mapping[str, Any]
+    idempotency_key: str
+
+
+class Work(Protocol):
+    """A call made ready: a sandbox's invocation, or a request that is spoken on the tool's behalf."""
+
+    async def run(self, workshop: Workshop, on_output: OnOutput) -> Outcome:
+        """An outcome with a `result` is told by it, one without by its output. Raises SandboxError; cancelling ends it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxWork:
+    invocation: Invocation
+
+    async def run(self, workshop: Workshop, on_output: OnOutput) -> Outcome:
+        return await workshop.sandbox.run(self.invocation, on_output)
+
+
+class ManifestRefused(ValueError):
+    """path: where in the manifest the mistake is, like `runtime.code`."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+        self.message = message
+
+
+class CallRefused(ValueError):
+    """The arguments fit the schema, but not the tool; the message is written for the model."""
