@@ -149,6 +149,7 @@ tool_ledger = Table(
     Column("seconds", sa.Double),
     _created(),
     Column("completed_at", TIME),
+    Index("tool_ledger_by_tool", "organization_id", "tool", "created_at"),
 )
 
 organization_tiers = Table(
@@ -227,4 +228,45 @@ assistant_versions = Table(
     Column("digest", Text, nullable=False),
     Column("created_by", Text, nullable=False),  # a key's id
     _created(),
+)
+
+tools = Table(
+    "tools",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", sa.Integer, nullable=False),  # the one that is offered; with its digest
+    Column("digest", Text, nullable=False),
+    Column("enabled", sa.Boolean, nullable=False),
+    Column("grants", ARRAY(Text), nullable=False),  # who may call it, as core/tools/permissions.py writes it
+    Column("quotas", Text, nullable=False),
+    Column("deleted_at", TIME),
+    _created(),
+    Index("tools_by_name", "organization_id", "name", unique=True, postgresql_where=sa.text("deleted_at IS NULL")),
+    Index("tools_of_organization", "organization_id", "id"),
+)
+
+tool_versions = Table(
+    "tool_versions",
+    METADATA,
+    Column("tool_id", Text, ForeignKey("tools.id"), primary_key=True),
+    Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    Column("organization_id", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # SHA-256 of the manifest as it stands here
+    Column("manifest", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    _created(),
+    Index("tool_versions_by_digest", "organization_id", "digest"),
+)
+
+tool_counts = Table(
+    "tool_counts",
+    METADATA,
+    Column("tool_id", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),  # a key's id or an organisation's
+    Column("period", Text, primary_key=True),  # minute, day
+    Column("organization_id", Text, nullable=False),
+    Column("starts_at", TIME, nullable=False),
+    Column("calls", sa.BigInteger, nullable=False),
 )
