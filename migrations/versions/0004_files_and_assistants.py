@@ -13,7 +13,7 @@ depends_on = None
 
 TENANT_TABLES = {
     "blobs": "SELECT, INSERT, UPDATE, DELETE",
-    "files": "SELECT, INSERT, DELETE",
+    "files": "SELECT, INSERT, UPDATE, DELETE",
     "file_pins": "SELECT, INSERT, DELETE",
     "assistants": "SELECT, INSERT, UPDATE",
     "assistant_versions": "SELECT, INSERT",
