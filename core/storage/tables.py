@@ -152,13 +152,14 @@ tool_ledger = Table(
     Index("tool_ledger_by_tool", "organization_id", "tool", "created_at"),
 )
 
-organization_tiers = Table(
-    "organization_tiers",
+limit_tiers = Table(
+    "limit_tiers",
     METADATA,
     Column("organization_id", Text, ForeignKey("organizations.id"), primary_key=True),
     Column("tier", Text, nullable=False),
     Column("set_at", TIME, nullable=False, server_default=sa.func.now()),
 )
+    Index("limit_tiers_of_organization", "organization_id"),
 
 blobs = Table(
     "blobs",
