@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -42,7 +43,8 @@ async def _authenticate(request: Request) -> Principal:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("an API key is needed: `Authorization: Bearer pk_...`", code="missing_api_key")
-    principal = await platform_of(request).identity.authenticate(token.strip())
+    known = await platform_of(request).identity.authenticate(token.strip())
+    principal = replace(known, request_id=request.scope["state"]["request_id"])
     request.scope["state"]["principal"] = principal
     return principal
 

@@ -32,13 +32,14 @@ ALLOWED: Mapping[Role, frozenset[Scope]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """scopes: what the key grants and the role allows."""
+    """scopes: what the key grants and the role allows. request_id: what is asked with this, for the audit log."""
 
     organization_id: str
     user_id: str
     key_id: str
     role: Role
     scopes: frozenset[Scope]
+    request_id: str | None = None
 
     def require(self, *scopes: Scope) -> None:
         """One of them is enough. Raises PermissionDenied."""

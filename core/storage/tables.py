@@ -6,7 +6,7 @@ committed with it. Tables that the journal writes have no foreign keys: their wr
 
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, MetaData, Table, Text
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, TIMESTAMP
 
 METADATA = MetaData()
 TIME = TIMESTAMP(timezone=True)
@@ -155,11 +155,12 @@ tool_ledger = Table(
 limit_tiers = Table(
     "limit_tiers",
     METADATA,
-    Column("organization_id", Text, ForeignKey("organizations.id"), primary_key=True),
+    Column("subject_id", Text, primary_key=True),  # an organisation, a user or a key
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False),
     Column("tier", Text, nullable=False),
     Column("set_at", TIME, nullable=False, server_default=sa.func.now()),
-)
     Index("limit_tiers_of_organization", "organization_id"),
+)
 
 blobs = Table(
     "blobs",
@@ -270,4 +271,37 @@ tool_counts = Table(
     Column("organization_id", Text, nullable=False),
     Column("starts_at", TIME, nullable=False),
     Column("calls", sa.BigInteger, nullable=False),
+)
+
+_RECORD = "record ->> '{}'"
+
+audit_records = Table(
+    "audit_records",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("moment", sa.BigInteger, server_default=sa.FetchedValue(), nullable=False),  # the transaction's number
+    Column("record", JSON, nullable=False),  # a line, kept as it was written; see core/storage/audit.py
+    *(Column(name, Text, sa.Computed(_RECORD.format(name))) for name in ("kind", "actor", "object", "outcome")),
+    Index("audit_records_by_moment", "moment", "id"),
+    Index("audit_records_of_organization", "organization_id", "moment", "id"),
+    Index("audit_records_by_object", "organization_id", "object", "moment", "id"),
+)
+
+audit_subjects = Table(
+    "audit_subjects",
+    METADATA,
+    Column("organization_id", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),  # a user's id, or another name for whom records are about
+    Column("key", sa.LargeBinary, nullable=False),
+)
+
+audit_personal = Table(
+    "audit_personal",
+    METADATA,
+    Column("record_id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("text", Text, nullable=False),  # JSON, as its digest was made of it
+    Index("audit_personal_of_subject", "organization_id", "subject"),
 )
