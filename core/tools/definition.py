@@ -1,19 +1,25 @@
 """A tool version: an immutable definition, known by the digest of its canonical manifest."""
 
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from core.llm.contract import ToolSpec
 from core.tools import kinds
-from core.tools.schema import Schema
+from core.tools.canonical import canonical, digest_of
+from core.tools.schema import Schema, SchemaRefused, refuse_unbounded
+from core.tools.work import ManifestRefused
 from sandbox import Capabilities, Limits
+
+NAME = r"^[a-zA-Z][a-zA-Z0-9_-]{0,63}$"
+MANIFEST_BYTES = 1_000_000
+SCHEMA_BYTES = 65_536
+"""A model reads the schema of each tool with every request; what is larger than this fits no context."""
 
 
 class Effect(StrEnum):
@@ -25,40 +31,47 @@ class Effect(StrEnum):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+LISTED = Field(strict=False, max_length=100)  # JSON has no tuple
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 class NetworkRule(_Model):
     host: Annotated[str, Field(min_length=1, max_length=253)]
-    ports: tuple[Annotated[int, Field(ge=1, le=65_535)], ...] = (443,)
-    methods: tuple[str, ...] = ("GET",)
+    ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65_535)], ...], LISTED] = (443,)
+    methods: Annotated[tuple[Method, ...], LISTED] = ("GET",)
 
 
 class CapabilityManifest(_Model):
-    network: tuple[NetworkRule, ...] = ()
-    secrets: tuple[str, ...] = ()
+    network: Annotated[tuple[NetworkRule, ...], LISTED] = ()
+    secrets: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], LISTED] = ()
     files: Literal["none", "read", "write"] = "none"
-    tools: tuple[str, ...] = ()
+    tools: Annotated[tuple[Annotated[str, Field(pattern=NAME)], ...], LISTED] = ()
 
 
 class LimitManifest(_Model):
-    cpu_seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 30
-    wall_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 60
+    cpu_seconds: Annotated[float, Field(gt=0, le=600)] = 30
+    wall_seconds: Annotated[float, Field(gt=0, le=3600)] = 60
     memory_bytes: Annotated[int, Field(ge=2**20, le=2**32)] = 256 * 2**20
     output_bytes: Annotated[int, Field(ge=0, le=2**26)] = 2**20
+
+
+JsonObject = dict[str, JsonValue]
 
 
 class Manifest(_Model):
     """A tool version as it is written down. Nothing is granted and nothing unlimited by default."""
 
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]{0,63}$")]
+    name: Annotated[str, Field(pattern=NAME)]
     description: Annotated[str, Field(min_length=1, max_length=4096)]
-    parameters: dict[str, Any]
-    returns: dict[str, Any] | None = None
-    runtime: dict[str, Any]
+    parameters: JsonObject
+    returns: JsonObject | None = None
+    runtime: JsonObject
     capabilities: CapabilityManifest = CapabilityManifest()
     limits: LimitManifest = LimitManifest()
-    effect: Effect = Effect.EFFECTFUL
+    effect: Annotated[Effect, Field(strict=False)] = Effect.EFFECTFUL
     approval: Literal["never"] = "never"
 
     @model_validator(mode="after")
@@ -71,7 +84,7 @@ class Manifest(_Model):
 
 @dataclass(frozen=True, kw_only=True)
 class ToolVersion:
-    """runtime: checked by its kind. digest: SHA-256, in hex, over the canonical manifest."""
+    """runtime: checked by its kind. manifest: the canonical text of the whole, and digest the SHA-256, in hex, of that text."""
 
     name: str
     description: str
@@ -81,6 +94,7 @@ class ToolVersion:
     capabilities: Capabilities
     limits: Limits
     effect: Effect
+    manifest: str
     digest: str
 
     @cached_property
@@ -97,33 +111,79 @@ class ToolVersion:
 
 
 def parse_manifest(raw: Mapping[str, Any]) -> ToolVersion:
-    """Raises pydantic's ValidationError with the path of what is wrong, LookupError for an unknown kind, SchemaRefused."""
-    manifest = Manifest.model_validate(raw)
-    kind = kinds.load(str(manifest.runtime.get("kind")))
-    runtime = kind.Options.model_validate(manifest.runtime)
-    version = ToolVersion(
+    """Raises pydantic's ValidationError, ManifestRefused."""
+    return check(Manifest.model_validate(raw))
+
+
+def check(manifest: Manifest) -> ToolVersion:
+    """What can be said without its kind's `admit`. Raises ManifestRefused with the path of what is wrong."""
+    _check_schema(manifest.parameters, "parameters")
+    if manifest.parameters.get("type") != "object":
+        raise ManifestRefused("parameters.type", "the arguments of a tool are an object: it must be 'object'")
+    if manifest.returns is not None:
+        _check_schema(manifest.returns, "returns")
+    version = version_of(manifest, _checked_runtime(manifest.runtime))
+    if len(version.manifest) > MANIFEST_BYTES:
+        raise ManifestRefused("runtime", f"the manifest has {len(version.manifest)} bytes; at most {MANIFEST_BYTES} are taken")
+    return version
+
+
+def version_of(manifest: Manifest, runtime: Mapping[str, Any]) -> ToolVersion:
+    """runtime: in place of the manifest's, as its kind keeps it."""
+    text = canonical({**manifest.model_dump(mode="json"), "runtime": dict(runtime)})
+    return _version(manifest, runtime, text)
+
+
+def stored_version(text: str) -> ToolVersion:
+    """One that was registered, perhaps by rules of before."""
+    manifest = Manifest.model_validate(json.loads(text))
+    return _version(manifest, manifest.runtime, text.encode())
+
+
+def _version(manifest: Manifest, runtime: Mapping[str, Any], text: bytes) -> ToolVersion:
+    capabilities = manifest.capabilities
+    return ToolVersion(
         name=manifest.name,
         description=manifest.description,
         parameters=manifest.parameters,
         returns=manifest.returns,
-        runtime=runtime.model_dump(mode="json"),
+        runtime=runtime,
         capabilities=Capabilities(
-            network=tuple(rule.model_dump() for rule in manifest.capabilities.network),
-            secrets=manifest.capabilities.secrets,
-            files=manifest.capabilities.files,
-            tools=manifest.capabilities.tools,
+            network=tuple(rule.model_dump() for rule in capabilities.network),
+            secrets=capabilities.secrets,
+            files=capabilities.files,
+            tools=capabilities.tools,
         ),
         limits=Limits(**manifest.limits.model_dump()),
         effect=manifest.effect,
-        digest=digest(manifest.model_dump(mode="json")),
+        manifest=text.decode(),
+        digest=digest_of(text),
     )
-    _ = (
-        version.arguments_schema,
-        version.result_schema,
-    )  # a manifest whose schema is none is refused here, not at the first call
-    return version
 
 
-def digest(value: object) -> str:
-    """SHA-256 of the value's canonical JSON: sorted keys, no blanks, ASCII (RFC 8785 but for the form of floats)."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def _check_schema(schema: Mapping[str, Any], field: str) -> None:
+    size = len(canonical(schema))
+    if size > SCHEMA_BYTES:
+        raise ManifestRefused(field, f"the schema has {size} bytes; at most {SCHEMA_BYTES} are taken")
+    try:
+        refuse_unbounded(schema)
+        Schema(schema)
+    except SchemaRefused as refused:
+        raise ManifestRefused(dotted((field, *refused.path)), str(refused).partition("\n")[0]) from refused
+
+
+def _checked_runtime(runtime: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        kind = kinds.load(str(runtime.get("kind")))
+    except LookupError as exc:
+        raise ManifestRefused("runtime.kind", str(exc.args[0])) from exc
+    try:
+        return kind.Options.model_validate(runtime).model_dump(mode="json")
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        raise ManifestRefused(dotted(("runtime", *first["loc"])), first["msg"].removeprefix("Value error, ")) from exc
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """`capabilities.network[0].host`"""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")

@@ -13,8 +13,9 @@ from core.errors import InvalidRequest
 from core.llm.contract import ToolSpec
 from core.messages import Offer, ToolCall, ToolResult
 from core.tools import kinds
+from core.tools.canonical import digest
 from core.tools.catalog import Catalog
-from core.tools.definition import ToolVersion, digest
+from core.tools.definition import ToolVersion
 from core.tools.work import Call, CallRefused, Work, Workshop
 from sandbox import OnOutput, SandboxError
 

@@ -75,7 +75,7 @@ def prepare(arguments: str) -> Prepared | ToolResult:
         ('{"code": 1' + ' ' * 1_000_000 + "}", "arguments have 1000011 characters"),
         ('{"code": "x"} {}', "arguments are not JSON"),
         ("nul", "arguments are not JSON"),
-        ("", "'code' is a required property"),
+        ("", '"code" is a required property'),
     ],
     ids=range(13),
 )  # fmt: skip

@@ -1,0 +1,82 @@
+"""What a schema of a tool may be: checkable in no time, and closed in itself."""
+
+from typing import Any
+
+import pytest
+
+from core.tools.schema import Schema, SchemaRefused, refuse_unbounded
+
+
+def doubling(times: int) -> dict[str, Any]:
+    """Each definition names the one before it twice."""
+    before = [{"$ref": f"#/$defs/d{n}"} for n in range(times)]
+    return {"$ref": f"#/$defs/d{times}", "$defs": {"d0": {}, **{f"d{n + 1}": {"allOf": [r, r]} for n, r in enumerate(before)}}}
+
+
+def chain(length: int) -> dict[str, Any]:
+    return {"$defs": {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(length)} | {f"d{length}": {}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "path", "why"),
+    [
+        ({"$ref": "#"}, ("$ref",), "recurses"),
+        ({"properties": {"x": {"$ref": "#/properties/x"}}}, ("properties", "x", "$ref", "$ref"), "recurses"),
+        (
+            {"$defs": {"a": {"items": {"$ref": "#/$defs/b"}}, "b": {"not": {"$ref": "#/$defs/a"}}}},
+            ("$defs", "a", "items", "$ref", "not", "$ref", "items", "$ref"),
+            "recurses",
+        ),
+        ({"properties": {"x": {"$ref": "http://10.0.0.1/schema"}}}, ("properties", "x", "$ref"), "within the schema"),
+        ({"properties": {"x": {"$ref": "file:///etc/passwd"}}}, ("properties", "x", "$ref"), "within the schema"),
+        ({"properties": {"x": {"$ref": "other.json#/x"}}}, ("properties", "x", "$ref"), "within the schema"),
+        ({"properties": {"x": {"$ref": "#/$defs/nothing"}}}, ("properties", "x", "$ref"), "leads to nothing"),
+        ({"properties": {"x": {"$dynamicRef": "#x"}}}, ("properties", "x", "$dynamicRef"), "not taken"),
+        ({"items": {"$id": "http://elsewhere/", "$ref": "#/x"}}, ("items", "$id"), "not taken"),
+        (doubling(40), ("$ref",), "unfolds"),
+        (chain(5_000), None, "nested deeper"),
+    ],
+    ids=range(11),
+)
+def test_a_schema_that_leads_elsewhere_or_has_no_end_is_refused_where_it_does(
+    schema: dict[str, Any], path: tuple[str, ...] | None, why: str
+) -> None:
+    with pytest.raises(SchemaRefused, match=why) as refused:
+        refuse_unbounded(schema)
+    if path is not None and why != "unfolds":
+        assert refused.value.path == path
+
+
+def test_references_to_definitions_are_taken_and_a_property_may_be_called_like_a_keyword() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"$ref": {"type": "string"}, "items": {"$ref": "#/$defs/text"}, "enum": {"enum": [{"$ref": "#"}]}},
+        "$defs": {"text": {"type": "string"}},
+    }
+    refuse_unbounded(schema)
+    assert Schema(schema).mistake({"items": 3}) == 'items: 3 is not of type "string"'
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        ({"properties": {"x": {"type": "strnig"}}}, ("properties", "x", "type")),
+        ({"properties": []}, ("properties",)),
+        ({"required": "x"}, ("required",)),
+        ({"properties": {"x": {"pattern": "("}}}, ("properties", "x", "pattern")),
+    ],
+)
+def test_a_schema_that_is_none_is_refused_where_it_is_wrong(schema: dict[str, Any], path: tuple[str, ...]) -> None:
+    with pytest.raises(SchemaRefused) as refused:
+        Schema(schema)
+    assert refused.value.path == path
+
+
+def test_of_alternatives_that_all_failed_a_model_is_told_what_the_closest_wanted() -> None:
+    schema = Schema({"properties": {"x": {"anyOf": [{"type": "integer"}, {"type": "null"}]}}})
+    assert schema.mistake({"x": "1"}) == 'x: "1" is not of type "integer"'
+
+
+def test_a_pattern_that_goes_back_for_ever_ends() -> None:
+    schema = Schema({"type": "string", "pattern": r"(?=a)^(a|aa)+\1$"})
+    assert schema.mistake("a" * 60 + "b") is not None  # without a bound it takes longer than the universe has
