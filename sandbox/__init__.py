@@ -1,7 +1,18 @@
 """Runs one untrusted program under hard limits. Knows nothing of conversations, models or HTTP."""
 
 from sandbox.client import SandboxClient, open_client
-from sandbox.contract import Capabilities, Invocation, Limits, OnOutput, Outcome, Program, PythonProgram, Runtime, Stream
+from sandbox.contract import (
+    Capabilities,
+    Invocation,
+    Limits,
+    OnOutput,
+    Outcome,
+    Program,
+    PythonFunction,
+    PythonProgram,
+    Runtime,
+    Stream,
+)
 from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused, RuntimeUnavailable, SandboxBusy, SandboxError
 
 __all__ = [
@@ -14,6 +25,7 @@ __all__ = [
     "Outcome",
     "Program",
     "ProgramRefused",
+    "PythonFunction",
     "PythonProgram",
     "Runtime",
     "RuntimeUnavailable",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sandbox import protocol
 from sandbox.capture import Capture
-from sandbox.contract import Invocation, OnOutput, Outcome, Stream
+from sandbox.contract import Invocation, OnOutput, Outcome
 from sandbox.errors import RuntimeUnavailable, SandboxError
 from sandbox.protocol import Kind, ProtocolError
 
@@ -43,7 +43,7 @@ class SandboxClient:
                 self._idle.append(connection)
             else:
                 await asyncio.shield(connection.cancel())
-        return replace(outcome, stdout=capture.stdout, stderr=capture.stderr)
+        return replace(outcome, stdout=capture.stdout, stderr=capture.stderr, result=capture.result)
 
     async def check(self) -> None:
         """Raises `RuntimeUnavailable` when no host answers."""
@@ -100,10 +100,8 @@ class Connection:
         self._writer.write(program)
         while said := await protocol.read_frame(self._reader):
             match said:
-                case Kind.STDOUT, data:
-                    capture.write(Stream.STDOUT, data)
-                case Kind.STDERR, data:
-                    capture.write(Stream.STDERR, data)
+                case (Kind.STDOUT | Kind.STDERR | Kind.RESULT) as kind, data:
+                    capture.write(protocol.STREAMS[kind], data)
                 case Kind.DONE, payload:
                     self._running = False
                     return protocol.parse_done(payload)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +45,19 @@ class PythonProgram:
     """
 
     source: str
+    kind: Literal["python"] = "python"
 
 
-Program = PythonProgram
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonFunction:
+    """Source text whose `main` is called with the arguments, a JSON object. What it returns is the outcome's `result`."""
+
+    source: str
+    arguments: str
+    kind: Literal["function"] = "function"
+
+
+Program = PythonProgram | PythonFunction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +74,7 @@ class Invocation:
 class Stream(StrEnum):
     STDOUT = "stdout"
     STDERR = "stderr"
+    RESULT = "result"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ class Sandbox:
             try:
                 async with asyncio.timeout(limits.wall_seconds):
                     outcome = await runtime.run(invocation, capture.write)
+                    capture.check()
             except TimeoutError:
                 raise LimitExceeded(
                     "wall_seconds", f"{limits.wall_seconds:g} s", stdout=capture.stdout, stderr=capture.stderr
@@ -46,6 +47,7 @@ class Sandbox:
                 outcome,
                 stdout=capture.stdout,
                 stderr=capture.stderr,
+                result=capture.result,
                 truncated=outcome.truncated or capture.truncated,
                 wall_seconds=time.monotonic() - started,
             )

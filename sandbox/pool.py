@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from sandbox import protocol
-from sandbox.contract import Invocation, OnOutput, Outcome, Stream
+from sandbox.contract import Invocation, OnOutput, Outcome
 from sandbox.errors import GuestCrashed, RuntimeUnavailable
 from sandbox.lifecycle import WorkerState
 from sandbox.process import START_SECONDS, Nursery, NurseryEnded, Worker, open_nursery
@@ -134,10 +134,8 @@ async def _converse(worker: Worker, program: bytes, on_output: OnOutput) -> Outc
         worker.send(program)
         while said := await worker.hear():
             match said:
-                case Kind.STDOUT, data:
-                    on_output(Stream.STDOUT, data)
-                case Kind.STDERR, data:
-                    on_output(Stream.STDERR, data)
+                case (Kind.STDOUT | Kind.STDERR | Kind.RESULT) as kind, data:
+                    on_output(protocol.STREAMS[kind], data)
                 case Kind.DONE, payload:
                     return protocol.parse_done(payload)
                 case Kind.FAILED, payload:

@@ -3,7 +3,7 @@
 A frame is a length (4 bytes, big-endian; of the payload), a kind (1 byte) and the payload:
 
     client -> host    HELLO, then RUN; CANCEL (or closing the connection) kills the guest of the running RUN
-    host -> client    HELLO, then for each RUN any number of STDOUT and STDERR and one of DONE, FAILED
+    host -> client    HELLO, then for each RUN any number of STDOUT, STDERR and RESULT and one of DONE, FAILED
 
 A connection runs one program at a time and is used again. Anything else closes it: FAILED says why, where that is possible.
 The host and its workers say the same to each other, RUN to FAILED; a worker says HELLO when it is ready.
@@ -17,24 +17,29 @@ from enum import IntEnum
 from struct import Struct
 from typing import Any
 
-from sandbox.contract import Capabilities, Invocation, Limits, Outcome, PythonProgram, Stream
+from sandbox.contract import Capabilities, Invocation, Limits, Outcome, Program, PythonFunction, PythonProgram, Stream
 from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused, RuntimeUnavailable, SandboxBusy, SandboxError
 
-VERSION = 1
+VERSION = 2
 HEADER = Struct(">IB")
-MAX_PAYLOAD_BYTES = 8 * 2**20
-MAX_SOURCE_BYTES = 2**20  # as JSON at most six times as much
+MAX_PAYLOAD_BYTES = 16 * 2**20
+MAX_TEXT_BYTES = 2**20  # of a source or of arguments; as JSON at most six times as much
 CEILINGS = {"cpu_seconds": 86_400, "wall_seconds": 86_400, "memory_bytes": 2**32, "output_bytes": 64 * 2**20}
 
 
 class Kind(IntEnum):
-    HELLO = 1  # JSON: {"version": 1, ...}
+    HELLO = 1  # JSON: {"version": 2, ...}
     RUN = 2  # JSON: an invocation
     STDOUT = 3  # bytes
     STDERR = 4  # bytes
     DONE = 5  # JSON: an outcome without its output
     FAILED = 6  # JSON: an error
     CANCEL = 7  # nothing
+    RESULT = 8  # bytes
+
+
+STREAMS = {Kind.STDOUT: Stream.STDOUT, Kind.STDERR: Stream.STDERR, Kind.RESULT: Stream.RESULT}
+KINDS = {stream: kind for kind, stream in STREAMS.items()}
 
 
 class ProtocolError(Exception):
@@ -78,9 +83,10 @@ def parse_hello(payload: bytes) -> dict[str, Any]:
 
 
 def run(invocation: Invocation) -> bytes:
-    size = len(invocation.program.source.encode("utf-8", "surrogatepass"))
-    if size > MAX_SOURCE_BYTES:
-        raise ProgramRefused(f"the program is too long: {size} bytes; at most {MAX_SOURCE_BYTES} are allowed")
+    for name, text in asdict(invocation.program).items():
+        size = len(text.encode("utf-8", "surrogatepass"))
+        if size > MAX_TEXT_BYTES:
+            raise ProgramRefused(f"the program's {name} is too long: {size} bytes; at most {MAX_TEXT_BYTES} are allowed")
     try:
         _limits(asdict(invocation.limits))
     except ValueError as exc:
@@ -94,12 +100,22 @@ def parse_run(payload: bytes) -> Invocation:
         return Invocation(
             id=_text(said["id"]),
             runtime=_text(said["runtime"]),
-            program=PythonProgram(source=_text(said["program"]["source"])),
+            program=_program(said["program"]),
             limits=_limits(said["limits"]),
             capabilities=_capabilities(said["capabilities"]),
         )
     except (KeyError, TypeError, ValueError) as exc:
         raise ProtocolError(f"not an invocation: {exc!r}") from exc
+
+
+def _program(said: Mapping[str, Any]) -> Program:
+    match said["kind"]:
+        case "python":
+            return PythonProgram(source=_text(said["source"]))
+        case "function":
+            return PythonFunction(source=_text(said["source"]), arguments=_text(said["arguments"]))
+        case kind:
+            raise ValueError(f"unknown kind of program: {kind!r}")
 
 
 def _limits(said: Mapping[str, Any]) -> Limits:
@@ -117,12 +133,12 @@ def _capabilities(said: Mapping[str, Any]) -> Capabilities:
 
 
 def output(stream: Stream, data: bytes) -> bytes:
-    return frame(Kind.STDOUT if stream is Stream.STDOUT else Kind.STDERR, data)
+    return frame(KINDS[stream], data)
 
 
 def done(outcome: Outcome) -> bytes:
     said = asdict(outcome)
-    del said["stdout"], said["stderr"]
+    del said["stdout"], said["stderr"], said["result"]
     return frame(Kind.DONE, _dump(said))
 
 

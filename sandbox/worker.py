@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sandbox import protocol
 from sandbox.capture import Capture
-from sandbox.contract import Limits, Outcome, Stream
+from sandbox.contract import Limits, Outcome, Program, Stream
 from sandbox.errors import SandboxError
 from sandbox.protocol import Kind
 from sandbox.walls import Wall
@@ -28,8 +28,8 @@ class Guest(Protocol):
         """Does ahead, while nobody waits, what the next program would have to wait for."""
         ...
 
-    def run(self, source: str, limits: Limits, write: Write) -> int:
-        """Runs the source in a fresh instance and returns its exit code. Raises `GuestCrashed` and `LimitExceeded`."""
+    def run(self, program: Program, limits: Limits, write: Write) -> int:
+        """Runs it in a fresh instance and returns its exit code. Raises `GuestCrashed` and `LimitExceeded`."""
         ...
 
 
@@ -51,7 +51,8 @@ def _run(payload: bytes, connection: socket.socket, guest: Guest) -> bytes:
     capture = Capture(invocation.limits.output_bytes, lambda stream, data: _send(connection, stream, data))
     started = time.process_time()
     try:
-        exit_code = guest.run(invocation.program.source, invocation.limits, capture.write)
+        exit_code = guest.run(invocation.program, invocation.limits, capture.write)
+        capture.check()
     except SandboxError as exc:
         return protocol.failed(exc)
     return protocol.done(Outcome(exit_code=exit_code, truncated=capture.truncated, cpu_seconds=time.process_time() - started))

@@ -3,9 +3,10 @@
 import asyncio
 import codecs
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Literal
 
 from core.conversations.budget import Budget
 from core.conversations.reply import StreamedReply, as_message
@@ -16,6 +17,7 @@ from core.tools.executor import Prepared, Toolset
 from sandbox import Stream
 
 CUT_OFF = {FinishReason.LENGTH: "max_output_tokens", FinishReason.CONTENT_FILTER: "content_filter"}
+SHOWN: Mapping[Stream, Literal["stdout", "stderr"]] = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
 CALLS_AT_ONCE = 32
 TOO_MANY_CALLS = f"not run: one reply may ask for {CALLS_AT_ONCE} calls; ask again for those that are still needed"
 NO_CALLS_LEFT = "not run: the limit of tool calls for this turn is reached; answer with what you have"
@@ -30,13 +32,14 @@ class Ask:
 
 
 async def run(
-    turn_id: str, transcript: Transcript, *, ask: Ask, tools: Toolset, budget: Budget
+    turn_id: str, transcript: Transcript, *, ask: Ask, tools: Toolset, budget: Budget, first_item: int = 0
 ) -> AsyncGenerator[TurnEvent, None]:
     """Ask the model, run what it asks for, and ask again, until it has nothing left to ask. That it started is not told here.
 
-    What it yields comes after `TurnStarted`. Raises ModelError. Closing the generator stops the model and kills the guests.
+    What it yields comes after `TurnStarted`. first_item: the ordinal of the first output item. Raises ModelError. Closing the
+    generator stops the model and kills the guests.
     """
-    step = item = 0
+    step, item = 0, first_item
     while True:
         async with aclosing(_ask(turn_id, step, item, transcript, ask, tools, budget)) as events:
             async for event in events:
@@ -156,8 +159,8 @@ async def _run_one(tools: Toolset, item: int, prepared: Prepared, events: "async
     decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in Stream}
 
     def on_output(stream: Stream, data: bytes) -> None:
-        if text := decoders[stream].decode(data):
-            events.put_nowait(ToolOutput(item=item, stream=stream.value, text=text))
+        if (name := SHOWN.get(stream)) and (text := decoders[stream].decode(data)):
+            events.put_nowait(ToolOutput(item=item, stream=name, text=text))
 
     began = time.monotonic()
     result = await tools.run(prepared, on_output)

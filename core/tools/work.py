@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sandbox import Invocation, OnOutput, Outcome
+
+if TYPE_CHECKING:
+    from core.tools.definition import ToolVersion
 
 
 class Sandbox(Protocol):
@@ -50,6 +53,12 @@ class ManifestRefused(ValueError):
         super().__init__(message)
         self.path = path
         self.message = message
+
+
+def refuse_capabilities(version: "ToolVersion") -> None:
+    """For kinds whose sandbox gives a guest nothing. Raises ManifestRefused."""
+    for name in version.capabilities.granted:
+        raise ManifestRefused(f"capabilities.{name}", "cannot be granted to a tool of this kind: its sandbox reaches nothing")
 
 
 class CallRefused(ValueError):

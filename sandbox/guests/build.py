@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 
 from sandbox.errors import RuntimeUnavailable
@@ -44,7 +46,7 @@ def ensure_guest(cache: Path, progress: Progress) -> Path:
 
 def digest() -> str:
     """Of everything that the artefact depends on."""
-    parts = [f"{name} {version(name)}" for name in ("componentize-py", "wasmtime")]
+    parts = [f"{name} {version(name)}" for name in ("componentize-py", "wasmtime", "tzdata")]
     parts += [platform.machine(), cpu_features()]
     parts += [f"{path.name} {path.read_text()}" for path in sorted(SOURCES.iterdir()) if path.is_file()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -88,10 +90,12 @@ def _forget_old(cache: Path) -> None:
 
 
 def _componentize(component: Path) -> None:
-    """In a process of its own, told of no virtual environment: nothing but the guest's own library may get in."""
+    """In a process of its own, told of no virtual environment: nothing but the guest's library and time zones may get in."""
     tool = "from componentize_py import script; script()"
-    sources = str(SOURCES)
-    options = ["-q", "-d", sources, "-w", "python", "componentize", "-p", sources, "app", "-o", str(component)]
+    sources, packages = str(SOURCES), component.parent / "packages"
+    shutil.copytree(str(files("tzdata")), packages / "tzdata", ignore=shutil.ignore_patterns("__pycache__"))
+    paths = ["-p", sources, "-p", str(packages)]
+    options = ["-q", "-d", sources, "-w", "python", "componentize", *paths, "app", "-o", str(component)]
     environment = {"VIRTUAL_ENV": str(component.parent), "PATH": os.defpath}
     command = [sys.executable, "-I", "-c", tool, *options]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)  # noqa: S603 (constants and our paths)

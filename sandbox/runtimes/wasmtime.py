@@ -13,7 +13,7 @@ from wasmtime import Engine, ExitTrap, Store, WasiConfig, WasmtimeError, _bindin
 from wasmtime.component import Component, Linker
 
 from sandbox import nursery
-from sandbox.contract import Limits, Runtime, Stream
+from sandbox.contract import Limits, Program, PythonFunction, PythonProgram, Runtime, Stream
 from sandbox.errors import GuestCrashed, LimitExceeded
 from sandbox.pool import PoolOptions, open_pool
 from sandbox.private import check_private
@@ -23,6 +23,7 @@ from sandbox.worker import Write
 MEMORIES, TABLES, TABLE_ELEMENTS, INSTANCES = 1, 2, 10_000, 16
 WARM_MEMORY_BYTES = 64 * 2**20  # more than a CPython that was only prepared takes
 
+STREAMS = (Stream.STDOUT, Stream.STDERR, Stream.RESULT)  # as the guest numbers them
 NO_FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()
 
 
@@ -70,22 +71,22 @@ class PythonGuest:
         text = arguments[1].of.string
         data = ctypes.string_at(text.data, text.size).decode().encode("latin-1")
         _bindings.wasm_byte_vec_delete(ctypes.byref(text))
-        self._write(Stream.STDERR if arguments[0].of.boolean else Stream.STDOUT, data)
+        self._write(STREAMS[arguments[0].of.u8], data)
         return 0
 
     def exercise(self) -> None:
         self.prepare()
-        self.run("import time; time.sleep(0.0001)", Limits(), _nowhere)
+        self.run(PythonProgram(source="import time; time.sleep(0.0001)"), Limits(), _nowhere)
         self.prepare()
 
     def prepare(self) -> None:
         self._next = self._instantiate(WARM_MEMORY_BYTES)
 
-    def run(self, source: str, limits: Limits, write: Write) -> int:
+    def run(self, program: Program, limits: Limits, write: Write) -> int:
         try:
             instance = self._take(limits)
             self._write = write
-            return instance.run(source)
+            return instance.run(program)
         except ExitTrap as exc:
             return exc.code
         except WasmtimeError as exc:
@@ -121,14 +122,22 @@ class Instance:
         self._exports = linker.instantiate(self._store, component)
         self._call("prepare")
 
-    def run(self, source: str) -> int:
-        return int(self._call("run", source.encode("utf-8", "surrogatepass").decode("latin-1")))
+    def run(self, program: Program) -> int:
+        match program:
+            case PythonProgram():
+                return int(self._call("run", _bytewise(program.source)))
+            case PythonFunction():
+                return int(self._call("call", _bytewise(program.source), _bytewise(program.arguments)))
 
     def _call(self, name: str, *arguments: str) -> Any:
         function = self._exports.get_func(self._store, name)
         if function is None:
             raise WasmtimeError(f"the guest exports no function {name!r}")
         return function(self._store, *arguments)
+
+
+def _bytewise(text: str) -> str:
+    return text.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
 def _nowhere(_stream: Stream, _data: bytes) -> None:

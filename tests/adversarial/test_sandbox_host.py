@@ -194,7 +194,7 @@ GARBAGE = {
     "limits of the wrong type": HELLO + RUN.replace(b"5.0", b'"5"'),
     "limits below nothing": HELLO + RUN.replace(b"5.0", b"-50"),
     "source of the wrong type": HELLO
-    + protocol.frame(Kind.RUN, b'{"id": "x", "runtime": "wasmtime", "program": {"source": 3}}'),
+    + protocol.frame(Kind.RUN, b'{"id": "x", "runtime": "wasmtime", "program": {"kind": "python", "source": 3}}'),
 }
 
 
@@ -231,7 +231,7 @@ async def test_a_client_that_speaks_another_version_is_told_so(host: Path) -> No
     writer.close()
 
     assert said is not None
-    assert "protocol version 99; this side speaks 1" in str(protocol.parse_failed(said[1]))
+    assert "protocol version 99; this side speaks 2" in str(protocol.parse_failed(said[1]))
 
 
 async def test_a_client_that_vanishes_takes_its_guest_with_it(folder: Path) -> None:

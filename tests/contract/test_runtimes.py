@@ -1,6 +1,7 @@
 """What every isolation technology promises. A new file in sandbox/runtimes has to pass this and nothing else."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -13,10 +14,12 @@ from sandbox import (
     GuestCrashed,
     LimitExceeded,
     Outcome,
+    PythonFunction,
     RuntimeUnavailable,
     SandboxBusy,
     SandboxError,
     Stream,
+    protocol,
     runtimes,
 )
 from sandbox.dispatcher import Sandbox, open_sandbox
@@ -167,6 +170,71 @@ async def test_standard_input_is_empty(run: Runner) -> None:
     assert await run.prints("import sys; print(repr(sys.stdin.read()))") == "''\n"
 
 
+# A function: what `main` returns is the result, beside what was printed
+
+
+async def called(run: Runner, source: str, arguments: object = None, **limits: float) -> Outcome:
+    function = PythonFunction(source=source, arguments=json.dumps(arguments or {}))
+    invocation = replace(program("", run.name, **limits), program=function)
+    return await run.sandbox.run(invocation, lambda stream, data: run.seen.append((stream, data)))
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, 3, -2.5, "text", "ä☃\ud800\0", [], {"a": [1, {"b": None}]}, 10**300, "x" * 100_000]
+)
+async def test_what_main_returns_comes_back_as_json_beside_what_it_printed(run: Runner, value: object) -> None:
+    outcome = await called(run, "def main(value):\n    print('said')\n    return value", {"value": value})
+
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (0, b"said\n", b"")
+    assert json.loads(outcome.result or b"") == value
+
+
+async def test_main_may_be_a_coroutine_function_and_have_defaults_and_types_of_its_own(run: Runner) -> None:
+    source = """
+from dataclasses import dataclass, asdict
+@dataclass
+class Sum:
+    value: int
+async def main(a: int, *, b: int = 2) -> dict:
+    return asdict(Sum(a + b))
+if __name__ == "__main__":
+    raise SystemExit("it is imported, not run")
+"""
+    assert (await called(run, source, {"a": 40})).result == b'{"value": 42}'
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("def main(): return {1}", "TypeError: what main returned is no JSON: Object of type set is not JSON serializable\n"),
+        ("def main(): return float('nan')", "TypeError: what main returned is no JSON: Out of range float values"),
+        ("def main(): x = []; x.append(x); return x", "TypeError: what main returned is no JSON: Circular reference"),
+        ("def main(a): pass", "TypeError: main() missing 1 required positional argument: 'a'"),
+        ("x = 1", "has no attribute 'main'"),
+        ("main = 3", "TypeError: 'int' object is not callable"),
+        ("def main(:", "SyntaxError"),
+        ("def main():\n    return 1 / 0", '  File "<code>", line 2, in main\n    return 1 / 0\n'),
+    ],
+)
+async def test_a_main_that_fails_has_no_result_and_says_why(run: Runner, source: str, told: str) -> None:
+    outcome = await called(run, source)
+
+    assert (outcome.exit_code, outcome.result) == (1, None)
+    assert told in outcome.stderr.decode()
+
+
+async def test_a_result_that_does_not_fit_the_cap_is_a_limit_exceeded_and_not_half_a_result(run: Runner) -> None:
+    with pytest.raises(LimitExceeded, match=r"output_bytes \(1000 bytes\)"):
+        await called(run, "def main(): return 'x' * 10**6", output_bytes=1000)
+    assert (await called(run, "def main(): return 'x' * 998", output_bytes=1000)).result == b'"%s"' % (b"x" * 998)
+    assert await run.still_works()
+
+
+async def test_arguments_that_are_too_long_are_refused(run: Runner) -> None:
+    with pytest.raises(SandboxError, match="arguments is too long"):
+        protocol.run(replace(program(""), program=PythonFunction(source="", arguments="x" * (2**20 + 1))))
+
+
 # What is there
 
 
@@ -193,6 +261,17 @@ async def test_clocks_and_randomness_are_real(run: Runner) -> None:
 
     assert abs(now - time.time()) < 60
     assert not set(first.split()) & set(second.split())
+
+
+async def test_time_zones_are_there(run: Runner) -> None:
+    source = """
+from datetime import datetime
+from zoneinfo import ZoneInfo, available_timezones
+for month in (1, 7):
+    print(datetime(2026, month, 1, tzinfo=ZoneInfo("Europe/Berlin")).isoformat(), len(available_timezones()) > 500)
+"""
+    assert await run.prints(source) == "2026-01-01T00:00:00+01:00 True\n2026-07-01T00:00:00+02:00 True\n"
+    assert "No time zone found with key Mars/Olympus" in await run.fails("import zoneinfo\nzoneinfo.ZoneInfo('Mars/Olympus')")
 
 
 async def test_coroutines_run(run: Runner) -> None:

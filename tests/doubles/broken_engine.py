@@ -15,7 +15,7 @@ import sys
 import time
 
 from sandbox import nursery
-from sandbox.contract import Limits, Stream
+from sandbox.contract import Limits, Program, Stream
 from sandbox.worker import Write
 
 # What the hostile code finds loaded: behind the walls nothing more can be.
@@ -32,12 +32,12 @@ class BrokenEngine:
     def prepare(self) -> None:
         """Nothing either."""
 
-    def run(self, source: str, limits: Limits, write: Write) -> int:
+    def run(self, program: Program, limits: Limits, write: Write) -> int:
         def tell(value: object) -> None:
             write(Stream.STDOUT, f"{value}\n".encode())
 
         try:
-            exec(source, {**LOADED, "tell": tell})
+            exec(program.source, {**LOADED, "tell": tell})
         except Exception as exc:
             write(Stream.STDERR, f"{type(exc).__name__}: {exc}\n".encode())
             return 1

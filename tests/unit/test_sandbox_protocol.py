@@ -80,7 +80,7 @@ def test_a_frame_that_is_too_long_is_neither_sent_nor_awaited() -> None:
 
 
 def test_the_longest_source_fits_a_frame_however_it_is_escaped() -> None:
-    source = "\0" * protocol.MAX_SOURCE_BYTES
+    source = "\0" * protocol.MAX_TEXT_BYTES
     frame = protocol.run(Invocation(id="x", runtime="wasmtime", program=PythonProgram(source=source)))
 
     assert protocol.parse_run(payload(frame, Kind.RUN)).program.source == source

@@ -9,7 +9,9 @@ import atexit
 import builtins
 import gc
 import importlib
+import inspect
 import io
+import json
 import linecache
 import os
 import pkgutil
@@ -20,10 +22,13 @@ import time
 import traceback
 import types
 import weakref
+import zoneinfo
 
+import tzdata.zoneinfo
 import wit_world
 
 NAME = "<code>"
+STDOUT, STDERR, RESULT = 0, 1, 2
 EAGER_BYTES = 64 * 1024  # until then every line is sent at once; later in blocks
 BLOCK_BYTES = 8 * 1024
 REHEARSAL = "print(1)\n1"  # more would cost more than it saves
@@ -34,8 +39,8 @@ NOT_IMPORTED = {"antigravity", "ensurepip", "idlelib", "test", "this", "tkinter"
 class Output(io.BufferedIOBase):
     """The bytes below sys.stdout or sys.stderr. Whatever the other one holds back goes first, so that they keep their order."""
 
-    def __init__(self, to_stderr):
-        self.to_stderr = to_stderr
+    def __init__(self, stream):
+        self.stream = stream
         self.other = self
         self.pending = bytearray()
         self.sent = 0
@@ -61,7 +66,7 @@ class Output(io.BufferedIOBase):
         pending, self.pending = self.pending, bytearray()
         self.sent += len(pending)
         for start in range(0, len(pending), block):
-            send(self.to_stderr, pending[start : start + block].decode("latin-1"))
+            send(self.stream, pending[start : start + block].decode("latin-1"))
 
 
 class Missing:
@@ -94,7 +99,7 @@ def import_or_none(name):
 
 
 def open_streams():
-    out, err = Output(False), Output(True)
+    out, err = Output(STDOUT), Output(STDERR)
     out.other, err.other = err, out
     for name, output in (("stdout", out), ("stderr", err)):
         text = io.TextIOWrapper(
@@ -115,6 +120,28 @@ def let_asyncio_run():
     selectors.DefaultSelector = selectors.SelectSelector
 
 
+def let_zones_be_found():
+    """They are files elsewhere; here is no file, so they are kept."""
+    folder = tzdata.zoneinfo.__path__[0]
+    zones = {}
+    for where, _, names in os.walk(folder):
+        for name in names:
+            path = f"{where}/{name}"
+            with open(path, "rb") as file:
+                if file.read(4) == b"TZif":
+                    file.seek(0)
+                    zones[path[len(folder) + 1 :]] = file.read()
+
+    def load_tzdata(key):
+        if key not in zones:
+            raise zoneinfo.ZoneInfoNotFoundError(f"No time zone found with key {key}")
+        return io.BytesIO(zones[key])
+
+    zoneinfo._common.load_tzdata = load_tzdata
+    zoneinfo.available_timezones = lambda: set(zones)
+    zoneinfo.reset_tzpath(())
+
+
 def execute(source, namespace):
     """Like a notebook cell: the value of a final expression is printed by repr unless it is None."""
     tree = ast.parse(source, NAME)
@@ -122,6 +149,26 @@ def execute(source, namespace):
     exec(compile(tree, NAME, "exec", dont_inherit=True), namespace)
     if last is not None:
         exec(compile(ast.Interactive([last]), NAME, "single", dont_inherit=True), namespace)
+
+
+def call_main(source, arguments):
+    """As a tool is written: a module with a `main`, which may be a coroutine function."""
+    MAIN.__name__ = "tool"
+    sys.modules["tool"] = MAIN
+    exec(compile(source, NAME, "exec", dont_inherit=True), MAIN.__dict__)
+    value = MAIN.main(**json.loads(arguments))
+    if inspect.iscoroutine(value):
+        value = asyncio.run(value)
+    return value
+
+
+def give_back(value, send=wit_world.write, block=BLOCK_BYTES, dumps=json.dumps):
+    try:
+        told = dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace").decode("latin-1")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"what main returned is no JSON: {error}") from None
+    for start in range(0, len(told), block):
+        send(RESULT, told[start : start + block])
 
 
 def exit_code(code):
@@ -169,6 +216,19 @@ def guarded(act, *arguments):
     return 0
 
 
+def text(bytewise):
+    return bytewise.encode("latin-1").decode("utf-8", "surrogatepass")
+
+
+def finished(act, source, *more):
+    linecache.cache[NAME] = (len(source), None, source.splitlines(keepends=True), NAME)
+    code = guarded(act, source, *more)
+    code = guarded(atexit._run_exitfuncs) or code
+    OUT.drain()
+    ERR.drain()
+    return code
+
+
 class WitWorld(wit_world.WitWorld):
     def prepare(self):
         sys.argv[:] = [""]  # the runtime around us empties it at the first call
@@ -179,17 +239,15 @@ class WitWorld(wit_world.WitWorld):
         vars(builtins).pop("_", None)
 
     def run(self, source):
-        source = source.encode("latin-1").decode("utf-8", "surrogatepass")
-        linecache.cache[NAME] = (len(source), None, source.splitlines(keepends=True), NAME)
-        code = guarded(execute, source, MAIN.__dict__)
-        code = guarded(atexit._run_exitfuncs) or code
-        OUT.drain()
-        ERR.drain()
-        return code
+        return finished(execute, text(source), MAIN.__dict__)
+
+    def call(self, source, arguments):
+        return finished(lambda source: give_back(call_main(source, text(arguments))), text(source))
 
 
 import_library()
 let_asyncio_run()
+let_zones_be_found()
 MAIN = sys.modules["__main__"] = types.ModuleType("__main__")
 OUT, ERR = open_streams()
 os.environ.clear()
