@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
 
+from core.audit.turns import TurnAudit
 from core.conversations import loop
 from core.conversations.asking import asking
 from core.conversations.budget import Budget, TurnLimits
@@ -78,7 +79,7 @@ class TurnManager:
         before = await self._history.before(principal.organization_id, request, model)
         _refuse_images_of_before(before, request, model, name)
         turn = _new_turn(principal, request, name)
-        running = self._open(turn, request)
+        running = self._open(turn, request, principal.request_id)
         tools = self._tools.toolset(turn.id, builtins=request.builtins, functions=request.functions, durable=running.durable)
         budget = Budget(self._limits, request.sampling, max_tool_calls=request.max_tool_calls)
         transcript = Transcript(assemble([*before, *request.input], request.instructions))
@@ -95,7 +96,7 @@ class TurnManager:
             raise InvalidRequest("no model is declared on this server", param="model", code="model_not_found")
         return self._models.names[0]
 
-    def _open(self, turn: Turn, request: TurnRequest) -> RunningTurn:
+    def _open(self, turn: Turn, request: TurnRequest, request_id: str | None) -> RunningTurn:
         acceptance = Acceptance(
             turn=turn,
             request=_kept(request) if turn.stored else "{}",
@@ -106,7 +107,7 @@ class TurnManager:
         )
         feed = Feed()
         journal = self._journal.open_turn(acceptance, publish=feed.publish)
-        return RunningTurn(turn, feed, journal, Recorder(Story(turn.id)))
+        return RunningTurn(turn, feed, journal, Recorder(Story(turn.id), TurnAudit(turn, request_id)))
 
     async def _accepted(self, running: RunningTurn) -> None:
         turn = running.turn

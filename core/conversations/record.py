@@ -1,29 +1,41 @@
-"""What has to become durable with an event: the ledger's rows and, at the end, the turn's items. Pure."""
+"""What has to become durable with an event: the ledger's rows, audit records and, at the end, the turn's items. Pure."""
 
 import hashlib
 
+from core.audit.turns import TurnAudit
 from core.conversations.story import Story
-from core.events import ToolDispatched, ToolReturned, TurnEnded, TurnEvent
+from core.events import Replied, ToolDispatched, ToolReturned, TurnEnded, TurnEvent, TurnStarted
 from core.storage.journal import CallState, Entry, LedgerRow
 
 
 class Recorder:
     """One turn's. Fed with its events in order."""
 
-    def __init__(self, story: Story) -> None:
+    def __init__(self, story: Story, audit: TurnAudit) -> None:
         self._story = story
+        self._audit = audit
         self._dispatched: dict[int, ToolDispatched] = {}
 
     def entry(self, event: TurnEvent) -> Entry:
         self._story.take(event)
         match event:
+            case TurnStarted():
+                return Entry(event=event, audit=(self._audit.started(),))
+            case Replied():
+                return Entry(event=event, audit=(self._audit.replied(event),))
             case ToolDispatched():
                 self._dispatched[event.item] = event
-                return Entry(event=event, ledger=(_row(event, CallState.DISPATCHED),))
+                return Entry(event=event, ledger=(_row(event, CallState.DISPATCHED),), audit=(self._audit.dispatched(event),))
             case ToolReturned(item=item) if item in self._dispatched:
-                return Entry(event=event, ledger=(_row(self._dispatched.pop(item), CallState.COMPLETED, event),))
+                dispatched = self._dispatched.pop(item)
+                row = _row(dispatched, CallState.COMPLETED, event)
+                return Entry(event=event, ledger=(row,), audit=(self._audit.returned(dispatched, event, row.result_digest),))
+            case ToolReturned():
+                return Entry(event=event, audit=(self._audit.refused(event),))
             case TurnEnded():
-                return Entry(event=event, ledger=self._unknown(), outputs=self._story.items)
+                unknown = tuple(self._audit.unknown(dispatched) for dispatched in self._dispatched.values())
+                audit = (*unknown, self._audit.ended(event))
+                return Entry(event=event, ledger=self._unknown(), audit=audit, outputs=self._story.items)
             case _:
                 return Entry(event=event)
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from core.audit.turns import TurnAudit
 from core.conversations.feed import Feed
 from core.conversations.record import Recorder
 from core.conversations.running import RunningTurn, StopReason
@@ -90,7 +91,7 @@ class Upkeep:
 
     async def _told(self, turn: Turn) -> Recorder:
         """What the turn's events say so far. One whose events this version cannot read has to end all the same."""
-        recorder, after = Recorder(Story(turn.id)), 0
+        recorder, after = Recorder(Story(turn.id), TurnAudit(turn)), 0
         try:
             while events := await self._turns.events(turn.organization_id, turn.id, after=after):
                 for recorded in events:
@@ -98,5 +99,5 @@ class Upkeep:
                 after = events[-1].seq
         except (ValueError, LookupError, AssertionError) as exc:
             log.error("the journal of turn %s cannot be read (%s): it ends without its output", turn.id, type(exc).__name__)
-            return Recorder(Story(turn.id))
+            return Recorder(Story(turn.id), TurnAudit(turn))
         return recorder

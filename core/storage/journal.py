@@ -20,6 +20,7 @@ import asyncpg
 from core.errors import Conflict, InvalidRequest, PaddockError, Unauthenticated, Unavailable
 from core.events import TURN_EVENT, CallDelta, ReasoningDelta, Recorded, TextDelta, ToolOutput, TurnEnded, TurnEvent
 from core.messages import ITEM, Item
+from core.storage.audit import AuditRecord
 from core.storage.connection import LOST, DatabaseUnavailable
 from core.storage.database import Database
 from core.storage.journal_statement import GROUP, Arrays, Rows, arrays, rows_of
@@ -67,10 +68,14 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One event with what has to become durable in the same commit. outputs: the turn's output items, at its end."""
+    """One event with what has to become durable in the same commit. outputs: the turn's output items, at its end.
+
+    audit: without personal text, which the journal's statement has no place for.
+    """
 
     event: TurnEvent
     ledger: tuple[LedgerRow, ...] = ()
+    audit: tuple[AuditRecord, ...] = ()
     outputs: tuple[Item, ...] = ()
 
 
@@ -93,6 +98,7 @@ class Pending:
     acceptance: Acceptance | None = None
     events: list[Recorded] = field(default_factory=list)
     ledger: dict[str, LedgerRow] = field(default_factory=dict)
+    audit: list[AuditRecord] = field(default_factory=list)
     outputs: tuple[Item, ...] = ()
     end: TurnEnded | None = None
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
@@ -101,6 +107,7 @@ class Pending:
         """Take the entry in; False when its text went into the event before it, and no number was used."""
         for row in entry.ledger:
             self.ledger[row.call_path] = row
+        self.audit += entry.audit
         self.outputs += entry.outputs
         if isinstance(entry.event, TurnEnded):
             self.end = entry.event
@@ -130,7 +137,7 @@ Publish = Callable[[Sequence[Recorded]], None]
 
 class TurnJournal:
     """One turn's way into the journal. An unstored turn's events are published at once and kept nowhere; its row, its ledger
-    and its usage are written all the same, at the first call of a tool or at its end.
+    its usage and its audit records are written all the same, at the first call of a tool or at its end.
     """
 
     def __init__(self, journal: "Journal", acceptance: Acceptance, *, epoch: int, last_seq: int, publish: Publish) -> None:
@@ -141,6 +148,7 @@ class TurnJournal:
         self._last_seq = last_seq
         self._publish = publish
         self._failure: PaddockError | None = None
+        self._unwritten: list[AuditRecord] = []  # of an unstored turn, until something of it is written
         self.accepted = epoch > 1  # its row is in the database
 
     def record(self, entry: Entry) -> "asyncio.Future[None]":
@@ -158,6 +166,7 @@ class TurnJournal:
             self._last_seq += 1
             self._publish([Recorded(self._last_seq, entry.event)])
             if not entry.ledger and not isinstance(entry.event, TurnEnded):
+                self._unwritten += entry.audit
                 durable.set_result(None)
                 return durable
         durable.add_done_callback(_retrieved)
@@ -167,6 +176,7 @@ class TurnJournal:
             self._last_seq += used
         else:
             pending.events.clear()
+            pending.audit[:0], self._unwritten = self._unwritten, []
         if self._acceptance is not None:
             pending.acceptance, self._acceptance = self._acceptance, None
         pending.waiters.append(durable)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.events import TURN_EVENT, TurnEnded, TurnStatus
 from core.messages import ITEM, Usage
+from core.storage.audit import line
 from core.storage.records import Turn
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _COLUMNS = {
         "turn_id text, call_path text, organization_id text, tool text, version_digest text, effect text, state text,"
         " arguments_digest text, result_digest text, lease_epoch int8, seconds float8"
     ),
+    "audit": "turn_id text, id text, organization_id text, record text",
     "ended": (
         "id text, status text, ended_at timestamptz, reason text, message text, input_tokens int8, output_tokens int8,"
         " cached_tokens int8, reasoning_tokens int8"
@@ -100,6 +102,11 @@ WITH barred AS (
     FROM {_SOURCE["ledger"]} JOIN written ON written.id = w.turn_id
     ON CONFLICT (turn_id, call_path) DO UPDATE SET state = excluded.state, result_digest = excluded.result_digest,
         lease_epoch = excluded.lease_epoch, seconds = excluded.seconds, completed_at = excluded.completed_at
+), audited AS (
+    INSERT INTO audit_records (id, organization_id, record)
+    SELECT w.id, w.organization_id, w.record::json FROM {_SOURCE["audit"]} JOIN written ON written.id = w.turn_id
+    ORDER BY w.nth
+    ON CONFLICT DO NOTHING
 ), ended AS (
     UPDATE turns t SET status = w.status, reason = w.reason, message = w.message, ended_at = w.ended_at,
         input_tokens = w.input_tokens, output_tokens = w.output_tokens, cached_tokens = w.cached_tokens,
@@ -128,6 +135,7 @@ def rows_of(turn: Turn, epoch: int, pending: "Pending") -> Rows:
          row.arguments_digest, row.result_digest, epoch, row.seconds)
         for row in pending.ledger.values()
     ]  # fmt: skip
+    rows["audit"] = [(turn.id, record.id, record.organization_id, line(record)) for record in pending.audit]
     return rows
 
 
