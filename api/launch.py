@@ -120,12 +120,12 @@ async def _migrate(settings: Settings, postgres: EmbeddedPostgres | None) -> boo
 
 
 async def _write_first_key(database_url: str, file: Path) -> None:
-    from core.identity.keys import Identity
+    from core.identity.sign_in import Identity
     from core.storage.database import open_database
-    from core.storage.identities import IdentityStore
+    from core.storage.directory import Directory
 
     async with open_database(database_url) as database:
-        secret = await Identity(IdentityStore(database)).make_first_key(home.read_key(file))
+        secret = await Identity(Directory(database)).make_first_key(home.read_key(file))
     if secret is not None:
         home.write_key(file, secret)
 

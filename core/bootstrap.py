@@ -15,12 +15,15 @@ from core.conversations.history import History
 from core.conversations.manager import TurnManager
 from core.conversations.upkeep import Upkeep
 from core.errors import PaddockError
-from core.identity.keys import Identity
+from core.identity.keys import Keys
+from core.identity.organizations import Organizations
+from core.identity.sign_in import Identity
+from core.identity.users import Users
 from core.llm.declaration import validate_model
 from core.llm.router import ModelRouter, open_router
 from core.storage.conversations import ConversationStore
 from core.storage.database import Database, open_database
-from core.storage.identities import IdentityStore
+from core.storage.directory import Directory
 from core.storage.journal import Journal, open_journal
 from core.storage.leases import Leases
 from core.storage.objects import Objects, open_objects
@@ -60,6 +63,9 @@ class Platform:
     turns: TurnManager
     conversations: ConversationStore
     identity: Identity
+    organizations: Organizations
+    users: Users
+    keys: Keys
     models: ModelRouter
     objects: Objects
     sandbox: SandboxClient
@@ -117,15 +123,20 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             tools=ToolExecutor(catalog=Catalog(), workshop=Workshop(sandbox=sandbox), retries=settings.limits.tool_retries),
             limits=TurnLimits(steps=settings.limits.max_steps, seconds=settings.limits.turn_seconds),
         )
-        identities = IdentityStore(database)
-        upkeep = Upkeep(journal=journal, leases=leases, turns=turn_store, identities=identities, running=turns.running)
+        directory = Directory(database)
+        upkeep = Upkeep(
+            journal=journal, leases=leases, turns=turn_store, identities=directory.identities, running=turns.running
+        )
         await stack.enter_async_context(_in_background(upkeep))
         stack.push_async_callback(turns.stop)
         yield Platform(
             settings=settings,
             turns=turns,
             conversations=conversations,
-            identity=Identity(identities),
+            identity=Identity(directory),
+            organizations=Organizations(directory),
+            users=Users(directory),
+            keys=Keys(directory),
             models=models,
             objects=objects,
             sandbox=sandbox,

@@ -1,51 +1,35 @@
-"""API keys: who stands behind one, making them, revoking them. `pk_` + 8 characters that are shown + 43 that are not."""
+"""API keys: who may make, change and revoke which. Nobody makes a key that opens more than their own."""
 
-import hashlib
-import secrets
-import string
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from core.errors import InvalidRequest, PermissionDenied, Unauthenticated
+from core.errors import Conflict, InvalidRequest, PermissionDenied
 from core.identity.principals import ALLOWED, Principal, Role, Scope
-from core.storage.identities import IdentityStore
-from core.storage.records import ApiKey, Organization, Page
+from core.identity.reach import Reach
+from core.identity.secret import SHOWN, digest, new_secret
+from core.storage.directory import Directory
+from core.storage.people import Change, NewKey
+from core.storage.records import ApiKey, Page, User
 
-ALPHABET = string.ascii_letters + string.digits
-PREFIX_LENGTH, SECRET_LENGTH = 8, 43  # 43 characters of 62 are 256 bits
-LENGTH = len("pk_") + PREFIX_LENGTH + SECRET_LENGTH
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyChange:
+    """None: as it was."""
+
+    name: str | None = None
+    scopes: Sequence[Scope] | None = None
+    expires_at: datetime | None = None
 
 
-class Identity:
-    def __init__(self, store: IdentityStore) -> None:
-        self._store = store
+class Keys:
+    def __init__(self, directory: Directory) -> None:
+        self._identities = directory.identities
+        self._organizations = directory.organizations
+        self._people = directory.people
+        self._reach = Reach(directory)
 
-    async def authenticate(self, token: str) -> Principal:
-        """Always asks the database, so that a revocation holds from its commit on, in every process.
-
-        Raises Unauthenticated.
-        """
-        known = None
-        if token.startswith("pk_") and len(token) == LENGTH:
-            known = await self._store.find(_digest(token))
-        if known is None:
-            raise Unauthenticated("the API key is not valid")
-        if known.revoked_at is not None:
-            raise Unauthenticated("the API key was revoked", code="key_revoked")
-        if known.expires_at is not None and known.expires_at <= datetime.now(UTC):
-            raise Unauthenticated("the API key has expired", code="key_expired")
-        if not known.active:
-            raise Unauthenticated("the API key's user or organization is deactivated", code="deactivated")
-        role = Role(known.role)
-        return Principal(
-            organization_id=known.organization_id,
-            user_id=known.user_id,
-            key_id=known.id,
-            role=role,
-            scopes=ALLOWED[role].intersection(map(Scope, known.scopes)),
-        )
-
-    async def create_key(
+    async def create(
         self,
         principal: Principal,
         *,
@@ -53,83 +37,132 @@ class Identity:
         scopes: Sequence[Scope],
         expires_at: datetime | None = None,
         organization_id: str | None = None,
+        user_id: str | None = None,
     ) -> tuple[ApiKey, str]:
-        """Returns the key and its secret, which is kept nowhere. Nobody gives a scope that they lack.
+        """Returns the key and its secret, which is kept nowhere.
 
-        organization_id: another organisation than the principal's own, for operators; its first user owns the key.
+        user_id: whose key it is; None for the principal's own, or in another organisation its first owner's.
         """
         principal.require(Scope.ADMIN)
-        if Scope.OPERATOR not in principal.scopes and (lacking := set(scopes) - principal.scopes):
-            raise PermissionDenied(f"this key cannot give the scope {min(lacking).value!r}, which it lacks")
-        if expires_at is not None and expires_at <= datetime.now(UTC):
-            raise InvalidRequest("expires_at lies in the past", param="expires_at")
-        home, user_id = principal.organization_id, principal.user_id
-        if organization_id is not None and organization_id != home:
-            principal.require(Scope.OPERATOR)
-            home, user_id = organization_id, await self._store.first_user(organization_id)
-        return await self._make(home, user_id, name=name, scopes=scopes, expires_at=expires_at)
+        home = await self._reach.organization(principal, organization_id)
+        if user_id is None:
+            foreign = home != principal.organization_id
+            user_id = await self._organizations.first_owner(home) if foreign else principal.user_id
+        async with self._people.change(home) as change:
+            user = await change.user(user_id)
+            _may_give(principal, user, scopes)
+            return await _make(change, user, name=name, scopes=scopes, expires_at=_future(expires_at))
 
-    async def list_keys(self, principal: Principal, *, after: str | None = None, limit: int = 20) -> Page[ApiKey]:
+    async def get(self, principal: Principal, key_id: str) -> ApiKey:
+        principal.require(Scope.ADMIN, Scope.AUDIT)
+        return await self._identities.key(await self._reach.home_of(principal, "key", key_id), key_id)
+
+    async def list(
+        self,
+        principal: Principal,
+        *,
+        kind: str = "key",
+        organization_id: str | None = None,
+        user_id: str | None = None,
+        after: str | None = None,
+        limit: int = 20,
+        descending: bool = True,
+    ) -> Page[ApiKey]:
+        """kind: key, or token for the bearer tokens that were seen and have not been forgotten."""
+        principal.require(Scope.ADMIN, Scope.AUDIT)
+        home = await self._reach.organization(principal, organization_id)
+        return await self._identities.keys(home, kind=kind, user_id=user_id, after=after, limit=limit, descending=descending)
+
+    async def update(self, principal: Principal, key_id: str, new: KeyChange) -> ApiKey:
         principal.require(Scope.ADMIN)
-        return await self._store.keys(principal.organization_id, after=after, limit=limit)
+        async with self._people.change(await self._reach.home_of(principal, "key", key_id)) as change:
+            key = await change.key(key_id)
+            _may_give(principal, await change.user(key.user_id), [*map(Scope, key.scopes), *(new.scopes or ())])
+            _still_opens(key)
+            values = {
+                "name": key.name if new.name is None else new.name,
+                "scopes": list(key.scopes) if new.scopes is None else [scope.value for scope in new.scopes],
+                "expires_at": key.expires_at if new.expires_at is None else _future(new.expires_at),
+            }
+            return await change.set_key(key_id, values)
 
-    async def revoke_key(self, principal: Principal, key_id: str) -> ApiKey:
+    async def rotate(self, principal: Principal, key_id: str, *, overlap: timedelta) -> tuple[ApiKey, str]:
+        """Another key like it, for as long as it was made for; the old one opens nothing after the overlap."""
+        principal.require(Scope.ADMIN)
+        now = datetime.now(UTC)
+        async with self._people.change(await self._reach.home_of(principal, "key", key_id)) as change:
+            old = await change.key(key_id)
+            user, scopes = await change.user(old.user_id), [Scope(scope) for scope in old.scopes]
+            _may_give(principal, user, scopes)
+            _still_opens(old)
+            until = None if old.expires_at is None else now + (old.expires_at - old.created_at)
+            made = await _make(change, user, name=old.name, scopes=scopes, expires_at=until)
+            ends = now + overlap if old.expires_at is None else min(now + overlap, old.expires_at)
+            await change.set_key(key_id, {"expires_at": ends} if overlap else {"revoked_at": now})
+            return made
+
+    async def revoke(self, principal: Principal, key_id: str) -> ApiKey:
         """When this returns, no request passes under the key, and no running turn gets another event into the journal.
 
-        An unstored turn, which is not in the journal, is stopped within a third of a lease.
+        An unstored turn, which is not in the journal, is stopped within a third of a lease. Twice keeps the first time.
         """
         principal.require(Scope.ADMIN)
-        return await self._store.revoke_key(principal.organization_id, key_id)
+        async with self._people.change(await self._reach.home_of(principal, "key", key_id)) as change:
+            key = await change.key(key_id)
+            _may_end(principal, await change.user(key.user_id), key)
+            return await change.set_key(key_id, {"revoked_at": key.revoked_at or datetime.now(UTC)})
 
-    async def create_organization(self, principal: Principal, *, name: str) -> Organization:
-        principal.require(Scope.OPERATOR)
-        organization, _ = await self._store.add_organization(name, user_name="admin")
-        return organization
 
-    async def list_organizations(
-        self, principal: Principal, *, after: str | None = None, limit: int = 20
-    ) -> Page[Organization]:
-        principal.require(Scope.OPERATOR)
-        return await self._store.organizations(after=after, limit=limit)
+def _may_give(principal: Principal, user: User, scopes: Sequence[Scope]) -> None:
+    """Who holds a key acts as its user."""
+    if Scope.OPERATOR not in principal.scopes:
+        if lacking := set(scopes) - principal.scopes:
+            raise PermissionDenied(f"this key cannot give the scope {min(lacking).value!r}, which it lacks")
+        _outranked(principal, user)
+    if useless := set(scopes) - ALLOWED[Role(user.role)]:
+        raise InvalidRequest(f"the role {user.role!r} does not allow the scope {min(useless).value!r}", param="scopes")
 
-    async def make_first_key(self, present: str | None) -> str | None:
-        """The operator's key of a new installation: None when `present`, the one on file, still works; else a new secret.
 
-        A lost key file is no reason to lock the operator out of a machine that is theirs: whoever may start the server may
-        have a key.
-        """
-        if present is not None:
-            try:
-                await self.authenticate(present)
-            except Unauthenticated:
-                pass
-            else:
-                return None
-        page = await self._store.organizations(after=None, limit=1)
-        if page.rows:
-            organization_id = page.rows[0].id
-            user_id = await self._store.first_user(organization_id)
-        else:
-            organization, user_id = await self._store.add_organization("default", user_name="admin")
-            organization_id = organization.id
-        _, secret = await self._make(organization_id, user_id, name="admin", scopes=list(Scope), expires_at=None)
-        return secret
+def _may_end(principal: Principal, user: User, key: ApiKey) -> None:
+    """Also a key that opens what one's own does not, so that a leak can be stopped; but nobody's who stands above."""
+    if Scope.OPERATOR in principal.scopes:
+        return
+    if Scope.OPERATOR.value in key.scopes:
+        raise PermissionDenied("only an operator ends an operator's key")
+    _outranked(principal, user)
 
-    async def _make(
-        self, organization_id: str, user_id: str, *, name: str, scopes: Sequence[Scope], expires_at: datetime | None
-    ) -> tuple[ApiKey, str]:
-        secret = "pk_" + "".join(secrets.choice(ALPHABET) for _ in range(PREFIX_LENGTH + SECRET_LENGTH))
-        key = await self._store.add_key(
-            organization_id,
-            user_id,
+
+def _outranked(principal: Principal, user: User) -> None:
+    if user.role == Role.OWNER and principal.role is not Role.OWNER:
+        raise PermissionDenied("only an owner changes what belongs to an owner")
+
+
+def _still_opens(key: ApiKey) -> None:
+    if key.kind != "key":
+        raise Conflict("a bearer token is its issuer's to change; it can be revoked here", code="not_an_api_key")
+    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= datetime.now(UTC)):
+        raise Conflict(f"the key {key.id!r} was revoked or has expired; make a new one", code="key_ended")
+
+
+def _future(expires_at: datetime | None) -> datetime | None:
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        raise InvalidRequest("expires_at lies in the past", param="expires_at")
+    return expires_at
+
+
+async def _make(
+    change: Change, user: User, *, name: str, scopes: Sequence[Scope], expires_at: datetime | None
+) -> tuple[ApiKey, str]:
+    secret = new_secret()
+    key = await change.add_key(
+        NewKey(
+            user_id=user.id,
             name=name,
-            prefix=secret[: len("pk_") + PREFIX_LENGTH],
-            secret_sha256=_digest(secret),
+            prefix=secret[:SHOWN],
+            secret_sha256=digest(secret),
             scopes=[scope.value for scope in scopes],
             expires_at=expires_at,
         )
-        return key, secret
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+    )
+    assert key is not None, "a random secret was made twice"
+    return key, secret

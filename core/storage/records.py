@@ -44,13 +44,18 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """prefix: the first characters of the secret, to tell keys apart. The secret itself is nowhere."""
+    """prefix: the first characters of the secret, to tell keys apart. The secret itself is nowhere.
+
+    kind: key, or token: a bearer token that was seen. role: what a token's issuer says; None: its user's.
+    """
 
     id: str
+    kind: str
     organization_id: str
     user_id: str
     name: str
     prefix: str
+    role: str | None
     scopes: Sequence[str]
     created_at: datetime
     expires_at: datetime | None
@@ -73,9 +78,26 @@ class Credential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
+    """external_id: what the identity provider calls it."""
+
     id: str
     name: str
+    external_id: str | None
     created_at: datetime
+    deactivated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """subject: who it is to the identity provider."""
+
+    id: str
+    organization_id: str
+    name: str
+    role: str
+    subject: str | None
+    created_at: datetime
+    deactivated_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,12 @@ from sqlalchemy import make_url
 
 from core.bootstrap import Addresses, Platform, open_platform
 from core.config import Settings
-from core.identity.keys import Identity
+from core.identity.keys import Keys
 from core.identity.principals import Principal, Role, Scope
+from core.identity.sign_in import Identity
 from core.storage.database import Database, open_database
+from core.storage.directory import Directory
 from core.storage.embedded.postgres import EmbeddedPostgres
-from core.storage.identities import IdentityStore
 from core.storage.migrate import migrate
 from core.supervisor import Program, running
 from sandbox.client import SandboxClient
@@ -50,12 +51,11 @@ class Tenant:
 
 
 async def make_tenant(database: Database, name: str) -> Tenant:
-    store = IdentityStore(database)
-    organization, user_id = await store.add_organization(name, user_name="somebody")
+    directory = Directory(database)
+    organization, user_id = await directory.organizations.add(name, user_name="somebody")
     maker = Principal(organization_id=organization.id, user_id=user_id, key_id="none", role=Role.OWNER, scopes=frozenset(Scope))
-    identity = Identity(store)
-    _, secret = await identity.create_key(maker, name="test", scopes=list(Scope))
-    return Tenant(principal=await identity.authenticate(secret), secret=secret)
+    _, secret = await Keys(directory).create(maker, name="test", scopes=list(Scope))
+    return Tenant(principal=await Identity(directory).authenticate(secret), secret=secret)
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ async def test_a_revoked_key_stops_its_unstored_turn(stage: Stage, tenant: Tenan
             async for recorded in events:
                 seen.append(recorded)
                 if isinstance(recorded.event, TextDelta) and len(seen) == 2:
-                    await platform.identity.revoke_key(tenant.principal, tenant.principal.key_id)
+                    await platform.keys.revoke(tenant.principal, tenant.principal.key_id)
     assert (end(seen).status, end(seen).reason) == (TurnStatus.FAILED, "key_revoked")
     assert len(text(seen)) < 400
 

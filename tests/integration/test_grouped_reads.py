@@ -8,12 +8,13 @@ import asyncpg
 import pytest
 
 from core.errors import Unauthenticated
-from core.identity.keys import Identity
+from core.identity.keys import Keys
+from core.identity.sign_in import Identity
 from core.storage.connection import DatabaseUnavailable, connect
 from core.storage.database import Database
+from core.storage.directory import Directory
 from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.grouped_reads import GroupedReads
-from core.storage.identities import IdentityStore
 from tests.integration.conftest import Tenant
 
 QUERY = "SELECT key, upper(key) FROM unnest($1::text[]) key WHERE key <> 'nobody'"
@@ -88,18 +89,18 @@ async def test_a_statement_that_fails_is_told_to_all_who_asked_and_to_nobody_aft
 async def test_a_connection_that_was_lost_is_replaced_unseen(
     database: Database, tenant: Tenant, postgres: EmbeddedPostgres
 ) -> None:
-    identity = Identity(IdentityStore(database))
+    identity = Identity(Directory(database))
     await identity.authenticate(tenant.secret)
     superuser = await asyncpg.connect(postgres.owner_url)
-    lookup = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT secret_sha256%'"
+    lookup = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT k.secret_sha256%'"
     assert await superuser.fetchval(lookup)
     await superuser.close()
     assert await identity.authenticate(tenant.secret) == tenant.principal
 
 
 async def test_a_revocation_holds_for_the_next_request(database: Database, tenant: Tenant) -> None:
-    identity = Identity(IdentityStore(database))
-    await identity.revoke_key(tenant.principal, tenant.principal.key_id)
+    identity = Identity(Directory(database))
+    await Keys(Directory(database)).revoke(tenant.principal, tenant.principal.key_id)
     with pytest.raises(Unauthenticated):
         await identity.authenticate(tenant.secret)
 

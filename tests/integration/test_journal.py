@@ -10,12 +10,13 @@ import sqlalchemy as sa
 
 from core.errors import Conflict, InvalidRequest
 from core.events import Recorded, TextDelta, TurnEnded, TurnStarted, TurnStatus
+from core.identity.keys import Keys
 from core.ids import new_id
 from core.messages import MessageItem, Role, Text, Usage
 from core.storage.conversations import ConversationStore
 from core.storage.database import Database
+from core.storage.directory import Directory
 from core.storage.embedded.postgres import EmbeddedPostgres
-from core.storage.identities import IdentityStore
 from core.storage.journal import (
     Acceptance,
     CallState,
@@ -189,7 +190,7 @@ async def test_a_revoked_key_stops_its_turns_at_their_next_event_but_lets_them_e
     turn = a_turn(tenant)
     writer, reader = opened(journal, turn)
     await writer.record(Entry(event=TurnStarted()))
-    await IdentityStore(database).revoke_key(turn.organization_id, turn.key_id)
+    await Keys(Directory(database)).revoke(tenant.principal, turn.key_id)
     with pytest.raises(KeyRevoked):
         await writer.record(Entry(event=TextDelta(item=0, text="secret")))
     await writer.record(Entry(event=TurnEnded(status=TurnStatus.FAILED, reason="key_revoked")))

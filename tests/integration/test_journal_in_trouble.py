@@ -11,12 +11,13 @@ import sqlalchemy as sa
 
 from core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated, Unavailable
 from core.events import TextDelta, TurnEnded, TurnStarted, TurnStatus
+from core.identity.keys import Keys
 from core.storage import journal as journal_module
 from core.storage.connection import DatabaseUnavailable
 from core.storage.conversations import ConversationStore
 from core.storage.database import Database, open_database
+from core.storage.directory import Directory
 from core.storage.embedded.postgres import EmbeddedPostgres
-from core.storage.identities import IdentityStore
 from core.storage.journal import Entry, KeyRevoked, open_journal
 from core.storage.turns import TurnStore
 from tests.integration.conftest import Tenant
@@ -104,7 +105,7 @@ async def test_a_full_disk_is_an_outage_and_not_a_bug(postgres: EmbeddedPostgres
 async def test_a_turn_is_not_accepted_under_a_key_that_was_revoked_a_moment_ago(
     journal: journal_module.Journal, database: Database, tenant: Tenant
 ) -> None:
-    await IdentityStore(database).revoke_key(tenant.principal.organization_id, tenant.principal.key_id)
+    await Keys(Directory(database)).revoke(tenant.principal, tenant.principal.key_id)
     for follows in ([], [Entry(event=ENDED)]):  # also when it ends in the group that would have accepted it
         turn = a_turn(tenant)
         writer, reader = opened(journal, turn)
@@ -177,7 +178,7 @@ async def test_a_server_that_refuses_the_connection_is_an_outage(server_url: str
         with pytest.raises(DatabaseUnavailable, match="InvalidCatalogNameError"):
             await nowhere.ping()
         with pytest.raises(DatabaseUnavailable):
-            await IdentityStore(nowhere).find_key("x")
+            await Directory(nowhere).identities.find("x")
 
 
 @pytest.mark.parametrize("text", ["resp_\x00", "resp_\ud800", "\udfff" * 9])
@@ -188,8 +189,8 @@ async def test_an_id_that_is_no_text_is_the_callers_mistake(database: Database, 
         TurnStore(database).input_items(who, text, after=None, limit=1, descending=False),
         ConversationStore(database).get(who, text),
         ConversationStore(database).get_item(who, "conv_x", text),
-        IdentityStore(database).keys(who, after=text, limit=1),
-        IdentityStore(database).revoke_key(who, text),
+        Directory(database).identities.keys(who, kind="key", user_id=None, after=text, limit=1, descending=True),
+        Keys(Directory(database)).revoke(tenant.principal, text),
     ):
         with pytest.raises((InvalidRequest, NotFound)):
             await attempt

@@ -50,9 +50,9 @@ async def test_no_method_takes_anothers_id(stage: Stage, tenant: Tenant, other_t
             "item in own": conversations.get_item(who, own.id, item.id),
             "remove item": conversations.delete_item(who, conversation.id, item.id),
             "remove item in own": conversations.delete_item(who, own.id, item.id),
-            "revoke": platform.identity.revoke_key(mine, theirs.key_id),
-            "cursor of keys": platform.identity.list_keys(mine, after=theirs.key_id),
-            "key for another": platform.identity.create_key(
+            "revoke": platform.keys.revoke(admin, theirs.key_id),
+            "cursor of keys": platform.keys.list(admin, after=theirs.key_id),
+            "key for another": platform.keys.create(
                 admin, name="x", scopes=[Scope.CHAT], organization_id=theirs.organization_id
             ),
         }

@@ -246,7 +246,7 @@ async def test_a_stored_turn_goes_on_when_its_reader_leaves(stage: Stage, tenant
 async def test_a_revoked_key_stops_its_running_turn(stage: Stage, tenant: Tenant, other_tenant: Tenant) -> None:
     async with stage.open_with(SLOW) as platform:
         turn = await platform.turns.start(tenant.principal, asking("go"))
-        await platform.identity.revoke_key(tenant.principal, tenant.principal.key_id)
+        await platform.keys.revoke(tenant.principal, tenant.principal.key_id)
         ended = await platform.turns.wait(tenant.principal, turn.id)
         assert (ended.status, ended.reason) == (TurnStatus.FAILED, "key_revoked")
 

@@ -1,0 +1,109 @@
+"""Users of an organisation and their roles. An organisation always has an active owner."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from core.errors import Conflict, PermissionDenied
+from core.identity.principals import Principal, Role, Scope
+from core.identity.reach import Reach
+from core.storage.directory import Directory
+from core.storage.people import Change
+from core.storage.records import Page, User
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserChange:
+    """None: as it was."""
+
+    name: str | None = None
+    role: Role | None = None
+    subject: str | None = None
+    active: bool | None = None
+
+
+class Users:
+    def __init__(self, directory: Directory) -> None:
+        self._identities = directory.identities
+        self._people = directory.people
+        self._reach = Reach(directory)
+
+    async def create(
+        self,
+        principal: Principal,
+        *,
+        name: str,
+        role: Role,
+        subject: str | None = None,
+        organization_id: str | None = None,
+    ) -> User:
+        """Raises PermissionDenied, NotFound, Conflict for a taken subject."""
+        principal.require(Scope.ADMIN)
+        _may_own(principal, role)
+        async with self._people.change(await self._reach.organization(principal, organization_id)) as change:
+            return await change.add_user(name=name, role=role.value, subject=subject)
+
+    async def get(self, principal: Principal, user_id: str) -> User:
+        principal.require(Scope.ADMIN, Scope.AUDIT)
+        return await self._identities.user(await self._reach.home_of(principal, "user", user_id), user_id)
+
+    async def list(
+        self,
+        principal: Principal,
+        *,
+        organization_id: str | None = None,
+        after: str | None = None,
+        limit: int = 20,
+        descending: bool = True,
+    ) -> Page[User]:
+        principal.require(Scope.ADMIN, Scope.AUDIT)
+        home = await self._reach.organization(principal, organization_id)
+        return await self._identities.users(home, after=after, limit=limit, descending=descending)
+
+    async def update(self, principal: Principal, user_id: str, new: UserChange) -> User:
+        """Deactivating holds like a revocation of all of the user's keys, until it is taken back.
+
+        Raises PermissionDenied, NotFound, Conflict for the last owner or a taken subject.
+        """
+        principal.require(Scope.ADMIN)
+        async with self._people.change(await self._reach.home_of(principal, "user", user_id)) as change:
+            user = await change.user(user_id)
+            _may_own(principal, Role(user.role))
+            _may_own(principal, new.role)
+            values = _values(user, new)
+            if user.role == Role.OWNER and (values["role"] != Role.OWNER or values["deactivated_at"] is not None):
+                await _not_the_last(change, user)
+            return await change.set_user(user_id, values)
+
+    async def delete(self, principal: Principal, user_id: str) -> None:
+        """The user and all keys are gone; what was done under them keeps the ids. Raises as `update` does."""
+        principal.require(Scope.ADMIN)
+        async with self._people.change(await self._reach.home_of(principal, "user", user_id)) as change:
+            user = await change.user(user_id)
+            _may_own(principal, Role(user.role))
+            if user.role == Role.OWNER:
+                await _not_the_last(change, user)
+            await change.remove_user(user_id)
+
+
+def _may_own(principal: Principal, role: Role | None) -> None:
+    """role: one that a user has, or shall have."""
+    if role is Role.OWNER and principal.role is not Role.OWNER and Scope.OPERATOR not in principal.scopes:
+        raise PermissionDenied("only an owner says who owns the organization")
+
+
+async def _not_the_last(change: Change, user: User) -> None:
+    if not await change.owned_without(user.id):
+        raise Conflict("this is the organization's last owner; make somebody else an owner first", code="last_owner")
+
+
+def _values(user: User, new: UserChange) -> dict[str, Any]:
+    deactivated_at = user.deactivated_at
+    if new.active is not None:
+        deactivated_at = None if new.active else user.deactivated_at or datetime.now(UTC)
+    return {
+        "name": user.name if new.name is None else new.name,
+        "role": user.role if new.role is None else new.role.value,
+        "subject": user.subject if new.subject is None else new.subject,
+        "deactivated_at": deactivated_at,
+    }

@@ -1,0 +1,118 @@
+"""Changes of an organisation's users and keys, each one transaction. Knows no rule: core.identity asks and decides within."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.errors import Conflict
+from core.ids import new_id
+from core.storage.database import Database
+from core.storage.identities import one, record
+from core.storage.records import ApiKey, User
+from core.storage.tables import api_keys, users
+
+LOCKED = 0x706C  # the first half of the advisory lock; the organisation is the other
+_LOCK = sa.text("SELECT pg_advisory_xact_lock(:people, hashtext(:organization_id))")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """kind: key or token. role: what a token's issuer says of its user."""
+
+    user_id: str
+    name: str
+    prefix: str
+    secret_sha256: str
+    scopes: list[str]
+    expires_at: datetime | None
+    kind: str = "key"
+    role: str | None = None
+
+
+class PeopleStore:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @asynccontextmanager
+    async def change(self, organization_id: str) -> AsyncGenerator["Change", None]:
+        """Commits at the end, or nothing was done. An organisation's changes wait for each other: what was read still holds."""
+        async with self._database.tenant(organization_id) as connection:
+            await connection.execute(_LOCK, {"people": LOCKED, "organization_id": organization_id})
+            yield Change(connection, organization_id)
+
+
+class Change:
+    def __init__(self, connection: AsyncConnection, organization_id: str) -> None:
+        self._connection = connection
+        self._organization_id = organization_id
+
+    async def user(self, user_id: str) -> User:
+        """Raises NotFound."""
+        return record(User, await one(self._connection, "user", self._organization_id, user_id))
+
+    async def user_of(self, subject: str) -> User | None:
+        mine = (users.c.organization_id == self._organization_id, users.c.subject == subject)
+        row = (await self._connection.execute(sa.select(users).where(*mine))).mappings().one_or_none()
+        return None if row is None else record(User, row)
+
+    async def owned_without(self, user_id: str) -> bool:
+        """Whether somebody else, who is active, owns the organisation."""
+        query = sa.select(users.c.id).where(
+            users.c.organization_id == self._organization_id,
+            users.c.role == "owner",
+            users.c.deactivated_at.is_(None),
+            users.c.id != user_id,
+        )
+        return await self._connection.scalar(query.limit(1)) is not None
+
+    async def add_user(self, *, name: str, role: str, subject: str | None) -> User:
+        """Raises Conflict for a taken subject."""
+        values = {"id": new_id("user"), "organization_id": self._organization_id, "name": name, "role": role}
+        query = sa.insert(users).values(**values, subject=subject).returning(users)
+        return record(User, await self._unique(query, subject))
+
+    async def set_user(self, user_id: str, values: dict[str, Any]) -> User:
+        """Raises Conflict for a taken subject."""
+        mine = (users.c.organization_id == self._organization_id, users.c.id == user_id)
+        return record(
+            User, await self._unique(sa.update(users).where(*mine).values(values).returning(users), values.get("subject"))
+        )
+
+    async def remove_user(self, user_id: str) -> None:
+        """With all keys."""
+        for table, column in ((api_keys, api_keys.c.user_id), (users, users.c.id)):
+            await self._connection.execute(
+                sa.delete(table).where(table.c.organization_id == self._organization_id, column == user_id)
+            )
+
+    async def key(self, key_id: str) -> ApiKey:
+        """Raises NotFound."""
+        return record(ApiKey, await one(self._connection, "key", self._organization_id, key_id))
+
+    async def add_key(self, new: NewKey) -> ApiKey | None:
+        """None for a secret that is known: a token that two requests brought at once."""
+        values = {name: getattr(new, name) for name in NewKey.__slots__}
+        query = sa.dialects.postgresql.insert(api_keys).values(
+            id=new_id(new.kind), organization_id=self._organization_id, **values
+        )
+        made = await self._connection.execute(query.on_conflict_do_nothing().returning(api_keys))
+        row = made.mappings().one_or_none()
+        return None if row is None else record(ApiKey, row)
+
+    async def set_key(self, key_id: str, values: dict[str, Any]) -> ApiKey:
+        mine = (api_keys.c.organization_id == self._organization_id, api_keys.c.id == key_id)
+        changed = await self._connection.execute(sa.update(api_keys).where(*mine).values(values).returning(api_keys))
+        return record(ApiKey, changed.mappings().one())
+
+    async def _unique(self, statement: Any, subject: str | None) -> "sa.RowMapping":
+        """statement: any that returns the user's row."""
+        try:
+            return (await self._connection.execute(statement)).mappings().one()
+        except IntegrityError as exc:
+            raise Conflict(f"another user has the subject {subject!r}", code="subject_taken") from exc
