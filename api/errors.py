@@ -17,6 +17,7 @@ from core.errors import (
 )
 from core.events import TurnEnded
 from core.llm.contract import ModelError, ModelRefused, ModelTimedOut, ModelUnavailable
+from core.storage.objects import ObjectsFull
 
 
 class UnsupportedMedia(PaddockError):
@@ -40,6 +41,7 @@ STATUS: dict[type[PaddockError], tuple[int, str]] = {
     ModelTimedOut: (504, "server_error"),
     ModelUnavailable: (503, "server_error"),
     ModelError: (502, "server_error"),
+    ObjectsFull: (507, "server_error"),
     Unavailable: (503, "server_error"),
     PaddockError: (500, "server_error"),
 }

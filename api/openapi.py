@@ -19,11 +19,12 @@ _MEANINGS = {
     404: "There is no such object in the key's organisation.",
     409: "It cannot be done now: the conversation or response is in use.",
     413: "The body is too large.",
-    415: "The body is not application/json.",
+    415: "The body is of another kind.",
     500: "A mistake of ours; the log has more under the request's id.",
     502: "The model's provider answered wrongly.",
     503: "Something that is needed is down; try again later.",
     504: "The model did not answer in time.",
+    507: "The disk for files is full.",
 }
 _NULLABLE = {"type": ["string", "null"]}
 _ERROR = {
@@ -40,7 +41,7 @@ _ERROR = {
 
 
 def openapi_document(known: Sequence[Route]) -> dict[str, Any]:
-    models = dict.fromkeys(model for route in known for model in (route.body, route.query) if model is not None)
+    models = dict.fromkeys(model for route in known for model in (route.body, route.query, route.form) if model is not None)
     keys: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in models]
     shapes, document = models_json_schema(keys, ref_template=_REF)  # of one name in two files it makes two names
     references = {model: shapes[model, "validation"]["$ref"] for model in models}
@@ -70,9 +71,9 @@ def _operation(route: Route, references: References, schemas: dict[str, Any]) ->
         operation["description"] = route.reads.__doc__
     if not _is_open(route):
         operation["security"] = [{"key": []}]
-    if route.body is not None:
-        content = {"application/json": {"schema": {"$ref": references[route.body]}}}
-        operation["requestBody"] = {"required": True, "content": content}
+    for kind, model in (("application/json", route.body), ("multipart/form-data", route.form)):
+        if model is not None:
+            operation["requestBody"] = {"required": True, "content": {kind: {"schema": {"$ref": references[model]}}}}
     return operation
 
 
@@ -96,8 +97,10 @@ def _responses(route: Route) -> dict[str, Any]:
         statuses |= {404}
     if route.method == "DELETE":
         statuses |= {409}
-    if route.body is not None:
+    if route.body is not None or route.form is not None:
         statuses |= {413, 415}
+    if route.form is not None:
+        statuses |= {507}
     content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
     if "stream" in _fields(route.body):
         statuses |= {404, 409, 502, 504}

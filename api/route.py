@@ -15,13 +15,21 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Coroutine[Any, Any, Response]
 
 
 class Route(routing.Route):
-    """body, query: the models that the endpoint reads. One that reads no query refuses every parameter in it.
+    """body, query, form: the models that the endpoint reads; a form is a multipart body. One that reads no query refuses
+    every parameter in it.
 
     Nobody gets to the endpoint whom the rule in api/access.py does not let in; without a rule there is no route.
     """
 
     def __init__(
-        self, method: str, path: str, endpoint: Endpoint, *, body: type[BaseModel] | None, query: type[Query] | None
+        self,
+        method: str,
+        path: str,
+        endpoint: Endpoint,
+        *,
+        body: type[BaseModel] | None,
+        query: type[Query] | None,
+        form: type[BaseModel] | None = None,
     ) -> None:
         self.rule = rule_of(method, path)
 
@@ -38,6 +46,7 @@ class Route(routing.Route):
         self.reads = endpoint
         self.body = body
         self.query = query
+        self.form = form
 
 
 class Router:
@@ -51,18 +60,28 @@ class Router:
         return self._add("GET", path, None, query)
 
     def post(
-        self, path: str, *, body: type[BaseModel] | None = None, query: type[Query] | None = None
+        self,
+        path: str,
+        *,
+        body: type[BaseModel] | None = None,
+        query: type[Query] | None = None,
+        form: type[BaseModel] | None = None,
     ) -> Callable[[Endpoint], Endpoint]:
-        return self._add("POST", path, body, query)
+        return self._add("POST", path, body, query, form)
 
     def delete(self, path: str) -> Callable[[Endpoint], Endpoint]:
         return self._add("DELETE", path, None, None)
 
     def _add(
-        self, method: str, path: str, body: type[BaseModel] | None, query: type[Query] | None
+        self,
+        method: str,
+        path: str,
+        body: type[BaseModel] | None,
+        query: type[Query] | None,
+        form: type[BaseModel] | None = None,
     ) -> Callable[[Endpoint], Endpoint]:
         def register(endpoint: Endpoint) -> Endpoint:
-            self.routes.append(Route(method, self._prefix + path, endpoint, body=body, query=query))
+            self.routes.append(Route(method, self._prefix + path, endpoint, body=body, query=query, form=form))
             return endpoint
 
         return register

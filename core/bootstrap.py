@@ -15,6 +15,8 @@ from core.conversations.history import History
 from core.conversations.manager import TurnManager
 from core.conversations.upkeep import Upkeep
 from core.errors import PaddockError
+from core.files.files import Files
+from core.files.upkeep import FileUpkeep
 from core.identity.keys import Keys
 from core.identity.organizations import Organizations
 from core.identity.sign_in import Identity
@@ -23,6 +25,7 @@ from core.llm.declaration import validate_model
 from core.llm.router import ModelRouter, open_router
 from core.storage.conversations import ConversationStore
 from core.storage.database import Database, open_database
+from core.storage.files import FileStore
 from core.storage.directory import Directory
 from core.storage.journal import Journal, open_journal
 from core.storage.leases import Leases
@@ -68,6 +71,7 @@ class Platform:
     keys: Keys
     models: ModelRouter
     objects: Objects
+    files: Files
     sandbox: SandboxClient
     database: Database
     wakeups: Wakeups
@@ -129,6 +133,8 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         )
         await stack.enter_async_context(_in_background(upkeep))
         stack.push_async_callback(turns.stop)
+        files = Files(FileStore(database), objects, settings.files)
+        await stack.enter_async_context(_in_background(FileUpkeep(files)))
         yield Platform(
             settings=settings,
             turns=turns,
@@ -139,6 +145,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             keys=Keys(directory),
             models=models,
             objects=objects,
+            files=files,
             sandbox=sandbox,
             database=database,
             wakeups=wakeups,
@@ -147,7 +154,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
 
 
 @asynccontextmanager
-async def _in_background(upkeep: Upkeep) -> AsyncGenerator[None, None]:
+async def _in_background(upkeep: Upkeep | FileUpkeep) -> AsyncGenerator[None, None]:
     task = asyncio.create_task(upkeep.run(), name="upkeep")
     task.add_done_callback(_say_why)
     try:

@@ -75,6 +75,13 @@ class Limits(Section):
     lease_seconds: Annotated[float, Field(ge=1, le=300, allow_inf_nan=False)] = 10
 
 
+class Files(Section):
+    """largest_bytes: of one file. organization_bytes: of all that an organisation keeps; the same bytes count once."""
+
+    largest_bytes: Annotated[int, Field(ge=1, le=5 * 2**30)] = 512 * 2**20
+    organization_bytes: Annotated[int, Field(ge=0, le=2**50)] = 10 * 2**30
+
+
 class Settings(Section):
     """home, config: places on disk. An address that is None means a server of our own, or a directory in `home`.
 
@@ -96,6 +103,7 @@ class Settings(Section):
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     security_headers: Mapping[str, str] = SECURITY_HEADERS
     limits: Limits = Limits()
+    files: Files = Files()
     models: tuple[Mapping[str, Any], ...] = Field(default=(), repr=False)
 
 

@@ -14,7 +14,16 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from core.errors import NotFound
-from core.storage.objects import CHUNK_BYTES, LARGEST_BYTES, Objects, ObjectsUnavailable, StoredObject, checked, too_large
+from core.storage.objects import (
+    CHUNK_BYTES,
+    LARGEST_BYTES,
+    Objects,
+    ObjectsUnavailable,
+    StoredObject,
+    checked,
+    not_answering,
+    too_large,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -111,7 +120,9 @@ class _Bucket:
     async def _run(self, act: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self.threads, act)
-        except (BotoCoreError, Boto3Error, ClientError, OSError) as exc:
+        except OSError as exc:  # also of the disk that holds a body until it is whole
+            raise not_answering("the object storage", exc) from exc
+        except (BotoCoreError, Boto3Error, ClientError) as exc:
             raise ObjectsUnavailable(f"the bucket {self.name!r} does not answer: {_reason(exc)}") from exc
 
 

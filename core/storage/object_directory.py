@@ -14,7 +14,7 @@ from typing import BinaryIO, TypeVar
 from uuid import uuid4
 
 from core.errors import NotFound
-from core.storage.objects import CHUNK_BYTES, LARGEST_BYTES, Objects, ObjectsUnavailable, StoredObject, checked, too_large
+from core.storage.objects import CHUNK_BYTES, LARGEST_BYTES, Objects, StoredObject, checked, not_answering, too_large
 
 T = TypeVar("T")
 THREADS = 4
@@ -112,7 +112,7 @@ class _Directory:
         try:
             return await asyncio.get_running_loop().run_in_executor(self.threads, act)
         except OSError as exc:
-            raise ObjectsUnavailable(f"the object directory does not answer: {exc.strerror}") from exc
+            raise not_answering("the object directory", exc) from exc
 
 
 def _writing(file: BinaryIO, piece: bytes) -> Callable[[], int]:

@@ -1,5 +1,6 @@
 """Object storage: bytes under a key, in a directory or an S3 bucket. It knows no tenant: keys are the caller's."""
 
+import errno
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,10 +15,17 @@ KEY = re.compile(r"(?!\.)[A-Za-z0-9._=-]+(/(?!\.)[A-Za-z0-9._=-]+)*")
 LONGEST_KEY = 512
 CHUNK_BYTES = 256 * 1024
 LARGEST_BYTES = 5 * 2**30
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class ObjectsUnavailable(Unavailable):
     code = "object_storage_unavailable"
+
+
+class ObjectsFull(ObjectsUnavailable):
+    """There is no room, here or where an object is held until it is whole."""
+
+    code = "insufficient_storage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +114,12 @@ def checked(key: str) -> str:
     if len(key) > LONGEST_KEY or not KEY.fullmatch(key):
         raise InvalidRequest(f"not a key for an object: {key[:80]!r}")
     return key
+
+
+def not_answering(store: str, error: OSError) -> ObjectsUnavailable:
+    if error.errno in NO_ROOM:
+        return ObjectsFull(f"{store} is full: {error.strerror}")
+    return ObjectsUnavailable(f"{store} does not answer: {error.strerror}")
 
 
 def too_large(limit_bytes: int) -> TooLarge:

@@ -101,6 +101,21 @@ class User:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """blob_key: the object that holds its bytes. sha256: of these, in hex. expires_at: from then on it is not there."""
+
+    id: str
+    organization_id: str
+    filename: str
+    purpose: str
+    bytes: int
+    sha256: str
+    blob_key: str
+    created_at: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Row]):
     """Some rows of a longer list. more: there are others after the last one."""
 

@@ -61,7 +61,7 @@ async def test_a_body_is_json_of_known_fields(route: Route) -> None:
 def test_openapi_tells_what_the_route_reads_and_how_it_refuses(route: Route) -> None:
     document = openapi_document(ROUTES)
     operation = document["paths"][re.sub(r":\w+\}", "}", route.path)][route.method.lower()]
-    assert ("requestBody" in operation) == (route.body is not None)
+    assert ("requestBody" in operation) == (route.body is not None or route.form is not None)
     told = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "query"}
     assert told == (set(route.query.model_fields) if route.query is not None else set())
     assert ("security" in operation) == (route in GUARDED)
