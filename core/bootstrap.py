@@ -25,8 +25,8 @@ from core.llm.declaration import validate_model
 from core.llm.router import ModelRouter, open_router
 from core.storage.conversations import ConversationStore
 from core.storage.database import Database, open_database
-from core.storage.files import FileStore
 from core.storage.directory import Directory
+from core.storage.files import FileStore
 from core.storage.journal import Journal, open_journal
 from core.storage.leases import Leases
 from core.storage.objects import Objects, open_objects
