@@ -1,0 +1,74 @@
+"""Which tier of limits a subject was given, and what it has used by the books: its turns. Knows no limit."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from core.errors import NotFound
+from core.storage.database import Database
+from core.storage.tables import api_keys, limit_tiers, organizations, turns, users
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """requests: since the day began. tokens: input and output, since the month began. Both in UTC."""
+
+    requests: int
+    tokens: int
+
+
+class TierStore:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, subject_id: str) -> str | None:
+        row = await self._database.reads.find(_FIND, subject_id)
+        return None if row is None else str(row["tier"])
+
+    async def all(self, organization_id: str) -> dict[str, str]:
+        """The tier of each subject of the organisation that was given one."""
+        query = sa.select(limit_tiers.c.subject_id, limit_tiers.c.tier).where(limit_tiers.c.organization_id == organization_id)
+        async with self._database.tenant(organization_id) as connection:
+            return {row.subject_id: row.tier for row in (await connection.execute(query)).all()}
+
+    async def assign(self, organization_id: str, subject_id: str, tier: str | None) -> None:
+        """None takes it back. Raises NotFound for what is neither the organisation nor a user or key of it."""
+        async with self._database.tenant(organization_id) as connection:
+            if await connection.scalar(_EXISTS, {"organization_id": organization_id, "subject_id": subject_id}) is None:
+                raise NotFound(f"no organization, user or key {subject_id[:200]!r}", code="subject_not_found")
+            if tier is None:
+                mine = limit_tiers.c.organization_id == organization_id
+                await connection.execute(sa.delete(limit_tiers).where(mine, limit_tiers.c.subject_id == subject_id))
+                return
+            given = insert(limit_tiers).values(subject_id=subject_id, organization_id=organization_id, tier=tier)
+            changed = {"tier": tier, "set_at": sa.func.now()}
+            await connection.execute(given.on_conflict_do_update(index_elements=["subject_id"], set_=changed))
+
+    async def used(self, organization_id: str, subject_id: str, *, until: datetime) -> Used:
+        """What the subject's turns took before that moment, by the rows of those that have ended; requests also by others."""
+        month = until.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        day = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        mine = sa.or_(turns.c.user_id == subject_id, turns.c.key_id == subject_id, turns.c.organization_id == subject_id)
+        query = sa.select(
+            sa.func.count().filter(turns.c.created_at >= day).label("requests"),
+            sa.func.coalesce(sa.func.sum(turns.c.input_tokens + turns.c.output_tokens), 0).label("tokens"),
+        ).where(turns.c.organization_id == organization_id, turns.c.created_at >= month, turns.c.created_at < until, mine)
+        async with self._database.tenant(organization_id) as connection:
+            row = (await connection.execute(query)).one()
+        return Used(requests=row.requests, tokens=int(row.tokens))
+
+
+_FIND = "SELECT subject_id, tier FROM limit_tiers WHERE subject_id = ANY($1::text[])"
+_SUBJECT: "sa.BindParameter[str]" = sa.bindparam("subject_id")
+_EXISTS = sa.union_all(
+    *(
+        sa.select(table.c.id).where(table.c.id == _SUBJECT, owner == sa.bindparam("organization_id"))
+        for table, owner in (
+            (organizations, organizations.c.id),
+            (users, users.c.organization_id),
+            (api_keys, api_keys.c.organization_id),
+        )
+    )
+)
