@@ -40,7 +40,7 @@ async def create(request: Request) -> Response:
             raise
         # named by our items; the caller knows messages
         raise InvalidRequest(error.message, param=first_image(body.messages), code=error.code) from error
-    events, reply = platform.turns.follow(principal, turn.id), ChatAnswer(turn)
+    events, reply = platform.turns.follow(principal, turn.id, live=bool(body.stream)), ChatAnswer(turn)
     if body.stream:
         return await _stream(request, events, reply)
     await unless_left(request.receive, _play(events, reply))

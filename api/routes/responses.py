@@ -101,7 +101,7 @@ async def _turn(turns: TurnManager, principal: Principal, response_id: str) -> T
 
 
 async def _play(turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder) -> None:
-    async with aclosing(turns.follow(principal, turn.id)) as events:
+    async with aclosing(turns.follow(principal, turn.id, live=False)) as events:
         async for recorded in events:
             encoder.feed(recorded)
 

@@ -14,6 +14,7 @@ class Feed:
         self._news: asyncio.Future[None] | None = None
         self._closed = False
         self.readers = 0
+        self.watchers = 0  # readers that want each event as it happens
 
     @property
     def ended(self) -> bool:
@@ -36,8 +37,10 @@ class Feed:
         if news is not None and not news.done():
             news.set_result(None)
 
-    async def read(self, after: int) -> AsyncGenerator[Recorded, None]:
+    async def read(self, after: int, *, live: bool) -> AsyncGenerator[Recorded, None]:
+        """live: be one of the watchers."""
         self.readers += 1
+        self.watchers += live
         try:
             position = 0
             while True:
@@ -46,6 +49,8 @@ class Feed:
                     position += 1
                     if recorded.seq > after:
                         yield recorded
+                    if isinstance(recorded.event, TurnEnded):
+                        return
                 if self._closed:
                     return
                 if self._news is None:
@@ -53,3 +58,4 @@ class Feed:
                 await asyncio.shield(self._news)
         finally:
             self.readers -= 1
+            self.watchers -= live

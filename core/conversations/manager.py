@@ -138,15 +138,20 @@ class TurnManager:
         running = self._running.get(turn_id)
         return running if running is not None and running.turn.organization_id == organization_id else None
 
-    async def follow(self, principal: Principal, turn_id: str, *, after: int = 0) -> AsyncGenerator[Recorded, None]:
-        """The turn's events with seq > after, live, until its end; from whichever process runs it.
+    async def follow(
+        self, principal: Principal, turn_id: str, *, after: int = 0, live: bool = True
+    ) -> AsyncGenerator[Recorded, None]:
+        """The turn's events with seq > after, until its end; from whichever process runs it.
 
+        live: as they happen; else some may wait for others to be written with them.
         When the last reader of an unstored turn leaves, the turn is cancelled. Raises NotFound.
         """
         running = self._local(principal.organization_id, turn_id)
         if running is not None:
             try:
-                async with aclosing(running.feed.read(after)) as events:
+                if live:
+                    running.hurry()
+                async with aclosing(running.feed.read(after, live=live)) as events:
                     async for recorded in events:
                         after = recorded.seq
                         yield recorded

@@ -7,6 +7,8 @@ from core.conversations.story import Story
 from core.events import Replied, ToolDispatched, ToolReturned, TurnEnded, TurnEvent, TurnStarted
 from core.storage.journal import CallState, Entry, LedgerRow
 
+PURE = "pure"  # what is not durable of such a call is done again
+
 
 class Recorder:
     """One turn's. Fed with its events in order."""
@@ -29,7 +31,8 @@ class Recorder:
             case ToolReturned(item=item) if item in self._dispatched:
                 dispatched = self._dispatched.pop(item)
                 row = _row(dispatched, CallState.COMPLETED, event)
-                return Entry(event=event, ledger=(row,), audit=(self._audit.returned(dispatched, event, row.result_digest),))
+                told = (self._audit.returned(dispatched, event, row.result_digest),)
+                return Entry(event=event, urgent=dispatched.effect != PURE, ledger=(row,), audit=told)
             case ToolReturned():
                 return Entry(event=event, audit=(self._audit.refused(event),))
             case TurnEnded():

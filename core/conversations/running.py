@@ -54,13 +54,19 @@ class RunningTurn:
 
     def record(self, event: TurnEvent) -> "asyncio.Future[None]":
         """Raises what an earlier record failed with."""
-        self._last = self._journal.record(self._recorder.entry(event))
+        entry = self._recorder.entry(event)
+        self._last = self._journal.record(entry, soon=entry.urgent or self.feed.watchers > 0)
         return self._last
 
     async def durable(self) -> None:
         """Return when all that was recorded so far is durable."""
         if self._last is not None:
+            self._journal.hurry()
             await asyncio.shield(self._last)
+
+    def hurry(self) -> None:
+        """What was recorded so far becomes durable without waiting for more."""
+        self._journal.hurry()
 
     def begin(
         self, first: TurnEvent, events: AsyncGenerator[TurnEvent, None], budget: Budget, *, on_end: Callable[[], None]
@@ -134,7 +140,8 @@ class RunningTurn:
     async def finish(self, end: TurnEnded) -> None:
         """Record the end and wait for it. Raises when it cannot be recorded."""
         self._ending, now = True, datetime.now(UTC)
-        await asyncio.shield(self.record(replace(end, at=now.timestamp())))
+        self.record(replace(end, at=now.timestamp()))
+        await self.durable()
         self.turn = replace(
             self.turn,
             status=end.status,

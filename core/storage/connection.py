@@ -1,5 +1,6 @@
 """One connection to PostgreSQL: how it is opened, and what it raises when the server goes away."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
@@ -25,10 +26,10 @@ class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
 
 
-async def connect(url: str, role: str) -> "asyncpg.Connection[Any]":
+async def connect(url: str, role: str, more_settings: Mapping[str, str] | None = None) -> "asyncpg.Connection[Any]":
     """Raises DatabaseUnavailable."""
     plain = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    settings = {"role": role, "search_path": SCHEMA, "application_name": "paddock"}
+    settings = {"role": role, "search_path": SCHEMA, "application_name": "paddock", **(more_settings or {})}
     try:
         return await asyncpg.connect(plain, server_settings=settings, timeout=10)
     except (*LOST, TimeoutError, asyncpg.PostgresError) as exc:  # the latter: no such database, too many connections

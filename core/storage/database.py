@@ -5,7 +5,7 @@
 """
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -54,10 +54,13 @@ class Database:
         async with _transaction(self.system) as connection:
             yield connection
 
-    async def connect(self) -> "asyncpg.Connection[Any]":
-        """A connection of the system role outside the pools, owned by the caller, for what needs one of its own."""
+    async def connect(self, settings: Mapping[str, str] | None = None) -> "asyncpg.Connection[Any]":
+        """A connection of the system role outside the pools, owned by the caller, for what needs one of its own.
+
+        settings: of PostgreSQL, for this session.
+        """
         url = self.system.url
-        return await connect(url.render_as_string(hide_password=False), "paddock_system")
+        return await connect(url.render_as_string(hide_password=False), "paddock_system", settings)
 
     async def ping(self) -> None:
         async with _transaction(self.system) as connection:

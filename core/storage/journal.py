@@ -23,14 +23,18 @@ from core.messages import ITEM, Item
 from core.storage.audit import AuditRecord
 from core.storage.connection import LOST, DatabaseUnavailable
 from core.storage.database import Database
-from core.storage.journal_statement import GROUP, Arrays, Rows, arrays, rows_of
+from core.storage.journal_statement import Arrays, Rows, rows_of, written
 from core.storage.records import Turn
 
 log = logging.getLogger(__name__)
+PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""Each of the writer's few statements is planned once, by its indexes: planning was half of what PostgreSQL did for a group."""
 GIVE_UP_SECONDS = 5.0
 """How long a group is tried again while PostgreSQL is away; then its turns stop."""
 WRITE_SECONDS = 10.0
 """How long one try may take, where PostgreSQL is there and does not answer."""
+LINGER_SECONDS = 0.05
+"""How long a record that nobody waits for may stand in line for others to go with it."""
 
 
 class LeaseLost(PaddockError):
@@ -70,10 +74,12 @@ class LedgerRow:
 class Entry:
     """One event with what has to become durable in the same commit. outputs: the turn's output items, at its end.
 
-    audit: without personal text, which the journal's statement has no place for.
+    urgent: to be written soon, though nobody waits for it. audit: without personal text, which the journal's statement has no
+    place for.
     """
 
     event: TurnEvent
+    urgent: bool = False
     ledger: tuple[LedgerRow, ...] = ()
     audit: tuple[AuditRecord, ...] = ()
     outputs: tuple[Item, ...] = ()
@@ -151,9 +157,10 @@ class TurnJournal:
         self._unwritten: list[AuditRecord] = []  # of an unstored turn, until something of it is written
         self.accepted = epoch > 1  # its row is in the database
 
-    def record(self, entry: Entry) -> "asyncio.Future[None]":
+    def record(self, entry: Entry, *, soon: bool = True) -> "asyncio.Future[None]":
         """Put an entry in line. The future is done when it is durable, and carries why it never will be.
 
+        soon: write it as soon as the group before it is durable; else it may wait for company, until `hurry`.
         Raises what an earlier group of this turn failed with: nothing can follow a record that was not written.
         """
         may_end = isinstance(self._failure, KeyRevoked) and self.accepted and isinstance(entry.event, TurnEnded)
@@ -180,8 +187,12 @@ class TurnJournal:
         if self._acceptance is not None:
             pending.acceptance, self._acceptance = self._acceptance, None
         pending.waiters.append(durable)
-        self._journal.wake()
+        self._journal.wake() if soon else self._journal.linger()
         return durable
+
+    def hurry(self) -> None:
+        """Somebody waits for what is in line."""
+        self._journal.wake()
 
     def committed(self, pending: Pending) -> None:
         self.accepted = True
@@ -215,6 +226,7 @@ class Journal:
         self._line: dict[TurnJournal, Pending] = {}
         self._writing: dict[TurnJournal, Pending] = {}
         self._wake = asyncio.Event()
+        self._lingering: asyncio.TimerHandle | None = None
         self._connection: asyncpg.Connection[Any] | None = None
         self._on_commit = on_commit
         self.groups = 0  # commits so far, for metrics and benchmarks
@@ -227,6 +239,9 @@ class Journal:
         return self._line.pop(turn, None)
 
     def wake(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
         self._wake.set()
 
     def open_turn(self, acceptance: Acceptance, *, publish: Publish) -> TurnJournal:
@@ -235,6 +250,11 @@ class Journal:
     def continue_turn(self, acceptance: Acceptance, *, epoch: int, last_seq: int, publish: Publish) -> TurnJournal:
         """A turn that another process began, under a newer lease."""
         return TurnJournal(self, acceptance, epoch=epoch, last_seq=last_seq, publish=publish)
+
+    def linger(self) -> None:
+        """Wake soon."""
+        if self._lingering is None:
+            self._lingering = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.wake)
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -261,6 +281,7 @@ class Journal:
         """Return when all that was recorded until now is durable or has failed."""
         waiters = [waiter for group in (self._writing, self._line) for pending in group.values() for waiter in pending.waiters]
         if waiters:
+            self.wake()
             await asyncio.wait(waiters)
 
     async def _write(self, group: dict[TurnJournal, Pending]) -> None:
@@ -269,7 +290,7 @@ class Journal:
         why: PaddockError = Unavailable("the journal has stopped", code="database_unavailable")
         try:
             rows = _encoded(left)
-            alive = await self._commit(arrays(rows.values()))
+            alive = await self._commit(*written(rows.values()))
             self.groups += 1
             for turn in rows:
                 pending = left.pop(turn)
@@ -288,14 +309,14 @@ class Journal:
             for turn, pending in left.items():
                 turn.refused(pending, why)
 
-    async def _commit(self, arguments: Arrays) -> dict[str, bool]:
+    async def _commit(self, statement: str, arguments: Arrays) -> dict[str, bool]:
         """The turns whose lease held, each with: its key is revoked."""
         deadline = time.monotonic() + GIVE_UP_SECONDS
         while True:
             try:
                 if self._connection is None:
-                    self._connection = await self._database.connect()
-                rows = await self._connection.fetch(GROUP, *arguments, timeout=WRITE_SECONDS)
+                    self._connection = await self._database.connect(PLANS)
+                rows = await self._connection.fetch(statement, *arguments, timeout=WRITE_SECONDS)
                 return {row["id"]: row["revoked"] for row in rows}
             except (*LOST, DatabaseUnavailable) as exc:
                 await self._disconnect()

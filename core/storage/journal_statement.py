@@ -1,4 +1,4 @@
-"""The one statement that the journal's writer runs, and the arrays it takes.
+"""The one statement that the journal's writer runs for a group, made of the parts that the group needs, and its arrays.
 
 barred: turns that begin under a key that is not valid any more. accepted: other new turns. held: turns whose lease epoch
 still is the writer's, their rows locked in order of id until the commit, so that a takeover waits or is seen (a plain WHERE,
@@ -8,6 +8,7 @@ end. A row inserted here cannot be updated here: a turn that is accepted and end
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from core.events import TURN_EVENT, TurnEnded, TurnStatus
@@ -43,33 +44,20 @@ _COLUMNS = {
 }
 
 
-def _sources() -> tuple[dict[str, str], int]:
-    """`unnest($n::type[], ...) WITH ORDINALITY` for each table of arrays, numbered through; the number of `ended`'s first."""
-    sources, number, first_of_ended = {}, 0, 0
-    for name, columns in _COLUMNS.items():
-        if name == "ended":
-            first_of_ended = number + 1
-        pairs = [column.split() for column in columns.split(",")]
-        arguments = ", ".join(f"${number + n}::{kind}[]" for n, (_, kind) in enumerate(pairs, start=1))
-        sources[name] = f"unnest({arguments}) WITH ORDINALITY AS w({', '.join(column for column, _ in pairs)}, nth)"
-        number += len(pairs)
-    return sources, first_of_ended
-
-
-_SOURCE, _FIRST_OF_ENDED = _sources()
 _INVALID = "(k.id IS NULL)"
+_TURN_COLUMNS = """id, organization_id, user_id, key_id, conversation_id, previous_turn_id, model, status, stored, wire,
+        request, metadata, created_at, ended_at, reason, message, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
+        lease_owner, lease_epoch"""
 
-GROUP = f"""
-WITH barred AS (
-    SELECT w.id FROM {_SOURCE["accepted"]} LEFT JOIN live_keys k ON k.id = w.key_id WHERE {_INVALID}
+# Each part of the statement, by the array that it writes. A name of `_COLUMNS` in braces is that table of arrays.
+_PARTS = {
+    "accepted": f"""
+barred AS (
+    SELECT w.id FROM {{accepted}} LEFT JOIN live_keys k ON k.id = w.key_id WHERE {_INVALID}
 ), accepted AS (
-    INSERT INTO turns (id, organization_id, user_id, key_id, conversation_id, previous_turn_id, model, status, stored, wire,
-        request, metadata, created_at, ended_at, reason, message, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
-        lease_owner, lease_epoch, lease_expires_at)
-    SELECT id, organization_id, user_id, key_id, conversation_id, previous_turn_id, model, status, stored, wire,
-        request, metadata, created_at, ended_at, reason, message, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
-        lease_owner, lease_epoch, clock_timestamp() + make_interval(secs => lease_seconds)
-    FROM {_SOURCE["accepted"]}
+    INSERT INTO turns ({_TURN_COLUMNS}, lease_expires_at)
+    SELECT {_TURN_COLUMNS}, clock_timestamp() + make_interval(secs => lease_seconds)
+    FROM {{accepted}}
     WHERE id NOT IN (SELECT id FROM barred) AND (conversation_id IS NULL OR EXISTS (
         SELECT FROM conversations c
         WHERE c.id = w.conversation_id AND c.organization_id = w.organization_id AND c.deleted_at IS NULL
@@ -77,44 +65,78 @@ WITH barred AS (
     ORDER BY conversation_id, id
     ON CONFLICT DO NOTHING
     RETURNING id, key_id
-), held AS (
-    SELECT t.id, t.key_id FROM turns t JOIN {_SOURCE["held"]} ON w.id = t.id AND w.lease_epoch = t.lease_epoch
+)""",  # noqa: S608 - made of the constants above
+    "held": f"""
+held AS (
+    SELECT t.id, t.key_id FROM turns t JOIN {{held}} ON w.id = t.id AND w.lease_epoch = t.lease_epoch
     ORDER BY t.id FOR NO KEY UPDATE OF t
 ), alive AS (
     SELECT h.id, {_INVALID} AS revoked
-    FROM (SELECT id, key_id FROM accepted UNION ALL SELECT id, key_id FROM held) h LEFT JOIN live_keys k ON k.id = h.key_id
+    FROM ({{holders}}) h LEFT JOIN live_keys k ON k.id = h.key_id
 ), written AS (
-    SELECT id FROM alive WHERE NOT revoked OR id = ANY(${_FIRST_OF_ENDED}::text[])
-), events AS (
+    SELECT id FROM alive WHERE {{writable}}
+)""",  # noqa: S608 - made of the constants above
+    "events": """
+events AS (
     INSERT INTO turn_events (turn_id, seq, organization_id, payload)
-    SELECT w.turn_id, w.seq, w.organization_id, w.payload FROM {_SOURCE["events"]} JOIN written ON written.id = w.turn_id
+    SELECT w.turn_id, w.seq, w.organization_id, w.payload FROM {events} JOIN written ON written.id = w.turn_id
     ON CONFLICT DO NOTHING
-), kept AS (
+)""",
+    "items": """
+kept AS (
     INSERT INTO items (id, turn_id, organization_id, conversation_id, is_input, payload)
     SELECT w.id, w.turn_id, w.organization_id, w.conversation_id, w.is_input, w.payload
-    FROM {_SOURCE["items"]} JOIN written ON written.id = w.turn_id ORDER BY w.nth
+    FROM {items} JOIN written ON written.id = w.turn_id ORDER BY w.nth
     ON CONFLICT DO NOTHING
-), ledger AS (
+)""",
+    "ledger": """
+ledger AS (
     INSERT INTO tool_ledger (turn_id, call_path, organization_id, tool, version_digest, effect, state, arguments_digest,
         result_digest, lease_epoch, seconds, completed_at)
     SELECT w.turn_id, w.call_path, w.organization_id, w.tool, w.version_digest, w.effect, w.state, w.arguments_digest,
         w.result_digest, w.lease_epoch, w.seconds, CASE WHEN w.state = 'completed' THEN now() END
-    FROM {_SOURCE["ledger"]} JOIN written ON written.id = w.turn_id
+    FROM {ledger} JOIN written ON written.id = w.turn_id
     ON CONFLICT (turn_id, call_path) DO UPDATE SET state = excluded.state, result_digest = excluded.result_digest,
         lease_epoch = excluded.lease_epoch, seconds = excluded.seconds, completed_at = excluded.completed_at
-), audited AS (
+)""",
+    "audit": """
+audited AS (
     INSERT INTO audit_records (id, organization_id, record)
-    SELECT w.id, w.organization_id, w.record::json FROM {_SOURCE["audit"]} JOIN written ON written.id = w.turn_id
+    SELECT w.id, w.organization_id, w.record::json FROM {audit} JOIN written ON written.id = w.turn_id
     ORDER BY w.nth
     ON CONFLICT DO NOTHING
-), ended AS (
+)""",
+    "ended": """
+ended AS (
     UPDATE turns t SET status = w.status, reason = w.reason, message = w.message, ended_at = w.ended_at,
         input_tokens = w.input_tokens, output_tokens = w.output_tokens, cached_tokens = w.cached_tokens,
         reasoning_tokens = w.reasoning_tokens
-    FROM {_SOURCE["ended"]} JOIN held ON held.id = w.id WHERE t.id = w.id
-)
-SELECT id, revoked FROM alive UNION SELECT id, true FROM barred
-"""  # noqa: S608 - made of the constants above
+    FROM {ended} JOIN held ON held.id = w.id WHERE t.id = w.id
+)""",
+}
+
+
+@cache
+def statement(parts: frozenset[str]) -> str:
+    """For a group that has rows for these parts and no others: what is not in it is neither planned nor run."""
+    sources: dict[str, str] = {"holders": "SELECT id, key_id FROM held", "writable": "NOT revoked"}
+    number = 0
+    for name in _present(parts):
+        pairs = [column.split() for column in _COLUMNS[name].split(",")]
+        arguments = ", ".join(f"${number + n}::{kind}[]" for n, (_, kind) in enumerate(pairs, start=1))
+        sources[name] = f"unnest({arguments}) WITH ORDINALITY AS w({', '.join(column for column, _ in pairs)}, nth)"
+        if name == "accepted":
+            sources["holders"] += " UNION ALL SELECT id, key_id FROM accepted"
+        if name == "ended":
+            sources["writable"] += f" OR id = ANY(${number + 1}::text[])"
+        number += len(pairs)
+    barred = " UNION ALL SELECT id, true FROM barred" if "accepted" in parts else ""
+    steps = ",".join(_PARTS[name].format_map(sources) for name in _present(parts))
+    return f"WITH {steps}\nSELECT id, revoked FROM alive{barred}"
+
+
+def _present(parts: frozenset[str]) -> list[str]:
+    return [name for name in _COLUMNS if name in parts]
 
 
 def rows_of(turn: Turn, epoch: int, pending: "Pending") -> Rows:
@@ -139,24 +161,18 @@ def rows_of(turn: Turn, epoch: int, pending: "Pending") -> Rows:
     return rows
 
 
-def arrays(group: Iterable[Rows]) -> Arrays:
-    """The statement's arguments, column by column in the order of `_COLUMNS`."""
-    parts = list(group)
-    return [
-        column
-        for name, columns in _COLUMNS.items()
-        for column in _transposed([row for rows in parts for row in rows[name]], len(columns.split(",")))
-    ]
+def written(group: Iterable[Rows]) -> tuple[str, Arrays]:
+    """The statement that writes the group, and its arguments: column by column in the order of `_COLUMNS`."""
+    rows = list(group)
+    tables = {name: [row for turn in rows for row in turn[name]] for name in _COLUMNS}
+    columns = [list(column) for table in tables.values() if table for column in zip(*table, strict=True)]
+    return statement(frozenset(name for name, table in tables.items() if table)), columns
 
 
 def _plain(text: str) -> str:
     """Text that a model or a provider made, as PostgreSQL's `text` takes it. Raises ValueError for a lone surrogate."""
     text.encode()
     return text.replace("\x00", "\ufffd")
-
-
-def _transposed(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
 
 def _accepted(acceptance: "Acceptance", end: TurnEnded | None, epoch: int) -> tuple[Any, ...]:

@@ -36,7 +36,7 @@ class Turns:
     async def get(self, _principal: Principal, turn_id: str) -> Turn:
         raise NotFound(f"no response {turn_id!r}", code="response_not_found")
 
-    async def follow(self, _principal: Principal, _turn_id: str) -> AsyncGenerator[Recorded, None]:
+    async def follow(self, _principal: Principal, _turn_id: str, *, live: bool = True) -> AsyncGenerator[Recorded, None]:
         seq = 0
         try:
             for event in self.story:

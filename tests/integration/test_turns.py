@@ -26,6 +26,7 @@ from core.events import (
 from core.ids import new_id
 from core.llm.contract import Sampling, ToolSpec
 from core.messages import FunctionOutputItem, Image, Item, MessageItem, Role, Text, ToolCallItem
+from core.storage import journal
 from core.storage.database import Database
 from core.storage.tables import tool_ledger
 from tests.integration.conftest import Stage, Tenant
@@ -97,6 +98,17 @@ async def test_a_model_runs_code_in_the_sandbox_and_answers_with_its_result(
     async with database.tenant(tenant.principal.organization_id) as connection:
         [row] = (await connection.execute(sa.select(tool_ledger).where(tool_ledger.c.call_path == turn_id))).all()
     assert (row.state, row.tool, row.effect) == ("completed", "code_interpreter", "pure")
+
+
+async def test_a_turn_with_one_tool_waits_for_two_commits_while_the_model_is_not_at_work(
+    stage: Stage, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accepted (the model is asked meanwhile), dispatched, and the end with what was returned; nothing else is in the way."""
+    monkeypatch.setattr(journal, "LINGER_SECONDS", 60.0)
+    async with stage.open_with(code("print(1)"), ANSWER) as platform:
+        turn = await platform.turns.start(tenant.principal, asking("go", builtins=("code_interpreter",)))
+        assert (await platform.turns.wait(tenant.principal, turn.id)).status is TurnStatus.COMPLETED
+        assert platform.journal.groups == 3
 
 
 async def test_what_was_streamed_is_what_is_stored(stage: Stage, tenant: Tenant) -> None:
