@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from core.config import Settings
 from core.conversations.budget import TurnLimits
@@ -21,6 +22,8 @@ from core.identity.keys import Keys
 from core.identity.organizations import Organizations
 from core.identity.sign_in import Identity
 from core.identity.users import Users
+from core.limits.limiter import Limiter
+from core.limits.tiers import Tiers
 from core.llm.declaration import validate_model
 from core.llm.router import ModelRouter, open_router
 from core.storage.conversations import ConversationStore
@@ -29,11 +32,16 @@ from core.storage.directory import Directory
 from core.storage.files import FileStore
 from core.storage.journal import Journal, open_journal
 from core.storage.leases import Leases
+from core.storage.limiter import Allowance, open_counters
 from core.storage.objects import Objects, open_objects
+from core.storage.tiers import TierStore
+from core.storage.tool_calls import ToolCallStore
+from core.storage.tools import ToolStore
 from core.storage.turns import TurnStore
 from core.storage.wakeups import Wakeups, open_wakeups
 from core.tools.catalog import Catalog
 from core.tools.executor import ToolExecutor
+from core.tools.registry import Registry
 from core.tools.work import Workshop
 from sandbox import SandboxError
 from sandbox.client import SandboxClient, open_client
@@ -64,12 +72,14 @@ class Readiness:
 class Platform:
     settings: Settings
     turns: TurnManager
+    limiter: Limiter
     conversations: ConversationStore
     identity: Identity
     organizations: Organizations
     users: Users
     keys: Keys
     models: ModelRouter
+    tools: Registry
     objects: Objects
     files: Files
     sandbox: SandboxClient
@@ -117,6 +127,8 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         journal = await stack.enter_async_context(open_journal(database, on_commit=wakeups.publish))
         conversations, turn_store = ConversationStore(database), TurnStore(database)
         leases = Leases(database, owner=f"{os.getpid()}-{secrets.token_hex(8)}", seconds=settings.limits.lease_seconds)
+        catalog, workshop = Catalog(ToolCallStore(database)), Workshop(sandbox=sandbox)
+        limiter = await stack.enter_async_context(_limiter(settings, addresses, TierStore(database)))
         turns = TurnManager(
             journal=journal,
             leases=leases,
@@ -124,7 +136,8 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             history=History(turn_store, conversations),
             wakeups=wakeups,
             models=models,
-            tools=ToolExecutor(catalog=Catalog(), workshop=Workshop(sandbox=sandbox), retries=settings.limits.tool_retries),
+            tools=ToolExecutor(catalog=catalog, workshop=workshop, retries=settings.limits.tool_retries),
+            limiter=limiter,
             limits=TurnLimits(steps=settings.limits.max_steps, seconds=settings.limits.turn_seconds),
         )
         directory = Directory(database)
@@ -138,12 +151,14 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         yield Platform(
             settings=settings,
             turns=turns,
+            limiter=limiter,
             conversations=conversations,
             identity=Identity(directory),
             organizations=Organizations(directory),
             users=Users(directory),
             keys=Keys(directory),
             models=models,
+            tools=Registry(ToolStore(database), catalog, workshop),
             objects=objects,
             files=files,
             sandbox=sandbox,
@@ -153,8 +168,23 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         )
 
 
+class _Upkeep(Protocol):
+    async def run(self) -> None: ...
+
+
 @asynccontextmanager
-async def _in_background(upkeep: Upkeep | FileUpkeep) -> AsyncGenerator[None, None]:
+async def _limiter(settings: Settings, addresses: Addresses, store: TierStore) -> AsyncGenerator[Limiter, None]:
+    declared = {name: Allowance(**tier.model_dump()) for name, tier in settings.tiers.items()}
+    async with open_counters(addresses.redis) as counters:
+        tiers = Tiers(declared, settings.default_tier, store)
+        limiter = Limiter(tiers=tiers, counters=counters, store=store)
+        async with _in_background(limiter):
+            yield limiter
+            await limiter.close()
+
+
+@asynccontextmanager
+async def _in_background(upkeep: _Upkeep) -> AsyncGenerator[None, None]:
     task = asyncio.create_task(upkeep.run(), name="upkeep")
     task.add_done_callback(_say_why)
     try:

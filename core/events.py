@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, TypeAdapter
 
-from core.messages import FinishReason, Item, Offer, ToolResult, Usage
+from core.messages import FinishReason, Item, ListedTool, Offer, ToolResult, Usage
 
 
 class TurnStatus(StrEnum):
@@ -29,6 +29,15 @@ class TurnStarted:
     """Always the first event."""
 
     kind: Literal["started"] = "started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolsListed:
+    """The tools of the registry that are offered, where the conversation has not been told of these."""
+
+    item: int
+    tools: tuple[ListedTool, ...]
+    kind: Literal["tools_listed"] = "tools_listed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +133,7 @@ class TurnEnded:
 
 TurnEvent = Annotated[
     TurnStarted
+    | ToolsListed
     | TextDelta
     | ReasoningDelta
     | CallStarted
@@ -146,7 +156,14 @@ class Recorded:
     event: TurnEvent
 
 
-ITEM_PREFIXES = {"message": "msg", "reasoning": "rs", "function": "fc", "code_interpreter": "ci"}
+ITEM_PREFIXES = {
+    "message": "msg",
+    "reasoning": "rs",
+    "function": "fc",
+    "code_interpreter": "ci",
+    "registry": "mcp",
+    "tool_list": "mcpl",
+}
 
 
 def item_id(turn_id: str, ordinal: int, prefix: str) -> str:

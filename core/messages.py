@@ -1,8 +1,9 @@
 """What a conversation is made of: items as they are kept, and messages as a model reads them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, TypeAdapter
 
@@ -58,6 +59,7 @@ class Offer(StrEnum):
 
     FUNCTION = "function"  # the client's: a call ends the turn
     CODE_INTERPRETER = "code_interpreter"  # ours, built in
+    REGISTRY = "registry"  # a tool of the registry, run by us
     UNKNOWN = "unknown"  # the model made the name up: it is told so, and clients are not shown the call
 
 
@@ -100,7 +102,25 @@ class FunctionOutputItem:
     kind: Literal["function_output"] = "function_output"
 
 
-Item = Annotated[MessageItem | ReasoningItem | ToolCallItem | FunctionOutputItem, Discriminator("kind")]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedTool:
+    """parameters: a JSON Schema."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolListItem:
+    """The tools of the registry that a turn offered. It is told once in a conversation, until others are offered."""
+
+    id: str
+    tools: tuple[ListedTool, ...]
+    kind: Literal["tool_list"] = "tool_list"
+
+
+Item = Annotated[MessageItem | ReasoningItem | ToolCallItem | FunctionOutputItem | ToolListItem, Discriminator("kind")]
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Discriminator, Field, Tag
 
-from api.wire.body import Body, only
+from api.wire.body import Body, JsonObject, only
 from api.wire.compact import dump
 from core.errors import InvalidRequest
 from core.ids import new_id
@@ -12,6 +12,7 @@ from core.messages import (
     FunctionOutputItem,
     Image,
     Item,
+    ListedTool,
     MessageItem,
     Offer,
     Part,
@@ -20,6 +21,7 @@ from core.messages import (
     Text,
     ToolCall,
     ToolCallItem,
+    ToolListItem,
     ToolResult,
 )
 
@@ -96,6 +98,42 @@ class CodeInterpreterCall(Body):
     status: Literal["in_progress", "completed", "incomplete", "interpreting", "failed"] | None = None
 
 
+class McpToolError(Body):
+    """As our own answers carry it."""
+
+    type: Literal["mcp_tool_execution_error"]
+    content: str
+
+
+class McpCall(Body):
+    """A call of history: what it gave back is in it."""
+
+    type: Literal["mcp_call"]
+    id: str = Field(min_length=1, max_length=256)
+    server_label: Literal["registry"]
+    name: str = Field(min_length=1, max_length=256)
+    arguments: str
+    output: str | None = None
+    error: str | McpToolError | None = None
+    approval_request_id: only(None) = None  # type: ignore[valid-type]
+    status: Literal["in_progress", "completed", "incomplete", "calling", "failed"] | None = None
+
+
+class McpListedTool(Body):
+    name: str
+    input_schema: JsonObject
+    description: str | None = None
+    annotations: JsonObject | None = None
+
+
+class McpListTools(Body):
+    type: Literal["mcp_list_tools"]
+    server_label: Literal["registry"]
+    tools: list[McpListedTool]
+    id: str | None = None
+    error: str | None = None
+
+
 class ReasoningText(Body):
     type: Literal["reasoning_text"]
     text: str
@@ -128,6 +166,8 @@ InputItem = Annotated[
     | Annotated[FunctionCall, Tag("function_call")]
     | Annotated[FunctionCallOutput, Tag("function_call_output")]
     | Annotated[CodeInterpreterCall, Tag("code_interpreter_call")]
+    | Annotated[McpCall, Tag("mcp_call")]
+    | Annotated[McpListTools, Tag("mcp_list_tools")]
     | Annotated[Reasoning, Tag("reasoning")],
     Discriminator(by_type),
 ]
@@ -153,6 +193,11 @@ def _item(item: InputItem, param: str) -> Item:
             return FunctionOutputItem(id=new_id("fco"), call_id=item.call_id, output=output)
         case CodeInterpreterCall():
             return _code_call(item)
+        case McpCall():
+            return _registry_call(item)
+        case McpListTools():
+            listed = [ListedTool(name=t.name, description=t.description or "", parameters=t.input_schema) for t in item.tools]
+            return ToolListItem(id=new_id("mcpl"), tools=tuple(listed))
         case Reasoning():
             texts = [part.text for part in item.content or item.summary or ()]
             return ReasoningItem(id=new_id("rs"), text="".join(texts), complete=_complete(item.status))
@@ -190,6 +235,17 @@ def _code_call(item: CodeInterpreterCall) -> ToolCallItem:
         call=ToolCall(id=item.id, name=Offer.CODE_INTERPRETER.value, arguments=dump({"code": item.code or ""})),
         offer=Offer.CODE_INTERPRETER,
         result=ToolResult(call_id=item.id, content=logs, failed=item.status == "failed"),
+    )
+
+
+def _registry_call(item: McpCall) -> ToolCallItem:
+    error = item.error.content if isinstance(item.error, McpToolError) else item.error
+    result = ToolResult(call_id=item.id, content=item.output or error or "", failed=error is not None)
+    return ToolCallItem(
+        id=new_id("mcp"),
+        call=ToolCall(id=item.id, name=item.name, arguments=item.arguments),
+        offer=Offer.REGISTRY,
+        result=None if item.output is None and error is None else result,
     )
 
 

@@ -1,5 +1,6 @@
 """Items as OpenAI writes them. Pure: core's items in, plain dictionaries out."""
 
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 from api.wire.code_argument import code_of
@@ -7,16 +8,20 @@ from core.messages import (
     FunctionOutputItem,
     Image,
     Item,
+    ListedTool,
     MessageItem,
     Offer,
     Part,
     ReasoningItem,
     Role,
     ToolCallItem,
+    ToolListItem,
     ToolResult,
 )
 
 Json = dict[str, Any]
+REGISTRY = "registry"
+"""What the tool registry is called among MCP servers."""
 
 
 def encode_item(item: Item, *, outputs: bool = False) -> Json:
@@ -28,12 +33,13 @@ def encode_item(item: Item, *, outputs: bool = False) -> Json:
             return reasoning(item.id, item.text, _status(item.complete))
         case ToolCallItem(offer=Offer.FUNCTION):
             return function_call(item.id, item.call.id, item.call.name, item.call.arguments, _status(item.complete))
+        case ToolCallItem(offer=Offer.REGISTRY):
+            return mcp_call(item.id, item.call.name, item.call.arguments, call_status(item.result), item.result)
+        case ToolListItem():
+            return mcp_list_tools(item.id, item.tools)
         case ToolCallItem():
-            status = "completed" if item.result is not None else "incomplete"
-            status = "failed" if item.result is not None and item.result.failed else status
-            return code_interpreter_call(
-                item.id, code_of(item.call.arguments), status, logs_of(item.result) if outputs else None
-            )
+            code, status = code_of(item.call.arguments), call_status(item.result)
+            return code_interpreter_call(item.id, code, status, logs_of(item.result) if outputs else None)
         case FunctionOutputItem():
             return {
                 "id": item.id,
@@ -85,6 +91,36 @@ def code_interpreter_call(item_id: str, code: str, status: str, outputs: list[Js
         "outputs": outputs,
         "status": status,
     }
+
+
+def mcp_call(item_id: str, name: str, arguments: str, status: str, result: ToolResult | None) -> Json:
+    failed = result is not None and result.failed
+    return {
+        "id": item_id,
+        "type": "mcp_call",
+        "server_label": REGISTRY,
+        "name": name,
+        "arguments": arguments,
+        "approval_request_id": None,
+        "output": result.content if result is not None and not failed else None,
+        "error": {"type": "mcp_tool_execution_error", "content": result.content} if result is not None and failed else None,
+        "status": status,
+    }
+
+
+def mcp_list_tools(item_id: str, tools: Sequence[ListedTool]) -> Json:
+    listed = [
+        {"name": tool.name, "description": tool.description, "input_schema": tool.parameters, "annotations": None}
+        for tool in tools
+    ]
+    return {"id": item_id, "type": "mcp_list_tools", "server_label": REGISTRY, "tools": listed, "error": None}
+
+
+def call_status(result: ToolResult | None) -> str:
+    """Of a tool of ours: without a result it was cut off."""
+    if result is None:
+        return "incomplete"
+    return "failed" if result.failed else "completed"
 
 
 def logs_of(result: ToolResult | None) -> list[Json]:

@@ -1,6 +1,7 @@
 """Output items of a response while they stream: each knows the events that open it, fill it and close it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from api.wire.code_argument import CodeArgument
 from api.wire.compact import quote
 from api.wire.event_writer import EventWriter
 from core.events import ITEM_PREFIXES, item_id
-from core.messages import Item, MessageItem, Offer, ReasoningItem, Role, Text, ToolCallItem, ToolResult
+from core.messages import Item, ListedTool, MessageItem, Offer, ReasoningItem, Role, Text, ToolCallItem, ToolResult
 
 Json = dict[str, Any]
 IN_PROGRESS, COMPLETED, INCOMPLETE, FAILED = "in_progress", "completed", "incomplete", "failed"
@@ -144,7 +145,25 @@ class StreamedFunctionCall(StreamedItem):
         self._emit("response.function_call_arguments.done", name=self._name, arguments=self._text)
 
 
-class StreamedCodeCall(StreamedItem):
+class StreamedOwnCall(StreamedItem):
+    """A call of a tool of ours: it is dispatched, and given its result, after the reply that asked for it."""
+
+    _result: ToolResult | None = None
+
+    def dispatch(self) -> None:
+        """Send what tells that it runs, where there is such an event."""
+
+    @abstractmethod
+    def _returned(self, failed: bool) -> None: ...
+
+    def give(self, result: ToolResult) -> None:
+        self.seal()
+        self._result = result
+        self._returned(result.failed)
+        self.close(FAILED if result.failed else COMPLETED)
+
+
+class StreamedCodeCall(StreamedOwnCall):
     """outputs: show what the code printed. The code is what can be read of the arguments, were they malformed."""
 
     def __init__(self, place: Place, *, outputs: bool) -> None:
@@ -152,7 +171,6 @@ class StreamedCodeCall(StreamedItem):
         self._outputs = outputs
         self._argument = CodeArgument()
         self._code: list[str] = []
-        self._result: ToolResult | None = None
 
     def body(self) -> Json:
         outputs = items.logs_of(self._result) if self._outputs and self.closed else None
@@ -171,14 +189,55 @@ class StreamedCodeCall(StreamedItem):
     def dispatch(self) -> None:
         self._emit("response.code_interpreter_call.interpreting")
 
-    def give(self, result: ToolResult) -> None:
-        self.seal()
-        self._result = result
+    def _returned(self, failed: bool) -> None:
         self._emit("response.code_interpreter_call.completed")
-        self.close(FAILED if result.failed else COMPLETED)
 
     def _finish(self) -> None:
         self._emit("response.code_interpreter_call_code.done", code="".join(self._code))
+
+
+class StreamedRegistryCall(StreamedOwnCall):
+    def __init__(self, place: Place, *, name: str) -> None:
+        super().__init__(place, "registry")
+        self._name = name
+
+    def body(self) -> Json:
+        return items.mcp_call(self.id, self._name, self._text, self._status, self._result if self.closed else None)
+
+    def open(self) -> None:
+        self._announce()
+        self._emit("response.mcp_call.in_progress")
+
+    def add(self, text: str) -> None:
+        self._pieces.append(text)
+        self._writer.emit_delta("response.mcp_call_arguments.delta", self._head, text)
+
+    def _returned(self, failed: bool) -> None:
+        self._emit("response.mcp_call.failed" if failed else "response.mcp_call.completed")
+
+    def _finish(self) -> None:
+        self._emit("response.mcp_call_arguments.done", arguments=self._text)
+
+
+class StreamedToolList(StreamedItem):
+    """It has no deltas: it is whole as soon as it is there."""
+
+    def __init__(self, place: Place, tools: Sequence[ListedTool]) -> None:
+        super().__init__(place, "tool_list")
+        self._tools = tools
+
+    def body(self) -> Json:
+        return items.mcp_list_tools(self.id, self._tools if self.closed else ())
+
+    def open(self) -> None:
+        self._announce()
+        self._emit("response.mcp_list_tools.in_progress")
+
+    def add(self, text: str) -> None:
+        raise TypeError("a list of tools has no text")
+
+    def _finish(self) -> None:
+        self._emit("response.mcp_list_tools.completed")
 
 
 def whole_text(item: Item) -> str:
@@ -205,6 +264,8 @@ def streamed(item: Item, place: Place, *, outputs: bool) -> StreamedItem | None:
             return StreamedFunctionCall(place, call_id=call.id, name=call.name)
         case ToolCallItem(offer=Offer.CODE_INTERPRETER):
             return StreamedCodeCall(place, outputs=outputs)
+        case ToolCallItem(offer=Offer.REGISTRY, call=call):
+            return StreamedRegistryCall(place, name=call.name)
         case ToolCallItem():
             return None
         case _:

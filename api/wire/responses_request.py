@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field
 from api.wire.body import Body, JsonObject, Metadata, only
 from api.wire.input_items import InputItem, to_items
 from api.wire.responses_stream import WIRE
-from api.wire.tools import Choice, CodeInterpreterTool, FunctionTool, Tool, check_schema, split_tools, to_choice
+from api.wire.tools import Choice, FunctionTool, Tool, check_schema, split_tools, to_choice
 from core.conversations.request import TurnRequest
 from core.errors import InvalidRequest
 from core.llm.contract import JsonFormat, Sampling
@@ -103,8 +103,7 @@ def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any]) -> TurnR
         raise InvalidRequest(
             "give either a conversation or a previous response", param="previous_response_id", code="mutually_exclusive"
         )
-    functions, builtins = split_tools(body.tools or [])
-    choice = to_choice(body.tool_choice, [*(function.name for function in functions), *builtins])
+    tools = split_tools(body.tools or [])
     conversation = body.conversation
     return TurnRequest(
         input=to_items(body.input, "input"),
@@ -112,9 +111,10 @@ def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any]) -> TurnR
         instructions=body.instructions,
         previous_turn_id=body.previous_response_id,
         conversation_id=conversation.id if isinstance(conversation, ConversationReference) else conversation,
-        functions=functions,
-        builtins=builtins,
-        tool_choice=choice,
+        functions=tools.functions,
+        builtins=tools.builtins,
+        registry=tools.registry,
+        tool_choice=to_choice(body.tool_choice, tools),
         parallel_tool_calls=body.parallel_tool_calls is not False,
         max_tool_calls=body.max_tool_calls,
         sampling=_sampling(body),
@@ -179,5 +179,4 @@ def _echo(body: CreateResponse, origin: Mapping[str, Any]) -> dict[str, Any]:
 def _tool(tool: Tool) -> dict[str, Any]:
     if isinstance(tool, FunctionTool):
         return {**tool.model_dump(), "strict": bool(tool.strict)}
-    assert isinstance(tool, CodeInterpreterTool)
     return tool.model_dump()

@@ -12,11 +12,12 @@ from api.wire.response_items import (
     COMPLETED,
     INCOMPLETE,
     Place,
-    StreamedCodeCall,
     StreamedFunctionCall,
     StreamedItem,
     StreamedMessage,
+    StreamedOwnCall,
     StreamedReasoning,
+    StreamedToolList,
     streamed,
     whole_text,
 )
@@ -32,6 +33,7 @@ from core.events import (
     ToolDispatched,
     ToolOutput,
     ToolReturned,
+    ToolsListed,
     TurnEnded,
     TurnStarted,
     TurnStatus,
@@ -79,6 +81,8 @@ class ResponsesEncoder:
                 self._start_call(event)
             case Replied() as event:
                 self._take_reply(event)
+            case ToolsListed(item=ordinal, tools=tools):
+                self._start(ordinal, StreamedToolList(self._place(ordinal), tools)).close(COMPLETED)
             case ToolDispatched(item=ordinal):
                 self._dispatch(ordinal)
             case ToolReturned() as event:
@@ -178,12 +182,12 @@ class ResponsesEncoder:
 
     def _dispatch(self, ordinal: int) -> None:
         item = self._items.get(ordinal)
-        if isinstance(item, StreamedCodeCall):
+        if isinstance(item, StreamedOwnCall):
             item.dispatch()
 
     def _return(self, event: ToolReturned) -> None:
         item = self._items.get(event.item)
-        if isinstance(item, StreamedCodeCall):
+        if isinstance(item, StreamedOwnCall):
             self.report.add_tool(event.seconds)
             item.give(event.result)
 

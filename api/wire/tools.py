@@ -1,13 +1,15 @@
 """Tools and the choice among them, as a Responses or Chat request names them, and the way to ours."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import BaseModel, Discriminator, Field
+from pydantic import Discriminator, Field
 
-from api.wire.body import Body, JsonObject
+from api.wire.body import Body, JsonObject, only
 from core.errors import InvalidRequest
 from core.llm.contract import ToolChoice, ToolMode, ToolSpec
+from core.tools.catalog import Selection
 from core.tools.schema import Schema, SchemaRefused
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
@@ -36,10 +38,17 @@ class CodeInterpreterTool(Body):
     container: AutoContainer
 
 
-class McpTool(BaseModel):
-    """Named here to be refused in words that help; what else is in it does not matter."""
+class ToolFilter(Body):
+    tool_names: list[Name]
+
+
+class McpTool(Body):
+    """The tools of the registry. allowed_tools: only these; where it is left out, all that the caller may use."""
 
     type: Literal["mcp"]
+    server_label: Literal["registry"]
+    allowed_tools: list[Name] | ToolFilter | None = None
+    require_approval: only("never", None) = None  # type: ignore[valid-type]
 
 
 Tool = Annotated[FunctionTool | CodeInterpreterTool | McpTool, Discriminator("type")]
@@ -54,29 +63,47 @@ class NamedBuiltin(Body):
     type: Literal["code_interpreter"]
 
 
-Choice = Literal["none", "auto", "required"] | Annotated[NamedFunction | NamedBuiltin, Discriminator("type")]
+class NamedMcp(Body):
+    type: Literal["mcp"]
+    server_label: Literal["registry"]
+    name: str
 
 
-def split_tools(tools: Sequence[Tool]) -> tuple[tuple[ToolSpec, ...], tuple[str, ...]]:
-    """The client's functions, and the names of the tools of ours."""
+Choice = Literal["none", "auto", "required"] | Annotated[NamedFunction | NamedBuiltin | NamedMcp, Discriminator("type")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """functions: the client's. builtins: names of ours that ship. registry: what is asked of it; None: nothing."""
+
+    functions: tuple[ToolSpec, ...]
+    builtins: tuple[str, ...]
+    registry: Selection | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that are known before the registry was asked."""
+        registered = (self.registry.names or ()) if self.registry else ()
+        return (*(function.name for function in self.functions), *self.builtins, *registered)
+
+
+def split_tools(tools: Sequence[Tool]) -> Tools:
     functions: list[ToolSpec] = []
     builtins: list[str] = []
+    registry: Selection | None = None
     for place, tool in enumerate(tools):
         match tool:
             case FunctionTool():
                 functions.append(function_spec(tool, f"tools[{place}]"))
             case CodeInterpreterTool():
                 builtins.append(CODE_INTERPRETER)
-            case McpTool():
-                raise InvalidRequest(
-                    "registry tools are not available on this server yet",
-                    param=f"tools[{place}].type",
-                    code="unsupported_value",
-                )
+            case McpTool(allowed_tools=allowed):
+                names = allowed.tool_names if isinstance(allowed, ToolFilter) else allowed
+                registry = Selection(names=None if names is None else tuple(dict.fromkeys(names)))
             case _:
                 assert_never(tool)
     refuse_duplicates([tool.name if isinstance(tool, FunctionTool) else tool.type for tool in tools])
-    return tuple(functions), tuple(builtins)
+    return Tools(functions=tuple(functions), builtins=tuple(builtins), registry=registry)
 
 
 def function_spec(tool: FunctionSchema, param: str) -> ToolSpec:
@@ -104,11 +131,13 @@ def refuse_duplicates(names: Sequence[str]) -> None:
             raise InvalidRequest(f"two tools are named {name!r}", param=f"tools[{place}].name", code="invalid_value")
 
 
-def to_choice(choice: Choice | None, offered: Sequence[str]) -> ToolChoice:
-    """offered: the names of the request's tools."""
+def to_choice(choice: Choice | None, tools: Tools) -> ToolChoice:
+    """What the registry has to say about it is found out when the turn begins."""
     if isinstance(choice, str | None):
-        return to_mode(choice, offered)
-    return must_call(choice.name if isinstance(choice, NamedFunction) else choice.type, offered)
+        return to_mode(choice, tools.names or ("registry",) if tools.registry else tools.names)
+    if isinstance(choice, NamedMcp) and tools.registry and tools.registry.names is None:
+        return ToolChoice(mode=ToolMode.REQUIRED, name=choice.name)
+    return must_call(choice.type if isinstance(choice, NamedBuiltin) else choice.name, tools.names)
 
 
 def to_mode(choice: str | None, offered: Sequence[str]) -> ToolChoice:

@@ -18,6 +18,7 @@ from core.messages import (
     Text,
     ToolCall,
     ToolCallItem,
+    ToolListItem,
     ToolResult,
     UserMessage,
 )
@@ -54,7 +55,7 @@ def assemble(items: Iterable[Item], instructions: str | None) -> list[Message]:
             case MessageItem():
                 messages += reply.take(outputs)
                 messages.append(_message(item))
-            case ReasoningItem() | FunctionOutputItem():
+            case ReasoningItem() | FunctionOutputItem() | ToolListItem():
                 pass
     return messages + reply.take(outputs)
 

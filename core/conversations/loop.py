@@ -110,10 +110,17 @@ async def _execute(
             refused = ToolResult(call_id=call.call.id, content=why, failed=True)
             yield ToolReturned(item=item, result=refused, seconds=0.0)
         else:
-            yield _dispatched(item, prepared)
             ready.append((item, prepared))
-    if ready:
-        async with aclosing(_run_all(tools, ready)) as events:
+    refusals = await tools.admit([prepared for _, prepared in ready])
+    admitted: list[tuple[int, Prepared]] = []
+    for (item, admissible), refusal in zip(ready, refusals, strict=True):
+        if refusal is not None:
+            yield ToolReturned(item=item, result=refusal, seconds=0.0)
+        else:
+            yield _dispatched(item, admissible)
+            admitted.append((item, admissible))
+    if admitted:
+        async with aclosing(_run_all(tools, admitted)) as events:
             async for event in events:
                 yield event
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from core.llm.contract import JsonFormat, Sampling, ToolChoice, ToolSpec
 from core.messages import Item
+from core.tools.catalog import Selection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +14,7 @@ class TurnRequest:
     """input: new items, already with ids, oldest first. model: None for the default one.
 
     functions: the client's own tools; a call ends the turn. builtins: names of tools that ship, run by us.
+    registry: which of its tools are offered; None for none.
     store: keep the text; an unstored turn is cancelled when its caller leaves.
     wire: name and version of the encoder that the caller reads through, kept with the turn (`responses/1`, `chat/1`).
     echo: the request's fields as that encoder gives them back, opaque to the platform.
@@ -25,6 +27,7 @@ class TurnRequest:
     conversation_id: str | None = None
     functions: tuple[ToolSpec, ...] = ()
     builtins: tuple[str, ...] = ()
+    registry: Selection | None = None
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
     parallel_tool_calls: bool = True
     max_tool_calls: int | None = None

@@ -4,8 +4,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from core.conversations.reply import PREFIX_OF_CALL
-from core.events import CallDelta, CallStarted, ReasoningDelta, Recorded, Replied, TextDelta, ToolReturned, TurnEvent, item_id
-from core.messages import Item, MessageItem, Offer, ReasoningItem, Role, Text, ToolCall, ToolCallItem
+from core.events import (
+    CallDelta,
+    CallStarted,
+    ReasoningDelta,
+    Recorded,
+    Replied,
+    TextDelta,
+    ToolReturned,
+    ToolsListed,
+    TurnEvent,
+    item_id,
+)
+from core.messages import Item, MessageItem, Offer, ReasoningItem, Role, Text, ToolCall, ToolCallItem, ToolListItem
 
 
 class Story:
@@ -25,6 +36,8 @@ class Story:
 
     def take(self, event: TurnEvent) -> None:
         match event:
+            case ToolsListed(item=n, tools=tools):
+                self._whole[n] = ToolListItem(id=item_id(self._turn_id, n, "mcpl"), tools=tools)
             case TextDelta(item=n, text=piece) | ReasoningDelta(item=n, text=piece):
                 self._partial.setdefault(n, (event, []))[1].append(piece)
             case CallStarted(item=n):

@@ -116,6 +116,45 @@ class File:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredTool:
+    """version, digest: of the one that is offered. grants, quotas: see core/tools/permissions.py."""
+
+    id: str
+    name: str
+    version: int
+    digest: str
+    enabled: bool
+    grants: Sequence[str]
+    quotas: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredVersion:
+    """manifest: its canonical text, whose SHA-256 is the digest. name: the tool's."""
+
+    tool_id: str
+    name: str
+    version: int
+    digest: str
+    manifest: str
+    created_by: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolUsage:
+    """Calls of one version that were dispatched on one day of UTC. unknown: nobody learnt how they ended. seconds: in all."""
+
+    day: str
+    digest: str
+    calls: int
+    completed: int
+    unknown: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Row]):
     """Some rows of a longer list. more: there are others after the last one."""
 

@@ -1,20 +1,52 @@
-"""Which tools there are. Today: those that ship."""
+"""Which tools there are: those that ship, and those of the registry that a caller may use. It changes none."""
 
 import json
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 
-from core.errors import InvalidRequest
-from core.tools.definition import ToolVersion, parse_manifest
+from core.errors import InvalidRequest, Unavailable
+from core.identity.principals import Principal
+from core.storage.tool_calls import ToolCallStore
+from core.tools.definition import ToolVersion, parse_manifest, stored_version
+from core.tools.permissions import counters, holders, quotas_from
+
+MOST_OFFERED = 128
+"""How many tools of the registry one turn may offer, as many as a request may name."""
+VERSIONS_KEPT = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Tools of the registry that a turn wants. names: None for all that the caller may use."""
+
+    names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """A tool of the registry as it was when the turn began. Whether it may run is asked again at each call."""
+
+    tool_id: str
+    version: ToolVersion
+
+
+def shipped() -> Mapping[str, ToolVersion]:
+    manifests = (entry for entry in files("core.tools.builtin").iterdir() if entry.name.endswith(".json"))
+    versions = [parse_manifest(json.loads(entry.read_text())) for entry in manifests]
+    return {version.name: version for version in versions}
 
 
 class Catalog:
+    def __init__(self, store: ToolCallStore) -> None:
+        self._store = store
+        self._versions: OrderedDict[str, ToolVersion] = OrderedDict()  # by digest, so that no entry can grow old
+
     @cached_property
     def builtins(self) -> Mapping[str, ToolVersion]:
-        manifests = (entry for entry in files("core.tools.builtin").iterdir() if entry.name.endswith(".json"))
-        versions = [parse_manifest(json.loads(entry.read_text())) for entry in manifests]
-        return {version.name: version for version in versions}
+        return shipped()
 
     def builtin(self, name: str) -> ToolVersion:
         """Raises InvalidRequest."""
@@ -23,3 +55,58 @@ class Catalog:
         except KeyError:
             known = ", ".join(sorted(self.builtins))
             raise InvalidRequest(f"no built-in tool {name!r}; available: {known}", param="tools", code="unknown_tool") from None
+
+    async def registered(self, principal: Principal, selection: Selection) -> Sequence[Registered]:
+        """Enabled tools that the principal may call, in the order that was asked for, else by name. One question to the
+        database, however large the registry is; a second one for versions that this process has not seen.
+
+        Raises InvalidRequest for a name that is not there, whether there is none, or none for this caller.
+        """
+        names = selection.names
+        found = await self._store.offered(principal.organization_id, holders(principal), names=names, most=MOST_OFFERED + 1)
+        if names is not None and (missing := set(names) - {tool.name for tool in found}):
+            raise InvalidRequest(
+                f"no tool {min(missing)!r} in the registry that this key may use", param="tools", code="unknown_tool"
+            )
+        if len(found) > MOST_OFFERED:
+            message = f"this key may use more than {MOST_OFFERED} tools; name those that are needed in allowed_tools"
+            raise InvalidRequest(message, param="tools", code="too_many_tools")
+        versions = await self._versions_of(principal.organization_id, [tool.digest for tool in found])
+        by_name = {tool.name: Registered(tool_id=tool.id, version=versions[tool.digest]) for tool in found}
+        return [by_name[name] for name in (names if names is not None else sorted(by_name))]
+
+    async def refusal(self, principal: Principal, tool_id: str) -> str | None:
+        """Why this caller may not call it now, in words for the model; None when it may, and then the call is counted.
+
+        The database is asked each time: what an administrator changes holds for the next call, in every process.
+        """
+        tool = await self._store.gate(tool_id)
+        if tool is None or tool.organization_id != principal.organization_id or tool.deleted_at is not None:
+            return "the tool was deleted"
+        if not tool.enabled:
+            return f"tool {tool.name!r} is turned off"
+        if not set(tool.grants) & set(holders(principal)):
+            return f"this key may not use tool {tool.name!r}"
+        quotas = quotas_from(tool.quotas)
+        if quotas and (full := await self._store.count(tool, counters(principal, quotas))):
+            return f"tool {tool.name!r} may be called {full.most} times in a {full.period}, and was: try again in the next one"
+        return None
+
+    async def _versions_of(self, organization_id: str, digests: Sequence[str]) -> Mapping[str, ToolVersion]:
+        found = {digest: self._versions[digest] for digest in digests if digest in self._versions}
+        if missing := [digest for digest in digests if digest not in found]:
+            manifests = await self._store.manifests(organization_id, missing)
+            found |= {digest: _genuine(digest, manifests[digest]) for digest in missing}
+        self._versions |= found
+        for digest in digests:
+            self._versions.move_to_end(digest)
+        while len(self._versions) > VERSIONS_KEPT:
+            self._versions.popitem(last=False)
+        return found
+
+
+def _genuine(digest: str, manifest: str) -> ToolVersion:
+    version = stored_version(manifest)
+    if version.digest != digest:
+        raise Unavailable(f"the manifest of tool version {digest} is not what its digest says", code="tool_version_damaged")
+    return version

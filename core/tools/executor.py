@@ -1,20 +1,23 @@
 """From what the model asked to what the model is told: parse, judge, run, report."""
 
+import asyncio
 import json
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic_core import from_json
 
 from core.errors import InvalidRequest
-from core.llm.contract import ToolSpec
-from core.messages import Offer, ToolCall, ToolResult
+from core.identity.principals import Principal
+from core.llm.contract import ToolChoice, ToolMode, ToolSpec
+from core.messages import ListedTool, Offer, ToolCall, ToolResult
 from core.tools import kinds
 from core.tools.canonical import digest
-from core.tools.catalog import Catalog
+from core.tools.catalog import Catalog, Registered, Selection
 from core.tools.definition import ToolVersion
 from core.tools.work import Call, CallRefused, Work, Workshop
 from sandbox import OnOutput, SandboxError
@@ -26,6 +29,9 @@ ARGUMENTS_CHARACTERS = 1_000_000
 
 Durable = Callable[[], Awaitable[None]]
 """Returns when everything recorded of the turn so far is durable."""
+
+Refusal = Callable[[str], Awaitable[str | None]]
+"""Given the id of a tool of the registry: why it may not be called now, or None; then the call is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,23 +51,27 @@ class ToolCallRejected(Exception):
 class Toolset:
     """The tools of one turn: what the model is offered, and the only way to run one of ours.
 
-    retries: failed calls of one tool after which it is refused for the rest of the turn.
+    builtins: ours that ship. retries: failed calls of one tool after which it is refused for the rest of the turn.
     """
 
     def __init__(
         self,
         *,
-        ours: Mapping[str, ToolVersion],
+        builtins: Mapping[str, ToolVersion],
+        registered: Sequence[Registered],
         functions: Sequence[ToolSpec],
         workshop: Workshop,
+        refusal: Refusal,
         durable: Durable,
         retries: int,
         turn_id: str,
     ) -> None:
-        self.specs = (*(version.spec for version in ours.values()), *functions)
-        self._ours = ours
+        self._ours = {**builtins, **{tool.version.name: tool.version for tool in registered}}
+        self._ids = {tool.version.name: tool.tool_id for tool in registered}
+        self.specs = (*(version.spec for version in self._ours.values()), *functions)
         self._functions = {function.name for function in functions}
         self._workshop = workshop
+        self._refusal = refusal
         self._durable = durable
         self._retries = retries
         self._turn_id = turn_id
@@ -70,7 +80,15 @@ class Toolset:
     def offer(self, name: str) -> Offer:
         if name in self._functions:
             return Offer.FUNCTION
+        if name in self._ids:
+            return Offer.REGISTRY
         return Offer(name) if name in self._ours else Offer.UNKNOWN
+
+    @property
+    def listed(self) -> tuple[ListedTool, ...]:
+        """Those of the registry, as clients are told of them."""
+        specs = (self._ours[name].spec for name in self._ids)
+        return tuple(ListedTool(name=s.name, description=s.description, parameters=s.parameters) for s in specs)
 
     def prepare(self, call: ToolCall) -> Prepared | ToolResult:
         """A result means: refused, and this is what the model is told."""
@@ -90,9 +108,22 @@ class Toolset:
         arguments = _arguments(call)
         if mistake := version.arguments_schema.mistake(arguments):
             raise ToolCallRejected(f"arguments do not fit the schema of {call.name!r}: {mistake}")
-        name = f"{self._turn_id}/{call.id}"
-        work = kinds.load(version.runtime["kind"]).prepare(version, Call(id=name, arguments=arguments, idempotency_key=name))
+        name = f"{self._turn_id}/{call.id}"  # the id is the model's, and may hold anything: what goes into a header must not
+        asked = Call(id=name, arguments=arguments, idempotency_key=digest(name))
+        work = kinds.load(version.runtime["kind"]).prepare(version, asked)
         return Prepared(call=call, version=version, work=work, arguments_digest=digest(arguments))
+
+    async def admit(self, calls: Sequence[Prepared]) -> list[ToolResult | None]:
+        """For each, what the model is told where the tool may not be called now. To be asked right before the dispatch."""
+        return await asyncio.gather(*(self._admit(prepared.call) for prepared in calls))
+
+    async def _admit(self, call: ToolCall) -> ToolResult | None:
+        tool_id = self._ids.get(call.name)
+        refused = tool_id and await self._refusal(tool_id)
+        if not refused:
+            return None
+        self._failures[call.name] += 1
+        return ToolResult(call_id=call.id, content=f"not run: {refused}", failed=True)
 
     async def run(self, prepared: Prepared, on_output: OnOutput) -> ToolResult:
         """Runs it once its dispatch is durable. Never raises for what the guest did: that is an answer, not a fault.
@@ -188,13 +219,43 @@ class ToolExecutor:
     workshop: Workshop
     retries: int
 
-    def toolset(self, turn_id: str, *, builtins: Sequence[str], functions: Sequence[ToolSpec], durable: Durable) -> Toolset:
-        """Raises InvalidRequest for a tool that is not there or a name that two tools have."""
-        ours = {name: self.catalog.builtin(name) for name in builtins}
-        names = Counter([*builtins, *(function.name for function in functions)])
-        for name, times in names.items():
-            if times > 1:
-                raise InvalidRequest(f"{times} tools are named {name!r}", param="tools", code="duplicate_tool")
-        return Toolset(
-            ours=ours, functions=functions, workshop=self.workshop, durable=durable, retries=self.retries, turn_id=turn_id
+    async def toolset(
+        self,
+        turn_id: str,
+        principal: Principal,
+        *,
+        builtins: Sequence[str] = (),
+        registry: Selection | None = None,
+        functions: Sequence[ToolSpec] = (),
+        choice: ToolChoice | None = None,
+        durable: Durable,
+    ) -> Toolset:
+        """Raises InvalidRequest for a tool that is not there, a name that two tools have, a choice that nothing fits."""
+        registered = [] if registry is None else await self.catalog.registered(principal, registry)
+        tools = Toolset(
+            builtins={name: self.catalog.builtin(name) for name in builtins},
+            registered=registered,
+            functions=functions,
+            workshop=self.workshop,
+            refusal=partial(self.catalog.refusal, principal),
+            durable=durable,
+            retries=self.retries,
+            turn_id=turn_id,
         )
+        _refuse_duplicates([*builtins, *(tool.version.name for tool in registered), *(spec.name for spec in functions)])
+        _refuse_choice(choice or ToolChoice(), [spec.name for spec in tools.specs])
+        return tools
+
+
+def _refuse_duplicates(names: Sequence[str]) -> None:
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise InvalidRequest(f"{times} tools are named {name!r}", param="tools", code="duplicate_tool")
+
+
+def _refuse_choice(choice: ToolChoice, names: Sequence[str]) -> None:
+    if choice.mode is not ToolMode.REQUIRED or (names if choice.name is None else choice.name in names):
+        return
+    given = ", ".join(map(repr, names)) or "none"
+    wanted = "a tool" if choice.name is None else f"the tool {choice.name!r}"
+    raise InvalidRequest(f"{wanted} is required; given: {given}", param="tool_choice", code="invalid_value")

@@ -31,8 +31,8 @@ from core.messages import (
     Transcript,
     Usage,
 )
-from core.tools.catalog import Catalog
-from core.tools.executor import Prepared, ToolExecutor, Toolset
+from core.tools.catalog import shipped
+from core.tools.executor import Prepared, Toolset
 from core.tools.work import Workshop
 from sandbox import Invocation, OnOutput, Outcome
 
@@ -51,9 +51,21 @@ async def _durable() -> None:
     pass
 
 
+async def _never(_tool_id: str) -> None:
+    pass
+
+
 def toolset(sandbox: Nowhere) -> Toolset:
-    executor = ToolExecutor(catalog=Catalog(), workshop=Workshop(sandbox=sandbox), retries=100)
-    return executor.toolset("resp_1", builtins=("code_interpreter",), functions=(), durable=_durable)
+    return Toolset(
+        builtins=shipped(),
+        registered=(),
+        functions=(),
+        workshop=Workshop(sandbox=sandbox),
+        refusal=_never,
+        durable=_durable,
+        retries=100,
+        turn_id="resp_1",
+    )
 
 
 def prepare(arguments: str) -> Prepared | ToolResult:

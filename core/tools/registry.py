@@ -1,0 +1,137 @@
+"""What administrators do with the tools of their organisation. It runs none of them, and knows no HTTP."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.errors import InvalidRequest, Unavailable
+from core.identity.principals import Principal, Scope
+from core.storage.audit import AuditRecord
+from core.storage.records import Page, RegisteredTool, RegisteredVersion, ToolUsage
+from core.storage.tools import NewVersion, Terms, ToolStore
+from core.tools import kinds
+from core.tools.catalog import Catalog
+from core.tools.definition import Manifest, ToolVersion, check, version_of
+from core.tools.permissions import Permissions, Quota, quotas_text
+from core.tools.work import ManifestRefused, Workshop
+from sandbox import RuntimeUnavailable, SandboxError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """Under which a tool may be called. None: as they are."""
+
+    enabled: bool | None = None
+    permissions: Permissions | None = None
+    quotas: Sequence[Quota] | None = None
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(
+            enabled=self.enabled,
+            grants=None if self.permissions is None else self.permissions.grants,
+            quotas=None if self.quotas is None else quotas_text(self.quotas),
+        )
+
+    @property
+    def details(self) -> dict[str, str | bool]:
+        """For the audit log."""
+        told: dict[str, str | bool] = {}
+        if self.enabled is not None:
+            told["enabled"] = self.enabled
+        if self.permissions is not None:
+            told["grants"] = " ".join(self.permissions.grants)
+        if self.quotas is not None:
+            told["quotas"] = quotas_text(self.quotas)
+        return told
+
+
+class Registry:
+    """Methods that take a name or a digest raise NotFound; all that change something ask for the scope `admin`."""
+
+    def __init__(self, store: ToolStore, catalog: Catalog, workshop: Workshop) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._workshop = workshop
+
+    async def create(self, principal: Principal, manifest: Manifest, conditions: Conditions) -> RegisteredTool:
+        """Raises InvalidRequest with the path of what is wrong, Conflict for a name that is taken."""
+        principal.require(Scope.ADMIN)
+        if manifest.name in self._catalog.builtins:
+            raise InvalidRequest(f"the name {manifest.name!r} is reserved", param="name", code="reserved_name")
+        version = await self._admitted(principal, manifest)
+        record = AuditRecord.by(
+            principal, "tool.created", manifest.name, digest=version.digest, details={"version": 1, **conditions.details}
+        )
+        return await self._store.create(
+            principal.organization_id, manifest.name, _new(principal, version), conditions.terms, record
+        )
+
+    async def add_version(
+        self, principal: Principal, name: str, manifest: Manifest, *, after: int | None = None
+    ) -> RegisteredTool:
+        """after: the version that it follows; None for the one that is current when this is called. Of two at once one wins.
+        A manifest that is the current version's changes nothing. Raises InvalidRequest, Conflict.
+        """
+        principal.require(Scope.ADMIN)
+        current = await self._store.get(principal.organization_id, name)
+        if manifest.name != name:
+            raise InvalidRequest(f"the manifest is of {manifest.name!r}, not of {name!r}", param="name", code="invalid_value")
+        version = await self._admitted(principal, manifest)
+        if version.digest == current.digest and after in (None, current.version):
+            return current
+        after = current.version if after is None else after
+        record = AuditRecord.by(principal, "tool.version_added", name, digest=version.digest, details={"version": after + 1})
+        return await self._store.add_version(
+            principal.organization_id, name, _new(principal, version), after=after, record=record
+        )
+
+    async def change(self, principal: Principal, name: str, conditions: Conditions) -> RegisteredTool:
+        """Holds for the next call of every turn, those that run included. Raises InvalidRequest."""
+        principal.require(Scope.ADMIN)
+        record = AuditRecord.by(principal, "tool.changed", name, details=conditions.details)
+        return await self._store.change(principal.organization_id, name, conditions.terms, record)
+
+    async def delete(self, principal: Principal, name: str) -> None:
+        principal.require(Scope.ADMIN)
+        record = AuditRecord.by(principal, "tool.deleted", name)
+        await self._store.delete(principal.organization_id, name, record)
+
+    async def get(self, principal: Principal, name: str) -> RegisteredTool:
+        return await self._store.get(principal.organization_id, name)
+
+    async def page(self, principal: Principal, *, after: str | None, limit: int, descending: bool) -> Page[RegisteredTool]:
+        return await self._store.page(principal.organization_id, after=after, limit=limit, descending=descending)
+
+    async def version(self, principal: Principal, name: str, number: int) -> RegisteredVersion:
+        return await self._store.version(principal.organization_id, name, number)
+
+    async def version_by_digest(self, principal: Principal, digest: str) -> RegisteredVersion:
+        return await self._store.version_by_digest(principal.organization_id, digest)
+
+    async def versions(
+        self, principal: Principal, name: str, *, after: int | None, limit: int, descending: bool
+    ) -> Page[RegisteredVersion]:
+        return await self._store.versions(principal.organization_id, name, after=after, limit=limit, descending=descending)
+
+    async def usage(self, principal: Principal, name: str, *, since: datetime, until: datetime) -> Sequence[ToolUsage]:
+        return await self._store.usage(principal.organization_id, name, since=since, until=until)
+
+    async def _admitted(self, principal: Principal, manifest: Manifest) -> ToolVersion:
+        """The version as it is kept: its kind has looked at it, and bound it to content."""
+        try:
+            version = check(manifest)
+            runtime = await kinds.load(version.runtime["kind"]).admit(version, principal.organization_id, self._workshop)
+        except ManifestRefused as refused:
+            raise InvalidRequest(
+                f"invalid {refused.path!r}: {refused.message}", param=refused.path, code="invalid_manifest"
+            ) from refused
+        except RuntimeUnavailable as exc:
+            raise Unavailable(str(exc), code="sandbox_unavailable") from exc
+        except SandboxError as exc:
+            raise InvalidRequest(f"invalid 'runtime': {exc}", param="runtime", code="invalid_manifest") from exc
+        return version_of(manifest, runtime)
+
+
+def _new(principal: Principal, version: ToolVersion) -> NewVersion:
+    return NewVersion(digest=version.digest, manifest=version.manifest, created_by=principal.key_id)
