@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from core.config_errors import Mistakes
 from core.config_file import ConfigFile, Key, read_config_file
@@ -20,7 +30,7 @@ from core.errors import ConfigurationError
 
 PREFIX = "PADDOCK_"
 PLACES = {"home", "config"}
-NOT_VARIABLES = {("home",), ("config",), ("models",), ("security_headers",)}
+NOT_VARIABLES = {("home",), ("config",), ("models",), ("security_headers",), ("tiers",), ("tokens",)}
 LISTS = {("cors_origins",), ("trusted_proxies",)}
 CLIENT_VARIABLES = ("PADDOCK_URL", "PADDOCK_KEY", "PADDOCK_MODEL")
 PASSED_ON = re.compile(r"PATH|HOME|TMPDIR|LANG|LC_\w+|TZ|LD_LIBRARY_PATH|(CUDA|NVIDIA|GGML|LLAMA|VK|OMP|HIP|ROCR)_\w+")
@@ -100,11 +110,79 @@ class Settings(Section):
     sandbox_socket: Path | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     cors_origins: tuple[Origin, ...] = ()
+Count = Annotated[int, Field(ge=1, le=10**15)]
+
+
+class Tier(Section):
+    """What an organisation may use; a user or a key too, where it was given a tier of its own. Days and months are UTC's."""
+
+    requests_per_minute: Count
+    requests_per_day: Count
+    tokens_per_minute: Count
+    tokens_per_month: Count
+    concurrent_turns: Count
+
+
+def _tier(*counts: int) -> Tier:
+    return Tier.model_validate(dict(zip(Tier.model_fields, counts, strict=True)))
+
+
+TIERS = {
+    "free": _tier(60, 5_000, 100_000, 10_000_000, 4),
+    "pro": _tier(600, 100_000, 1_000_000, 500_000_000, 32),
+    "enterprise": _tier(6_000, 2_000_000, 20_000_000, 10_000_000_000, 256),
+    "house": _tier(600_000, 500_000_000, 1_000_000_000, 10**13, 10_000),
+}
+"""`house` is for a server whose users are the operator's own people: it stops a program that has gone mad, and nobody else."""
+
+
+def _with_known_tiers(given: Mapping[str, Tier]) -> Mapping[str, Tier]:
+    return {**TIERS, **given}
+
+
+class Tokens(Section):
+    """Whose bearer tokens are taken beside API keys, and whom they stand for.
+
+    algorithms: nothing that a token says of itself adds to them. jwks_url, key_file: one of them. organization,
+    organization_claim: one of them; what the claim says is an organisation's external_id or id. role_claim: what it says holds
+    for the token, and where a token has none, the user's own role. scopes: what a token opens at most. keep_seconds: for how
+    long the last good keys count while the provider is down. longest_seconds: a token that expires later is refused.
+    """
+
+    issuer: Annotated[str, Field(min_length=1)]
+    audience: Annotated[str, Field(min_length=1)]
+    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256",)
+    jwks_url: Annotated[str, AfterValidator(_trustworthy)] | None = None
+    key_file: Path | None = None
+    organization: str | None = None
+    organization_claim: str | None = None
+    subject_claim: Annotated[str, Field(min_length=1)] = "sub"
+    name_claim: Annotated[str, Field(min_length=1)] = "name"
+    role_claim: str | None = None
+    scopes: tuple[Literal["chat", "admin", "audit"], ...] = ("chat",)
+    create_users: bool = False
+    default_role: Literal["admin", "member", "auditor"] = "member"
+    clock_skew_seconds: Annotated[int, Field(ge=0, le=300)] = 30
+    longest_seconds: Annotated[int, Field(ge=60, le=366 * 86_400)] = 86_400
+    refresh_seconds: Annotated[float, Field(ge=1, le=86_400)] = 300
+    ask_again_seconds: Annotated[float, Field(ge=0.1, le=3_600)] = 30
+    keep_seconds: Annotated[float, Field(ge=1, le=7 * 86_400)] = 3_600
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> "Tokens":
+        if (self.jwks_url is None) == (self.key_file is None):
+            raise ValueError("needs either jwks_url or key_file")
+        if (self.organization is None) == (self.organization_claim is None):
+            raise ValueError("needs either organization or organization_claim")
+        return self
+
+
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     security_headers: Mapping[str, str] = SECURITY_HEADERS
     limits: Limits = Limits()
     files: Files = Files()
     models: tuple[Mapping[str, Any], ...] = Field(default=(), repr=False)
+    tiers: beside those that are known, or in place of one; default_tier: of an organisation that was given none.
 
 
 DeclarationOf = Callable[[Mapping[str, Any]], type[BaseModel]]
@@ -122,8 +200,19 @@ def load_settings(declaration_of: DeclarationOf, environment: Mapping[str, str] 
     variables = dict(_variables(Settings, ()))
     set_by = {key: name for name, key in variables.items() if environment.get(name)}
     mistakes = Mistakes(file, set_by)
+    tiers: Annotated[Mapping[str, Tier], AfterValidator(_with_known_tiers)] = TIERS
+    default_tier: str = "house"
+    tokens: Tokens | None = None
     _refuse_unknown(environment, variables, mistakes)
     for place in PLACES & file.values.keys():
+    @field_validator("default_tier")
+    @classmethod
+    def _is_declared(cls, name: str, others: ValidationInfo) -> str:
+        tiers = others.data.get("tiers", TIERS)
+        if name not in tiers:
+            raise ValueError(f"unknown tier {name!r}; declared: {', '.join(tiers)}")
+        return name
+
         mistakes.add((place,), f"cannot be set in a file; set the environment variable {PREFIX}{place.upper()}")
     values = {**file.values, "home": home, "config": config}
     for key, variable in set_by.items():
