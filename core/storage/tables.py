@@ -305,3 +305,78 @@ audit_personal = Table(
     Column("text", Text, nullable=False),  # JSON, as its digest was made of it
     Index("audit_personal_of_subject", "organization_id", "subject"),
 )
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    METADATA,
+    Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    Column("first_moment", sa.BigInteger, nullable=False),  # it seals the records of [first_moment, end_moment)
+    Column("end_moment", sa.BigInteger, nullable=False),
+    Column("records", sa.Integer, nullable=False),
+    Column("earliest", TIME, nullable=False),  # when its records were made
+    Column("latest", TIME, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("note", Text, nullable=False),  # what was signed, with the signature
+    Column("sealed_at", TIME, nullable=False, server_default=sa.func.now()),
+)
+
+audit_sections = Table(
+    "audit_sections",
+    METADATA,
+    Column("organization_id", Text, primary_key=True),
+    Column("checkpoint", sa.BigInteger, primary_key=True, autoincrement=False),
+    Column("place", sa.Integer, nullable=False),  # among the checkpoint's sections
+    Column("first", sa.BigInteger, nullable=False),  # how many records of the organisation came before
+    Column("size", sa.Integer, nullable=False),
+    Column("root", sa.LargeBinary, nullable=False),
+    Column("path", sa.LargeBinary, nullable=False),  # from the section to the checkpoint's root, 32 bytes a step
+    Column("leaves", sa.LargeBinary),  # hashes of its records, 32 bytes each; None once they are archived
+    Index("audit_sections_by_checkpoint", "checkpoint"),
+)
+
+audit_keys = Table(
+    "audit_keys",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("public_key", Text, nullable=False),  # PEM
+    _created(),
+)
+
+audit_exports = Table(
+    "audit_exports",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),  # of who asked
+    Column("user_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("status", Text, nullable=False),  # queued, running, completed, failed, cancelled
+    Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    Column("records", sa.BigInteger, nullable=False, server_default="0"),
+    Column("checkpoints", sa.BigInteger, nullable=False, server_default="0"),
+    Column("checkpoints_total", sa.BigInteger),
+    Column("files", Text, nullable=False, server_default="[]"),
+    Column("problems", Text, nullable=False, server_default="[]"),  # what was found to be wrong with the log itself
+    Column("error", Text),
+    _created(),
+    Column("ended_at", TIME),
+    Index("audit_exports_of_organization", "organization_id", "id"),
+    Index("audit_exports_to_do", "id", postgresql_where=sa.text("status IN ('queued', 'running')")),
+)
+
+audit_archives = Table(
+    "audit_archives",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("first_checkpoint", sa.BigInteger, nullable=False),
+    Column("last_checkpoint", sa.BigInteger, nullable=False),
+    Column("records", sa.BigInteger, nullable=False),
+    Column("latest", TIME, nullable=False),
+    Column("object_key", Text, nullable=False),
+    Column("bytes", sa.BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    _created(),
+    Column("removed_at", TIME),  # its time was over; its proof is kept
+    Index("audit_archives_of_organization", "organization_id", "first_checkpoint"),
+)
