@@ -35,10 +35,13 @@ from core.storage.leases import Leases
 from core.storage.limiter import Allowance, open_counters
 from core.storage.objects import Objects, open_objects
 from core.storage.tiers import TierStore
+from core.storage.tool_calls import ToolCallStore
+from core.storage.tools import ToolStore
 from core.storage.turns import TurnStore
 from core.storage.wakeups import Wakeups, open_wakeups
 from core.tools.catalog import Catalog
 from core.tools.executor import ToolExecutor
+from core.tools.registry import Registry
 from core.tools.work import Workshop
 from sandbox import SandboxError
 from sandbox.client import SandboxClient, open_client
@@ -76,6 +79,7 @@ class Platform:
     users: Users
     keys: Keys
     models: ModelRouter
+    tools: Registry
     objects: Objects
     files: Files
     sandbox: SandboxClient
@@ -123,6 +127,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         journal = await stack.enter_async_context(open_journal(database, on_commit=wakeups.publish))
         conversations, turn_store = ConversationStore(database), TurnStore(database)
         leases = Leases(database, owner=f"{os.getpid()}-{secrets.token_hex(8)}", seconds=settings.limits.lease_seconds)
+        catalog, workshop = Catalog(ToolCallStore(database)), Workshop(sandbox=sandbox)
         limiter = await stack.enter_async_context(_limiter(settings, addresses, TierStore(database)))
         turns = TurnManager(
             journal=journal,
@@ -131,7 +136,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             history=History(turn_store, conversations),
             wakeups=wakeups,
             models=models,
-            tools=ToolExecutor(catalog=Catalog(), workshop=Workshop(sandbox=sandbox), retries=settings.limits.tool_retries),
+            tools=ToolExecutor(catalog=catalog, workshop=workshop, retries=settings.limits.tool_retries),
             limiter=limiter,
             limits=TurnLimits(steps=settings.limits.max_steps, seconds=settings.limits.turn_seconds),
         )
@@ -153,6 +158,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             users=Users(directory),
             keys=Keys(directory),
             models=models,
+            tools=Registry(ToolStore(database), catalog, workshop),
             objects=objects,
             files=files,
             sandbox=sandbox,

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -64,6 +64,24 @@ def _address(schemes: tuple[str, ...]) -> Callable[[SecretStr], SecretStr]:
     return check
 
 
+def _trustworthy(url: str) -> str:
+    """Who can write the answer on its way can write everybody's tokens."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return url
+    if parts.scheme != "http" or not _is_loopback(parts.hostname or ""):
+        raise ValueError("expected an address that begins with https:// (http:// on this machine's loopback alone)")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Origin = Annotated[str, AfterValidator(_origin)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_address(("postgresql",)))]
@@ -92,24 +110,6 @@ class Files(Section):
     organization_bytes: Annotated[int, Field(ge=0, le=2**50)] = 10 * 2**30
 
 
-class Settings(Section):
-    """home, config: places on disk. An address that is None means a server of our own, or a directory in `home`.
-
-    database_owner_url: may create roles; only migrations use it. sandbox_socket: where a sandbox host of one's own listens.
-    models: checked entries, as written; the first is the default. security_headers: sent with every response.
-    """
-
-    home: Path
-    config: Path
-    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
-    database_url: DatabaseUrl | None = None
-    database_owner_url: DatabaseUrl | None = None
-    redis_url: RedisUrl | None = None
-    objects_url: ObjectsUrl | None = None
-    sandbox_socket: Path | None = None
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    cors_origins: tuple[Origin, ...] = ()
 Count = Annotated[int, Field(ge=1, le=10**15)]
 
 
@@ -177,12 +177,41 @@ class Tokens(Section):
         return self
 
 
+class Settings(Section):
+    """home, config: places on disk. An address that is None means a server of our own, or a directory in `home`.
+
+    database_owner_url: may create roles; only migrations use it. sandbox_socket: where a sandbox host of one's own listens.
+    models: checked entries, as written; the first is the default. security_headers: sent with every response.
+    tiers: beside those that are known, or in place of one; default_tier: of an organisation that was given none.
+    """
+
+    home: Path
+    config: Path
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    database_url: DatabaseUrl | None = None
+    database_owner_url: DatabaseUrl | None = None
+    redis_url: RedisUrl | None = None
+    objects_url: ObjectsUrl | None = None
+    sandbox_socket: Path | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    cors_origins: tuple[Origin, ...] = ()
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     security_headers: Mapping[str, str] = SECURITY_HEADERS
     limits: Limits = Limits()
     files: Files = Files()
+    tiers: Annotated[Mapping[str, Tier], AfterValidator(_with_known_tiers)] = TIERS
+    default_tier: str = "house"
+    tokens: Tokens | None = None
     models: tuple[Mapping[str, Any], ...] = Field(default=(), repr=False)
-    tiers: beside those that are known, or in place of one; default_tier: of an organisation that was given none.
+
+    @field_validator("default_tier")
+    @classmethod
+    def _is_declared(cls, name: str, others: ValidationInfo) -> str:
+        tiers = others.data.get("tiers", TIERS)
+        if name not in tiers:
+            raise ValueError(f"unknown tier {name!r}; declared: {', '.join(tiers)}")
+        return name
 
 
 DeclarationOf = Callable[[Mapping[str, Any]], type[BaseModel]]
@@ -200,19 +229,8 @@ def load_settings(declaration_of: DeclarationOf, environment: Mapping[str, str] 
     variables = dict(_variables(Settings, ()))
     set_by = {key: name for name, key in variables.items() if environment.get(name)}
     mistakes = Mistakes(file, set_by)
-    tiers: Annotated[Mapping[str, Tier], AfterValidator(_with_known_tiers)] = TIERS
-    default_tier: str = "house"
-    tokens: Tokens | None = None
     _refuse_unknown(environment, variables, mistakes)
     for place in PLACES & file.values.keys():
-    @field_validator("default_tier")
-    @classmethod
-    def _is_declared(cls, name: str, others: ValidationInfo) -> str:
-        tiers = others.data.get("tiers", TIERS)
-        if name not in tiers:
-            raise ValueError(f"unknown tier {name!r}; declared: {', '.join(tiers)}")
-        return name
-
         mistakes.add((place,), f"cannot be set in a file; set the environment variable {PREFIX}{place.upper()}")
     values = {**file.values, "home": home, "config": config}
     for key, variable in set_by.items():

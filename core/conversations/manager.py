@@ -21,14 +21,14 @@ from core.conversations.request import TurnRequest
 from core.conversations.running import RunningTurn, StopReason
 from core.conversations.story import Story
 from core.errors import InvalidRequest, NotFound, PaddockError, Unavailable
-from core.events import Recorded, TurnEvent, TurnStarted, TurnStatus
+from core.events import Recorded, ToolsListed, TurnEvent, TurnStarted, TurnStatus
 from core.identity.principals import Principal, Scope
 from core.ids import new_id
 from core.limits.limiter import Grant, Limiter
 from core.limits.metering import MeteredModel, demand
 from core.llm.contract import Model
 from core.llm.router import ModelRouter
-from core.messages import Image, Item, MessageItem, Transcript
+from core.messages import Image, Item, ListedTool, MessageItem, ToolListItem, Transcript
 from core.storage.journal import Acceptance, Journal
 from core.storage.leases import Leases
 from core.storage.records import Page, Turn
@@ -84,13 +84,25 @@ class TurnManager:
         _refuse_images_of_before(before, request, model, name)
         turn = _new_turn(principal, request, name)
         running = self._open(turn, request, principal.request_id)
-        tools = self._tools.toolset(turn.id, builtins=request.builtins, functions=request.functions, durable=running.durable)
+        tools = await self._tools.toolset(
+            turn.id,
+            principal,
+            builtins=request.builtins,
+            registry=request.registry,
+            functions=request.functions,
+            choice=request.tool_choice,
+            durable=running.durable,
+        )
+        news = ToolsListed(item=0, tools=tools.listed) if tools.listed not in ((), _told([*before, *request.input])) else None
         budget = Budget(self._limits, request.sampling, max_tool_calls=request.max_tool_calls)
         transcript = Transcript(assemble([*before, *request.input], request.instructions))
-        ask = asking(model, request, tools)
+        ask, first_item = asking(model, request, tools), 0 if news is None else 1
         grant = await self._limiter.admit(turn, tokens=demand(ask.request(transcript, budget), model))
         ask = replace(ask, model=MeteredModel(model, grant))
-        self._begin(running, grant, loop.run(turn.id, transcript, ask=ask, tools=tools, budget=budget), budget)
+        events = loop.run(turn.id, transcript, ask=ask, tools=tools, budget=budget, first_item=first_item)
+        self._begin(running, grant, events, budget)
+        if news is not None:
+            running.record(news)
         await self._accepted(running)
         return turn
 
@@ -293,6 +305,11 @@ def _kept(request: TurnRequest) -> str:
         return REQUEST.dump_json(replace(request, input=())).decode()
     except ValueError as exc:
         raise InvalidRequest("a text of the request is not valid Unicode", code="invalid_unicode") from exc
+
+
+def _told(items: Sequence[Item]) -> tuple[ListedTool, ...]:
+    """The tools of the registry that the conversation was last told of."""
+    return next((item.tools for item in reversed(items) if isinstance(item, ToolListItem)), ())
 
 
 def _refuse_images(items: Sequence[Item], model: Model, name: str) -> None:
