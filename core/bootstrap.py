@@ -15,6 +15,8 @@ from core.conversations.budget import TurnLimits
 from core.conversations.history import History
 from core.conversations.manager import TurnManager
 from core.conversations.upkeep import Upkeep
+from core.egress.addresses import AddressRules
+from core.egress.client import open_egress
 from core.errors import PaddockError
 from core.files.files import Files
 from core.files.upkeep import FileUpkeep
@@ -42,7 +44,8 @@ from core.storage.wakeups import Wakeups, open_wakeups
 from core.tools.catalog import Catalog
 from core.tools.executor import ToolExecutor
 from core.tools.registry import Registry
-from core.tools.work import Workshop
+from core.tools.trial import Trials
+from core.tools.work import ToolSecret, Workshop
 from sandbox import SandboxError
 from sandbox.client import SandboxClient, open_client
 
@@ -80,6 +83,7 @@ class Platform:
     keys: Keys
     models: ModelRouter
     tools: Registry
+    trials: Trials
     objects: Objects
     files: Files
     sandbox: SandboxClient
@@ -127,7 +131,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         journal = await stack.enter_async_context(open_journal(database, on_commit=wakeups.publish))
         conversations, turn_store = ConversationStore(database), TurnStore(database)
         leases = Leases(database, owner=f"{os.getpid()}-{secrets.token_hex(8)}", seconds=settings.limits.lease_seconds)
-        catalog, workshop = Catalog(ToolCallStore(database)), Workshop(sandbox=sandbox)
+        catalog, workshop = Catalog(ToolCallStore(database)), await stack.enter_async_context(_workshop(settings, sandbox))
         limiter = await stack.enter_async_context(_limiter(settings, addresses, TierStore(database)))
         turns = TurnManager(
             journal=journal,
@@ -159,6 +163,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             keys=Keys(directory),
             models=models,
             tools=Registry(ToolStore(database), catalog, workshop),
+            trials=Trials(ToolStore(database), catalog, workshop),
             objects=objects,
             files=files,
             sandbox=sandbox,
@@ -181,6 +186,20 @@ async def _limiter(settings: Settings, addresses: Addresses, store: TierStore) -
         async with _in_background(limiter):
             yield limiter
             await limiter.close()
+
+
+@asynccontextmanager
+async def _workshop(settings: Settings, sandbox: SandboxClient) -> AsyncGenerator[Workshop, None]:
+    tool_secrets = {
+        name: ToolSecret(
+            value=secret.value.get_secret_value(),
+            origins=frozenset(secret.origins),
+            organizations=None if secret.organizations is None else frozenset(secret.organizations),
+        )
+        for name, secret in settings.secrets.items()
+    }
+    async with open_egress(AddressRules(allow_private=settings.egress.allow_private)) as egress:
+        yield Workshop(sandbox=sandbox, egress=egress, secrets=tool_secrets)
 
 
 @asynccontextmanager

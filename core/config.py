@@ -23,6 +23,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from yarl import URL
 
 from core.config_errors import Mistakes
 from core.config_file import ConfigFile, Key, read_config_file
@@ -30,8 +31,8 @@ from core.errors import ConfigurationError
 
 PREFIX = "PADDOCK_"
 PLACES = {"home", "config"}
-NOT_VARIABLES = {("home",), ("config",), ("models",), ("security_headers",), ("tiers",), ("tokens",)}
-LISTS = {("cors_origins",), ("trusted_proxies",)}
+NOT_VARIABLES = {("secrets",), ("home",), ("config",), ("models",), ("security_headers",), ("tiers",), ("tokens",)}
+LISTS = {("egress", "allow_private"), ("cors_origins",), ("trusted_proxies",)}
 CLIENT_VARIABLES = ("PADDOCK_URL", "PADDOCK_KEY", "PADDOCK_MODEL")
 PASSED_ON = re.compile(r"PATH|HOME|TMPDIR|LANG|LC_\w+|TZ|LD_LIBRARY_PATH|(CUDA|NVIDIA|GGML|LLAMA|VK|OMP|HIP|ROCR)_\w+")
 SECURITY_HEADERS = {
@@ -81,6 +82,20 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _origin_of_secret(text: str) -> str:
+    if text == "*" or URL(_origin(text)).origin() != URL(text):
+        raise ValueError("expected an origin like 'https://api.example.com'")
+    return str(URL(text).origin())
+
+
+def _header_value(value: SecretStr) -> SecretStr:
+    """Long enough to be found in an answer that repeats it."""
+    text = value.get_secret_value().strip()
+    if not 8 <= len(text) <= 8192 or not text.isascii() or not text.isprintable():
+        raise ValueError("expected 8 to 8192 characters of printable ASCII")
+    return SecretStr(text)
+
+
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Origin = Annotated[str, AfterValidator(_origin)]
@@ -108,6 +123,23 @@ class Files(Section):
 
     largest_bytes: Annotated[int, Field(ge=1, le=5 * 2**30)] = 512 * 2**20
     organization_bytes: Annotated[int, Field(ge=0, le=2**50)] = 10 * 2**30
+
+
+class Egress(Section):
+    """allow_private: private and loopback ranges that tools and webhooks may speak to; link-local ones stay closed."""
+
+    allow_private: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
+class Secret(Section):
+    """A value that HTTP tools may send in a header. origins: the only places that it is sent to, whatever a tool asks for.
+
+    organizations: whose tools may use it; everybody's where it is left out.
+    """
+
+    value: Annotated[SecretStr, AfterValidator(_header_value)]
+    origins: Annotated[tuple[Annotated[str, AfterValidator(_origin_of_secret)], ...], Field(min_length=1)]
+    organizations: tuple[str, ...] | None = None
 
 
 Count = Annotated[int, Field(ge=1, le=10**15)]
@@ -199,6 +231,8 @@ class Settings(Section):
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     security_headers: Mapping[str, str] = SECURITY_HEADERS
     limits: Limits = Limits()
+    egress: Egress = Egress()
+    secrets: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")], Secret] = Field(default={}, repr=False)
     files: Files = Files()
     tiers: Annotated[Mapping[str, Tier], AfterValidator(_with_known_tiers)] = TIERS
     default_tier: str = "house"

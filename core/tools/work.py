@@ -1,9 +1,10 @@
 """What a kind makes of a call, and what it makes it with. Knows no kind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from core.egress.client import Answer, Judge, Request
 from sandbox import Invocation, OnOutput, Outcome
 
 if TYPE_CHECKING:
@@ -14,11 +15,26 @@ class Sandbox(Protocol):
     async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome: ...
 
 
+class Egress(Protocol):
+    async def send(self, request: Request, *, seconds: float, body_bytes: int, judge: Judge, redirects: int = 0) -> Answer: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSecret:
+    """origins: the only places that it is ever sent to. organizations: whose tools may use it; None means everybody's."""
+
+    value: str = field(repr=False)
+    origins: frozenset[str]
+    organizations: frozenset[str] | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
-    """What calls are run with. Only `Work.run` touches it."""
+    """What tools are registered and run with. secrets: the operator's, by name; a guest never sees one."""
 
     sandbox: Sandbox
+    egress: Egress
+    secrets: Mapping[str, ToolSecret]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

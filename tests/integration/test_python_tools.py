@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from core.egress.addresses import AddressRules
+from core.egress.client import open_egress
 from core.tools import kinds
 from core.tools.definition import ToolVersion, parse_manifest
 from core.tools.work import Call, ManifestRefused, Workshop
@@ -24,7 +26,8 @@ def version(code: str, **more: Any) -> ToolVersion:
 @pytest.fixture
 async def workshop(sandbox_socket: Path) -> AsyncIterator[Workshop]:
     async with open_client(sandbox_socket) as client:
-        yield Workshop(sandbox=client)
+        async with open_egress(AddressRules()) as egress:
+            yield Workshop(sandbox=client, egress=egress, secrets={})
 
 
 async def call(workshop: Workshop, code: str, arguments: Mapping[str, Any]) -> Outcome:

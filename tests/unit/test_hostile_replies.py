@@ -14,6 +14,7 @@ from core.conversations.budget import Budget, TurnLimits
 from core.conversations.context import NO_RESULT, assemble
 from core.conversations.reply import REPLY_WEIGHT
 from core.conversations.request import TurnRequest
+from core.egress.client import Answer, Judge, Request
 from core.events import Replied, ToolDispatched, ToolReturned, TurnEnded
 from core.llm.contract import CallChunk, Chunk, Finished, ModelRequest, Sampling, TextChunk
 from core.messages import (
@@ -46,6 +47,9 @@ class Nowhere:
         self.runs += 1
         return Outcome(exit_code=0, stdout=b"ok", stderr=b"", cpu_seconds=0.0, wall_seconds=0.0)
 
+    async def send(self, request: Request, *, seconds: float, body_bytes: int, judge: Judge, redirects: int = 0) -> Answer:
+        raise AssertionError("no tool here speaks HTTP")
+
 
 async def _durable() -> None:
     pass
@@ -60,7 +64,7 @@ def toolset(sandbox: Nowhere) -> Toolset:
         builtins=shipped(),
         registered=(),
         functions=(),
-        workshop=Workshop(sandbox=sandbox),
+        workshop=Workshop(sandbox=sandbox, egress=sandbox, secrets={}),
         refusal=_never,
         durable=_durable,
         retries=100,

@@ -1,0 +1,124 @@
+"""A call that is an HTTP request, spoken on the tool's behalf. Secrets enter here, at the last moment, and only headers."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any
+
+from jsonpointer import JsonPointer, JsonPointerException
+from yarl import URL
+
+from core.egress.client import Answer, EgressError, EgressRefused, Request
+from core.tools.placeholders import Template
+from core.tools.work import ToolSecret, Workshop
+from sandbox import Limits, OnOutput, Outcome
+
+BODY_BYTES = 4 * 2**20  # of an answer: it is parsed in the server's own process
+EXCERPT_CHARACTERS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grants:
+    """network: rules of a capability manifest. What none of them names is refused, after a redirect too."""
+
+    network: Sequence[Mapping[str, Any]]
+
+    def judge(self, method: str, url: URL) -> None:
+        for rule in self.network:
+            if url.host == rule["host"].lower() and url.port in rule["ports"] and method in rule["methods"]:
+                return
+        raise EgressRefused(f"capabilities.network does not grant {method} to {url.host}:{url.port}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultMapping:
+    """statuses: those of success; empty means all from 200 to 299. pointer: the part of a JSON answer that is the result."""
+
+    statuses: tuple[int, ...]
+    pointer: str | None
+
+    def outcome(self, answer: Answer) -> Outcome:
+        if answer.status not in (self.statuses or range(200, 300)):
+            excerpt = answer.body.decode(errors="replace")[:EXCERPT_CHARACTERS]
+            return _failed(f"it answered {_status(answer.status)}" + (f": {excerpt}" if excerpt else ""))
+        if self.pointer is None and not _is_json(answer):
+            return Outcome(exit_code=0, stdout=answer.body)
+        try:
+            value = json.loads(answer.body, parse_constant=_refuse_constant)
+            found = value if self.pointer is None else JsonPointer(self.pointer).resolve(value)
+        except JsonPointerException:
+            return _failed(f"its answer has nothing at {self.pointer!r}")
+        except (ValueError, RecursionError):
+            return _failed("its answer is not JSON")
+        return Outcome(exit_code=0, result=json.dumps(found, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpWork:
+    method: str
+    url: URL
+    headers: Mapping[str, Template]
+    body: bytes | None
+    grants: Grants
+    redirects: int
+    result: ResultMapping
+    limits: Limits
+
+    async def run(self, workshop: Workshop, on_output: OnOutput) -> Outcome:
+        """What goes wrong out there is an outcome with words for the model."""
+        started = time.monotonic()
+        try:
+            secrets = _revealed(self.headers, self.url, workshop.secrets)
+            headers = {name: template.reveal(secrets) for name, template in self.headers.items()}
+            answer = await workshop.egress.send(
+                Request(method=self.method, url=self.url, headers=headers, body=self.body),
+                seconds=self.limits.wall_seconds,
+                body_bytes=min(self.limits.output_bytes, BODY_BYTES),
+                judge=self.grants.judge,
+                redirects=self.redirects,
+            )
+        except EgressError as exc:
+            outcome = _failed(str(exc))
+        else:
+            outcome = self.result.outcome(_redacted(answer, secrets))
+        return replace(outcome, wall_seconds=time.monotonic() - started)
+
+
+def _revealed(headers: Mapping[str, Template], url: URL, secrets: Mapping[str, ToolSecret]) -> dict[str, str]:
+    """Only to an origin that the operator named for the secret, whatever a manifest says."""
+    names = set[str]().union(*(template.secrets for template in headers.values()))
+    for name in sorted(names):
+        if name not in secrets or str(url.origin()) not in secrets[name].origins:
+            raise EgressRefused(f"the secret {name!r} is not there for {url.origin()}")
+    return {name: secrets[name].value for name in names}
+
+
+def _redacted(answer: Answer, secrets: Mapping[str, str]) -> Answer:
+    """A server that tells what it was sent must not tell the model."""
+    body = answer.body
+    for name, value in secrets.items():
+        for form in {value, json.dumps(value)[1:-1]}:
+            body = body.replace(form.encode(), f"[secret {name}]".encode())
+    return Answer(status=answer.status, headers=answer.headers, body=body)
+
+
+def _is_json(answer: Answer) -> bool:
+    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _status(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _failed(message: str) -> Outcome:
+    return Outcome(exit_code=1, stderr=message.encode())

@@ -1,0 +1,264 @@
+"""Tools that are one HTTP request: arguments go to named places of it, each encoded so that it stays in its place."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlencode
+
+from jsonpointer import JsonPointer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from yarl import URL
+
+from core.egress.client import EgressRefused
+from core.tools.brokered import Grants, HttpWork, ResultMapping
+from core.tools.definition import Effect, ToolVersion
+from core.tools.placeholders import Absent, Template
+from core.tools.work import Call, CallRefused, ManifestRefused, Work, Workshop
+
+# What frames the request, or says where it goes, is ours.
+OUR_HEADERS = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect"}
+OUR_HEADERS |= {"accept-encoding", "keep-alive", "proxy-authorization", "proxy-connection"}
+HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+ORIGIN = re.compile(r"(https?)://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(?=[/?]|$)")
+REFUSED_IN_URL = re.compile(r"[\x00-\x20\x7f-\U0010ffff#\\]")
+
+
+def _template(text: str) -> str:
+    Template.parse(text)
+    return text
+
+
+def _without_secrets(text: str) -> str:
+    if Template.parse(text).secrets:
+        raise ValueError("a secret may stand in a header only")
+    return text
+
+
+def _url(text: str) -> str:
+    origin = ORIGIN.match(text)
+    if origin is None:
+        raise ValueError("expected http(s)://host/path with a literal host and no user")
+    if REFUSED_IN_URL.search(text):
+        raise ValueError("blanks, '#', backslashes and what is not ASCII must be percent-encoded")
+    URL(origin[0]).origin()  # a port that is none is refused here
+    return _without_secrets(text)
+
+
+def _header_name(name: str) -> str:
+    if name.lower() in OUR_HEADERS:
+        raise ValueError(f"the header {name!r} is set by the server")
+    return name
+
+
+def _pointer(text: str) -> str:
+    JsonPointer(text)
+    return text
+
+
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"), AfterValidator(_header_name)]
+Text = Annotated[str, Field(max_length=8192), AfterValidator(_without_secrets)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Result(_Model):
+    """pointer: the part of a JSON answer that is the result (RFC 6901). statuses: of success, else 200 to 299."""
+
+    pointer: Annotated[str, Field(max_length=1024), AfterValidator(_pointer)] | None = None
+    statuses: Annotated[tuple[Annotated[int, Field(ge=100, le=599)], ...], Field(max_length=20)] = ()
+
+
+class Options(_Model):
+    """`{argument}` may stand in the URL's path and query, in `query`, `headers` and `body`; `{secret:NAME}` in a header.
+
+    A query parameter, header or field of the body whose argument was not given is left out. In the body, a text that is one
+    placeholder keeps the argument's type. redirects: how many are followed, each judged like the first address.
+    """
+
+    kind: Literal["http"]
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    url: Annotated[str, Field(max_length=8192), AfterValidator(_url)]
+    query: Annotated[Mapping[Annotated[str, Field(max_length=256)], Text], Field(max_length=100)] = {}
+    headers: Annotated[
+        Mapping[HeaderName, Annotated[str, Field(max_length=8192, pattern=r"^[\x20-\x7e]*$"), AfterValidator(_template)]],
+        Field(max_length=50),
+    ] = {}
+    body: JsonValue = None
+    encoding: Literal["json", "form"] = "json"
+    result: Result = Result()
+    redirects: Annotated[int, Field(ge=0, le=5)] = 0
+    idempotency_header: HeaderName = "Idempotency-Key"
+
+
+async def admit(version: ToolVersion, organization_id: str, workshop: Workshop, /) -> dict[str, object]:
+    options = Options.model_validate(version.runtime)
+    _check_arguments(options, version)
+    for name in ("files", "tools"):
+        if name in version.capabilities.granted:
+            raise ManifestRefused(f"capabilities.{name}", "cannot be granted to a tool of kind 'http': it is one request")
+    origin = URL(ORIGIN.match(options.url)[0])  # type: ignore[index]  # checked by Options
+    try:
+        Grants(network=version.capabilities.network).judge(options.method, origin)
+    except EgressRefused as exc:
+        raise ManifestRefused("runtime.url", str(exc)) from exc
+    for header, text in options.headers.items():
+        for name in sorted(Template.parse(text).secrets):
+            _check_secret(f"runtime.headers.{header}", name, version, origin, organization_id, workshop)
+    return dict(version.runtime)
+
+
+def _check_arguments(options: Options, version: ToolVersion) -> None:
+    """A placeholder must name a parameter, and one in the address a required one."""
+    known = version.parameters.get("properties", {})
+    for path, text in _texts(options):
+        try:
+            names = Template.parse(text).arguments
+        except ValueError as exc:
+            raise ManifestRefused(path, str(exc)) from exc
+        for name in sorted(names):
+            if name not in known:
+                raise ManifestRefused(path, f"{{{name}}} names no parameter; there are: {', '.join(sorted(known)) or 'none'}")
+            if path == "runtime.url" and name not in version.parameters.get("required", ()):
+                raise ManifestRefused(path, f"{{{name}}} is a part of the address: the parameter must be required")
+
+
+def _texts(options: Options) -> Iterator[tuple[str, str]]:
+    yield "runtime.url", options.url
+    yield from ((f"runtime.query.{name}", text) for name, text in options.query.items())
+    yield from ((f"runtime.headers.{name}", text) for name, text in options.headers.items())
+    yield from _texts_within("runtime.body", options.body)
+
+
+def _texts_within(path: str, value: object) -> Iterator[tuple[str, str]]:
+    match value:
+        case str():
+            yield path, _secretless(path, value)
+        case dict():
+            for name, inner in value.items():
+                yield from _texts_within(f"{path}.{name}", inner)
+        case list():
+            for index, inner in enumerate(value):
+                yield from _texts_within(f"{path}[{index}]", inner)
+
+
+def _secretless(path: str, text: str) -> str:
+    try:
+        return _without_secrets(text)
+    except ValueError as exc:
+        raise ManifestRefused(path, str(exc)) from exc
+
+
+def _check_secret(path: str, name: str, version: ToolVersion, origin: URL, organization_id: str, workshop: Workshop) -> None:
+    """One answer for a secret that is not there and one that is not theirs: which there are is the operator's to tell."""
+    secret = workshop.secrets.get(name)
+    if name not in version.capabilities.secrets:
+        raise ManifestRefused(path, f"capabilities.secrets does not grant {name!r}")
+    ours = secret is not None and (secret.organizations is None or organization_id in secret.organizations)
+    if secret is None or not ours or str(origin.origin()) not in secret.origins:
+        raise ManifestRefused(path, f"the operator has set no secret {name!r} for {origin.origin()} and this organisation")
+
+
+def prepare(version: ToolVersion, call: Call, /) -> Work:
+    options = Options.model_validate(version.runtime)
+    headers = dict(_headers(options, call.arguments))
+    body = _body(options, call.arguments)
+    if body is not None:
+        kind = "application/json" if options.encoding == "json" else "application/x-www-form-urlencoded"
+        headers.setdefault("Content-Type", Template((kind,)))
+    if version.effect is Effect.IDEMPOTENT:
+        headers[options.idempotency_header] = Template((hashlib.sha256(call.idempotency_key.encode()).hexdigest(),))
+    return HttpWork(
+        method=options.method,
+        url=_address(options, call.arguments),
+        headers=headers,
+        body=body,
+        grants=Grants(network=version.capabilities.network),
+        redirects=options.redirects,
+        result=ResultMapping(statuses=options.result.statuses, pointer=options.result.pointer),
+        limits=version.limits,
+    )
+
+
+def _address(options: Options, arguments: Mapping[str, Any]) -> URL:
+    origin = ORIGIN.match(options.url)[0]  # type: ignore[index]  # checked by Options
+    path, _, query = options.url[len(origin) :].partition("?")
+    try:
+        path = Template.parse(path).fill(arguments, _segment).reveal({})
+        query = Template.parse(query).fill(arguments, lambda text: quote(text, safe="")).reveal({})
+    except Absent as exc:
+        raise CallRefused(f"the argument {exc.name!r} is needed") from exc
+    if any(segment in (".", "..") for segment in path.split("/")):
+        raise CallRefused("an argument must not lead to another address")
+    more = urlencode(list(_query(options, arguments)), quote_via=quote)
+    return URL(f"{origin}{path or '/'}?{'&'.join(part for part in (query, more) if part)}".rstrip("?"), encoded=True)
+
+
+def _segment(text: str) -> str:
+    """Of a path. Refused is what some server would take for a step up or down, however it is encoded."""
+    if not text:
+        raise CallRefused("an argument that is a part of the address must not be empty")
+    if any(part in (".", "..") for part in re.split(r"[/\\]", text)):
+        raise CallRefused("an argument must not lead to another address")
+    return quote(text, safe="")
+
+
+def _query(options: Options, arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """A list gives the parameter once for each of its elements."""
+    for name, text in options.query.items():
+        try:
+            value = Template.parse(text).value(arguments)
+        except Absent:
+            continue
+        for element in value if isinstance(value, list) else [value]:
+            yield name, element if isinstance(element, str) else json.dumps(element, ensure_ascii=False)
+
+
+def _headers(options: Options, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Template]]:
+    for name, text in options.headers.items():
+        with suppress(Absent):
+            yield name, Template.parse(text).fill(arguments, _header_value)
+
+
+def _header_value(text: str) -> str:
+    if not HEADER_VALUE.fullmatch(text):
+        raise CallRefused("an argument that goes into a header must be plain ASCII without line ends")
+    return text
+
+
+def _body(options: Options, arguments: Mapping[str, Any]) -> bytes | None:
+    if options.body is None:
+        return None
+    try:
+        value = _filled(options.body, arguments)
+    except Absent:
+        return None
+    if options.encoding == "json":
+        return json.dumps(value, ensure_ascii=False).encode()
+    if not isinstance(value, dict):
+        raise CallRefused("a form is made of an object")
+    fields = {name: field if isinstance(field, str) else json.dumps(field, ensure_ascii=False) for name, field in value.items()}
+    return urlencode(fields).encode()
+
+
+def _filled(template: Any, arguments: Mapping[str, Any]) -> Any:
+    """Raises Absent for a text whose argument was not given; around it, only that element is missing."""
+    match template:
+        case str():
+            return Template.parse(template).value(arguments)
+        case dict():
+            return dict(_present(template.items(), arguments))
+        case list():
+            return [value for _, value in _present(enumerate(template), arguments)]
+        case _:
+            return template
+
+
+def _present(elements: Iterable[tuple[Any, Any]], arguments: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    for key, inner in elements:
+        with suppress(Absent):
+            yield key, _filled(inner, arguments)
