@@ -37,6 +37,10 @@ class Terms:
     quotas: str | None = None
 
 
+LARGEST = 2**31 - 1
+"""No version has this number."""
+
+
 class ToolStore:
     """Each method sees the organisation's own tools; another's raise NotFound. A change and its audit record are one."""
 
@@ -116,6 +120,7 @@ class ToolStore:
 
     async def version(self, organization_id: str, name: str, number: int) -> RegisteredVersion:
         """Of a tool that is not deleted."""
+        number = min(number, LARGEST)
         where = (*_named(organization_id, name), tool_versions.c.version == number)
         async with self._database.tenant(organization_id) as connection:
             row = (await connection.execute(_VERSIONS.where(*where))).mappings().one_or_none()
@@ -138,6 +143,7 @@ class ToolStore:
     ) -> Page[RegisteredVersion]:
         """after: a version's number. Raises NotFound for the tool."""
         number = tool_versions.c.version
+        after = None if after is None else min(after, LARGEST)
         async with self._database.tenant(organization_id) as connection:
             tool = await _get(connection, organization_id, name)
             query = _VERSIONS.where(tool_versions.c.tool_id == tool.id)
@@ -146,6 +152,11 @@ class ToolStore:
             query = query.order_by(number.desc() if descending else number).limit(limit + 1)
             rows = (await connection.execute(query)).mappings().all()
         return Page(rows=[_version(row) for row in rows[:limit]], more=len(rows) > limit)
+
+    async def note(self, record: AuditRecord) -> None:
+        """An audit record of something that changes nothing here."""
+        async with self._database.tenant(record.organization_id) as connection:
+            await audit.insert(connection, record)
 
     async def usage(self, organization_id: str, name: str, *, since: datetime, until: datetime) -> Sequence[ToolUsage]:
         """By day and version, oldest first; from the ledger. Raises NotFound for the tool."""

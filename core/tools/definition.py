@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from core.llm.contract import ToolSpec
 from core.tools import kinds
@@ -74,13 +74,6 @@ class Manifest(_Model):
     effect: Annotated[Effect, Field(strict=False)] = Effect.EFFECTFUL
     approval: Literal["never"] = "never"
 
-    @model_validator(mode="after")
-    def _pure_reaches_nothing(self) -> "Manifest":
-        granted = self.capabilities
-        if self.effect is Effect.PURE and (granted.network or granted.secrets or granted.tools or granted.files == "write"):
-            raise ValueError("effect 'pure' is refused for a tool with network, secrets, tools or writable files")
-        return self
-
 
 @dataclass(frozen=True, kw_only=True)
 class ToolVersion:
@@ -122,6 +115,9 @@ def check(manifest: Manifest) -> ToolVersion:
         raise ManifestRefused("parameters.type", "the arguments of a tool are an object: it must be 'object'")
     if manifest.returns is not None:
         _check_schema(manifest.returns, "returns")
+    granted = manifest.capabilities
+    if manifest.effect is Effect.PURE and (granted.network or granted.secrets or granted.tools or granted.files == "write"):
+        raise ManifestRefused("effect", "'pure' is refused for a tool with network, secrets, tools or writable files")
     version = version_of(manifest, _checked_runtime(manifest.runtime))
     if len(version.manifest) > MANIFEST_BYTES:
         raise ManifestRefused("runtime", f"the manifest has {len(version.manifest)} bytes; at most {MANIFEST_BYTES} are taken")

@@ -1,0 +1,72 @@
+"""A tool's dry run: by an administrator, outside any turn, through the gate and the executor that a turn goes through."""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+
+from core.identity.principals import Principal, Scope
+from core.ids import new_id
+from core.messages import ToolCall, ToolResult
+from core.storage.audit import AuditRecord, Outcome
+from core.storage.tools import ToolStore
+from core.tools.catalog import Catalog, Registered
+from core.tools.definition import stored_version
+from core.tools.executor import Toolset
+from core.tools.work import Workshop
+from sandbox import Stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """result: what a model would be told. seconds: from the dispatch on."""
+
+    version: int
+    digest: str
+    result: ToolResult
+    seconds: float
+
+
+class Trials:
+    def __init__(self, store: ToolStore, catalog: Catalog, workshop: Workshop) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._workshop = workshop
+
+    async def run(self, principal: Principal, name: str, arguments: str, *, number: int | None = None) -> Tried:
+        """Runs for real, with its effects. It needs what any call needs: the tool enabled, the caller let in, quota left.
+
+        No turn and no ledger know of it; the audit log does, before it runs. number: of another version than the current one.
+        Cancelling kills the guest. Raises NotFound.
+        """
+        principal.require(Scope.ADMIN)
+        tool = await self._store.get(principal.organization_id, name)
+        stored = await self._store.version(principal.organization_id, name, tool.version if number is None else number)
+        version, dry_run_id = stored_version(stored.manifest), new_id("dry")
+        record = partial(AuditRecord.by, principal, object=name, digest=stored.digest)
+        tools = Toolset(
+            builtins={},
+            registered=[Registered(tool_id=tool.id, version=version)],
+            functions=(),
+            workshop=self._workshop,
+            refusal=partial(self._catalog.refusal, principal),
+            durable=lambda: self._store.note(record("tool.dry_run_started", details={"dry_run": dry_run_id})),
+            retries=0,
+            turn_id=dry_run_id,
+        )
+        began = time.monotonic()
+        result = await _called(tools, ToolCall(id="1", name=name, arguments=arguments))
+        outcome = Outcome.FAILURE if result.failed else Outcome.SUCCESS
+        await self._store.note(record("tool.dry_run_ended", outcome=outcome, details={"dry_run": dry_run_id}))
+        return Tried(version=stored.version, digest=stored.digest, result=result, seconds=time.monotonic() - began)
+
+
+async def _called(tools: Toolset, call: ToolCall) -> ToolResult:
+    prepared = tools.prepare(call)
+    if isinstance(prepared, ToolResult):
+        return prepared
+    [refused] = await tools.admit([prepared])
+    return refused or await tools.run(prepared, _unheard)
+
+
+def _unheard(stream: Stream, data: bytes) -> None:
+    """The result has all that was printed."""
