@@ -73,6 +73,7 @@ def test_deltas_add_up_to_what_is_done(name: str) -> None:
     texts: dict[str, str] = {}
     whole = {"output_text": "text", "reasoning_text": "text", "function_call_arguments": "arguments"}
     whole["code_interpreter_call_code"] = "code"
+    whole["mcp_call_arguments"] = "arguments"
     for event in events_of(name):
         data = json.loads(event.data)
         kind, _, moment = event.type.removeprefix("response.").rpartition(".")

@@ -23,6 +23,7 @@ from core.events import (
     ToolDispatched,
     ToolOutput,
     ToolReturned,
+    ToolsListed,
     TurnEnded,
     TurnEvent,
     TurnStarted,
@@ -31,6 +32,7 @@ from core.events import (
 from core.messages import (
     FinishReason,
     Item,
+    ListedTool,
     MessageItem,
     Offer,
     ReasoningItem,
@@ -98,6 +100,15 @@ def function_started(item: int, call_id: str) -> CallStarted:
     return CallStarted(item=item, call_id=call_id, name="weather", offer=Offer.FUNCTION)
 
 
+def registry_started(item: int, call_id: str) -> CallStarted:
+    return CallStarted(item=item, call_id=call_id, name="fx_rate", offer=Offer.REGISTRY)
+
+
+FX = ListedTool(
+    name="fx_rate", description="Exchange rate", parameters={"type": "object", "properties": {"base": {"type": "string"}}}
+)
+
+
 STORIES: dict[str, tuple[TurnEvent, ...]] = {
     "text": (
         TurnStarted(),
@@ -146,6 +157,46 @@ STORIES: dict[str, tuple[TurnEvent, ...]] = {
         returned(0, "a", "1"),
         replied(said("done"), step=1, first=2),
         END,
+    ),
+    "two_registry_calls_at_once": (
+        TurnStarted(),
+        ToolsListed(item=0, tools=(FX,)),
+        TextDelta(item=1, text="Let me look."),
+        registry_started(2, "a"),
+        CallDelta(item=2, arguments='{"base": '),
+        CallDelta(item=2, arguments='"EUR"}'),
+        registry_started(3, "b"),
+        CallDelta(item=3, arguments='{"base": "\\u20ac"}'),
+        replied(
+            said("Let me look."),
+            called("a", "fx_rate", '{"base": "EUR"}', Offer.REGISTRY),
+            called("b", "fx_rate", '{"base": "\\u20ac"}', Offer.REGISTRY),
+            first=1,
+        ),
+        dispatched(2, "a"),
+        dispatched(3, "b"),
+        returned(3, "b", "no such currency: €", failed=True),
+        returned(2, "a", '{"rate": 1.25}'),
+        TextDelta(item=4, text="It is 1.25."),
+        replied(said("It is 1.25."), step=1, first=4),
+        END,
+    ),
+    "registry_call_that_was_refused": (
+        TurnStarted(),
+        ToolsListed(item=0, tools=(FX,)),
+        replied(called("a", "fx_rate", "{}", Offer.REGISTRY), first=1),
+        returned(1, "a", "not run: tool 'fx_rate' is turned off", failed=True),
+        replied(said("Sorry."), step=1, first=2),
+        END,
+    ),
+    "cancelled_amid_a_registry_call": (
+        TurnStarted(),
+        ToolsListed(item=0, tools=(FX,)),
+        registry_started(1, "a"),
+        CallDelta(item=1, arguments="{}"),
+        replied(called("a", "fx_rate", "{}", Offer.REGISTRY), first=1),
+        dispatched(1, "a"),
+        TurnEnded(status=TurnStatus.CANCELLED, usage=USAGE, reason="cancelled", at=1_795_000_001),
     ),
     "two_functions": (
         TurnStarted(),
