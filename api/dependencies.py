@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,7 +14,7 @@ from api.wire.body import parse, refusal
 from api.wire.compact import dump
 from api.wire.responses_request import Include
 from core.bootstrap import Platform
-from core.errors import InvalidRequest, TooLarge, Unauthenticated
+from core.errors import InvalidRequest, PermissionDenied, TooLarge, Unauthenticated
 from core.identity.principals import Principal, Scope
 from core.storage.records import Page
 
@@ -42,11 +41,17 @@ async def authenticated(request: Request, *scopes: Scope) -> Principal:
 async def _authenticate(request: Request) -> Principal:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise Unauthenticated("an API key is needed: `Authorization: Bearer pk_...`", code="missing_api_key")
-    known = await platform_of(request).identity.authenticate(token.strip())
-    principal = replace(known, request_id=request.scope["state"]["request_id"])
-    request.scope["state"]["principal"] = principal
+        raise Unauthenticated("an API key is needed, or a bearer token: `Authorization: Bearer pk_...`", code="missing_api_key")
+    state = request.scope["state"]
+    principal = await platform_of(request).identity.authenticate(token.strip(), request_id=state["request_id"])
+    state["principal"] = principal
     return principal
+
+
+async def refused(request: Request, action: str, error: PermissionDenied) -> None:
+    """Tell the audit log what a known caller may not. action: method and path of the route."""
+    principal: Principal = request.scope["state"]["principal"]
+    await platform_of(request).identity.refused(principal, action, error.code)
 
 
 async def body_of(request: Request, model: type[Model]) -> Model:

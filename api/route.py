@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.access import rule_of
-from api.dependencies import Query, authenticated, query_of
+from api.dependencies import Query, authenticated, query_of, refused
+from core.errors import PermissionDenied
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Coroutine[Any, Any, Response]])
 
@@ -35,11 +36,15 @@ class Route(routing.Route):
 
         async def called(request: Request) -> Response:
             request.scope["route"] = self
-            if self.rule is not None:
-                await authenticated(request, *self.rule)
-            if query is None and request.scope["query_string"]:
-                query_of(request, Query)
-            return await endpoint(request, **request.path_params)
+            try:
+                if self.rule is not None:
+                    await authenticated(request, *self.rule)
+                if query is None and request.scope["query_string"]:
+                    query_of(request, Query)
+                return await endpoint(request, **request.path_params)
+            except PermissionDenied as exc:
+                await refused(request, f"{method} {path}", exc)
+                raise
 
         super().__init__(path, called, methods=[method], include_in_schema=False)
         self.method = method

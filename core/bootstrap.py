@@ -20,6 +20,8 @@ from core.egress.client import open_egress
 from core.errors import PaddockError
 from core.files.files import Files
 from core.files.upkeep import FileUpkeep
+from core.identity.admission import Admission
+from core.identity.key_set import KeySet
 from core.identity.keys import Keys
 from core.identity.organizations import Organizations
 from core.identity.sign_in import Identity
@@ -145,6 +147,11 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             limits=TurnLimits(steps=settings.limits.max_steps, seconds=settings.limits.turn_seconds),
         )
         directory = Directory(database)
+        admission = None
+        if settings.tokens is not None:
+            key_set = KeySet(settings.tokens)
+            stack.push_async_callback(key_set.close)
+            admission = Admission(settings.tokens, directory, key_set)
         upkeep = Upkeep(
             journal=journal, leases=leases, turns=turn_store, identities=directory.identities, running=turns.running
         )
@@ -157,7 +164,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             turns=turns,
             limiter=limiter,
             conversations=conversations,
-            identity=Identity(directory),
+            identity=Identity(directory, admission),
             organizations=Organizations(directory),
             users=Users(directory),
             keys=Keys(directory),

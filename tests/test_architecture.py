@@ -24,6 +24,7 @@ ONE_PLACE = {
     "llama_cpp": ("core/fleet/agent",),
     "wasmtime": ("sandbox/runtimes/wasmtime.py",),
     "litellm": ("core/llm/backends/litellm.py",),
+    "jwt": ("core/identity",),
     "fastapi": ("api",),
     "starlette": ("api",),
     "uvicorn": ("api",),

@@ -8,6 +8,7 @@ from core.errors import Conflict, InvalidRequest, PermissionDenied
 from core.identity.principals import ALLOWED, Principal, Role, Scope
 from core.identity.reach import Reach
 from core.identity.secret import SHOWN, digest, new_secret
+from core.storage.audit import AuditRecord
 from core.storage.directory import Directory
 from core.storage.people import Change, NewKey
 from core.storage.records import ApiKey, Page, User
@@ -51,7 +52,9 @@ class Keys:
         async with self._people.change(home) as change:
             user = await change.user(user_id)
             _may_give(principal, user, scopes)
-            return await _make(change, user, name=name, scopes=scopes, expires_at=_future(expires_at))
+            key, secret = await _make(change, user, name=name, scopes=scopes, expires_at=_future(expires_at))
+            await change.note(_told(principal, "key.created", key))
+        return key, secret
 
     async def get(self, principal: Principal, key_id: str) -> ApiKey:
         principal.require(Scope.ADMIN, Scope.AUDIT)
@@ -84,7 +87,9 @@ class Keys:
                 "scopes": list(key.scopes) if new.scopes is None else [scope.value for scope in new.scopes],
                 "expires_at": key.expires_at if new.expires_at is None else _future(new.expires_at),
             }
-            return await change.set_key(key_id, values)
+            changed = await change.set_key(key_id, values)
+            await change.note(_told(principal, "key.updated", changed))
+        return changed
 
     async def rotate(self, principal: Principal, key_id: str, *, overlap: timedelta) -> tuple[ApiKey, str]:
         """Another key like it, for as long as it was made for; the old one opens nothing after the overlap."""
@@ -99,7 +104,8 @@ class Keys:
             made = await _make(change, user, name=old.name, scopes=scopes, expires_at=until)
             ends = now + overlap if old.expires_at is None else min(now + overlap, old.expires_at)
             await change.set_key(key_id, {"expires_at": ends} if overlap else {"revoked_at": now})
-            return made
+            await change.note(_told(principal, "key.rotated", made[0], before=old.id))
+        return made
 
     async def revoke(self, principal: Principal, key_id: str) -> ApiKey:
         """When this returns, no request passes under the key, and no running turn gets another event into the journal.
@@ -110,7 +116,9 @@ class Keys:
         async with self._people.change(await self._reach.home_of(principal, "key", key_id)) as change:
             key = await change.key(key_id)
             _may_end(principal, await change.user(key.user_id), key)
-            return await change.set_key(key_id, {"revoked_at": key.revoked_at or datetime.now(UTC)})
+            revoked = await change.set_key(key_id, {"revoked_at": key.revoked_at or datetime.now(UTC)})
+            await change.note(_told(principal, "key.revoked", revoked))
+        return revoked
 
 
 def _may_give(principal: Principal, user: User, scopes: Sequence[Scope]) -> None:
@@ -148,6 +156,22 @@ def _future(expires_at: datetime | None) -> datetime | None:
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise InvalidRequest("expires_at lies in the past", param="expires_at")
     return expires_at
+
+
+def _told(principal: Principal, kind: str, key: ApiKey, *, before: str | None = None) -> AuditRecord:
+    """before: the key that it takes the place of."""
+    told = {"user": key.user_id, "scopes": " ".join(key.scopes), "before": before}
+    if key.expires_at is not None:
+        told["expires_at"] = f"{key.expires_at:%FT%TZ}"
+    return AuditRecord.by(
+        principal,
+        kind,
+        key.id,
+        organization_id=key.organization_id,
+        details=told,
+        subject=key.user_id,
+        personal={"name": key.name},
+    )
 
 
 async def _make(

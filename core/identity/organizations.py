@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from core.errors import Conflict, NotFound, PermissionDenied
 from core.identity.principals import Principal, Role, Scope
+from core.storage.audit import AuditRecord
 from core.storage.directory import Directory
 from core.storage.records import Organization, Page
 
@@ -26,7 +28,9 @@ class Organizations:
     async def create(self, principal: Principal, *, name: str, external_id: str | None, owner_name: str) -> Organization:
         """With its first user, who owns it. Raises PermissionDenied, Conflict for a taken external_id."""
         principal.require(Scope.OPERATOR)
-        organization, _ = await self._store.add(name, user_name=owner_name, external_id=external_id)
+        organization, _ = await self._store.add(
+            name, user_name=owner_name, external_id=external_id, note=partial(_told, principal, "organization.created")
+        )
         return organization
 
     async def list(
@@ -53,12 +57,25 @@ class Organizations:
             raise PermissionDenied("only an owner changes the organization")
         if new.active is False and organization_id == principal.organization_id:
             raise Conflict("nobody deactivates the organization of the key in use", code="own_organization")
-        return await self._store.set(organization_id, _values(new))
+        note = partial(_told, principal, "organization.updated")
+        return await self._store.set(organization_id, _values(new), note)
 
 
 def _reachable(principal: Principal, organization_id: str) -> None:
     if organization_id != principal.organization_id and Scope.OPERATOR not in principal.scopes:
         raise NotFound(f"no organization {organization_id!r}", code="organization_not_found")
+
+
+def _told(principal: Principal, kind: str, organization: Organization) -> AuditRecord:
+    return AuditRecord.by(
+        principal,
+        kind,
+        organization.id,
+        organization_id=organization.id,
+        details={"active": organization.deactivated_at is None},
+        subject=organization.id,
+        personal={"name": organization.name, "external_id": organization.external_id or ""},
+    )
 
 
 def _values(new: OrganizationChange) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from core.errors import Conflict, PermissionDenied
 from core.identity.principals import Principal, Role, Scope
 from core.identity.reach import Reach
+from core.storage.audit import AuditRecord, Detail
 from core.storage.directory import Directory
 from core.storage.people import Change
 from core.storage.records import Page, User
@@ -41,7 +42,9 @@ class Users:
         principal.require(Scope.ADMIN)
         _may_own(principal, role)
         async with self._people.change(await self._reach.organization(principal, organization_id)) as change:
-            return await change.add_user(name=name, role=role.value, subject=subject)
+            user = await change.add_user(name=name, role=role.value, subject=subject)
+            await change.note(_told(principal, "user.created", user))
+        return user
 
     async def get(self, principal: Principal, user_id: str) -> User:
         principal.require(Scope.ADMIN, Scope.AUDIT)
@@ -73,7 +76,9 @@ class Users:
             values = _values(user, new)
             if user.role == Role.OWNER and (values["role"] != Role.OWNER or values["deactivated_at"] is not None):
                 await _not_the_last(change, user)
-            return await change.set_user(user_id, values)
+            changed = await change.set_user(user_id, values)
+            await change.note(_told(principal, "user.updated", changed))
+        return changed
 
     async def delete(self, principal: Principal, user_id: str) -> None:
         """The user and all keys are gone; what was done under them keeps the ids. Raises as `update` does."""
@@ -84,6 +89,7 @@ class Users:
             if user.role == Role.OWNER:
                 await _not_the_last(change, user)
             await change.remove_user(user_id)
+            await change.note(AuditRecord.by(principal, "user.deleted", user_id, organization_id=user.organization_id))
 
 
 def _may_own(principal: Principal, role: Role | None) -> None:
@@ -95,6 +101,19 @@ def _may_own(principal: Principal, role: Role | None) -> None:
 async def _not_the_last(change: Change, user: User) -> None:
     if not await change.owned_without(user.id):
         raise Conflict("this is the organization's last owner; make somebody else an owner first", code="last_owner")
+
+
+def _told(principal: Principal, kind: str, user: User) -> AuditRecord:
+    told: dict[str, Detail] = {"role": user.role, "active": user.deactivated_at is None}
+    return AuditRecord.by(
+        principal,
+        kind,
+        user.id,
+        organization_id=user.organization_id,
+        details=told,
+        subject=user.id,
+        personal={"name": user.name, "subject": user.subject or ""},
+    )
 
 
 def _values(user: User, new: UserChange) -> dict[str, Any]:

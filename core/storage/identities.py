@@ -73,12 +73,6 @@ class IdentityStore:
         async with self._database.tenant(organization_id) as connection:
             return record(ApiKey, await one(connection, "key", organization_id, key_id))
 
-    async def forget_tokens(self, *, expired_for_days: int) -> None:
-        """Rows of tokens that nobody can use any more."""
-        query = sa.text("DELETE FROM api_keys WHERE kind = 'token' AND expires_at < now() - make_interval(days => :days)")
-        async with self._database.everyone() as connection:
-            await connection.execute(query, {"days": expired_for_days})
-
 
 _FIND = """SELECT k.secret_sha256, k.id, k.organization_id, k.user_id, COALESCE(k.role, u.role) AS role, k.scopes, k.expires_at,
     k.revoked_at, u.deactivated_at IS NULL AND o.deactivated_at IS NULL AS active

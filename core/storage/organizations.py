@@ -1,5 +1,6 @@
 """Organisations, with the system role: they are what tenants are, so no tenant makes or changes one by itself."""
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -7,18 +8,24 @@ from sqlalchemy.exc import IntegrityError
 
 from core.errors import Conflict
 from core.ids import new_id
+from core.storage.audit import AuditRecord, insert
 from core.storage.database import Database
 from core.storage.identities import record, unknown
 from core.storage.paging import page_by_id
 from core.storage.records import Organization, Page
 from core.storage.tables import organizations, users
 
+Note = Callable[[Organization], AuditRecord]
+"""What the audit log is told of a change, in its transaction."""
+
 
 class OrganizationStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, name: str, *, user_name: str, external_id: str | None = None) -> tuple[Organization, str]:
+    async def add(
+        self, name: str, *, user_name: str, external_id: str | None = None, note: Note | None = None
+    ) -> tuple[Organization, str]:
         """A new organisation with its first user, an owner; returns that user's id. Raises Conflict for a taken external_id."""
         organization_id, user_id = new_id("org"), new_id("user")
         values = {"id": organization_id, "name": name, "external_id": external_id}
@@ -29,7 +36,10 @@ class OrganizationStore:
             except IntegrityError as exc:
                 raise _taken(external_id) from exc
             await connection.execute(sa.insert(users).values(first))
-        return record(Organization, made.mappings().one()), user_id
+            organization = record(Organization, made.mappings().one())
+            if note is not None:
+                await insert(connection, note(organization))
+        return organization, user_id
 
     async def get(self, organization_id: str) -> Organization:
         """Raises NotFound."""
@@ -46,7 +56,7 @@ class OrganizationStore:
             rows, more = await page_by_id(connection, organizations, after=after, limit=limit, descending=descending)
         return Page(rows=[record(Organization, row) for row in rows], more=more)
 
-    async def set(self, organization_id: str, values: dict[str, Any]) -> Organization:
+    async def set(self, organization_id: str, values: dict[str, Any], note: Note) -> Organization:
         """Raises NotFound, Conflict for a taken external_id."""
         written = values or {"id": organization_id}
         query = sa.update(organizations).where(organizations.c.id == organization_id).values(written).returning(organizations)
@@ -55,9 +65,11 @@ class OrganizationStore:
                 row = (await connection.execute(query)).mappings().one_or_none()
             except IntegrityError as exc:
                 raise _taken(values.get("external_id")) from exc
-        if row is None:
-            raise unknown("organization", organization_id)
-        return record(Organization, row)
+            if row is None:
+                raise unknown("organization", organization_id)
+            organization = record(Organization, row)
+            await insert(connection, note(organization))
+        return organization
 
     async def first_owner(self, organization_id: str) -> str:
         """Raises NotFound for an organisation that is not there, or that nobody active owns."""

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import Conflict
 from core.ids import new_id
+from core.storage.audit import AuditRecord, insert
 from core.storage.database import Database
 from core.storage.identities import one, record
 from core.storage.records import ApiKey, User
@@ -46,11 +47,20 @@ class PeopleStore:
             await connection.execute(_LOCK, {"people": LOCKED, "organization_id": organization_id})
             yield Change(connection, organization_id)
 
+    async def note(self, record: AuditRecord) -> None:
+        """What changed nothing: a refusal."""
+        async with self._database.tenant(record.organization_id) as connection:
+            await insert(connection, record)
+
 
 class Change:
     def __init__(self, connection: AsyncConnection, organization_id: str) -> None:
         self._connection = connection
         self._organization_id = organization_id
+
+    async def note(self, record: AuditRecord) -> None:
+        """It is there if the change is."""
+        await insert(self._connection, record)
 
     async def user(self, user_id: str) -> User:
         """Raises NotFound."""
@@ -109,6 +119,14 @@ class Change:
         mine = (api_keys.c.organization_id == self._organization_id, api_keys.c.id == key_id)
         changed = await self._connection.execute(sa.update(api_keys).where(*mine).values(values).returning(api_keys))
         return record(ApiKey, changed.mappings().one())
+
+    async def forget_tokens(self, user_id: str, *, days: int) -> None:
+        """The user's, that expired so many days ago."""
+        old = sa.func.now() - sa.func.make_interval(0, 0, 0, days)
+        mine = (api_keys.c.organization_id == self._organization_id, api_keys.c.user_id == user_id)
+        await self._connection.execute(
+            sa.delete(api_keys).where(*mine, api_keys.c.kind == "token", api_keys.c.expires_at < old)
+        )
 
     async def _unique(self, statement: Any, subject: str | None) -> "sa.RowMapping":
         """statement: any that returns the user's row."""

@@ -58,7 +58,6 @@ api_keys = Table(
     Column("role", Text),  # what a token's issuer says; else the user's own counts
     _created(),
     Index("api_keys_of_user", "user_id"),
-    Index("tokens_by_expiry", "expires_at", postgresql_where=sa.text("kind = 'token'")),
 )
 
 conversations = Table(

@@ -29,7 +29,6 @@ ALTER TABLE users ADD COLUMN role text NOT NULL DEFAULT 'owner', ADD COLUMN subj
 CREATE UNIQUE INDEX users_by_subject ON users (organization_id, subject) WHERE subject IS NOT NULL;
 ALTER TABLE api_keys ADD COLUMN kind text NOT NULL DEFAULT 'key', ADD COLUMN role text;
 CREATE INDEX api_keys_of_user ON api_keys (user_id);
-CREATE INDEX tokens_by_expiry ON api_keys (expires_at) WHERE kind = 'token';
 CREATE VIEW live_keys WITH (security_invoker = true) AS
     SELECT k.id FROM api_keys k JOIN users u ON u.id = k.user_id JOIN organizations o ON o.id = k.organization_id
     WHERE k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())

@@ -53,7 +53,7 @@ class Turns:
 
 
 class Identity:
-    async def authenticate(self, token: str) -> Principal:
+    async def authenticate(self, token: str, *, request_id: str | None = None) -> Principal:
         if token != KEY:
             raise Unauthenticated("the API key is not valid")
         return PRINCIPAL

@@ -1,0 +1,88 @@
+"""How an identity provider writes its public keys: a JWKS (RFC 7517), or one key in PEM.
+
+What the provider says is data of a stranger: a key that does not fit is left out, not trusted.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+FAMILIES = {"RSA": ("RS", "PS"), "EC": ("ES",), "OKP": ("EdDSA",)}  # and no `oct`: a public key is no shared secret
+_CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
+_NAMES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyingKey:
+    """algorithms: those of the settings that the key is for."""
+
+    key: Any
+    algorithms: tuple[str, ...]
+
+
+Keys = Mapping[str | None, VerifyingKey]
+"""By key id; None for a key that has none."""
+
+
+def parse_keys(answer: bytes, algorithms: tuple[str, ...]) -> Keys:
+    """A JWKS, or one public key in PEM. Raises ValueError when nothing in it can be used."""
+    if answer.lstrip().startswith(b"-----BEGIN"):
+        found: Keys = {None: _from_pem(answer, algorithms)}
+    else:
+        document = json.loads(answer)
+        entries = document.get("keys") if isinstance(document, dict) else None
+        usable = [_from_jwk(entry, algorithms) for entry in entries] if isinstance(entries, list) else []
+        found = dict(pair for pair in usable if pair is not None and pair[1].algorithms)
+    if not any(key.algorithms for key in found.values()):
+        raise ValueError("no key for the algorithms that are set")
+    return found
+
+
+def _from_jwk(entry: Any, algorithms: tuple[str, ...]) -> tuple[str | None, VerifyingKey] | None:
+    """None for a key that is not for us: private, for encryption, malformed, or of a kind that we do not take."""
+    if not isinstance(entry, dict) or entry.get("kty") not in FAMILIES or "d" in entry or entry.get("use", "sig") != "sig":
+        return None
+    key_id = entry.get("kid")
+    if not isinstance(key_id, str | None):
+        return None
+    fitting = _fitting(entry["kty"], entry.get("crv"), algorithms)
+    if "alg" in entry:
+        fitting = tuple(name for name in fitting if name == entry["alg"])
+    try:
+        key = jwt.PyJWK({name: value for name, value in entry.items() if name != "alg"}).key
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, UnsupportedAlgorithm):
+        return None
+    return key_id, VerifyingKey(key, fitting)
+
+
+def _from_pem(text: bytes, algorithms: tuple[str, ...]) -> VerifyingKey:
+    """Raises ValueError, also for a private key: it has no business here."""
+    try:
+        key = load_pem_public_key(text)
+    except UnsupportedAlgorithm as exc:
+        raise ValueError("a kind of key that is not known") from exc
+    match key:
+        case RSAPublicKey():
+            return VerifyingKey(key, _fitting("RSA", None, algorithms))
+        case EllipticCurvePublicKey():
+            return VerifyingKey(key, _fitting("EC", _NAMES.get(key.curve.name), algorithms))
+        case Ed25519PublicKey():
+            return VerifyingKey(key, _fitting("OKP", "Ed25519", algorithms))
+        case _:
+            raise ValueError("a kind of key that signs no tokens here")
+
+
+def _fitting(kind: str, curve: object, algorithms: tuple[str, ...]) -> tuple[str, ...]:
+    if kind == "EC":
+        return tuple(name for name in algorithms if name == _CURVES.get(str(curve)))
+    if kind == "OKP" and curve != "Ed25519":
+        return ()
+    return tuple(name for name in algorithms if name.startswith(FAMILIES.get(kind, ())))
