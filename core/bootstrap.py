@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from core.assistants.assistants import Assistants
 from core.config import Settings
 from core.conversations.budget import TurnLimits
 from core.conversations.history import History
@@ -30,6 +31,7 @@ from core.limits.limiter import Limiter
 from core.limits.tiers import Tiers
 from core.llm.declaration import validate_model
 from core.llm.router import ModelRouter, open_router
+from core.storage.assistants import AssistantStore
 from core.storage.conversations import ConversationStore
 from core.storage.database import Database, open_database
 from core.storage.directory import Directory
@@ -88,6 +90,7 @@ class Platform:
     trials: Trials
     objects: Objects
     files: Files
+    assistants: Assistants
     sandbox: SandboxClient
     database: Database
     wakeups: Wakeups
@@ -135,6 +138,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         leases = Leases(database, owner=f"{os.getpid()}-{secrets.token_hex(8)}", seconds=settings.limits.lease_seconds)
         catalog, workshop = Catalog(ToolCallStore(database)), await stack.enter_async_context(_workshop(settings, sandbox))
         limiter = await stack.enter_async_context(_limiter(settings, addresses, TierStore(database)))
+        assistants = Assistants(AssistantStore(database), models, catalog)
         turns = TurnManager(
             journal=journal,
             leases=leases,
@@ -142,6 +146,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             history=History(turn_store, conversations),
             wakeups=wakeups,
             models=models,
+            assistants=assistants,
             tools=ToolExecutor(catalog=catalog, workshop=workshop, retries=settings.limits.tool_retries),
             limiter=limiter,
             limits=TurnLimits(steps=settings.limits.max_steps, seconds=settings.limits.turn_seconds),
@@ -173,6 +178,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             trials=Trials(ToolStore(database), catalog, workshop),
             objects=objects,
             files=files,
+            assistants=assistants,
             sandbox=sandbox,
             database=database,
             wakeups=wakeups,

@@ -1,17 +1,19 @@
 """A chat completion as it grows from a turn's events. How it is streamed is told in `chat_stream.py`.
 
-Reasoning is not part of that wire. Only functions of the client are offered through it, so no event of a tool of ours comes.
+Reasoning is not part of that wire, nor are tools of ours, which an assistant may bring: what the model says before and after
+their calls is one text, in paragraphs.
 """
 
 from typing import Any
 
 from api.wire.report import Report
-from api.wire.response_body import unix
-from core.events import CallDelta, CallStarted, Recorded, Replied, TextDelta, TurnEnded, TurnStatus
+from api.wire.response_body import model_of, unix
+from core.events import CallDelta, CallStarted, Recorded, Replied, TextDelta, ToolReturned, TurnEnded, TurnStatus
 from core.messages import FinishReason, MessageItem, Offer, Text, ToolCallItem, Usage
 from core.storage.records import Turn
 
 WIRE = "chat/1"
+PARAGRAPH = "\n\n"
 Delta = str | dict[str, Any]
 """What an event adds to the message: a piece of its text, or fields as OpenAI's `delta` has them."""
 
@@ -40,14 +42,14 @@ class ChatAnswer:
         match recorded.event:
             case TextDelta(item=item, text=text):
                 return self._text(item, text)
-            case CallStarted(offer=Offer.UNKNOWN):
-                return []  # nobody offered it: the model is told so, and clients are not shown the call
-            case CallStarted(item=item, call_id=call_id, name=name):
+            case CallStarted(item=item, call_id=call_id, name=name, offer=Offer.FUNCTION):
                 return self._start_call(item, call_id, name)
             case CallDelta(item=item, arguments=arguments):
                 return self._arguments(item, arguments)
             case Replied() as reply:
                 return self._reply(reply)
+            case ToolReturned(seconds=seconds):
+                self.report.add_tool(seconds)
             case TurnEnded() as end:
                 self.ended = end
         return []
@@ -78,7 +80,7 @@ class ChatAnswer:
             "id": completion_id(self.turn.id),
             "object": "chat.completion",
             "created": unix(self.turn.created_at),
-            "model": self.turn.model,
+            "model": model_of(self.turn),
             "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": self.finish_reason}],
             "usage": self.usage,
             "service_tier": "default",
@@ -86,8 +88,11 @@ class ChatAnswer:
         }
 
     def _text(self, item: int, text: str) -> list[Delta]:
-        self._texts.append(text)
+        begins = item not in self._taken
         self._taken[item] = self._taken.get(item, 0) + len(text)
+        if begins and self._texts:
+            text = PARAGRAPH + text
+        self._texts.append(text)
         return [text]
 
     def _start_call(self, item: int, call_id: str, name: str) -> list[Delta]:
@@ -95,7 +100,7 @@ class ChatAnswer:
         return [{"tool_calls": [call.first_delta()]}]
 
     def _arguments(self, item: int, arguments: str) -> list[Delta]:
-        if (call := self._calls.get(item)) is None:  # of a function that nobody offered
+        if (call := self._calls.get(item)) is None:  # of a tool of ours, or one that nobody offered
             return []
         call.arguments.append(arguments)
         self._taken[item] = self._taken.get(item, 0) + len(arguments)

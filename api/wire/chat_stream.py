@@ -4,7 +4,7 @@ from typing import Any
 
 from api.wire.chat_answer import ChatAnswer, completion_id
 from api.wire.compact import dump, quote
-from api.wire.response_body import unix
+from api.wire.response_body import model_of, unix
 from core.events import Recorded
 
 
@@ -17,7 +17,7 @@ class ChatEncoder:
         self._shows_usage = bool(turn.echo.get("usage"))
         self._opened = False
         head = {"id": completion_id(turn.id), "object": "chat.completion.chunk", "created": unix(turn.created_at)}
-        rest = {"model": turn.model, "service_tier": "default", "system_fingerprint": None}
+        rest = {"model": model_of(turn), "service_tier": "default", "system_fingerprint": None}
         self._head = dump({**head, **rest})[:-1]
         self._tail = ',"usage":null}' if self._shows_usage else "}"
         self._text_head = f'{self._head},"choices":[{{"index":0,"delta":{{"content":'

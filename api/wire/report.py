@@ -29,6 +29,7 @@ class Report:
         self._tool_seconds += seconds
 
     def body(self) -> dict[str, Any]:
+        assistant = self._turn.echo.get("assistant")
         return {
             "turn_id": self._turn.id,
             "request_id": self._turn.echo.get("request_id"),
@@ -40,6 +41,7 @@ class Report:
             "cost_estimate": self._cost(),
             "model_seconds": round(self._model_seconds, 6),
             "tool_seconds": round(self._tool_seconds, 6),
+            **({"assistant": assistant, "model": self._turn.model} if assistant else {}),
         }
 
     def _cost(self) -> float:
@@ -48,7 +50,9 @@ class Report:
         return Prices(**prices).cost(self._usage) if prices else 0.0
 
     def headers(self) -> dict[str, str]:
+        assistant = self._turn.echo.get("assistant")
         return {
+            **({"x-paddock-assistant": f"{assistant['name']}; version={assistant['version']}"} if assistant else {}),
             "x-paddock-turn-id": self._turn.id,
             "x-paddock-input-tokens": str(self._usage.input),
             "x-paddock-output-tokens": str(self._usage.output),

@@ -60,7 +60,7 @@ def response_body(
         "status": _STATUSES[status],
         "error": {"code": reason or "server_error", "message": message or "the turn failed"} if failed else None,
         "incomplete_details": {"reason": reason} if incomplete else None,
-        "model": turn.model,
+        "model": model_of(turn),
         "output": list(output),
         "previous_response_id": turn.previous_turn_id,
         "conversation": {"id": turn.conversation_id} if turn.conversation_id else None,
@@ -70,6 +70,12 @@ def response_body(
         **_DEFAULTS,
         **turn.echo.get("fields", {}),
     }
+
+
+def model_of(turn: Turn) -> str:
+    """What the client asked for: an assistant goes by its name."""
+    name: str = turn.echo["assistant"]["name"] if "assistant" in turn.echo else turn.model
+    return name
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
 
+from core.assistants.assistants import Assistants
 from core.audit.turns import TurnAudit
 from core.conversations import loop
 from core.conversations.asking import asking
+from core.conversations.assisted import assisted
 from core.conversations.budget import Budget, TurnLimits
 from core.conversations.context import assemble
 from core.conversations.feed import Feed
@@ -51,6 +53,7 @@ class TurnManager:
         history: History,
         wakeups: Wakeups,
         models: ModelRouter,
+        assistants: Assistants,
         tools: ToolExecutor,
         limiter: Limiter,
         limits: TurnLimits,
@@ -61,6 +64,7 @@ class TurnManager:
         self._history = history
         self._wakeups = wakeups
         self._models = models
+        self._assistants = assistants
         self._tools = tools
         self._limiter = limiter
         self._limits = limits
@@ -77,6 +81,7 @@ class TurnManager:
 
         Raises InvalidRequest, NotFound, Conflict (`conversation_locked`), RateLimited, Unavailable; then nothing is stored.
         """
+        request = await assisted(principal, request, self._assistants, self._models)
         name = request.model or self._default_model()
         model = self._models.get(name)
         _refuse_images(request.input, model, name)

@@ -155,6 +155,20 @@ class ToolUsage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AssistantVersion:
+    """id, name, created_at: the assistant's. definition: a text, whose SHA-256 is the digest. created_by: a key's id."""
+
+    id: str
+    name: str
+    created_at: datetime
+    version: int
+    definition: str
+    digest: str
+    created_by: str
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Row]):
     """Some rows of a longer list. more: there are others after the last one."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from core.storage.database import Database
 from core.storage.tables import tool_versions, tools
@@ -51,15 +51,21 @@ class ToolCallStore:
         self._database = database
 
     async def offered(
-        self, organization_id: str, holders: Sequence[str], *, names: Sequence[str] | None, most: int
+        self, organization_id: str, holders: Sequence[str] | None, *, names: Sequence[str] | None, most: int
     ) -> Sequence[Offered]:
-        """Enabled tools that a caller of these grants may use, at most so many. names: None for whatever there is."""
+        """Enabled tools that a caller of these grants may use, or (None) all of them, at most so many.
+
+        names: None for whatever there is; no name asks nobody.
+        """
+        if names is not None and not names:
+            return []
         query = sa.select(tools.c.id, tools.c.name, tools.c.digest).where(
             tools.c.organization_id == organization_id,
             tools.c.deleted_at.is_(None),
             tools.c.enabled,
-            tools.c.grants.overlap(array(holders, type_=sa.Text)),
         )
+        if holders is not None:
+            query = query.where(tools.c.grants.overlap(sa.cast(list(holders), ARRAY(sa.Text))))
         if names is not None:
             query = query.where(tools.c.name.in_(names))
         async with self._database.tenant(organization_id) as connection:

@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -20,9 +20,13 @@ VERSIONS_KEPT = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Tools of the registry that a turn wants. names: None for all that the caller may use."""
+    """Tools of the registry that a turn wants. names: None for all that the caller may use.
+
+    granted: others, which an assistant lets every caller of it use; those that are turned off are left out.
+    """
 
     names: tuple[str, ...] | None = None
+    granted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,7 @@ class Registered:
 
     tool_id: str
     version: ToolVersion
+    granted: bool = False
 
 
 def shipped() -> Mapping[str, ToolVersion]:
@@ -62,21 +67,31 @@ class Catalog:
 
         Raises InvalidRequest for a name that is not there, whether there is none, or none for this caller.
         """
-        names = selection.names
-        found = await self._store.offered(principal.organization_id, holders(principal), names=names, most=MOST_OFFERED + 1)
-        if names is not None and (missing := set(names) - {tool.name for tool in found}):
+        granted = await self._store.offered(principal.organization_id, None, names=selection.granted, most=MOST_OFFERED + 1)
+        by_grant = {tool.name for tool in granted}
+        names = None if selection.names is None else [name for name in selection.names if name not in by_grant]
+        own = await self._store.offered(principal.organization_id, holders(principal), names=names, most=MOST_OFFERED + 1)
+        if names is not None and (missing := set(names) - {tool.name for tool in own}):
             raise InvalidRequest(
                 f"no tool {min(missing)!r} in the registry that this key may use", param="tools", code="unknown_tool"
             )
+        found = {tool.name: tool for tool in (*own, *granted)}
         if len(found) > MOST_OFFERED:
             message = f"this key may use more than {MOST_OFFERED} tools; name those that are needed in allowed_tools"
             raise InvalidRequest(message, param="tools", code="too_many_tools")
-        versions = await self._versions_of(principal.organization_id, [tool.digest for tool in found])
-        by_name = {tool.name: Registered(tool_id=tool.id, version=versions[tool.digest]) for tool in found}
-        return [by_name[name] for name in (names if names is not None else sorted(by_name))]
+        versions = await self._versions_of(principal.organization_id, [tool.digest for tool in found.values()])
+        asked = (*selection.granted, *(sorted(found) if selection.names is None else selection.names))
+        tools = [found[name] for name in dict.fromkeys(asked) if name in found]
+        return [Registered(tool_id=tool.id, version=versions[tool.digest], granted=tool.name in by_grant) for tool in tools]
 
-    async def refusal(self, principal: Principal, tool_id: str) -> str | None:
+    async def missing(self, organization_id: str, names: Sequence[str]) -> str | None:
+        """One of the names that no enabled tool of the registry has, whoever may use it."""
+        found = await self._store.offered(organization_id, None, names=names, most=len(names))
+        return next((name for name in names if name not in {tool.name for tool in found}), None)
+
+    async def refusal(self, principal: Principal, tool_id: str, *, granted: Set[str] = frozenset()) -> str | None:
         """Why this caller may not call it now, in words for the model; None when it may, and then the call is counted.
+        granted: ids of tools that the turn's assistant lets it use.
 
         The database is asked each time: what an administrator changes holds for the next call, in every process.
         """
@@ -85,7 +100,7 @@ class Catalog:
             return "the tool was deleted"
         if not tool.enabled:
             return f"tool {tool.name!r} is turned off"
-        if not set(tool.grants) & set(holders(principal)):
+        if tool_id not in granted and not set(tool.grants) & set(holders(principal)):
             return f"this key may not use tool {tool.name!r}"
         quotas = quotas_from(tool.quotas)
         if quotas and (full := await self._store.count(tool, counters(principal, quotas))):

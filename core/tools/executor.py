@@ -237,7 +237,7 @@ class ToolExecutor:
             registered=registered,
             functions=functions,
             workshop=self.workshop,
-            refusal=partial(self.catalog.refusal, principal),
+            refusal=partial(self.catalog.refusal, principal, granted={tool.tool_id for tool in registered if tool.granted}),
             durable=durable,
             retries=self.retries,
             turn_id=turn_id,
