@@ -146,8 +146,8 @@ def _cause(exc: Exception) -> str:
 class _JudgingResolver(AbstractResolver):
     """Asks once for each connection; one bad address among several spoils them all."""
 
-    def __init__(self, rules: AddressRules) -> None:
-        self._resolver = ThreadedResolver()
+    def __init__(self, resolver: AbstractResolver, rules: AddressRules) -> None:
+        self._resolver = resolver
         self._rules = rules
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
@@ -162,7 +162,7 @@ class _JudgingResolver(AbstractResolver):
 
 
 @asynccontextmanager
-async def open_egress(rules: AddressRules) -> AsyncIterator[Egress]:
+async def open_egress(rules: AddressRules, resolver: AbstractResolver | None = None) -> AsyncIterator[Egress]:
     """Every connection is new, goes to an address that was judged for it, and by no proxy."""
 
     def judged_socket(info: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
@@ -172,7 +172,7 @@ async def open_egress(rules: AddressRules) -> AsyncIterator[Egress]:
         return socket.socket(family, kind, protocol)
 
     connector = aiohttp.TCPConnector(
-        resolver=_JudgingResolver(rules),
+        resolver=_JudgingResolver(resolver or ThreadedResolver(), rules),
         use_dns_cache=False,
         force_close=True,
         limit=CONNECTIONS,

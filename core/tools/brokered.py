@@ -48,11 +48,12 @@ class ResultMapping:
         try:
             value = json.loads(answer.body, parse_constant=_refuse_constant)
             found = value if self.pointer is None else JsonPointer(self.pointer).resolve(value)
-        except JsonPointerException:
+            told = json.dumps(found, ensure_ascii=False)
+        except (JsonPointerException, TypeError):  # TypeError: "-" in the middle of a pointer is an element that never is
             return _failed(f"its answer has nothing at {self.pointer!r}")
         except (ValueError, RecursionError):
             return _failed("its answer is not JSON")
-        return Outcome(exit_code=0, result=json.dumps(found, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        return Outcome(exit_code=0, result=told.encode("utf-8", "backslashreplace"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

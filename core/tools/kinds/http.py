@@ -1,28 +1,24 @@
 """Tools that are one HTTP request: arguments go to named places of it, each encoded so that it stays in its place."""
 
 import hashlib
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlencode
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
 
-from jsonpointer import JsonPointer
+from jsonpointer import JsonPointer, JsonPointerException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from yarl import URL
 
 from core.egress.client import EgressRefused
 from core.tools.brokered import Grants, HttpWork, ResultMapping
 from core.tools.definition import Effect, ToolVersion
-from core.tools.placeholders import Absent, Template
-from core.tools.work import Call, CallRefused, ManifestRefused, Work, Workshop
+from core.tools.filling import ORIGIN, filled_address, filled_body, filled_headers
+from core.tools.placeholders import Template
+from core.tools.work import Call, ManifestRefused, Work, Workshop
 
 # What frames the request, or says where it goes, is ours.
 OUR_HEADERS = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect"}
 OUR_HEADERS |= {"accept-encoding", "keep-alive", "proxy-authorization", "proxy-connection"}
-HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
-ORIGIN = re.compile(r"(https?)://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(?=[/?]|$)")
 REFUSED_IN_URL = re.compile(r"[\x00-\x20\x7f-\U0010ffff#\\]")
 
 
@@ -54,7 +50,12 @@ def _header_name(name: str) -> str:
 
 
 def _pointer(text: str) -> str:
-    JsonPointer(text)
+    try:
+        JsonPointer(text)
+    except JsonPointerException as exc:
+        raise ValueError(str(exc)) from exc
+    if text.endswith("/-"):
+        raise ValueError("'-' is the element after the last one: it never is in an answer")
     return text
 
 
@@ -165,8 +166,8 @@ def _check_secret(path: str, name: str, version: ToolVersion, origin: URL, organ
 
 def prepare(version: ToolVersion, call: Call, /) -> Work:
     options = Options.model_validate(version.runtime)
-    headers = dict(_headers(options, call.arguments))
-    body = _body(options, call.arguments)
+    headers = dict(filled_headers(options.headers, call.arguments))
+    body = filled_body(options.body, options.encoding, call.arguments)
     if body is not None:
         kind = "application/json" if options.encoding == "json" else "application/x-www-form-urlencoded"
         headers.setdefault("Content-Type", Template((kind,)))
@@ -174,7 +175,7 @@ def prepare(version: ToolVersion, call: Call, /) -> Work:
         headers[options.idempotency_header] = Template((hashlib.sha256(call.idempotency_key.encode()).hexdigest(),))
     return HttpWork(
         method=options.method,
-        url=_address(options, call.arguments),
+        url=filled_address(options.url, options.query, call.arguments),
         headers=headers,
         body=body,
         grants=Grants(network=version.capabilities.network),
@@ -182,83 +183,3 @@ def prepare(version: ToolVersion, call: Call, /) -> Work:
         result=ResultMapping(statuses=options.result.statuses, pointer=options.result.pointer),
         limits=version.limits,
     )
-
-
-def _address(options: Options, arguments: Mapping[str, Any]) -> URL:
-    origin = ORIGIN.match(options.url)[0]  # type: ignore[index]  # checked by Options
-    path, _, query = options.url[len(origin) :].partition("?")
-    try:
-        path = Template.parse(path).fill(arguments, _segment).reveal({})
-        query = Template.parse(query).fill(arguments, lambda text: quote(text, safe="")).reveal({})
-    except Absent as exc:
-        raise CallRefused(f"the argument {exc.name!r} is needed") from exc
-    if any(segment in (".", "..") for segment in path.split("/")):
-        raise CallRefused("an argument must not lead to another address")
-    more = urlencode(list(_query(options, arguments)), quote_via=quote)
-    return URL(f"{origin}{path or '/'}?{'&'.join(part for part in (query, more) if part)}".rstrip("?"), encoded=True)
-
-
-def _segment(text: str) -> str:
-    """Of a path. Refused is what some server would take for a step up or down, however it is encoded."""
-    if not text:
-        raise CallRefused("an argument that is a part of the address must not be empty")
-    if any(part in (".", "..") for part in re.split(r"[/\\]", text)):
-        raise CallRefused("an argument must not lead to another address")
-    return quote(text, safe="")
-
-
-def _query(options: Options, arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """A list gives the parameter once for each of its elements."""
-    for name, text in options.query.items():
-        try:
-            value = Template.parse(text).value(arguments)
-        except Absent:
-            continue
-        for element in value if isinstance(value, list) else [value]:
-            yield name, element if isinstance(element, str) else json.dumps(element, ensure_ascii=False)
-
-
-def _headers(options: Options, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Template]]:
-    for name, text in options.headers.items():
-        with suppress(Absent):
-            yield name, Template.parse(text).fill(arguments, _header_value)
-
-
-def _header_value(text: str) -> str:
-    if not HEADER_VALUE.fullmatch(text):
-        raise CallRefused("an argument that goes into a header must be plain ASCII without line ends")
-    return text
-
-
-def _body(options: Options, arguments: Mapping[str, Any]) -> bytes | None:
-    if options.body is None:
-        return None
-    try:
-        value = _filled(options.body, arguments)
-    except Absent:
-        return None
-    if options.encoding == "json":
-        return json.dumps(value, ensure_ascii=False).encode()
-    if not isinstance(value, dict):
-        raise CallRefused("a form is made of an object")
-    fields = {name: field if isinstance(field, str) else json.dumps(field, ensure_ascii=False) for name, field in value.items()}
-    return urlencode(fields).encode()
-
-
-def _filled(template: Any, arguments: Mapping[str, Any]) -> Any:
-    """Raises Absent for a text whose argument was not given; around it, only that element is missing."""
-    match template:
-        case str():
-            return Template.parse(template).value(arguments)
-        case dict():
-            return dict(_present(template.items(), arguments))
-        case list():
-            return [value for _, value in _present(enumerate(template), arguments)]
-        case _:
-            return template
-
-
-def _present(elements: Iterable[tuple[Any, Any]], arguments: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
-    for key, inner in elements:
-        with suppress(Absent):
-            yield key, _filled(inner, arguments)
