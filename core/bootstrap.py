@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from core.assistants.assistants import Assistants
+from core.audit.log import AuditLog
+from core.audit.sealing import Sealer
+from core.audit.signing import open_signer
 from core.config import Settings
 from core.conversations.budget import TurnLimits
 from core.conversations.history import History
@@ -27,11 +30,14 @@ from core.identity.keys import Keys
 from core.identity.organizations import Organizations
 from core.identity.sign_in import Identity
 from core.identity.users import Users
+from core.keeper import Job, Keeper
 from core.limits.limiter import Limiter
 from core.limits.tiers import Tiers
 from core.llm.declaration import validate_model
 from core.llm.router import ModelRouter, open_router
 from core.storage.assistants import AssistantStore
+from core.storage.audit_events import EventStore
+from core.storage.audit_seals import SealStore
 from core.storage.conversations import ConversationStore
 from core.storage.database import Database, open_database
 from core.storage.directory import Directory
@@ -92,6 +98,7 @@ class Platform:
     files: Files
     assistants: Assistants
     sandbox: SandboxClient
+    audit: AuditLog
     database: Database
     wakeups: Wakeups
     journal: Journal
@@ -164,8 +171,14 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         stack.push_async_callback(turns.stop)
         files = Files(FileStore(database), objects, settings.files)
         await stack.enter_async_context(_in_background(FileUpkeep(files)))
+        seals = SealStore(database)
+        sealer = Sealer(seals, open_signer(settings.audit.key_file or settings.home / "audit.key"))
+        await sealer.announce()
+        sealing = Job(name="sealing", every_seconds=settings.audit.seal_seconds, run=sealer.seal)
+        await stack.enter_async_context(_in_background(Keeper(database, [sealing])))
         yield Platform(
             settings=settings,
+            audit=AuditLog(EventStore(database), seals),
             turns=turns,
             limiter=limiter,
             conversations=conversations,

@@ -125,6 +125,16 @@ class Files(Section):
     organization_bytes: Annotated[int, Field(ge=0, le=2**50)] = 10 * 2**30
 
 
+class Audit(Section):
+    """key_file: what checkpoints are signed with; several servers share one. `audit.key` in the home, where it is left out.
+
+    seal_seconds: how often records are sealed.
+    """
+
+    key_file: Path | None = None
+    seal_seconds: Annotated[float, Field(ge=0.05, le=3_600, allow_inf_nan=False)] = 5
+
+
 class Egress(Section):
     """allow_private: private and loopback ranges that tools and webhooks may speak to; link-local ones stay closed."""
 
@@ -231,6 +241,7 @@ class Settings(Section):
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     security_headers: Mapping[str, str] = SECURITY_HEADERS
     limits: Limits = Limits()
+    audit: Audit = Audit()
     egress: Egress = Egress()
     secrets: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")], Secret] = Field(default={}, repr=False)
     files: Files = Files()

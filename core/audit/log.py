@@ -1,0 +1,75 @@
+"""The audit log as auditors use it: reading it, what signs it, erasing a person from it. Who may is decided here."""
+
+from collections.abc import Sequence
+
+from core.errors import NotFound
+from core.identity.principals import Principal, Scope
+from core.storage.audit import AuditRecord
+from core.storage.audit_events import AuditEvent, EventStore, Filter
+from core.storage.audit_seals import Checkpoint, SealStore, SigningKey
+from core.storage.records import Page
+
+EVERYBODY = "all"
+"""What an operator says for the organisation, to see those of all."""
+
+
+class AuditLog:
+    def __init__(self, events: EventStore, seals: SealStore) -> None:
+        self._events = events
+        self._seals = seals
+
+    async def page(
+        self,
+        principal: Principal,
+        wanted: Filter,
+        *,
+        organization_id: str | None,
+        after: str | None,
+        limit: int,
+        descending: bool,
+    ) -> Page[AuditEvent]:
+        """organization_id: the principal's own when it is left out; another, or EVERYBODY, for operators. Raises NotFound."""
+        reach = reach_of(principal, organization_id)
+        return await self._events.page(reach, wanted, after=after, limit=limit, descending=descending)
+
+    async def get(self, principal: Principal, record_id: str) -> AuditEvent:
+        """Raises NotFound."""
+        principal.require(Scope.ADMIN, Scope.AUDIT)
+        reach = None if Scope.OPERATOR in principal.scopes else principal.organization_id
+        return await self._events.get(reach, record_id)
+
+    async def erase(self, principal: Principal, subject: str, *, organization_id: str | None = None) -> int:
+        """Remove what is kept of a person; returns how many records lost their personal text. The proof is as it was.
+
+        Raises NotFound.
+        """
+        principal.require(Scope.ADMIN)
+        home = reach_of(principal, organization_id) or principal.organization_id
+        record = AuditRecord.by(principal, "audit.subject_erased", subject, organization_id=home)
+        return await self._events.erase(home, subject, record)
+
+    async def checkpoints(self, principal: Principal, *, after: int, limit: int) -> Sequence[Checkpoint]:
+        principal.require(Scope.ADMIN, Scope.AUDIT)
+        return await self._seals.checkpoints(after + 1, after + limit)
+
+    async def latest_checkpoint(self, principal: Principal) -> Checkpoint:
+        """Raises NotFound while nothing is sealed."""
+        principal.require(Scope.ADMIN, Scope.AUDIT)
+        last = await self._seals.last()
+        if last is None:
+            raise NotFound("nothing is sealed yet", code="checkpoint_not_found")
+        return last
+
+    async def keys(self, principal: Principal) -> Sequence[SigningKey]:
+        principal.require(Scope.ADMIN, Scope.AUDIT)
+        return await self._seals.keys()
+
+
+def reach_of(principal: Principal, organization_id: str | None) -> str | None:
+    """Whose records a principal may see of those asked for: one organisation's, or None for everybody's. Raises NotFound."""
+    principal.require(Scope.ADMIN, Scope.AUDIT)
+    if organization_id is None or organization_id == principal.organization_id:
+        return principal.organization_id
+    if Scope.OPERATOR not in principal.scopes:
+        raise NotFound(f"no organization {organization_id!r}", code="organization_not_found")
+    return None if organization_id == EVERYBODY else organization_id

@@ -1,0 +1,108 @@
+"""Seals what was recorded: a Merkle tree for each organisation's records, one over those, chained and signed as a checkpoint.
+
+It runs in one process at a time (`core/keeper.py`). Off the path of everything: who records waits for nothing here.
+"""
+
+import asyncio
+import base64
+import hashlib
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from core.audit.merkle import leaf_hash, paths_of, root_of
+from core.audit.signing import Signer
+from core.errors import ConfigurationError
+from core.storage.audit_seals import Batch, Checkpoint, SealStore, Section
+
+RECORDS_A_CHECKPOINT = 8192
+ORIGIN = "paddock.audit/"
+log = logging.getLogger(__name__)
+
+
+class Sealer:
+    def __init__(self, store: SealStore, signer: Signer) -> None:
+        self._store = store
+        self._signer = signer
+
+    async def announce(self) -> None:
+        """Make our public key known before anything is signed with it. Raises ConfigurationError where sealing cannot go on."""
+        last, horizon = await self._store.last(), await self._store.horizon()
+        if last is not None and horizon < last.end_moment:
+            raise ConfigurationError(
+                "the database counts its transactions from the beginning again, as after a restore: `paddock migrate` mends it"
+            )
+        if await self._store.announce_key(self._signer.id, self._signer.public_key):
+            log.info("checkpoints of the audit log are signed by a new key, %s", self._signer.id)
+
+    async def seal(self) -> int:
+        """Seal all that is final. Returns how many records that were."""
+        last, sealed = await self._store.last(), 0
+        while batch := await self._store.next_batch(last.end_moment if last else 0, limit=RECORDS_A_CHECKPOINT):
+            counts = await self._store.counts(batch.lines)
+            checkpoint, sections = await asyncio.to_thread(self._sealed, batch, counts, last)
+            await self._store.add(checkpoint, sections)
+            last, sealed = checkpoint, sealed + checkpoint.records
+        return sealed
+
+    def _sealed(self, batch: Batch, counts: Mapping[str, int], last: Checkpoint | None) -> tuple[Checkpoint, Sequence[Section]]:
+        number = last.number + 1 if last else 1
+        root, sections = _sections(batch, counts, number)
+        checkpoint = Checkpoint(
+            number=number,
+            first_moment=batch.first_moment,
+            end_moment=batch.end_moment,
+            records=sum(section.size for section in sections),
+            earliest=batch.earliest,
+            latest=batch.latest,
+            key_id=self._signer.id,
+            note=self._note(number, root, last),
+        )
+        return checkpoint, sections
+
+    def _note(self, number: int, root: bytes, last: Checkpoint | None) -> str:
+        origin = last.note.partition("\n")[0] if last else ORIGIN + secrets.token_hex(8)
+        before = digest_of(last.note) if last else bytes(32)
+        sealed_at = datetime.now(UTC).isoformat(timespec="seconds")
+        lines = (origin, str(number), _base64(root), f"previous {_base64(before)}", f"sealed {sealed_at}")
+        return self._signer.note(origin, "\n".join(lines) + "\n")
+
+
+def digest_of(note: str) -> bytes:
+    """Of what the note's signature is over: what the next checkpoint calls the previous one."""
+    return hashlib.sha256(note.partition("\n\n")[0].encode() + b"\n").digest()
+
+
+def _sections(batch: Batch, counts: Mapping[str, int], number: int) -> tuple[bytes, Sequence[Section]]:
+    """The checkpoint's root, and each organisation's tree under it."""
+    trees = {organization_id: [leaf_hash(line.encode()) for line in lines] for organization_id, lines in batch.lines.items()}
+    roots = [root_of(leaves) for leaves in trees.values()]
+    firsts = [counts.get(organization_id, 0) for organization_id in trees]
+    entries = [
+        leaf_hash(entry(organization_id, first, len(leaves), root))
+        for (organization_id, leaves), first, root in zip(trees.items(), firsts, roots, strict=True)
+    ]
+    sections = [
+        Section(
+            organization_id=organization_id,
+            checkpoint=number,
+            place=place,
+            first=firsts[place],
+            size=len(leaves),
+            root=roots[place],
+            path=b"".join(path),
+            leaves=b"".join(leaves),
+        )
+        for place, ((organization_id, leaves), path) in enumerate(zip(trees.items(), paths_of(entries), strict=True))
+    ]
+    return root_of(entries), sections
+
+
+def entry(organization_id: str, first: int, size: int, root: bytes) -> bytes:
+    """What a checkpoint's tree has as a leaf: an organisation's section."""
+    return f"{organization_id}\n{first}\n{size}\n{root.hex()}\n".encode()
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
