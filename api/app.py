@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from api import routes
+from api import ratelimit, routes
 from api.dependencies import answer
 from api.errors import MethodNotAllowed, error_response
 from api.middleware import Rim, TrustedProxies
@@ -45,7 +45,7 @@ def create_app(platform: Platform) -> ASGIApp:
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["authorization", "content-type", "last-event-id", "x-request-id", "traceparent"],
-            expose_headers=["x-request-id", "x-paddock-turn-id", "x-paddock-trace-id"],
+            expose_headers=["x-request-id", "x-paddock-turn-id", "x-paddock-trace-id", "retry-after", *ratelimit.NAMES],
         )
     stack = Rim(stack, headers=settings.security_headers)
     return TrustedProxies(stack, settings.trusted_proxies) if settings.trusted_proxies else stack

@@ -1,5 +1,6 @@
 """How an error of ours looks to a client: OpenAI's shape, and a status by the error's class."""
 
+from math import ceil
 from typing import Any
 
 from starlette.responses import Response
@@ -11,6 +12,7 @@ from core.errors import (
     NotFound,
     PaddockError,
     PermissionDenied,
+    RateLimited,
     TooLarge,
     Unauthenticated,
     Unavailable,
@@ -37,6 +39,7 @@ STATUS: dict[type[PaddockError], tuple[int, str]] = {
     Conflict: (409, "invalid_request_error"),
     TooLarge: (413, "invalid_request_error"),
     UnsupportedMedia: (415, "invalid_request_error"),
+    RateLimited: (429, "requests"),
     ModelRefused: (400, "invalid_request_error"),
     ModelTimedOut: (504, "server_error"),
     ModelUnavailable: (503, "server_error"),
@@ -45,12 +48,15 @@ STATUS: dict[type[PaddockError], tuple[int, str]] = {
     Unavailable: (503, "server_error"),
     PaddockError: (500, "server_error"),
 }
+LONGEST_PAUSE = 60
+"""Seconds. OpenAI's clients do not wait longer, and would ask again at once."""
 ENDED: dict[str, tuple[int, str]] = {
     # the reason of a turn that failed, where its client was promised a status and not a response object
     "context_length_exceeded": (400, "invalid_request_error"),
     "model_refused": (400, "invalid_request_error"),
     "key_revoked": (401, "authentication_error"),
     "cancelled": (409, "invalid_request_error"),
+    "insufficient_quota": (429, "insufficient_quota"),
     "model_error": (502, "server_error"),
     "model_unavailable": (503, "server_error"),
     "database_unavailable": (503, "server_error"),
@@ -81,12 +87,16 @@ def error_response(error: PaddockError) -> Response:
     headers = {"www-authenticate": "Bearer"} if status == 401 else {}
     if status == 413:
         headers["connection"] = "close"  # the rest of the body is not read
-    if isinstance(error, ModelError) and error.retry_after is not None:
-        headers["retry-after"] = str(max(1, round(error.retry_after)))
+    if isinstance(error, ModelError | RateLimited) and error.retry_after is not None:
+        headers["retry-after"] = str(max(1, ceil(error.retry_after)))
+        if error.retry_after > LONGEST_PAUSE:
+            headers["x-should-retry"] = "false"
     return Response(dump(error_body(error, kind)), status, headers, "application/json")
 
 
 def _status(error: PaddockError) -> tuple[int, str]:
     if isinstance(error, TurnFailed):
         return ENDED.get(error.code, (500, "server_error"))
+    if isinstance(error, RateLimited):
+        return 429, error.used_up
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)

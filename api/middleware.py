@@ -18,7 +18,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import error_response
+from api.ratelimit import ratelimit_headers
 from core.errors import PaddockError, Unavailable
+from core.limits.standing import STANDING
 
 log = logging.getLogger(__name__)
 REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
@@ -80,12 +82,13 @@ class Rim:
             await self._app(scope, receive, send)
             return
         exchange = Exchange(scope)
+        STANDING.set(None)
         scope["state"] = {**scope.get("state", {}), "request_id": exchange.request_id, "trace_id": exchange.trace_id}
 
         async def send_more(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                message["headers"] = [*message["headers"], *self._headers, *exchange.headers]
+                message["headers"] = [*message["headers"], *self._headers, *exchange.headers, *ratelimit_headers()]
             elif message["type"] == "http.response.body":
                 exchange.sent_bytes += len(message.get("body", b""))
             await send(message)

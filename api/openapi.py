@@ -20,6 +20,7 @@ _MEANINGS = {
     409: "It cannot be done now: the conversation or response is in use.",
     413: "The body is too large.",
     415: "The body is of another kind.",
+    429: "A limit is used up; `Retry-After` says when to come again.",
     500: "A mistake of ours; the log has more under the request's id.",
     502: "The model's provider answered wrongly.",
     503: "Something that is needed is down; try again later.",
@@ -103,7 +104,7 @@ def _responses(route: Route) -> dict[str, Any]:
         statuses |= {507}
     content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
     if "stream" in _fields(route.body):
-        statuses |= {404, 409, 502, 504}
+        statuses |= {404, 409, 429, 502, 504}
     if "stream" in _fields(route.body) or "stream" in _fields(route.query):
         content["text/event-stream"] = {"schema": {"type": "string"}}
     error = {"application/json": {"schema": {"$ref": _REF.format(model="Error")}}}

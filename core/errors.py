@@ -44,13 +44,14 @@ class TooLarge(PaddockError):
 
 
 class RateLimited(PaddockError):
-    """A limit is used up for now. retry_after: seconds until the same request may pass."""
+    """A limit is used up for now. retry_after: seconds until the same request may pass. used_up: `requests`, `tokens`, ..."""
 
     code = "rate_limit_exceeded"
 
-    def __init__(self, message: str, *, retry_after: float, code: str | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float, used_up: str = "requests", code: str | None = None) -> None:
         super().__init__(message, code=code)
         self.retry_after = retry_after
+        self.used_up = used_up
 
 
 class Unavailable(PaddockError):

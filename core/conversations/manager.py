@@ -119,7 +119,7 @@ class TurnManager:
         try:
             if self._stopping:
                 raise Unavailable("the server is stopping", code="server_shutdown")
-            running.begin(TurnStarted(), events, budget, on_end=over)
+            running.begin(TurnStarted(), events, budget, on_over=grant.end, on_end=over)
         except PaddockError:
             grant.end()
             raise

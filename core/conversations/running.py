@@ -69,11 +69,20 @@ class RunningTurn:
         self._journal.hurry()
 
     def begin(
-        self, first: TurnEvent, events: AsyncGenerator[TurnEvent, None], budget: Budget, *, on_end: Callable[[], None]
+        self,
+        first: TurnEvent,
+        events: AsyncGenerator[TurnEvent, None],
+        budget: Budget,
+        *,
+        on_over: Callable[[], None],
+        on_end: Callable[[], None],
     ) -> None:
-        """Record the first event (its acceptance is `durable`) and play the others in a task of the turn's own."""
+        """Record the first event (its acceptance is `durable`) and play the others in a task of the turn's own.
+
+        on_over: nothing more is asked or run, and nobody was told the end yet. on_end: called last, however it ends.
+        """
         self.record(first)
-        self._task = asyncio.create_task(self._run(events, budget), name=self.turn.id)
+        self._task = asyncio.create_task(self._run(events, budget, on_over), name=self.turn.id)
         self._task.add_done_callback(lambda _: on_end())
 
     def stop(self, reason: StopReason) -> None:
@@ -90,9 +99,10 @@ class RunningTurn:
             await asyncio.wait([self._task])
         return self.turn
 
-    async def _run(self, events: AsyncGenerator[TurnEvent, None], budget: Budget) -> None:
+    async def _run(self, events: AsyncGenerator[TurnEvent, None], budget: Budget, on_over: Callable[[], None]) -> None:
         try:
             end = await self._play(events, budget.seconds)
+            on_over()
             await self.finish(replace(end, usage=budget.usage))
         except PaddockError as exc:
             # Not ours any more, or PostgreSQL is away: whoever reads goes on from the journal, and the lease runs out.

@@ -205,6 +205,7 @@ def _refusal(subjects: Sequence[Subject], refused: Refused) -> RateLimited:
     return RateLimited(
         f"rate limit reached: the {whose} {subject.id} is limited to {said}",
         retry_after=_until_next_month(datetime.now(UTC)) if month else refused.seconds,
+        used_up="insufficient_quota" if month else "tokens" if refused.limit == "tokens_per_minute" else "requests",
         code="insufficient_quota" if month else None,
     )
 

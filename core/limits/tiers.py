@@ -8,11 +8,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, NotFound
+from core.identity.principals import Principal, Scope
+from core.storage.audit import AuditRecord
 from core.storage.limiter import Allowance, Subject
-from core.storage.tiers import TierStore
+from core.storage.records import Page
+from core.storage.tiers import GivenTier, TierStore, Used
 
 FRESH_SECONDS = 5.0
 """How long a tier that was changed may still be the old one in another process."""
@@ -29,6 +34,17 @@ class Caller(Protocol):
     def user_id(self) -> str: ...
     @property
     def key_id(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """tier, allowance: None for a user or a key that is limited by its organisation alone."""
+
+    subject_id: str
+    organization_id: str
+    tier: str | None
+    allowance: Allowance | None
+    used: Used
 
 
 class Tiers:
@@ -58,12 +74,42 @@ class Tiers:
             if name is not None
         ]
 
-    async def assign(self, organization_id: str, subject_id: str, tier: str | None) -> None:
-        """Holds here at once and elsewhere within FRESH_SECONDS. Raises InvalidRequest, NotFound."""
+    async def given(self, principal: Principal, *, after: str | None, limit: int, descending: bool) -> Page[GivenTier]:
+        """Those of the principal's organisation that were given a tier. Raises InvalidRequest."""
+        principal.require(Scope.ADMIN, Scope.AUDIT)
+        return await self._store.list(principal.organization_id, after=after, limit=limit, descending=descending)
+
+    async def get(self, principal: Principal, subject_id: str) -> "Limits":
+        """Raises NotFound, also for another organisation's."""
+        principal.require(Scope.ADMIN, Scope.AUDIT)
+        home = await self._home(principal, subject_id)
+        tier = await self._store.find(subject_id) or (self.default if subject_id == home else None)
+        used = await self._store.used(home, subject_id, until=datetime.now(UTC))
+        allowance = None if tier is None else self._allowance(tier)
+        return Limits(subject_id=subject_id, organization_id=home, tier=tier, allowance=allowance, used=used)
+
+    async def assign(self, principal: Principal, subject_id: str, tier: str | None) -> "Limits":
+        """None takes it back. An organisation's is the operator's to give; those of its users and keys are its own affair.
+
+        Holds here at once and elsewhere within FRESH_SECONDS. Raises PermissionDenied, NotFound, InvalidRequest.
+        """
+        principal.require(Scope.ADMIN)
+        home = await self._home(principal, subject_id)
+        if subject_id == home:
+            principal.require(Scope.OPERATOR)
         if tier is not None and tier not in self.declared:
-            raise InvalidRequest(f"unknown tier {tier[:200]!r}; declared: {', '.join(self.declared)}", param="tier")
-        await self._store.assign(organization_id, subject_id, tier)
+            known = ", ".join(map(repr, self.declared))
+            raise InvalidRequest(f"unknown tier {tier[:200]!r}; declared: {known}", param="tier", code="unknown_tier")
+        record = AuditRecord.by(principal, "limit.changed", subject_id, organization_id=home, details={"tier": tier})
+        await self._store.assign(home, subject_id, tier, record)
         self._known.pop(subject_id, None)
+        return await self.get(principal, subject_id)
+
+    async def _home(self, principal: Principal, subject_id: str) -> str:
+        home = await self._store.organization_of(subject_id)
+        if home != principal.organization_id and Scope.OPERATOR not in principal.scopes:
+            raise NotFound(f"no organization, user or key {subject_id[:200]!r}", code="subject_not_found")
+        return home
 
     def _stale(self, ids: Sequence[str]) -> bool:
         now = self._clock()

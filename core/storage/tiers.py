@@ -6,8 +6,11 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from core.errors import NotFound
+from core.errors import InvalidRequest, NotFound
+from core.storage import audit
+from core.storage.audit import AuditRecord
 from core.storage.database import Database
+from core.storage.records import Page
 from core.storage.tables import api_keys, limit_tiers, organizations, turns, users
 
 
@@ -19,6 +22,16 @@ class Used:
     tokens: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenTier:
+    """subject_id: an organisation, a user or a key."""
+
+    subject_id: str
+    organization_id: str
+    tier: str
+    set_at: datetime
+
+
 class TierStore:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -27,17 +40,30 @@ class TierStore:
         row = await self._database.reads.find(_FIND, subject_id)
         return None if row is None else str(row["tier"])
 
-    async def all(self, organization_id: str) -> dict[str, str]:
-        """The tier of each subject of the organisation that was given one."""
-        query = sa.select(limit_tiers.c.subject_id, limit_tiers.c.tier).where(limit_tiers.c.organization_id == organization_id)
-        async with self._database.tenant(organization_id) as connection:
-            return {row.subject_id: row.tier for row in (await connection.execute(query)).all()}
+    async def organization_of(self, subject_id: str) -> str:
+        """Raises NotFound for what is no organisation, user or key."""
+        async with self._database.everyone() as connection:
+            home: str | None = await connection.scalar(_HOME, {"subject_id": subject_id})
+        if home is None:
+            raise NotFound(f"no organization, user or key {subject_id[:200]!r}", code="subject_not_found")
+        return home
 
-    async def assign(self, organization_id: str, subject_id: str, tier: str | None) -> None:
-        """None takes it back. Raises NotFound for what is neither the organisation nor a user or key of it."""
+    async def list(self, organization_id: str, *, after: str | None, limit: int, descending: bool) -> Page[GivenTier]:
+        """By the ids of those who were given one. Raises InvalidRequest for a cursor that is none of them."""
+        mine, column = limit_tiers.c.organization_id == organization_id, limit_tiers.c.subject_id
+        query = sa.select(limit_tiers).where(mine)
         async with self._database.tenant(organization_id) as connection:
-            if await connection.scalar(_EXISTS, {"organization_id": organization_id, "subject_id": subject_id}) is None:
-                raise NotFound(f"no organization, user or key {subject_id[:200]!r}", code="subject_not_found")
+            if after is not None:
+                if await connection.scalar(sa.select(column).where(mine, column == after)) is None:
+                    raise InvalidRequest(f"no limit of {after[:200]!r} in this list", param="after", code="invalid_cursor")
+                query = query.where(column < after if descending else column > after)
+            rows = (await connection.execute(query.order_by(column.desc() if descending else column).limit(limit + 1))).all()
+        return Page(rows=[GivenTier(**row._mapping) for row in rows[:limit]], more=len(rows) > limit)
+
+    async def assign(self, organization_id: str, subject_id: str, tier: str | None, record: AuditRecord) -> None:
+        """None takes it back."""
+        async with self._database.tenant(organization_id) as connection:
+            await audit.insert(connection, record)
             if tier is None:
                 mine = limit_tiers.c.organization_id == organization_id
                 await connection.execute(sa.delete(limit_tiers).where(mine, limit_tiers.c.subject_id == subject_id))
@@ -62,13 +88,8 @@ class TierStore:
 
 _FIND = "SELECT subject_id, tier FROM limit_tiers WHERE subject_id = ANY($1::text[])"
 _SUBJECT: "sa.BindParameter[str]" = sa.bindparam("subject_id")
-_EXISTS = sa.union_all(
-    *(
-        sa.select(table.c.id).where(table.c.id == _SUBJECT, owner == sa.bindparam("organization_id"))
-        for table, owner in (
-            (organizations, organizations.c.id),
-            (users, users.c.organization_id),
-            (api_keys, api_keys.c.organization_id),
-        )
-    )
+_HOME = sa.union_all(
+    sa.select(organizations.c.id).where(organizations.c.id == _SUBJECT),
+    sa.select(users.c.organization_id).where(users.c.id == _SUBJECT),
+    sa.select(api_keys.c.organization_id).where(api_keys.c.id == _SUBJECT),
 )

@@ -1,0 +1,320 @@
+"""What a caller may use, asked of a whole server: real Redis (stopped, emptied, started), real PostgreSQL, every endpoint."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import pytest
+
+from api.app import create_app
+from core.bootstrap import Platform, open_platform
+from core.config import Settings
+from core.storage.limiter import Allowance, LimitCounters, Refused, Settlement, Subject, open_counters
+from tests.doubles.own_redis import OwnRedis, own_redis
+from tests.integration.conftest import Stage, Tenant
+
+WIDE = {
+    "requests_per_minute": 100_000,
+    "requests_per_day": 1_000_000,
+    "tokens_per_minute": 10**9,
+    "tokens_per_month": 10**12,
+    "concurrent_turns": 1_000,
+}
+ANSWER = {"reply": "four"}
+CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "2 + 2?"}], "max_tokens": 50}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    platform: Platform
+    client: httpx.AsyncClient
+    redis: OwnRedis
+
+    async def chat(self, **more: Any) -> httpx.Response:
+        return await self.client.post("/v1/chat/completions", json={**CHAT, **more})
+
+
+@pytest.fixture
+async def redis() -> AsyncIterator[OwnRedis]:
+    async with own_redis() as server:
+        yield server
+
+
+@asynccontextmanager
+async def serving(
+    stage: Stage, tenant: Tenant, redis: OwnRedis, *rules: Mapping[str, Any], **tier: int
+) -> AsyncIterator[Server]:
+    """Everybody is in the tier, whose other limits are wide."""
+    settings = Settings.model_validate(
+        {
+            "home": stage.home,
+            "config": stage.home / "paddock.yaml",
+            "models": [{"name": "scripted", "backend": "scripted", "script": list(rules or (ANSWER,))}],
+            "tiers": {"tested": {**WIDE, **tier}, "narrow": {**WIDE, "requests_per_minute": 1}},
+            "default_tier": "tested",
+        }
+    )
+    headers = {"authorization": f"Bearer {tenant.secret}"}
+    async with open_platform(settings, replace(stage.addresses, redis=redis.url)) as platform:
+        transport = httpx.ASGITransport(create_app(platform))
+        async with httpx.AsyncClient(transport=transport, base_url="http://paddock", headers=headers) as client:
+            yield Server(platform=platform, client=client, redis=redis)
+
+
+async def test_one_request_too_many_is_told_when_to_come_again(stage: Stage, tenant: Tenant, redis: OwnRedis) -> None:
+    async with serving(stage, tenant, redis, requests_per_minute=2) as server:
+        first, second, third = [await server.chat() for _ in range(3)]
+    assert [first.status_code, second.status_code, third.status_code] == [200, 200, 429]
+    error = third.json()["error"]
+    assert (error["type"], error["code"], error["param"]) == ("requests", "rate_limit_exceeded", None)
+    assert 1 <= int(third.headers["retry-after"]) <= 30
+    assert first.headers["x-ratelimit-limit-requests"] == "2"
+    assert first.headers["x-ratelimit-remaining-requests"] == "1"
+    assert first.headers["x-ratelimit-reset-requests"] == "30s"
+    assert third.headers["x-ratelimit-remaining-requests"] == "0"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/responses", {"model": "scripted", "input": "2 + 2?"}), ("/v1/chat/completions", CHAT)]
+)
+async def test_every_endpoint_counts_and_says_what_is_left(
+    stage: Stage, tenant: Tenant, redis: OwnRedis, path: str, body: dict[str, Any], stream: bool
+) -> None:
+    async with serving(stage, tenant, redis, requests_per_minute=10) as server:
+        answer = await server.client.post(path, json={**body, "stream": stream})
+        models = await server.client.get("/v1/models")
+    assert answer.status_code == 200
+    assert answer.headers["x-ratelimit-remaining-requests"] == "9"
+    assert int(answer.headers["x-ratelimit-remaining-tokens"]) < WIDE["tokens_per_minute"]
+    assert "x-ratelimit-limit-requests" not in models.headers
+
+
+async def test_tokens_are_reserved_before_and_settled_with_what_was_used(stage: Stage, tenant: Tenant, redis: OwnRedis) -> None:
+    async with serving(stage, tenant, redis, tokens_per_minute=6_000) as server:
+        first = await server.chat(max_tokens=5_000)
+        second = await server.chat(max_tokens=5_000)
+    assert int(first.headers["x-ratelimit-remaining-tokens"]) < 1_000
+    assert second.status_code == 200
+
+
+async def test_more_tokens_than_are_left_this_minute_are_refused_as_tokens(
+    stage: Stage, tenant: Tenant, redis: OwnRedis
+) -> None:
+    slow = {"reply": [{"pause_seconds": 30, "text": "four"}]}
+    async with serving(stage, tenant, redis, slow, tokens_per_minute=6_000) as server:
+        running = asyncio.create_task(server.chat(max_tokens=5_000))
+        await until(lambda: server.platform.turns.running)
+        refused = await server.chat(max_tokens=5_000)
+        running.cancel()
+        await asyncio.wait([running])
+    assert refused.status_code == 429
+    assert refused.json()["error"]["type"] == "tokens"
+
+
+async def test_a_request_larger_than_a_whole_minute_waits_for_a_full_one_and_leaves_it_in_debt(
+    stage: Stage, tenant: Tenant, redis: OwnRedis
+) -> None:
+    async with serving(stage, tenant, redis, {"reply": "four " * 300}, tokens_per_minute=100) as server:
+        first = await server.chat(max_tokens=5_000)
+        second = await server.chat(max_tokens=10)
+    assert [first.status_code, second.status_code] == [200, 429]
+
+
+async def test_the_turns_of_one_organization_at_once_are_bounded_and_a_cancelled_one_gives_its_place_back(
+    stage: Stage, tenant: Tenant, redis: OwnRedis
+) -> None:
+    async with serving(stage, tenant, redis, {"reply": [{"pause_seconds": 30, "text": "four"}]}, concurrent_turns=1) as server:
+        running = asyncio.create_task(server.chat())
+        await until(lambda: server.platform.turns.running)
+        refused = await server.chat()
+        running.cancel()
+        await asyncio.wait([running])
+        await until(lambda: not server.platform.turns.running)
+        next_one = asyncio.create_task(server.chat())
+        await until(lambda: server.platform.turns.running)
+        next_one.cancel()
+        await asyncio.wait([next_one])
+    assert refused.status_code == 429
+    assert "turns at once" in refused.json()["error"]["message"]
+
+
+async def test_a_month_that_is_used_up_is_not_asked_for_again(stage: Stage, tenant: Tenant, redis: OwnRedis) -> None:
+    async with serving(stage, tenant, redis, tokens_per_month=200) as server:
+        answers = [await server.chat(max_tokens=100) for _ in range(30)]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused
+    assert refused[0].json()["error"]["code"] == "insufficient_quota"
+    assert refused[0].headers["x-should-retry"] == "false"
+
+
+async def test_a_reply_that_is_cut_off_is_paid_for(stage: Stage, tenant: Tenant, redis: OwnRedis) -> None:
+    """Else whoever hangs up before the end talks for nothing."""
+    chatty = {"reply": [{"pause_seconds": 0.05, "text": "word "}] * 100}
+    async with serving(stage, tenant, redis, chatty, tokens_per_month=80) as server:
+        request = server.client.build_request("POST", "/v1/chat/completions", json={**CHAT, "stream": True})
+        task = asyncio.create_task(server.client.send(request))
+        await until(lambda: any(len(running.feed.events) > 10 for running in server.platform.turns.running.values()))
+        task.cancel()
+        await asyncio.wait([task])
+        await until(lambda: not server.platform.turns.running)
+        after = await server.chat()
+    assert after.status_code == 429
+
+
+async def test_redis_stops_and_starts_in_the_middle_of_a_load_and_nobody_notices(
+    stage: Stage, tenant: Tenant, redis: OwnRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    statuses: list[int] = []
+    async with serving(stage, tenant, redis) as server:
+        load = asyncio.create_task(_load(server, statuses))
+        await until(lambda: len(statuses) > 20)
+        await redis.stop()
+        await until(lambda: server.platform.limiter.away)
+        before = len(statuses)
+        await until(lambda: len(statuses) > before + 20)
+        await redis.start()
+        await until(lambda: not server.platform.limiter.away)
+        before = len(statuses)
+        await until(lambda: len(statuses) > before + 20)
+        load.cancel()
+        await asyncio.wait([load])
+    assert set(statuses) == {200}
+    lines = [record.message for record in caplog.records if record.name == "core.storage.limiter"]
+    assert len(lines) == 2, "one when it goes, one when it is back"
+
+
+async def _load(server: Server, statuses: list[int]) -> None:
+    while True:
+        statuses += [answer.status_code for answer in await asyncio.gather(*(server.chat() for _ in range(4)))]
+
+
+async def test_without_redis_this_process_still_limits(stage: Stage, tenant: Tenant, redis: OwnRedis) -> None:
+    async with serving(stage, tenant, redis, requests_per_minute=3, concurrent_turns=5) as server:
+        await redis.stop()
+        answers = [await server.chat() for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+
+
+async def test_a_redis_that_forgot_everything_learns_the_month_from_the_books(
+    stage: Stage, tenant: Tenant, redis: OwnRedis
+) -> None:
+    async with serving(stage, tenant, redis, {"reply": "four " * 100}, tokens_per_month=2_000) as server:
+        while (await server.chat(max_tokens=300)).status_code == 200:
+            pass
+        await redis.stop()
+        await redis.start()
+        await until(lambda: not server.platform.limiter.away)
+        statuses = []
+        async with asyncio.timeout(20):
+            while 429 not in statuses[1:]:  # the first ones may pass while the books are read
+                statuses.append((await server.chat(max_tokens=300)).status_code)
+    assert len(statuses) < 10
+
+
+async def test_a_script_that_was_flushed_is_loaded_again(stage: Stage, tenant: Tenant, redis: OwnRedis) -> None:
+    async with serving(stage, tenant, redis, requests_per_minute=10) as server:
+        await server.chat()
+        await redis.flush_scripts()
+        answer = await server.chat()
+    assert answer.headers["x-ratelimit-remaining-requests"] == "8"
+
+
+async def test_a_key_with_a_tier_of_its_own_is_held_to_both(stage: Stage, tenant: Tenant, redis: OwnRedis) -> None:
+    async with serving(stage, tenant, redis) as server:
+        key_id = tenant.principal.key_id
+        given = await server.client.post(f"/admin/v1/limits/{key_id}", json={"tier": "narrow"})
+        first, second = await server.chat(), await server.chat()
+        listed = (await server.client.get("/admin/v1/limits")).json()["data"]
+        await server.client.post(f"/admin/v1/limits/{key_id}", json={"tier": None})
+        third = await server.chat()
+    assert given.json()["allowance"]["requests_per_minute"] == 1
+    assert [first.status_code, second.status_code, third.status_code] == [200, 429, 200]
+    assert key_id in second.json()["error"]["message"]
+    assert [(row["id"], row["tier"]) for row in listed] == [(key_id, "narrow")]
+
+
+async def test_a_tier_is_read_with_what_was_used_by_the_books(stage: Stage, tenant: Tenant, redis: OwnRedis) -> None:
+    async with serving(stage, tenant, redis) as server:
+        answer = await server.client.post("/v1/responses", json={"model": "scripted", "input": "2 + 2?"})
+        told = (await server.client.get(f"/admin/v1/limits/{tenant.principal.organization_id}")).json()
+    assert told["tier"] == "tested"
+    assert told["used"] == {"requests_today": 1, "tokens_this_month": answer.json()["usage"]["total_tokens"]}
+
+
+@pytest.mark.parametrize(
+    ("subject", "body", "status"),
+    [
+        ("org_unknown", {"tier": "free"}, 404),
+        ("mine", {"tier": "platinum"}, 400),
+        ("mine", {"tier": ""}, 400),
+        ("mine", {"tier": 7}, 400),
+        ("mine", {}, 400),
+        ("mine", {"tier": "x" * 300}, 400),
+        ("mine", {"tier": "free", "colour": "blue"}, 400),
+        ("%00", {"tier": "free"}, 400),
+    ],
+)
+async def test_a_tier_that_cannot_be_given_is_refused(
+    stage: Stage, tenant: Tenant, redis: OwnRedis, subject: str, body: dict[str, Any], status: int
+) -> None:
+    subject = tenant.principal.organization_id if subject == "mine" else subject
+    async with serving(stage, tenant, redis) as server:
+        refused = await server.client.post(f"/admin/v1/limits/{subject}", json=body)
+    assert refused.status_code == status
+
+
+def subject(**tier: int) -> Subject:
+    return Subject(id="org_a", organization_id="org_a", allowance=Allowance(**{**WIDE, **tier}))
+
+
+@pytest.fixture
+async def counters(redis: OwnRedis) -> AsyncIterator[LimitCounters]:
+    async with open_counters(redis.url) as opened:
+        yield opened
+
+
+async def test_what_a_killed_process_had_reserved_runs_out_and_is_charged(counters: LimitCounters) -> None:
+    limited = [subject(concurrent_turns=1, tokens_per_month=1_500)]
+    await counters.admit(limited, "turn_1", tokens=1_000, seconds=0.05)
+    refused = await counters.admit(limited, "turn_2", tokens=100, seconds=30)
+    await asyncio.sleep(0.1)
+    later = await counters.admit(limited, "turn_3", tokens=100, seconds=30)
+    too_much = await counters.admit([subject(tokens_per_month=1_500)], "turn_4", tokens=500, seconds=30)
+    assert isinstance(refused, Refused)
+    assert refused.limit == "concurrent_turns"
+    assert not isinstance(later, Refused)
+    assert isinstance(too_much, Refused)
+    assert too_much.limit == "tokens_per_month"
+
+
+async def test_a_refusal_takes_nothing_from_anybody(counters: LimitCounters) -> None:
+    open_to_all, closed = subject(), replace(subject(requests_per_minute=1), id="key_a")
+    await counters.admit([closed], "turn_1", tokens=10, seconds=30)
+    for n in range(5):
+        refused = await counters.admit([open_to_all, closed], f"turn_x{n}", tokens=10, seconds=30)
+        assert isinstance(refused, Refused)
+    left = await counters.admit([open_to_all], "turn_2", tokens=10, seconds=30)
+    assert not isinstance(left, Refused)
+    assert left[0].requests == WIDE["requests_per_minute"] - 1
+
+
+async def test_a_reservation_is_settled_once_however_often_it_is_told(counters: LimitCounters) -> None:
+    limited = [subject(tokens_per_month=1_000)]
+    left = await counters.admit(limited, "turn_1", tokens=900, seconds=30)
+    assert not isinstance(left, Refused)
+    done = Settlement(subjects=limited, turn_id="turn_1", reserved=900, used=100, since=[row.since for row in left])
+    counters.settle(done)
+    extended = await counters.extend(replace(done, reserved=0, used=0), tokens=900, seconds=30)
+    beyond = await counters.extend(replace(done, turn_id="turn_2", reserved=0, used=0), tokens=1, seconds=30)
+    assert not isinstance(extended, Refused)
+    assert isinstance(beyond, Refused)
+
+
+async def until(true: Any, seconds: float = 20.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not true():
+            await asyncio.sleep(0.01)
