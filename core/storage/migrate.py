@@ -44,6 +44,8 @@ def _migrate(connection: Connection, server_login: str) -> None:
     _refuse_newer(connection, config)
     connection.commit()  # settings and lock belong to the session; each migration is a transaction of its own
     command.upgrade(config, "head")
+    _go_on_counting(connection)
+    connection.commit()
 
 
 def _make_roles(connection: Connection, server_login: str) -> None:
@@ -57,6 +59,18 @@ def _make_roles(connection: Connection, server_login: str) -> None:
     connection.execute(sa.text(f"GRANT paddock_app, paddock_system TO {quoted} WITH INHERIT FALSE, SET TRUE"))
     connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA} AUTHORIZATION paddock_owner"))
     connection.execute(sa.text(f"GRANT USAGE ON SCHEMA {SCHEMA} TO paddock_app, paddock_system"))
+
+
+def _go_on_counting(connection: Connection) -> None:
+    """After a restore into a new cluster transactions have low numbers again; the audit log's moments must not (see 0006)."""
+    moments = "SELECT max(moment) AS moment FROM audit_records UNION SELECT max(end_moment) FROM audit_checkpoints"
+    last = connection.scalar(sa.text(f"SELECT max(moment) FROM ({moments})"))  # noqa: S608 - a constant
+    now = connection.scalar(sa.text("SELECT audit_offset() + pg_current_xact_id()::text::bigint"))
+    if last is not None and now <= last:
+        offset = connection.scalar(sa.text("SELECT audit_offset()")) + last - now + 1
+        connection.execute(
+            sa.text(f"CREATE OR REPLACE FUNCTION audit_offset() RETURNS bigint LANGUAGE sql IMMUTABLE RETURN {offset:d}")
+        )
 
 
 def _refuse_newer(connection: Connection, config: Config) -> None:
