@@ -1,0 +1,136 @@
+"""`paddock tools`."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from api.client import find_server
+
+
+@click.group()
+@click.option("--url", help="Where the server answers; PADDOCK_URL, or the one on this machine.")
+@click.option("--key", help="A key with the scope admin; PADDOCK_KEY, or PADDOCK_HOME/admin.key.")
+@click.pass_context
+def command(context: click.Context, url: str | None, key: str | None) -> None:
+    """The tool registry: what models may call, and who may have them called."""
+    from api.admin import Admin
+
+    context.obj = lambda: closing(Admin(find_server(url, key)))
+
+
+@command.command("list")
+@click.pass_obj
+def list_tools(open_admin: Any) -> None:
+    """All tools of the organisation."""
+    with open_admin() as admin:
+        for tool in admin.all("/tools", order="asc", limit=100):
+            state = "on" if tool["enabled"] else "off"
+            click.echo(f"{tool['name']:32} version {tool['version']:<4} {state:4} {_let_in(tool['permissions'])}")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--version", type=click.IntRange(1), help="Another version than the current one.")
+@click.pass_obj
+def show(open_admin: Any, name: str, version: int | None) -> None:
+    """The tool NAME with its manifest, as JSON."""
+    path = _path(name) if version is None else f"{_path(name)}/versions/{version}"
+    with open_admin() as admin:
+        click.echo(json.dumps(admin.get(path), indent=2, ensure_ascii=False))
+
+
+@command.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_obj
+def add(open_admin: Any, files: tuple[Path, ...]) -> None:
+    """Bring the registry to what FILES say: a new tool, a new version of one that is there, or its permissions.
+
+    A file is YAML or JSON with a tool's manifest and, beside it, `permissions`, `quotas` and `enabled`; YAML may hold several
+    tools. Nobody may call a tool whose `permissions` let nobody in.
+    """
+    from api.tool_files import read_tools
+
+    tools = [tool for path in files for tool in read_tools(path)]
+    with open_admin() as admin:
+        for tool in tools:
+            click.echo(_brought(admin, tool))
+
+
+@command.command()
+@click.argument("name")
+@click.pass_obj
+def enable(open_admin: Any, name: str) -> None:
+    """Turn NAME on."""
+    with open_admin() as admin:
+        admin.post(f"{_path(name)}/enable")
+    click.echo(f"{name} is on")
+
+
+@command.command()
+@click.argument("name")
+@click.pass_obj
+def disable(open_admin: Any, name: str) -> None:
+    """Turn NAME off, for the next call of every turn."""
+    with open_admin() as admin:
+        admin.post(f"{_path(name)}/disable")
+    click.echo(f"{name} is off")
+
+
+@command.command()
+@click.argument("name")
+@click.confirmation_option(prompt="Its name will be free, and it will not come back. Delete it?")
+@click.pass_obj
+def delete(open_admin: Any, name: str) -> None:
+    """Delete NAME. Its versions can still be read by their digests."""
+    with open_admin() as admin:
+        admin.delete(_path(name))
+    click.echo(f"deleted {name}")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("arguments", default="{}")
+@click.option("--version", type=click.IntRange(1), help="Another version than the current one.")
+@click.pass_obj
+def test(open_admin: Any, name: str, arguments: str, version: int | None) -> None:
+    """Run NAME once, for real, with ARGUMENTS (a JSON object), and show what a model would be told. 1 when it failed."""
+    from api.chat import plain
+
+    try:
+        given = json.loads(arguments)
+    except ValueError as exc:
+        raise click.BadParameter(f"not JSON: {exc}", param_hint="ARGUMENTS") from exc
+    with open_admin() as admin:
+        tried = admin.post(f"{_path(name)}/dry-run", {"arguments": given} | ({"version": version} if version else {}))
+    click.echo(plain(tried["output"]))
+    if tried["failed"]:
+        raise click.exceptions.Exit(1)
+
+
+def _brought(admin: Any, tool: dict[str, Any]) -> str:
+    from api.tool_files import split
+
+    manifest, conditions = split(tool)
+    name = tool["name"]
+    known = admin.find(_path(name))
+    if known is None:
+        made = admin.post("/tools", tool)
+        return f"{name}: made, version 1, {_let_in(made['permissions'])}"
+    now = admin.post(f"{_path(name)}/versions", {**manifest, "replaces": known["version"]})
+    if conditions:
+        now = admin.post(_path(name), conditions)
+    same = now["version"] == known["version"]
+    return f"{name}: {'still ' if same else ''}version {now['version']}, {_let_in(now['permissions'])}"
+
+
+def _path(name: str) -> str:
+    return f"/tools/{quote(name, safe='')}"
+
+
+def _let_in(permissions: dict[str, Any]) -> str:
+    everybody = ["everybody"] if permissions["organization"] else []
+    return "for " + (", ".join([*everybody, *permissions["roles"], *permissions["keys"]]) or "nobody")

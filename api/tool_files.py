@@ -1,0 +1,32 @@
+"""Tools written down in files: YAML or JSON, as `POST /admin/v1/tools` takes them. It asks no server."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+CONDITIONS = ("permissions", "quotas", "enabled")
+
+
+def read_tools(path: Path) -> Iterator[dict[str, Any]]:
+    """Each document of the file. Raises `ClickException` that says where it is broken."""
+    try:
+        text = path.read_text()
+        documents = [json.loads(text)] if path.suffix == ".json" else list(yaml.safe_load_all(text))
+    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as exc:
+        raise click.ClickException(f"{path}: {exc}") from exc
+    for document in documents:
+        if not isinstance(document, dict) or not isinstance(document.get("name"), str):
+            raise click.ClickException(
+                f"{path}: expected a tool: a mapping with 'name', 'description', 'parameters', 'runtime'"
+            )
+        yield json.loads(json.dumps(document, default=str))  # YAML has dates
+
+
+def split(tool: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The manifest, and what may change without a new version."""
+    manifest = {name: value for name, value in tool.items() if name not in CONDITIONS}
+    return manifest, {name: tool[name] for name in CONDITIONS if name in tool}
