@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import resource
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -12,9 +13,10 @@ import sqlalchemy as sa
 from core.config import Files as FileLimits
 from core.errors import InvalidRequest, NotFound, TooLarge, Unavailable
 from core.files.files import Files
+from core.files.names import checked_name
 from core.storage.database import Database
 from core.storage.files import FileInUse, FileStore, StorageUsedUp
-from core.storage.objects import open_objects
+from core.storage.objects import ObjectsFull, open_objects
 from core.storage.records import File
 from core.storage.tables import audit_records, blobs, files
 from tests.integration.conftest import Tenant
@@ -244,3 +246,41 @@ async def test_what_is_done_with_a_file_is_in_the_audit_log_without_its_name(
         assert f'"{kind}"' in text
         assert file.sha256 in text
         assert "salary" not in text
+
+
+async def test_a_full_disk_is_told_and_leaves_nothing(shelf: Files, folder: Path, database: Database, tenant: Tenant) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # this process writes no longer file, as on a disk without room
+    try:
+        with pytest.raises(ObjectsFull, match="full"):
+            await put(shelf, tenant, b"x" * 101)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert not on_disk(folder)
+    assert await rows_of(database, tenant, blobs) == 0
+    await put(shelf, tenant, b"x" * 101)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\me\\report.pdf", "report.pdf"),
+        ("/etc/", None),
+        ("..", None),
+        ("", None),
+        ("  ", None),
+        ("a\r\nset-cookie: b", None),
+        ("a\x00b", None),
+        ("invoice\u202efdp.exe", None),
+        ("\ud800", None),
+        ("x" * 256, None),
+        ("über 图.txt", "über 图.txt"),
+    ],
+)
+def test_a_name_is_no_path_and_hides_nothing(given: str, kept: str | None) -> None:
+    if kept is not None:
+        assert checked_name(given) == kept
+    else:
+        with pytest.raises(InvalidRequest):
+            checked_name(given)
