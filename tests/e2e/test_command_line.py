@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 def test_help_lists_every_command(tmp_path: Path) -> None:
     shown = paddock("--help", home=tmp_path)
     assert shown.returncode == 0
-    for name in ("agent", "chat", "doctor", "keys", "migrate", "sandbox", "scripted", "serve", "up"):
+    for name in ("agent", "chat", "doctor", "keys", "migrate", "sandbox", "scripted", "serve", "tools", "up"):
         assert f"\n  {name} " in shown.stdout
         assert paddock(name, "--help", home=tmp_path).stdout.startswith(f"Usage: paddock {name}")
 
