@@ -29,7 +29,7 @@ class Admission:
     async def admit(self, token: str, request_id: str | None) -> Credential:
         """Raises Unauthenticated, ProviderUnavailable."""
         claims = await self._verifier.verify(token)
-        fingerprint = digest("token " + signed_part(token))
+        fingerprint = digest(f"token {self._settings.organization or ''} {signed_part(token)}")
         known = await self._identities.find(fingerprint)
         if known is None:
             await self._sign_in(claims, fingerprint, request_id)
