@@ -1,6 +1,7 @@
 """One text for one JSON value, so that a digest says which value was meant. Knows nothing of what the values are for."""
 
 import hashlib
+from json.encoder import encode_basestring
 from typing import Any
 
 import rfc8785
@@ -10,16 +11,7 @@ def canonical(value: Any) -> bytes:
     """RFC 8785; but an integer beyond 2**53 keeps its digits, where that RFC has doubles alone: arguments that differ there
     would have one digest, and an approval of the one would hold for the other. Raises ValueError for what is no JSON.
     """
-    match value:
-        case dict():
-            pairs = sorted(value.items(), key=lambda pair: pair[0].encode("utf-16be"))
-            return b"{%b}" % b",".join(b"%b:%b" % (rfc8785.dumps(name), canonical(inner)) for name, inner in pairs)
-        case list() | tuple():
-            return b"[%b]" % b",".join(map(canonical, value))
-        case int() if not isinstance(value, bool):
-            return b"%d" % value
-        case _:
-            return rfc8785.dumps(value)
+    return _text(value).encode()
 
 
 def digest(value: Any) -> str:
@@ -29,3 +21,20 @@ def digest(value: Any) -> str:
 
 def digest_of(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return encode_basestring(value)  # escapes what the RFC escapes, and nothing else
+    if isinstance(value, dict):
+        names = value if len(value) < 2 else sorted(value, key=_utf_16)
+        return f"{{{','.join([f'{encode_basestring(name)}:{_text(value[name])}' for name in names])}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_text, value))}]"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return rfc8785.dumps(value).decode()
+
+
+def _utf_16(name: str) -> bytes:
+    return name.encode("utf-16be")

@@ -16,7 +16,7 @@ from core.identity.principals import Principal
 from core.llm.contract import ToolChoice, ToolMode, ToolSpec
 from core.messages import ListedTool, Offer, ToolCall, ToolResult
 from core.tools import kinds
-from core.tools.canonical import digest
+from core.tools.canonical import digest, digest_of
 from core.tools.catalog import Catalog, Registered, Selection
 from core.tools.definition import ToolVersion
 from core.tools.work import Call, CallRefused, Work, Workshop
@@ -109,12 +109,14 @@ class Toolset:
         if mistake := version.arguments_schema.mistake(arguments):
             raise ToolCallRejected(f"arguments do not fit the schema of {call.name!r}: {mistake}")
         name = f"{self._turn_id}/{call.id}"  # the id is the model's, and may hold anything: what goes into a header must not
-        asked = Call(id=name, arguments=arguments, idempotency_key=digest(name))
+        asked = Call(id=name, arguments=arguments, idempotency_key=digest_of(name.encode(errors="surrogatepass")))
         work = kinds.load(version.runtime["kind"]).prepare(version, asked)
         return Prepared(call=call, version=version, work=work, arguments_digest=digest(arguments))
 
     async def admit(self, calls: Sequence[Prepared]) -> list[ToolResult | None]:
         """For each, what the model is told where the tool may not be called now. To be asked right before the dispatch."""
+        if len(calls) == 1:  # as most are, and a task costs more than what is left to do
+            return [await self._admit(calls[0].call)]
         return await asyncio.gather(*(self._admit(prepared.call) for prepared in calls))
 
     async def _admit(self, call: ToolCall) -> ToolResult | None:
@@ -131,7 +133,10 @@ class Toolset:
         Cancelling kills the guest before it returns.
         """
         await self._durable()
-        result = await self._result(prepared, on_output)
+        name, kind, shipped = prepared.version.name, prepared.version.runtime["kind"], prepared.call.name not in self._ids
+        with self._workshop.telemetry.tool(name, kind=kind, call_id=prepared.call.id, shipped=shipped) as tell:
+            result = await self._result(prepared, on_output)
+            tell(result.failed)
         if result.failed:
             self._failures[prepared.call.name] += 1
         return result

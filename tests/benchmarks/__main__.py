@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [gateway turn streaming memory sandbox]`: measures, prints, and keeps the figures in .bench/."""
+"""`python -m tests.benchmarks [gateway turn streaming memory sandbox gate]`: measures, prints, and keeps the figures in .bench/."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.errors import PaddockError
-from tests.benchmarks import gateway, machine, memory, sandbox, streaming, turn
+from tests.benchmarks import gate, gateway, machine, memory, sandbox, streaming, turn
 from tests.benchmarks.client import Failed
 from tests.benchmarks.figures import Figure, store, table
 from tests.benchmarks.stand import ROOT, open_stand
@@ -29,20 +29,20 @@ KEPT = ROOT / ".bench"
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Speed and memory, against peers.")
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join([*ON_THE_STAND, 'sandbox'])}; all when none")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join([*ON_THE_STAND, *ALONE])}; all when none")
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", "3")), help="how often, interleaved")
     parser.add_argument("--seconds", type=float, default=float(os.environ.get("SECONDS", "3")), help="of each load")
     options = parser.parse_args()
-    if unknown := set(options.names) - {*ON_THE_STAND, "sandbox"}:
+    if unknown := set(options.names) - {*ON_THE_STAND, *ALONE}:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     about = machine.about(ROOT)
     print(", ".join(f"{key} {value}" for key, value in about.items()), flush=True)
     figures: list[Figure] = []
     failures: list[str] = []
-    for name in options.names or [*ON_THE_STAND, "sandbox"]:
+    for name in options.names or [*ON_THE_STAND, *ALONE]:
         print(f"{name} ...", flush=True)
         try:
-            figures += _sandbox() if name == "sandbox" else asyncio.run(_on_a_stand(name, options.rounds, options.seconds))
+            figures += ALONE[name]() if name in ALONE else asyncio.run(_on_a_stand(name, options.rounds, options.seconds))
         except (Failed, PaddockError, ExceptionGroup) as exc:
             failures.append(f"{name} failed: {exc}")
     file = store(KEPT, f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{about['commit'] or 'unknown'}", figures, about)
@@ -77,6 +77,9 @@ def _sandbox() -> Sequence[Figure]:
     ]
     rates = {name: value for name, value in found.items() if name.endswith("runs/s")}
     return [*figures, *(Figure(what=f"fresh print(6*7): {name}", unit="1/s", ours=rate) for name, rate in rates.items())]
+
+
+ALONE: dict[str, Callable[[], Sequence[Figure]]] = {"sandbox": _sandbox, "gate": gate.measure}
 
 
 if __name__ == "__main__":

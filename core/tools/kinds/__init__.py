@@ -1,5 +1,6 @@
 """An open folder: how a tool is made, one file a kind. The file's name is the manifest's `runtime.kind`."""
 
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Protocol, cast
@@ -30,6 +31,7 @@ def available() -> list[str]:
     return sorted(module.name for module in iter_modules(__path__))
 
 
+@cache  # looking into the folder costs more than all the rest of a call's gate
 def load(name: str) -> Kind:
     """Raises LookupError."""
     if name not in available():
