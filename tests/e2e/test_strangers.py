@@ -1,0 +1,163 @@
+"""Another organisation's administrator at every route there is, with ids that are somebody else's: nothing is there."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from api import routes
+from api.route import Route
+from tests.e2e.conftest import Gateway
+
+ROUTES = routes.load_all()
+AIMED = [route for route in ROUTES if "{" in route.path and route.path != "/v1/models/{model:path}"]
+LISTS = [route for route in ROUTES if route.query is not None and "after" in route.query.model_fields and "{" not in route.path]
+TOOL = {
+    "name": "secret_tool",
+    "description": "The victim's",
+    "parameters": {"type": "object"},
+    "runtime": {"kind": "python", "code": "def main(): return 'secret'"},
+    "effect": "pure",
+}
+BODIES: dict[str, Any] = {
+    # what each body has to hold to be looked at; others are sent empty
+    "/v1/conversations/{conversation_id}": {"metadata": {"a": "b"}},
+    "/v1/conversations/{conversation_id}/items": {"items": [{"role": "user", "content": "planted"}]},
+    "/admin/v1/keys/{key_id}": {"name": "mine"},
+    "/admin/v1/limits/{subject_id}": {"tier": None},
+    "/admin/v1/organizations/{organization_id}": {"name": "mine"},
+    "/admin/v1/tools/{name}": {"enabled": False},
+    "/admin/v1/tools/{name}/versions": TOOL,
+    "/admin/v1/users/{user_id}": {"name": "mine"},
+}
+
+
+@dataclass(frozen=True)
+class Victim:
+    """ids: by the name that a path's parameter has."""
+
+    http: httpx.Client
+    ids: dict[str, str]
+
+    def read(self) -> dict[str, Any]:
+        """All that the victim sees of its own."""
+        paths = [
+            path_of(route, self.ids)
+            for route in AIMED
+            if route.method == "GET" and not route.path.startswith("/admin/v1/audit")
+        ]
+        return {path: (answer.status_code, answer.text) for path in paths for answer in [self.http.get(path)]}
+
+
+def name(route: Any) -> str:
+    return f"{route.method} {route.path}" if isinstance(route, Route) else ""
+
+
+def path_of(route: Route, ids: dict[str, str]) -> str:
+    return re.sub(r"\{(\w+)(:\w+)?\}", lambda match: ids.get(match[1], "1"), route.path)
+
+
+def organization(gateway: Gateway, name: str) -> httpx.Client:
+    """A new one, as its administrator sees it: all but what operators may."""
+    with httpx.Client(base_url=gateway.url, headers={"authorization": f"Bearer {gateway.key}"}, timeout=60) as operator:
+        made = operator.post("/admin/v1/organizations", json={"name": name}).json()
+        body = {"name": name, "scopes": ["chat", "admin", "audit"], "organization_id": made["id"]}
+        key = operator.post("/admin/v1/keys", json=body).json()
+    return httpx.Client(base_url=gateway.url, headers={"authorization": f"Bearer {key['secret']}"}, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def stranger(gateway: Gateway) -> Iterator[httpx.Client]:
+    with organization(gateway, "stranger") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def victim(gateway: Gateway) -> Iterator[Victim]:
+    with organization(gateway, "victim") as http:
+
+        def made(path: str, **options: Any) -> dict[str, Any]:
+            response = http.post(path, **options)
+            assert response.status_code == 200, response.text
+            answer: dict[str, Any] = response.json()
+            return answer
+
+        items = [{"role": "user", "content": "secret"}]
+        conversation = made("/v1/conversations", json={"items": items})
+        response = made("/v1/responses", json={"model": "scripted", "input": "secret"})
+        messages = {"model": "scripted", "messages": items, "store": True}
+        upload = {"data": {"purpose": "user_data"}, "files": {"file": ("secret.txt", b"secret")}}
+        key = made("/admin/v1/keys", json={"name": "secret", "scopes": ["chat"]})
+        tool = made("/admin/v1/tools", json=TOOL)
+        made("/admin/v1/assistants", json={"name": "secret-helper", "model": "scripted", "instructions": "secret"})
+        yield Victim(
+            http,
+            {
+                "conversation_id": conversation["id"],
+                "item_id": http.get(f"/v1/conversations/{conversation['id']}/items").json()["data"][0]["id"],
+                "response_id": response["id"],
+                "turn_id": response["id"],
+                "completion_id": made("/v1/chat/completions", json=messages)["id"],
+                "file_id": made("/v1/files", **upload)["id"],
+                "key_id": key["id"],
+                "user_id": key["user_id"],
+                "subject_id": key["user_id"],
+                "organization_id": key["organization_id"],
+                "name": "secret_tool",
+                "digest": tool["digest"],
+                "assistant": "secret-helper",
+                "event_id": http.get("/admin/v1/audit/events").json()["data"][0]["id"],
+            },
+        )
+
+
+def test_nothing_of_anothers_is_there_on_any_route_and_nothing_changes(stranger: httpx.Client, victim: Victim) -> None:
+    before = victim.read()
+    assert {status for status, _ in before.values()} == {200}, before
+    told: dict[str, Any] = {}
+    for route in AIMED:
+        body = BODIES.get(route.path, {}) if route.body is not None else None
+        response = stranger.request(route.method, path_of(route, victim.ids), json=body)
+        told[name(route)] = response.status_code
+        assert "secret" not in response.text.replace(path_of(route, victim.ids), "").replace(victim.ids["name"], "").replace(
+            victim.ids["assistant"], ""
+        ), name(route)
+    assert {route: status for route, status in told.items() if status != 404} == {}
+    assert victim.read() == before
+
+
+@pytest.mark.parametrize("route", LISTS, ids=name)
+def test_no_list_shows_anothers_and_none_begins_at_anothers(route: Route, stranger: httpx.Client, victim: Victim) -> None:
+    first = stranger.get(route.path)
+    assert first.status_code in (200, 403), first.text
+    shown = first.text
+    assert not [value for key, value in victim.ids.items() if value in shown and key not in ("name", "assistant")]
+    for value in victim.ids.values():
+        response = stranger.get(route.path, params={"after": value})
+        assert response.status_code in (400, 403, 404), (value, response.text)
+
+
+def test_anothers_ids_in_a_body_are_not_there_either(stranger: httpx.Client, victim: Victim) -> None:
+    ids = victim.ids
+    registry = {"type": "mcp", "server_label": "registry", "allowed_tools": [ids["name"]]}
+    attempts: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/responses", {"input": "x", "previous_response_id": ids["response_id"]}),
+        ("/v1/responses", {"input": "x", "conversation": ids["conversation_id"]}),
+        ("/v1/responses", {"input": "x", "model": ids["assistant"]}),
+        ("/v1/responses", {"input": "x", "tools": [registry]}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], "model": ids["assistant"]}),
+        ("/admin/v1/assistants", {"name": "mine", "model": ids["assistant"]}),
+        ("/admin/v1/assistants", {"name": "mine", "model": "scripted", "tools": [registry]}),
+        ("/admin/v1/keys", {"name": "mine", "scopes": ["chat"], "user_id": ids["user_id"]}),
+        ("/admin/v1/keys", {"name": "mine", "scopes": ["chat"], "organization_id": ids["organization_id"]}),
+        ("/admin/v1/users", {"name": "mine", "role": "owner", "organization_id": ids["organization_id"]}),
+    ]
+    for path, body in attempts:
+        response = stranger.post(path, json=body)
+        assert response.status_code in (400, 404), (path, body, response.text)
+    for path in ("/admin/v1/keys", "/admin/v1/users"):
+        response = stranger.get(path, params={"organization_id": ids["organization_id"]})
+        assert response.status_code == 404, response.text
