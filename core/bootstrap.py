@@ -15,9 +15,11 @@ from core.audit.log import AuditLog
 from core.audit.sealing import Sealer
 from core.audit.signing import open_signer
 from core.config import Settings
+from core.conversations.adoption import Adoption
 from core.conversations.budget import TurnLimits
 from core.conversations.history import History
 from core.conversations.manager import TurnManager
+from core.conversations.staging import Staging
 from core.conversations.upkeep import Upkeep
 from core.egress.addresses import AddressRules
 from core.egress.client import open_egress
@@ -146,17 +148,22 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         catalog, workshop = Catalog(ToolCallStore(database)), await stack.enter_async_context(_workshop(settings, sandbox))
         limiter = await stack.enter_async_context(_limiter(settings, addresses, TierStore(database)))
         assistants = Assistants(AssistantStore(database), models, catalog)
-        turns = TurnManager(
-            journal=journal,
-            leases=leases,
-            turns=turn_store,
-            history=History(turn_store, conversations),
-            wakeups=wakeups,
+        staging = Staging(
             models=models,
             assistants=assistants,
             tools=ToolExecutor(catalog=catalog, workshop=workshop, retries=settings.limits.tool_retries),
-            limiter=limiter,
+            history=History(turn_store, conversations),
             limits=TurnLimits(steps=settings.limits.max_steps, seconds=settings.limits.turn_seconds),
+        )
+        turns = TurnManager(journal=journal, leases=leases, turns=turn_store, staging=staging, wakeups=wakeups, limiter=limiter)
+        adoption = Adoption(
+            journal=journal,
+            leases=leases,
+            turns=turn_store,
+            staging=staging,
+            limiter=limiter,
+            running=turns.running,
+            play=turns.play,
         )
         directory = Directory(database)
         admission = None
@@ -164,11 +171,9 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             key_set = KeySet(settings.tokens)
             stack.push_async_callback(key_set.close)
             admission = Admission(settings.tokens, directory, key_set)
-        upkeep = Upkeep(
-            journal=journal, leases=leases, turns=turn_store, identities=directory.identities, running=turns.running
-        )
-        await stack.enter_async_context(_in_background(upkeep))
+        upkeep = Upkeep(leases=leases, adoption=adoption, identities=directory.identities, running=turns.running)
         stack.push_async_callback(turns.stop)
+        await stack.enter_async_context(_in_background(upkeep))
         files = Files(FileStore(database), objects, settings.files)
         await stack.enter_async_context(_in_background(FileUpkeep(files)))
         seals = SealStore(database)

@@ -84,6 +84,16 @@ class Replied:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyCut:
+    """The process that streamed a reply is gone. What had come of it, from `first_item` on, stands as it is, incomplete; the
+    model is asked again, and no call in it is run.
+    """
+
+    first_item: int
+    kind: Literal["cut"] = "cut"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolDispatched:
     """A tool of ours is about to run; durable before it does. Digests are SHA-256 in hex, the arguments' of their JSON."""
 
@@ -108,9 +118,12 @@ class ToolOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolReturned:
+    """unknown: its process died while it ran, so that nobody can say whether it took effect; the result says that."""
+
     item: int
     result: ToolResult
     seconds: float
+    unknown: bool = False
     kind: Literal["returned"] = "returned"
 
 
@@ -139,6 +152,7 @@ TurnEvent = Annotated[
     | CallStarted
     | CallDelta
     | Replied
+    | ReplyCut
     | ToolDispatched
     | ToolOutput
     | ToolReturned

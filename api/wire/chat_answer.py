@@ -8,7 +8,17 @@ from typing import Any
 
 from api.wire.report import Report
 from api.wire.response_body import model_of, unix
-from core.events import CallDelta, CallStarted, Recorded, Replied, TextDelta, ToolReturned, TurnEnded, TurnStatus
+from core.events import (
+    CallDelta,
+    CallStarted,
+    Recorded,
+    Replied,
+    ReplyCut,
+    TextDelta,
+    ToolReturned,
+    TurnEnded,
+    TurnStatus,
+)
 from core.messages import FinishReason, MessageItem, Offer, Text, ToolCallItem, Usage
 from core.storage.records import Turn
 
@@ -34,6 +44,7 @@ class ChatAnswer:
         self.ended: TurnEnded | None = None
         self.report = Report(turn)
         self._texts: list[str] = []
+        self._whole_texts = 0  # how many of them are of replies that are whole
         self._calls: dict[int, _Call] = {}
         self._taken: dict[int, int] = {}  # characters of each item that came in deltas
         self._finish = FinishReason.STOP
@@ -48,6 +59,8 @@ class ChatAnswer:
                 return self._arguments(item, arguments)
             case Replied() as reply:
                 return self._reply(reply)
+            case ReplyCut(first_item=first):
+                self._forget(first)
             case ToolReturned(seconds=seconds):
                 self.report.add_tool(seconds)
             case TurnEnded() as end:
@@ -106,6 +119,12 @@ class ChatAnswer:
         self._taken[item] = self._taken.get(item, 0) + len(arguments)
         return [{"tool_calls": [{"index": call.index, "function": {"arguments": arguments}}]}]
 
+    def _forget(self, first: int) -> None:
+        """What was said from this item on: the model begins again."""
+        del self._texts[self._whole_texts :]
+        for ordinal in [ordinal for ordinal in self._calls if ordinal >= first]:
+            del self._calls[ordinal]
+
     def _reply(self, reply: Replied) -> list[Delta]:
         """What did not come in deltas comes now."""
         self._finish = reply.finish
@@ -120,6 +139,7 @@ class ChatAnswer:
                 deltas += self._start_call(place, item.call.id, item.call.name) if place not in self._calls else []
                 rest = item.call.arguments[taken:]
                 deltas += self._arguments(place, rest) if rest else []
+        self._whole_texts = len(self._texts)
         return deltas
 
 

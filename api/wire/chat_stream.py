@@ -5,7 +5,8 @@ from typing import Any
 from api.wire.chat_answer import ChatAnswer, completion_id
 from api.wire.compact import dump, quote
 from api.wire.response_body import model_of, unix
-from core.events import Recorded
+from core.errors import Unavailable
+from core.events import Recorded, ReplyCut
 
 
 class ChatEncoder:
@@ -24,7 +25,9 @@ class ChatEncoder:
         self._text_tail = f'}},"logprobs":null,"finish_reason":null}}]{self._tail}'
 
     def feed(self, recorded: Recorded) -> list[str]:
-        """Chunks as JSON text."""
+        """Chunks as JSON text. Raises Unavailable where what was sent is taken back: this wire has no word for that."""
+        if self._opened and isinstance(recorded.event, ReplyCut):
+            raise Unavailable("the server that streamed this answer is gone; another begins it again", code="reply_cut")
         chunks = [
             f"{self._text_head}{quote(delta)}{self._text_tail}" if isinstance(delta, str) else self._chunk(delta)
             for delta in self._answer.take(recorded)

@@ -29,6 +29,7 @@ from core.events import (
     ReasoningDelta,
     Recorded,
     Replied,
+    ReplyCut,
     TextDelta,
     ToolDispatched,
     ToolOutput,
@@ -83,6 +84,8 @@ class ResponsesEncoder:
                 self._take_reply(event)
             case ToolsListed(item=ordinal, tools=tools):
                 self._start(ordinal, StreamedToolList(self._place(ordinal), tools)).close(COMPLETED)
+            case ReplyCut(first_item=first):
+                self._cut(first)
             case ToolDispatched(item=ordinal):
                 self._dispatch(ordinal)
             case ToolReturned() as event:
@@ -179,6 +182,12 @@ class ResponsesEncoder:
                 functions.append(shown)
         self._open = None
         self._functions = functions
+
+    def _cut(self, first: int) -> None:
+        self._open = None
+        for ordinal, item in self._items.items():
+            if ordinal >= first:
+                item.close(INCOMPLETE)
 
     def _dispatch(self, ordinal: int) -> None:
         item = self._items.get(ordinal)

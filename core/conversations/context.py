@@ -35,7 +35,7 @@ def assemble(items: Iterable[Item], instructions: str | None) -> list[Message]:
     """Every call gets its result right after the reply that asked for it: the client's output, ours, or a note that there
     is none. Outputs that answer no call are dropped, and calls that were cut off: their arguments are no JSON.
     """
-    kept = list(items)
+    kept = _not_said_again(list(items))
     outputs: Outputs = defaultdict(deque)
     for item in kept:
         if isinstance(item, FunctionOutputItem):
@@ -58,6 +58,19 @@ def assemble(items: Iterable[Item], instructions: str | None) -> list[Message]:
             case ReasoningItem() | FunctionOutputItem() | ToolListItem():
                 pass
     return messages + reply.take(outputs)
+
+
+def _not_said_again(items: list[Item]) -> list[Item]:
+    """Without the messages that a crash cut off: the model said it again, in the item that follows."""
+    return [item for item, after in zip(items, [*items[1:], None], strict=True) if not (_is_cut(item) and _is_of_model(after))]
+
+
+def _is_cut(item: Item) -> bool:
+    return isinstance(item, MessageItem) and item.role is Role.ASSISTANT and not item.complete
+
+
+def _is_of_model(item: Item | None) -> bool:
+    return isinstance(item, ReasoningItem | ToolCallItem) or (isinstance(item, MessageItem) and item.role is Role.ASSISTANT)
 
 
 class _ReplyInParts:

@@ -18,15 +18,20 @@ class History:
         self._turns = turns
         self._conversations = conversations
 
-    async def before(self, organization_id: str, request: TurnRequest, model: Model) -> Sequence[Item]:
-        """Oldest first. Raises NotFound, and InvalidRequest when the turn before has not ended."""
+    async def before(
+        self, organization_id: str, request: TurnRequest, model: Model, *, turn_id: str | None = None
+    ) -> Sequence[Item]:
+        """Oldest first. turn_id: the turn that the request began, if it has begun; it sees what it saw then.
+
+        Raises NotFound, and InvalidRequest when the turn before has not ended.
+        """
         if request.previous_turn_id is not None and request.conversation_id is not None:
             message = "previous_response_id and conversation exclude each other"
             raise InvalidRequest(message, param="previous_response_id", code="mutually_exclusive")
         if request.previous_turn_id is not None:
             return await self._chain(organization_id, request.previous_turn_id)
         if request.conversation_id is not None:
-            return await self._conversation(organization_id, request.conversation_id, model)
+            return await self._conversation(organization_id, request.conversation_id, model, turn_id)
         return []
 
     async def _chain(self, organization_id: str, turn_id: str) -> Sequence[Item]:
@@ -39,14 +44,18 @@ class History:
             raise InvalidRequest(message, param="previous_response_id", code="previous_response_running")
         return await self._turns.chain(organization_id, turn_id, most=MOST_ITEMS)
 
-    async def _conversation(self, organization_id: str, conversation_id: str, model: Model) -> Sequence[Item]:
+    async def _conversation(
+        self, organization_id: str, conversation_id: str, model: Model, turn_id: str | None
+    ) -> Sequence[Item]:
         """The last items, and no more pages of them than the model could read."""
         room = model.context_tokens
 
         def enough(items: Sequence[Item]) -> bool:
             return len(items) >= MOST_ITEMS or (room is not None and sum(map(_tokens, items)) > room)
 
-        return await self._conversations.last_items(organization_id, conversation_id, page=PAGE, enough=enough)
+        return await self._conversations.last_items(
+            organization_id, conversation_id, page=PAGE, enough=enough, before_turn=turn_id
+        )
 
 
 def _tokens(item: Item) -> int:

@@ -5,7 +5,7 @@ import codecs
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from core.conversations.budget import Budget
@@ -31,28 +31,45 @@ class Ask:
     request: Callable[[Transcript, Budget], ModelRequest]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """Where the loop is entered. item: the ordinal of the next reply's first item.
+
+    replied: what the model has said and nobody has acted on; results: of those of its calls that have returned.
+    """
+
+    step: int = 0
+    item: int = 0
+    replied: Replied | None = None
+    results: Mapping[int, ToolResult] = field(default_factory=dict)
+
+
+BEGINNING = Entrance()
+
+
 async def run(
-    turn_id: str, transcript: Transcript, *, ask: Ask, tools: Toolset, budget: Budget, first_item: int = 0
+    turn_id: str, transcript: Transcript, *, ask: Ask, tools: Toolset, budget: Budget, entrance: Entrance = BEGINNING
 ) -> AsyncGenerator[TurnEvent, None]:
     """Ask the model, run what it asks for, and ask again, until it has nothing left to ask. That it started is not told here.
 
-    What it yields comes after `TurnStarted`. first_item: the ordinal of the first output item. Raises ModelError. Closing the
-    generator stops the model and kills the guests.
+    What it yields comes after `TurnStarted`. Raises ModelError. Closing the generator stops the model and kills the guests.
     """
-    step, item = 0, first_item
+    step, item, replied, results = entrance.step, entrance.item, entrance.replied, dict(entrance.results)
     while True:
-        async with aclosing(_ask(turn_id, step, item, transcript, ask, tools, budget)) as events:
-            async for event in events:
-                yield event
-        assert isinstance(event, Replied)
-        budget.spend(event.usage)
-        transcript.add(as_message(event))
-        calls = [(item + n, it) for n, it in enumerate(event.items) if isinstance(it, ToolCallItem)]
-        if end := _end(event, [call for _, call in calls], budget):
+        if replied is None:
+            async with aclosing(_ask(turn_id, step, item, transcript, ask, tools, budget)) as events:
+                async for event in events:
+                    yield event
+            assert isinstance(event, Replied)
+            replied = event
+        budget.spend(replied.usage)
+        transcript.add(as_message(replied))
+        calls = [(n, it) for n, it in enumerate(replied.items, replied.first_item) if isinstance(it, ToolCallItem)]
+        if end := _end(replied, [call for _, call in calls], budget):
             yield end
             return
-        results: dict[int, ToolResult] = {}
-        async with aclosing(_execute(tools, calls, budget)) as outcomes:
+        left = [(n, call) for n, call in calls if n not in results]
+        async with aclosing(_execute(tools, left, budget)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
                 if isinstance(outcome, ToolReturned):
@@ -65,7 +82,8 @@ async def run(
         if budget.exhausted:
             yield TurnEnded(status=TurnStatus.INCOMPLETE, usage=budget.usage, reason="max_output_tokens")
             return
-        step, item = step + 1, item + len(event.items)
+        step, item = replied.step + 1, replied.first_item + len(replied.items)
+        replied, results = None, {}
 
 
 async def _ask(

@@ -3,42 +3,32 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import replace
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 
-from pydantic import TypeAdapter
-
-from core.assistants.assistants import Assistants
 from core.audit.turns import TurnAudit
 from core.conversations import loop
-from core.conversations.asking import asking
-from core.conversations.assisted import assisted
-from core.conversations.budget import Budget, TurnLimits
-from core.conversations.context import assemble
+from core.conversations.budget import Budget
 from core.conversations.feed import Feed
-from core.conversations.history import History
+from core.conversations.kept import keep
+from core.conversations.loop import Entrance
 from core.conversations.record import Recorder
 from core.conversations.request import TurnRequest
 from core.conversations.running import RunningTurn, StopReason
+from core.conversations.staging import Staging
 from core.conversations.story import Story
-from core.errors import InvalidRequest, NotFound, PaddockError, Unavailable
+from core.errors import NotFound, PaddockError, Unavailable
 from core.events import Recorded, ToolsListed, TurnEvent, TurnStarted, TurnStatus
 from core.identity.principals import Principal, Scope
 from core.ids import new_id
 from core.limits.limiter import Grant, Limiter
-from core.limits.metering import MeteredModel, demand
-from core.llm.contract import Model
-from core.llm.router import ModelRouter
-from core.messages import Image, Item, ListedTool, MessageItem, ToolListItem, Transcript
+from core.messages import Item
 from core.storage.journal import Acceptance, Journal
 from core.storage.leases import Leases
 from core.storage.records import Page, Turn
 from core.storage.turns import TurnStore
 from core.storage.wakeups import Wakeups
-from core.tools.executor import ToolExecutor
 
-REQUEST = TypeAdapter(TurnRequest)
 UNREAD_SECONDS = 30.0
 """How long an unstored turn waits for its first reader before it is given up."""
 
@@ -50,24 +40,16 @@ class TurnManager:
         journal: Journal,
         leases: Leases,
         turns: TurnStore,
-        history: History,
+        staging: Staging,
         wakeups: Wakeups,
-        models: ModelRouter,
-        assistants: Assistants,
-        tools: ToolExecutor,
         limiter: Limiter,
-        limits: TurnLimits,
     ) -> None:
         self._journal = journal
         self._leases = leases
         self._turns = turns
-        self._history = history
+        self._staging = staging
         self._wakeups = wakeups
-        self._models = models
-        self._assistants = assistants
-        self._tools = tools
         self._limiter = limiter
-        self._limits = limits
         self._running: dict[str, RunningTurn] = {}
         self._stopping = False
 
@@ -81,37 +63,35 @@ class TurnManager:
 
         Raises InvalidRequest, NotFound, Conflict (`conversation_locked`), RateLimited, Unavailable; then nothing is stored.
         """
-        request = await assisted(principal, request, self._assistants, self._models)
-        name = request.model or self._default_model()
-        model = self._models.get(name)
-        _refuse_images(request.input, model, name)
-        before = await self._history.before(principal.organization_id, request, model)
-        _refuse_images_of_before(before, request, model, name)
-        turn = _new_turn(principal, request, name)
-        running = self._open(turn, request, principal.request_id)
-        tools = await self._tools.toolset(
+        request = await self._staging.assisted(principal, request)
+        before = await self._staging.before(principal, request)
+        turn = _new_turn(principal, request, self._staging.model_of(request)[0])
+        running = self._open(turn, principal, request)
+        scene = await self._staging.scene(turn, principal, request, before, durable=running.durable)
+        grant = await self._limiter.admit(turn, tokens=scene.demand)
+        news = [ToolsListed(item=0, tools=scene.news)] if scene.news else []
+        events = loop.run(
             turn.id,
-            principal,
-            builtins=request.builtins,
-            registry=request.registry,
-            functions=request.functions,
-            choice=request.tool_choice,
-            durable=running.durable,
+            scene.transcript,
+            ask=scene.metered(grant),
+            tools=scene.tools,
+            budget=scene.budget,
+            entrance=Entrance(item=len(news)),
         )
-        news = ToolsListed(item=0, tools=tools.listed) if tools.listed not in ((), _told([*before, *request.input])) else None
-        budget = Budget(self._limits, request.sampling, max_tool_calls=request.max_tool_calls)
-        transcript = Transcript(assemble([*before, *request.input], request.instructions))
-        ask, first_item = asking(model, request, tools), 0 if news is None else 1
-        grant = await self._limiter.admit(turn, tokens=demand(ask.request(transcript, budget), model))
-        ask = replace(ask, model=MeteredModel(model, grant))
-        events = loop.run(turn.id, transcript, ask=ask, tools=tools, budget=budget, first_item=first_item)
-        self._begin(running, grant, events, budget)
-        if news is not None:
-            running.record(news)
+        self.play(running, grant, [TurnStarted(), *news], events, scene.budget)
         await self._accepted(running)
         return turn
 
-    def _begin(self, running: RunningTurn, grant: Grant, events: AsyncGenerator[TurnEvent, None], budget: Budget) -> None:
+    def play(
+        self,
+        running: RunningTurn,
+        grant: Grant,
+        first: Sequence[TurnEvent],
+        events: AsyncGenerator[TurnEvent, None],
+        budget: Budget,
+    ) -> None:
+        """Record these events and play the others, in a task of the turn's own. Raises PaddockError; then nothing runs."""
+
         def over() -> None:
             grant.end()
             self._forget(running)
@@ -119,21 +99,16 @@ class TurnManager:
         try:
             if self._stopping:
                 raise Unavailable("the server is stopping", code="server_shutdown")
-            running.begin(TurnStarted(), events, budget, on_over=grant.end, on_end=over)
+            running.begin(first, events, budget, on_over=grant.end, on_end=over)
         except PaddockError:
             grant.end()
             raise
         self._running[running.turn.id] = running
 
-    def _default_model(self) -> str:
-        if not self._models.names:
-            raise InvalidRequest("no model is declared on this server", param="model", code="model_not_found")
-        return self._models.names[0]
-
-    def _open(self, turn: Turn, request: TurnRequest, request_id: str | None) -> RunningTurn:
+    def _open(self, turn: Turn, principal: Principal, request: TurnRequest) -> RunningTurn:
         acceptance = Acceptance(
             turn=turn,
-            request=_kept(request) if turn.stored else "{}",
+            request=keep(request, principal) if turn.stored else "{}",
             metadata=json.dumps(dict(turn.metadata)),
             inputs=request.input if turn.stored else (),
             lease_owner=self._leases.owner,
@@ -141,7 +116,7 @@ class TurnManager:
         )
         feed = Feed()
         journal = self._journal.open_turn(acceptance, publish=feed.publish)
-        return RunningTurn(turn, feed, journal, Recorder(Story(turn.id), TurnAudit(turn, request_id)))
+        return RunningTurn(turn, feed, journal, Recorder(Story(turn.id), TurnAudit(turn, principal.request_id)))
 
     async def _accepted(self, running: RunningTurn) -> None:
         turn = running.turn
@@ -159,8 +134,8 @@ class TurnManager:
 
     def _forget(self, running: RunningTurn) -> None:
         """A stored turn is read from the journal from now on; an unstored one stays until somebody has read it."""
-        if running.turn.stored or running.was_read:
-            self._running.pop(running.turn.id, None)
+        if (running.turn.stored or running.was_read) and self._running.get(running.turn.id) is running:
+            del self._running[running.turn.id]
 
     def _give_up_unread(self, turn_id: str) -> None:
         running = self._running.get(turn_id)
@@ -278,12 +253,14 @@ class TurnManager:
         )
 
     async def stop(self) -> None:
-        """End every turn that runs here, and begin no other; returns when all have ended."""
+        """Stop every turn that runs here, and begin no other; returns when none does. Stored ones go on in another process."""
         self._stopping = True
         running = list(self._running.values())
         for turn in running:
             turn.stop(StopReason.SHUTDOWN)
         await asyncio.gather(*(turn.ended() for turn in running))
+        with suppress(Unavailable):  # then their leases run out
+            await self._leases.release([turn.turn.id for turn in running if turn.holds_lease])
 
 
 def _new_turn(principal: Principal, request: TurnRequest, model: str) -> Turn:
@@ -302,38 +279,3 @@ def _new_turn(principal: Principal, request: TurnRequest, model: str) -> Turn:
         metadata=request.metadata if request.store else {},
         created_at=datetime.now(UTC),
     )
-
-
-def _kept(request: TurnRequest) -> str:
-    """All but the input, which is kept as items."""
-    try:
-        return REQUEST.dump_json(replace(request, input=())).decode()
-    except ValueError as exc:
-        raise InvalidRequest("a text of the request is not valid Unicode", code="invalid_unicode") from exc
-
-
-def _told(items: Sequence[Item]) -> tuple[ListedTool, ...]:
-    """The tools of the registry that the conversation was last told of."""
-    return next((item.tools for item in reversed(items) if isinstance(item, ToolListItem)), ())
-
-
-def _refuse_images(items: Sequence[Item], model: Model, name: str) -> None:
-    if model.accepts_images:
-        return
-    for n, item in enumerate(items):
-        if _has_image(item):
-            raise InvalidRequest(f"model {name!r} does not take images", param=f"input[{n}]", code="unsupported_image")
-
-
-def _refuse_images_of_before(items: Sequence[Item], request: TurnRequest, model: Model, name: str) -> None:
-    """A conversation that goes on with another model may hold what that one cannot see."""
-    if model.accepts_images:
-        return
-    if item := next(filter(_has_image, items), None):
-        param = "conversation" if request.conversation_id else "previous_response_id"
-        message = f"model {name!r} does not take images, and item {item.id!r} of what came before holds one"
-        raise InvalidRequest(message, param=param, code="unsupported_image")
-
-
-def _has_image(item: Item) -> bool:
-    return isinstance(item, MessageItem) and any(isinstance(part, Image) for part in item.parts)

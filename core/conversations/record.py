@@ -1,6 +1,8 @@
 """What has to become durable with an event: the ledger's rows, audit records and, at the end, the turn's items. Pure."""
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 
 from core.audit.turns import TurnAudit
 from core.conversations.story import Story
@@ -11,11 +13,12 @@ PURE = "pure"  # what is not durable of such a call is done again
 
 
 class Recorder:
-    """One turn's. Fed with its events in order."""
+    """One turn's. Fed with its events in order. lost: calls that an earlier process left open, where no event tells of them."""
 
-    def __init__(self, story: Story, audit: TurnAudit) -> None:
+    def __init__(self, story: Story, audit: TurnAudit, *, lost: Sequence[LedgerRow] = ()) -> None:
         self._story = story
         self._audit = audit
+        self._lost = lost
         self._dispatched: dict[int, ToolDispatched] = {}
 
     def entry(self, event: TurnEvent) -> Entry:
@@ -30,21 +33,25 @@ class Recorder:
                 return Entry(event=event, ledger=(_row(event, CallState.DISPATCHED),), audit=(self._audit.dispatched(event),))
             case ToolReturned(item=item) if item in self._dispatched:
                 dispatched = self._dispatched.pop(item)
+                if event.unknown:
+                    unknown = (_row(dispatched, CallState.OUTCOME_UNKNOWN),)
+                    return Entry(event=event, ledger=unknown, audit=(self._audit.unknown(dispatched),))
                 row = _row(dispatched, CallState.COMPLETED, event)
                 told = (self._audit.returned(dispatched, event, row.result_digest),)
                 return Entry(event=event, urgent=dispatched.effect != PURE, ledger=(row,), audit=told)
             case ToolReturned():
                 return Entry(event=event, audit=(self._audit.refused(event),))
             case TurnEnded():
-                unknown = tuple(self._audit.unknown(dispatched) for dispatched in self._dispatched.values())
-                audit = (*unknown, self._audit.ended(event))
+                lost = tuple(self._audit.unknown(dispatched) for dispatched in self._dispatched.values())
+                audit = (*lost, self._audit.ended(event))
                 return Entry(event=event, ledger=self._unknown(), audit=audit, outputs=self._story.items)
             case _:
                 return Entry(event=event)
 
     def _unknown(self) -> tuple[LedgerRow, ...]:
         """The turn ends while calls run (cancelled, out of time): nobody will learn how they ended."""
-        return tuple(_row(dispatched, CallState.OUTCOME_UNKNOWN) for dispatched in self._dispatched.values())
+        rows = [_row(dispatched, CallState.OUTCOME_UNKNOWN) for dispatched in self._dispatched.values()]
+        return (*rows, *(replace(row, state=CallState.OUTCOME_UNKNOWN) for row in self._lost))
 
 
 def _row(dispatched: ToolDispatched, state: CallState, returned: ToolReturned | None = None) -> LedgerRow:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -70,18 +70,19 @@ class RunningTurn:
 
     def begin(
         self,
-        first: TurnEvent,
+        first: Sequence[TurnEvent],
         events: AsyncGenerator[TurnEvent, None],
         budget: Budget,
         *,
         on_over: Callable[[], None],
         on_end: Callable[[], None],
     ) -> None:
-        """Record the first event (its acceptance is `durable`) and play the others in a task of the turn's own.
+        """Record the first events (their acceptance is `durable`) and play the others in a task of the turn's own.
 
         on_over: nothing more is asked or run, and nobody was told the end yet. on_end: called last, however it ends.
         """
-        self.record(first)
+        for event in first:
+            self.record(event)
         self._task = asyncio.create_task(self._run(events, budget, on_over), name=self.turn.id)
         self._task.add_done_callback(lambda _: on_end())
 
@@ -103,7 +104,8 @@ class RunningTurn:
         try:
             end = await self._play(events, budget.seconds)
             on_over()
-            await self.finish(replace(end, usage=budget.usage))
+            if end is not None:
+                await self.finish(replace(end, usage=budget.usage))
         except PaddockError as exc:
             # Not ours any more, or PostgreSQL is away: whoever reads goes on from the journal, and the lease runs out.
             if self._stop_reason is not StopReason.REFUSED:
@@ -111,8 +113,8 @@ class RunningTurn:
         finally:
             self.feed.close()
 
-    async def _play(self, events: AsyncGenerator[TurnEvent, None], seconds: float) -> TurnEnded:
-        """Every way in which a turn can end, as an event."""
+    async def _play(self, events: AsyncGenerator[TurnEvent, None], seconds: float) -> TurnEnded | None:
+        """Every way in which a turn can end, as an event; None for one that is to go on elsewhere."""
         if self._stop_reason is not None:
             return self._stopped()
         self._playing = True
@@ -134,11 +136,13 @@ class RunningTurn:
             return self._bug()
         return self._bug()
 
-    def _stopped(self) -> TurnEnded:
+    def _stopped(self) -> TurnEnded | None:
         task = asyncio.current_task()
         assert task is not None
         task.uncancel()
         reason = self._stop_reason or StopReason.SHUTDOWN
+        if reason is StopReason.SHUTDOWN and self.turn.stored:
+            return None
         if reason in (StopReason.CANCELLED, StopReason.CLIENT_LEFT):
             return TurnEnded(status=TurnStatus.CANCELLED, reason=reason)
         return TurnEnded(status=TurnStatus.FAILED, reason=reason, message=TOLD.get(reason, SHUTDOWN_TOLD))

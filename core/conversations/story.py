@@ -10,6 +10,7 @@ from core.events import (
     ReasoningDelta,
     Recorded,
     Replied,
+    ReplyCut,
     TextDelta,
     ToolReturned,
     ToolsListed,
@@ -47,6 +48,9 @@ class Story:
             case Replied(first_item=first, items=items):
                 self._whole.update(enumerate(items, start=first))
                 self._partial.clear()
+            case ReplyCut():
+                self._whole.update({n: self._cut(n) for n in self._partial})
+                self._partial.clear()
             case ToolReturned(item=n, result=result):
                 called = self._whole[n]
                 assert isinstance(called, ToolCallItem)
@@ -57,12 +61,14 @@ class Story:
     @property
     def items(self) -> tuple[Item, ...]:
         """All so far; the one that was cut off amid its stream is incomplete. Calls that nobody offered are left out."""
-        last = max(self._partial, default=-1)
-        partial = {
-            n: self._streamed(n, start, "".join(pieces), complete=n < last) for n, (start, pieces) in self._partial.items()
-        }
-        told = {**self._whole, **partial}
+        told = {**self._whole, **{n: self._cut(n) for n in self._partial}}
         return tuple(told[n] for n in sorted(told) if not _made_up(told[n]))
+
+    def _cut(self, n: int) -> Item:
+        """What was streamed of an item. Only a later item tells that a text was whole; no call of such a reply is run."""
+        start, pieces = self._partial[n]
+        whole = n < max(self._partial) and not isinstance(start, CallStarted)
+        return self._streamed(n, start, "".join(pieces), complete=whole)
 
     def _streamed(self, n: int, start: TextDelta | ReasoningDelta | CallStarted, text: str, *, complete: bool) -> Item:
         match start:

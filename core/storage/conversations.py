@@ -67,18 +67,27 @@ class ConversationStore:
             return await page_of_items(connection, mine, after=after, limit=limit, descending=descending)
 
     async def last_items(
-        self, organization_id: str, conversation_id: str, *, page: int, enough: Callable[[Sequence[Item]], bool]
+        self,
+        organization_id: str,
+        conversation_id: str,
+        *,
+        page: int,
+        enough: Callable[[Sequence[Item]], bool],
+        before_turn: str | None = None,
     ) -> Sequence[Item]:
         """Oldest first. They are read backwards, so many at a time, until those found are `enough`.
 
-        Raises Conflict while a turn runs: what it is about to say would be missing.
+        before_turn: a turn that runs in it, to see what that saw when it began. Else raises Conflict while a turn runs: what it
+        is about to say would be missing.
         """
         found: list[Item] = []
         query = sa.select(items.c.position, items.c.payload).where(_items_of(organization_id, conversation_id))
         query = query.order_by(items.c.position.desc()).limit(page)
         async with self._database.tenant(organization_id) as connection:
             await _get(connection, organization_id, conversation_id)
-            if await connection.scalar(_RUNNING, {"conversation_id": conversation_id}) is not None:
+            if before_turn is not None:
+                query = query.where(items.c.position < _first_position(before_turn))
+            elif await connection.scalar(_RUNNING, {"conversation_id": conversation_id}) is not None:
                 raise Conflict(f"conversation {conversation_id!r} has a turn running", code="conversation_locked")
             rows = (await connection.execute(query)).all()
             while rows:
@@ -107,6 +116,11 @@ class ConversationStore:
 
 
 _RUNNING = sa.text("SELECT id FROM turns WHERE conversation_id = :conversation_id AND status = 'running'")
+
+
+def _first_position(turn_id: str) -> sa.ScalarSelect[int]:
+    its = items.alias()
+    return sa.select(sa.func.min(its.c.position)).where(its.c.turn_id == turn_id).scalar_subquery()
 
 
 def _mine(organization_id: str, conversation_id: str) -> sa.ColumnElement[bool]:

@@ -20,11 +20,17 @@ class Renewed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
-    """A turn whose process is gone, now leased to us under a new epoch. last_seq: its last event in the journal."""
+    """A turn whose process is gone, now leased to us under a new epoch.
+
+    request: as it was accepted (JSON). seconds: since its first event, by the database's clock. cancelled: somebody asked
+    for that.
+    """
 
     turn: Turn
     epoch: int
-    last_seq: int
+    request: str
+    seconds: float
+    cancelled: bool
 
 
 class Leases:
@@ -46,12 +52,27 @@ class Leases:
             cancelled=frozenset(row.id for row in rows if row.cancel_requested_at is not None),
         )
 
-    async def take_orphans(self, *, limit: int = 100) -> Sequence[Orphan]:
+    async def take_orphans(self, *, limit: int) -> Sequence[Orphan]:
         """Take over turns whose lease has run out. Two processes never take the same one."""
         async with self._database.everyone() as connection:
             parameters = {"owner": self.owner, "seconds": self.seconds, "limit": limit}
             rows = (await connection.execute(_TAKE, parameters)).mappings().all()
-        return [Orphan(turn=turn_from(row), epoch=row["lease_epoch"], last_seq=row["last_seq"]) for row in rows]
+        return [
+            Orphan(
+                turn=turn_from(row),
+                epoch=row["lease_epoch"],
+                request=row["request"],
+                seconds=row["seconds"],
+                cancelled=row["cancel_requested_at"] is not None,
+            )
+            for row in rows
+        ]
+
+    async def release(self, running: Sequence[str]) -> None:
+        """Let go of these turns: whoever looks next may take them."""
+        if running:
+            async with self._database.everyone() as connection:
+                await connection.execute(_RELEASE, {"ids": list(running), "owner": self.owner})
 
 
 _RENEW = sa.text("""
@@ -61,13 +82,19 @@ _RENEW = sa.text("""
     UPDATE turns t SET lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
     FROM mine WHERE t.id = mine.id RETURNING t.id, t.cancel_requested_at
 """)
+_RELEASE = sa.text("""
+    UPDATE turns SET lease_expires_at = '-infinity' WHERE id = ANY(:ids) AND lease_owner = :owner AND status = 'running'
+""")
 _TAKE = sa.text("""
     WITH orphans AS (
         SELECT id FROM turns WHERE status = 'running' AND lease_expires_at < clock_timestamp()
-        ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
+        ORDER BY lease_expires_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE turns t SET lease_owner = :owner, lease_epoch = t.lease_epoch + 1,
         lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
     FROM orphans WHERE t.id = orphans.id
-    RETURNING t.*, (SELECT COALESCE(max(seq), 0) FROM turn_events e WHERE e.turn_id = t.id) AS last_seq
+    RETURNING t.*, (
+        SELECT COALESCE(extract(epoch FROM clock_timestamp() - min(e.created_at)), 0)::float8 FROM turn_events e
+        WHERE e.turn_id = t.id
+    ) AS seconds
 """)

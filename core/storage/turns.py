@@ -11,11 +11,12 @@ from core.errors import Conflict, InvalidRequest, NotFound
 from core.events import Recorded, TurnStatus
 from core.messages import Item, Usage
 from core.storage.database import Database
-from core.storage.journal import decode_event, decode_item
+from core.storage.journal import CallState, LedgerRow, decode_event, decode_item
 from core.storage.records import Page, Turn
-from core.storage.tables import items, turn_events, turns
+from core.storage.tables import items, tool_ledger, turn_events, turns
 
 EVENTS_PAGE = 2_000
+OPEN = (CallState.INTENDED, CallState.DISPATCHED)
 
 
 class TurnStore:
@@ -43,6 +44,15 @@ class TurnStore:
             rows = (await connection.execute(query)).all()
         return [Recorded(row.seq, decode_event(row.payload)) for row in rows]
 
+    async def last_seq(self, organization_id: str, turn_id: str) -> int:
+        """The number of the turn's last event; 0 when it has none."""
+        query = sa.select(sa.func.coalesce(sa.func.max(turn_events.c.seq), 0)).where(
+            turn_events.c.organization_id == organization_id, turn_events.c.turn_id == turn_id
+        )
+        async with self._database.tenant(organization_id) as connection:
+            last: int = (await connection.execute(query)).scalar_one()
+        return last
+
     async def input_items(
         self, organization_id: str, turn_id: str, *, after: str | None, limit: int, descending: bool
     ) -> Page[Item]:
@@ -51,6 +61,30 @@ class TurnStore:
             await _get(connection, organization_id, turn_id)
             mine = sa.and_(items.c.organization_id == organization_id, items.c.turn_id == turn_id, items.c.is_input)
             return await page_of_items(connection, mine, after=after, limit=limit, descending=descending)
+
+    async def input(self, organization_id: str, turn_id: str) -> Sequence[Item]:
+        """All that the turn was asked with, oldest first."""
+        mine = sa.and_(items.c.organization_id == organization_id, items.c.turn_id == turn_id, items.c.is_input)
+        async with self._database.tenant(organization_id) as connection:
+            rows = (await connection.execute(sa.select(items.c.payload).where(mine).order_by(items.c.position))).all()
+        return [decode_item(row.payload) for row in rows]
+
+    async def open_calls(self, turn_id: str) -> Sequence[LedgerRow]:
+        """The calls of an unstored turn that its ledger does not close, for the process that ends it."""
+        query = sa.select(tool_ledger).where(tool_ledger.c.turn_id == turn_id, tool_ledger.c.state.in_(OPEN))
+        async with self._database.everyone() as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            LedgerRow(
+                call_path=row.call_path,
+                tool=row.tool,
+                version_digest=row.version_digest,
+                effect=row.effect,
+                state=CallState(row.state),
+                arguments_digest=row.arguments_digest,
+            )
+            for row in rows
+        ]
 
     async def delete(self, organization_id: str, turn_id: str) -> None:
         """Removes the turn's text: its events, its items that are in no conversation, its request. The row stays for the books.

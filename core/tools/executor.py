@@ -90,6 +90,11 @@ class Toolset:
         specs = (self._ours[name].spec for name in self._ids)
         return tuple(ListedTool(name=s.name, description=s.description, parameters=s.parameters) for s in specs)
 
+    def digest_of(self, name: str) -> str | None:
+        """Of the version that a call of ours runs; None when there is no such tool."""
+        version = self._ours.get(name)
+        return None if version is None else version.digest
+
     def prepare(self, call: ToolCall) -> Prepared | ToolResult:
         """A result means: refused, and this is what the model is told."""
         try:

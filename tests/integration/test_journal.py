@@ -156,8 +156,8 @@ async def test_a_stale_writer_loses_its_own_rows_and_nobody_elses(journal: Journ
     healthy_writer, _ = opened(journal, healthy)
     await stale_writer.record(Entry(event=TurnStarted()))
     await healthy_writer.record(Entry(event=TurnStarted()))
-    [orphan] = [o for o in await Leases(database, owner="other", seconds=10).take_orphans() if o.turn.id == stale.id]
-    assert (orphan.epoch, orphan.last_seq) == (2, 1)
+    [orphan] = [o for o in await Leases(database, owner="other", seconds=10).take_orphans(limit=100) if o.turn.id == stale.id]
+    assert orphan.epoch == 2
     lost = stale_writer.record(Entry(event=TextDelta(item=0, text="late")))
     kept = healthy_writer.record(Entry(event=TextDelta(item=0, text="fine")))
     with pytest.raises(LeaseLost):
@@ -166,7 +166,7 @@ async def test_a_stale_writer_loses_its_own_rows_and_nobody_elses(journal: Journ
     with pytest.raises(LeaseLost):
         stale_writer.record(Entry(event=TextDelta(item=0, text="later")))
     assert [r.event for r in reader.seen] == [TurnStarted()]
-    heir = journal.continue_turn(acceptance(orphan.turn), epoch=orphan.epoch, last_seq=orphan.last_seq, publish=reader.publish)
+    heir = journal.continue_turn(acceptance(orphan.turn), epoch=orphan.epoch, last_seq=1, publish=reader.publish)
     await heir.record(Entry(event=TurnEnded(status=TurnStatus.FAILED)))
     events = await TurnStore(database).events(stale.organization_id, stale.id)
     assert [recorded.seq for recorded in events] == [1, 2]

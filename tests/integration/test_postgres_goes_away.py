@@ -5,8 +5,8 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,12 @@ async def _until_it_speaks(platform: Platform, tenant: Tenant, turn_id: str) -> 
         return seen
 
 
+async def _stored(at: Scene, turn_id: str) -> Sequence[Recorded]:
+    with suppress(Unavailable):  # a connection of the pool that died with the server is noticed by who uses it
+        await at.platform.turns.events(at.tenant.principal, turn_id)
+    return await at.platform.turns.events(at.tenant.principal, turn_id)
+
+
 async def test_a_turn_outlives_a_restart_of_postgresql(home: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "GIVE_UP_SECONDS", PATIENCE_SECONDS)
     async with scene(home, stage, STORY) as at:
@@ -110,7 +116,7 @@ async def test_a_turn_outlives_a_restart_of_postgresql(home: Path, stage: Stage,
         assert end(events).status is TurnStatus.COMPLETED
         assert text(events) == "slow " * 40
         assert [recorded.seq for recorded in events] == list(range(1, len(events) + 1))
-        assert await at.platform.turns.events(at.tenant.principal, turn.id) == events
+        assert await _stored(at, turn.id) == events
 
 
 async def test_a_turn_outlives_the_crash_of_a_backend(home: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,10 +128,10 @@ async def test_a_turn_outlives_the_crash_of_a_backend(home: Path, stage: Stage, 
         await at.server.kill_a_backend()
         events = await reading
         assert text(events) == "slow " * 40
-        assert await at.platform.turns.events(at.tenant.principal, turn.id) == events
+        assert await _stored(at, turn.id) == events
 
 
-async def test_a_turn_whose_database_stays_away_stops_and_is_ended_when_it_is_back_with_nothing_taken_back(
+async def test_a_turn_whose_database_stays_away_stops_and_goes_on_when_it_is_back_with_nothing_taken_back(
     home: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "GIVE_UP_SECONDS", 0.2)
@@ -143,11 +149,13 @@ async def test_a_turn_whose_database_stays_away_stops_and_is_ended_when_it_is_ba
         assert not at.platform.turns.running
         await at.server.start()
         ended = await at.platform.turns.wait(principal, turn.id)
-        assert (ended.status, ended.reason) == (TurnStatus.FAILED, "server_lost")
+        assert ended.status is TurnStatus.COMPLETED
         stored = await read(at.platform, at.tenant, turn.id)
         assert stored[: len(seen)] == seen
-        said, kept = text(stored), await items(at.platform, at.tenant, conversation.id)
-        assert said
-        assert [part.text for item in kept[1:] for part in item.parts] == [said]  # type: ignore[union-attr]
+        kept = await items(at.platform, at.tenant, conversation.id)
+        cut, answer = [part.text for item in kept[1:] for part in item.parts]  # type: ignore[union-attr]
+        assert cut
+        assert answer == "Hello there"
+        assert cut + answer == text(stored)
         assert (await at.platform.readiness()).ready
         assert text(await play(at.platform, at.tenant, asking("again", conversation_id=conversation.id))) == "Hello there"

@@ -25,9 +25,8 @@ def version(code: str, **more: Any) -> ToolVersion:
 
 @pytest.fixture
 async def workshop(sandbox_socket: Path) -> AsyncIterator[Workshop]:
-    async with open_client(sandbox_socket) as client:
-        async with open_egress(AddressRules()) as egress:
-            yield Workshop(sandbox=client, egress=egress, secrets={})
+    async with open_client(sandbox_socket) as client, open_egress(AddressRules()) as egress:
+        yield Workshop(sandbox=client, egress=egress, secrets={})
 
 
 async def call(workshop: Workshop, code: str, arguments: Mapping[str, Any]) -> Outcome:

@@ -1,0 +1,154 @@
+"""Goes on with turns whose process is gone, from where their journal leaves them. Knows no client: they read the journal."""
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import replace
+
+from core.audit.turns import TurnAudit
+from core.conversations import loop
+from core.conversations.budget import Budget
+from core.conversations.feed import Feed
+from core.conversations.kept import recall
+from core.conversations.record import Recorder
+from core.conversations.recovery import Past
+from core.conversations.running import RunningTurn, StopReason
+from core.conversations.staging import Staging
+from core.conversations.story import Story
+from core.errors import PaddockError, Unavailable
+from core.events import Recorded, Replied, TurnEnded, TurnEvent, TurnStatus
+from core.limits.limiter import Grant, Limiter
+from core.messages import Usage
+from core.storage.journal import Acceptance, Journal
+from core.storage.leases import Leases, Orphan
+from core.storage.turns import TurnStore
+
+log = logging.getLogger(__name__)
+MOST_EPOCHS = 10
+"""A turn that so many processes did not survive is not given to another one."""
+LOST = TurnEnded(status=TurnStatus.FAILED, reason="server_lost", message="the server process that ran the turn is gone")
+CANCELLED = TurnEnded(status=TurnStatus.CANCELLED, reason=StopReason.CANCELLED)
+OUT_OF_TIME = TurnEnded(status=TurnStatus.INCOMPLETE, reason="time_limit")
+
+Play = Callable[[RunningTurn, Grant, Sequence[TurnEvent], AsyncGenerator[TurnEvent, None], Budget], None]
+"""Record these events and play the others, in a task of the turn's own."""
+
+
+class Adoption:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        leases: Leases,
+        turns: TurnStore,
+        staging: Staging,
+        limiter: Limiter,
+        running: Mapping[str, RunningTurn],
+        play: Play,
+    ) -> None:
+        self._journal = journal
+        self._leases = leases
+        self._turns = turns
+        self._staging = staging
+        self._limiter = limiter
+        self._running = running
+        self._play = play
+
+    async def take(self, orphan: Orphan) -> None:
+        """Returns when the turn runs here or has ended. Raises Unavailable; then the lease runs out and it is tried again."""
+        if before := self._running.get(orphan.turn.id):  # of this process, which was too slow for its lease
+            before.stop(StopReason.LEASE_LOST)
+            await before.ended()
+        if not orphan.turn.stored:
+            return await self._end_unstored(orphan)
+        try:
+            events = await self._events(orphan)
+            running = self._open(orphan, events)
+        except (ValueError, LookupError, AssertionError) as exc:
+            log.error("turn %s cannot be read (%s): it ends without its output", orphan.turn.id, type(exc).__name__)
+            return await self._open(orphan, [], unread=await self._last_seq(orphan)).finish(LOST)
+        end = self._verdict(orphan)
+        if end is None:
+            end = await self._go_on(orphan, running, events)
+        if end is not None:
+            await running.finish(_with_usage(end, events))
+        return None
+
+    def _verdict(self, orphan: Orphan) -> TurnEnded | None:
+        if orphan.cancelled:
+            return CANCELLED
+        if orphan.epoch > MOST_EPOCHS:
+            return LOST
+        return OUT_OF_TIME if orphan.seconds >= self._staging.seconds else None
+
+    async def _go_on(self, orphan: Orphan, running: RunningTurn, events: Sequence[Recorded]) -> TurnEnded | None:
+        """How it ends, where it cannot go on."""
+        turn = orphan.turn
+        try:
+            request, principal = recall(orphan.request, await self._turns.input(turn.organization_id, turn.id))
+            before = await self._staging.before(principal, request, turn_id=turn.id)
+            scene = await self._staging.scene(
+                turn, principal, request, before, durable=running.durable, seconds_gone=orphan.seconds
+            )
+        except ValueError as exc:
+            log.error("the request of turn %s cannot be read: %s", turn.id, type(exc).__name__)
+            return LOST
+        except Unavailable:
+            raise
+        except PaddockError as exc:
+            return TurnEnded(status=TurnStatus.FAILED, reason=exc.code, message=exc.message)
+        past = Past(scene.transcript, scene.budget)
+        for recorded in events:
+            past.take(recorded.event)
+        back = past.back(scene.tools.digest_of)
+        grant = await self._limiter.resume(turn, tokens=scene.demand)
+        rest = loop.run(
+            turn.id,
+            scene.transcript,
+            ask=scene.metered(grant),
+            tools=scene.tools,
+            budget=scene.budget,
+            entrance=back.entrance,
+        )
+        log.info("turn %s goes on here, after %d events", turn.id, len(events))
+        self._play(running, grant, back.first, rest, scene.budget)
+        return None
+
+    async def _events(self, orphan: Orphan) -> list[Recorded]:
+        turn, found = orphan.turn, list[Recorded]()
+        while page := await self._turns.events(turn.organization_id, turn.id, after=found[-1].seq if found else 0):
+            found += page
+        return found
+
+    async def _last_seq(self, orphan: Orphan) -> int:
+        return await self._turns.last_seq(orphan.turn.organization_id, orphan.turn.id)
+
+    def _open(self, orphan: Orphan, events: Sequence[Recorded], *, unread: int = 0) -> RunningTurn:
+        """A turn whose readers here see all of it. unread: the number of its last event, where they cannot be read."""
+        feed, recorder = Feed(), Recorder(Story(orphan.turn.id), TurnAudit(orphan.turn))
+        for recorded in events:
+            recorder.entry(recorded.event)
+        feed.publish(events)
+        return self._running_turn(orphan, feed, recorder, events[-1].seq if events else unread)
+
+    def _running_turn(self, orphan: Orphan, feed: Feed, recorder: Recorder, last_seq: int) -> RunningTurn:
+        acceptance = Acceptance(
+            turn=orphan.turn,
+            request=orphan.request,
+            metadata="{}",
+            inputs=(),
+            lease_owner=self._leases.owner,
+            lease_seconds=self._leases.seconds,
+        )
+        journal = self._journal.continue_turn(acceptance, epoch=orphan.epoch, last_seq=last_seq, publish=feed.publish)
+        return RunningTurn(orphan.turn, feed, journal, recorder)
+
+    async def _end_unstored(self, orphan: Orphan) -> None:
+        """Nobody knows what it said: it is ended in the books, and so are its calls."""
+        turn = orphan.turn
+        recorder = Recorder(Story(turn.id), TurnAudit(turn), lost=await self._turns.open_calls(turn.id))
+        await self._running_turn(orphan, Feed(), recorder, 0).finish(CANCELLED if orphan.cancelled else LOST)
+
+
+def _with_usage(end: TurnEnded, events: Sequence[Recorded]) -> TurnEnded:
+    replies = (recorded.event for recorded in events if isinstance(recorded.event, Replied))
+    return replace(end, usage=sum((reply.usage for reply in replies), Usage()))

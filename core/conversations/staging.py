@@ -1,0 +1,139 @@
+"""What a turn needs before it can play: its model, its tools, what was said before, its budget. Begins nothing."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from core.assistants.assistants import Assistants
+from core.conversations.asking import asking
+from core.conversations.assisted import assisted
+from core.conversations.budget import Budget, TurnLimits
+from core.conversations.context import assemble
+from core.conversations.history import History
+from core.conversations.loop import Ask
+from core.conversations.request import TurnRequest
+from core.errors import InvalidRequest
+from core.identity.principals import Principal
+from core.limits.limiter import Grant
+from core.limits.metering import MeteredModel, demand
+from core.llm.contract import Model
+from core.llm.router import ModelRouter
+from core.messages import Image, Item, ListedTool, MessageItem, ToolListItem, Transcript
+from core.storage.records import Turn
+from core.tools.executor import ToolExecutor, Toolset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """news: tools of the registry that the conversation has to be told of."""
+
+    model: Model
+    ask: Ask
+    tools: Toolset
+    transcript: Transcript
+    budget: Budget
+    news: tuple[ListedTool, ...]
+
+    @property
+    def demand(self) -> int:
+        """Tokens of the first model call."""
+        return demand(self.ask.request(self.transcript, self.budget), self.model)
+
+    def metered(self, grant: Grant) -> Ask:
+        return replace(self.ask, model=MeteredModel(self.model, grant))
+
+
+class Staging:
+    def __init__(
+        self, *, models: ModelRouter, assistants: Assistants, tools: ToolExecutor, history: History, limits: TurnLimits
+    ) -> None:
+        self._models = models
+        self._assistants = assistants
+        self._tools = tools
+        self._history = history
+        self._limits = limits
+
+    async def assisted(self, principal: Principal, request: TurnRequest) -> TurnRequest:
+        """With what the assistant says that its model's name may stand for. Raises InvalidRequest."""
+        return await assisted(principal, request, self._assistants, self._models)
+
+    def model_of(self, request: TurnRequest) -> tuple[str, Model]:
+        """Raises InvalidRequest."""
+        if request.model is None and not self._models.names:
+            raise InvalidRequest("no model is declared on this server", param="model", code="model_not_found")
+        name = request.model or self._models.names[0]
+        return name, self._models.get(name)
+
+    @property
+    def seconds(self) -> float:
+        """How long a turn may take."""
+        return self._limits.seconds
+
+    async def before(self, principal: Principal, request: TurnRequest, *, turn_id: str | None = None) -> Sequence[Item]:
+        """What was said before the request, if its model can read all of it. turn_id: the turn that it began, if it has begun.
+
+        Raises InvalidRequest, NotFound, Conflict.
+        """
+        name, model = self.model_of(request)
+        _refuse_images(request.input, model, name)
+        before = await self._history.before(principal.organization_id, request, model, turn_id=turn_id)
+        _refuse_images_of_before(before, request, model, name)
+        return before
+
+    async def scene(
+        self,
+        turn: Turn,
+        principal: Principal,
+        request: TurnRequest,
+        before: Sequence[Item],
+        *,
+        durable: Callable[[], Awaitable[None]],
+        seconds_gone: float = 0.0,
+    ) -> Scene:
+        """seconds_gone: of the time that the turn may take. Raises InvalidRequest."""
+        model = self._models.get(turn.model)
+        tools = await self._tools.toolset(
+            turn.id,
+            principal,
+            builtins=request.builtins,
+            registry=request.registry,
+            functions=request.functions,
+            choice=request.tool_choice,
+            durable=durable,
+        )
+        known = [*before, *request.input]
+        limits = replace(self._limits, seconds=max(0.0, self._limits.seconds - seconds_gone))
+        return Scene(
+            model=model,
+            ask=asking(model, request, tools),
+            tools=tools,
+            transcript=Transcript(assemble(known, request.instructions)),
+            budget=Budget(limits, request.sampling, max_tool_calls=request.max_tool_calls),
+            news=() if tools.listed == _told(known) else tools.listed,
+        )
+
+
+def _told(items: Sequence[Item]) -> tuple[ListedTool, ...]:
+    """The tools of the registry that the conversation was last told of."""
+    return next((item.tools for item in reversed(items) if isinstance(item, ToolListItem)), ())
+
+
+def _refuse_images(items: Sequence[Item], model: Model, name: str) -> None:
+    if model.accepts_images:
+        return
+    for n, item in enumerate(items):
+        if _has_image(item):
+            raise InvalidRequest(f"model {name!r} does not take images", param=f"input[{n}]", code="unsupported_image")
+
+
+def _refuse_images_of_before(items: Sequence[Item], request: TurnRequest, model: Model, name: str) -> None:
+    """A conversation that goes on with another model may hold what that one cannot see."""
+    if model.accepts_images:
+        return
+    if item := next(filter(_has_image, items), None):
+        param = "conversation" if request.conversation_id else "previous_response_id"
+        message = f"model {name!r} does not take images, and item {item.id!r} of what came before holds one"
+        raise InvalidRequest(message, param=param, code="unsupported_image")
+
+
+def _has_image(item: Item) -> bool:
+    return isinstance(item, MessageItem) and any(isinstance(part, Image) for part in item.parts)

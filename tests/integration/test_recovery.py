@@ -1,0 +1,154 @@
+"""A turn goes on from any event at which its process may have died, and no tool with an effect runs twice."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from core.bootstrap import Platform
+from core.conversations import adoption
+from core.conversations.recovery import UNKNOWN
+from core.events import Recorded, ReplyCut, ToolDispatched, TurnStatus
+from core.ids import new_id
+from core.messages import MessageItem, Text
+from core.storage.database import Database
+from core.storage.records import Turn
+from core.tools.catalog import Selection
+from core.tools.definition import Manifest
+from core.tools.permissions import Permissions
+from core.tools.registry import Conditions
+from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_turns import asking, end, items, read, results, text
+
+PATIENCE_SECONDS = 30
+
+
+def calls(name: str, n: int) -> dict[str, Any]:
+    call = {"name": name, "arguments": {"n": n}}
+    return {"when": {"tool_results": n}, "reply": [{"text": f"call {n}"}, {"tool_calls": [call]}]}
+
+
+STORY = (calls("pay", 0), calls("look", 1), {"when": {"tool_results": 2}, "reply": {"text": "All is done."}})
+
+
+async def add_tool(platform: Platform, tenant: Tenant, name: str, effect: str) -> None:
+    manifest = {
+        "name": name,
+        "description": "Does it",
+        "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}},
+        "runtime": {"kind": "python", "code": "def main(n):\n    return {'did': n}\n"},
+        "effect": effect,
+    }
+    everybody = Conditions(permissions=Permissions(organization=True), quotas=(), enabled=True)
+    await platform.tools.create(tenant.principal, Manifest.model_validate(manifest), everybody)
+
+
+@dataclass(frozen=True)
+class Control:
+    """An unhurt turn, to be cut anywhere."""
+
+    turn: Turn
+    events: Sequence[Recorded]
+
+
+async def control(platform: Platform, tenant: Tenant) -> Control:
+    await add_tool(platform, tenant, "pay", "effectful")
+    await add_tool(platform, tenant, "look", "pure")
+    turn = await platform.turns.start(tenant.principal, asking("go", registry=Selection()))
+    await platform.turns.wait(tenant.principal, turn.id)
+    return Control(turn, await platform.turns.events(tenant.principal, turn.id))
+
+
+async def cut(database: Database, whole: Control, after: int, *, epoch: int = 1, age: str = "1 second") -> str:
+    """A copy of the turn as its process left it when it died, with this event as its last."""
+    copy = new_id("resp")
+    names = {"old": whole.turn.id, "new": copy, "last": after, "epoch": epoch, "age": age}
+    names |= {"old_items": whole.turn.id.removeprefix("resp_"), "new_items": copy.removeprefix("resp_")}
+    async with database.everyone() as connection:
+        columns = "organization_id, user_id, key_id, model, stored, wire, request, metadata, created_at"
+        statements = (
+            f"INSERT INTO turns (id, {columns}, status, lease_owner, lease_epoch, lease_expires_at)"
+            f" SELECT :new, {columns}, 'running', 'gone', :epoch, now() - interval '1 minute' FROM turns WHERE id = :old",
+            "INSERT INTO turn_events (turn_id, seq, organization_id, payload, created_at)"
+            " SELECT :new, seq, organization_id, replace(payload, :old_items, :new_items), now() - CAST(:age AS text)::interval"
+            " FROM turn_events WHERE turn_id = :old AND seq <= :last",
+            "INSERT INTO items (id, turn_id, organization_id, is_input, payload)"
+            " SELECT id || :new, :new, organization_id, is_input, payload FROM items WHERE turn_id = :old AND is_input",
+        )
+        for statement in statements:
+            await connection.execute(sa.text(statement), names)
+    return copy
+
+
+async def test_a_turn_goes_on_from_any_of_its_events_and_pays_once(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        whole = await control(platform, tenant)
+        assert text(whole.events).endswith("All is done.")
+        copies = [await cut(database, whole, last) for last in range(1, len(whole.events))]
+        for last, copy in enumerate(copies, start=1):
+            turn = await platform.turns.wait(tenant.principal, copy)
+            events = await platform.turns.events(tenant.principal, copy)
+            told = [repr(recorded.event).replace(copy[5:], whole.turn.id[5:]) for recorded in events[:last]]
+            assert told == [repr(recorded.event) for recorded in whole.events[:last]], "nothing that was told is taken back"
+            assert turn.status is TurnStatus.COMPLETED, f"cut after {whole.events[last - 1]}: {turn}"
+            assert text(events).endswith("All is done.")
+            dispatched = [r.event.item for r in events if isinstance(r.event, ToolDispatched) and r.event.tool == "pay"]
+            assert len(dispatched) == 1, f"cut after {whole.events[last - 1]}"
+            in_flight = (
+                isinstance(whole.events[last - 1].event, ToolDispatched) and dispatched[0] == whole.events[last - 1].event.item
+            )
+            assert ((True, UNKNOWN) in results(events)) == in_flight
+            assert sum(isinstance(r.event, ReplyCut) for r in events) <= 1
+
+
+async def test_a_turn_that_no_process_survives_is_given_to_no_other(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        whole = await control(platform, tenant)
+        copy = await cut(database, whole, 2, epoch=adoption.MOST_EPOCHS)
+        turn = await platform.turns.wait(tenant.principal, copy)
+        assert (turn.status, turn.reason) == (TurnStatus.FAILED, "server_lost")
+
+
+async def test_the_time_limit_of_a_turn_counts_from_its_first_event_in_whichever_process(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        whole = await control(platform, tenant)
+        copy = await cut(database, whole, 2, age="1 hour")
+        events = await read(platform, tenant, copy)
+        assert (end(events).status, end(events).reason) == (TurnStatus.INCOMPLETE, "time_limit")
+
+
+async def test_an_orphan_that_was_cancelled_meanwhile_is_cancelled(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        whole = await control(platform, tenant)
+        copy = await cut(database, whole, 2)
+        assert (await platform.turns.cancel(tenant.principal, copy)).status is TurnStatus.CANCELLED
+
+
+async def test_a_turn_in_a_conversation_goes_on_with_what_it_knew_and_keeps_its_place_in_it(
+    stage: Stage, tenant: Tenant
+) -> None:
+    slow = {"times": 1, "pace_seconds": 0.05, "piece_characters": 1, "reply": {"text": "slow " * 100}}
+    echo = {"reply": {"text": "You said: {last_user_text}"}}
+    async with stage.open_with(slow) as platform:
+        conversation = await platform.conversations.create(tenant.principal.organization_id, metadata={}, items=[])
+        turn = await platform.turns.start(tenant.principal, asking("hello", conversation_id=conversation.id))
+    async with stage.open_with(echo, lease_seconds=1) as heir, asyncio.timeout(PATIENCE_SECONDS):
+        assert (await heir.turns.wait(tenant.principal, turn.id)).status is TurnStatus.COMPLETED
+        last = (await items(heir, tenant, conversation.id))[-1]
+        assert isinstance(last, MessageItem)
+        assert [part.text for part in last.parts if isinstance(part, Text)] == ["You said: hello"]
+
+
+async def test_a_turn_whose_conversation_is_gone_ends_with_words(stage: Stage, tenant: Tenant) -> None:
+    slow = {"pace_seconds": 0.05, "piece_characters": 1, "reply": {"text": "slow " * 100}}
+    async with stage.open_with(slow) as platform:
+        conversation = await platform.conversations.create(tenant.principal.organization_id, metadata={}, items=[])
+        turn = await platform.turns.start(tenant.principal, asking("hello", conversation_id=conversation.id))
+        await platform.conversations.delete(tenant.principal.organization_id, conversation.id)
+    async with stage.open_with(slow, lease_seconds=1) as heir, asyncio.timeout(PATIENCE_SECONDS):
+        ended = await heir.turns.wait(tenant.principal, turn.id)
+    assert (ended.status, ended.reason) == (TurnStatus.FAILED, "conversation_not_found")
