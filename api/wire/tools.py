@@ -38,8 +38,11 @@ class CodeInterpreterTool(Body):
     container: AutoContainer
 
 
+Names = Annotated[list[Name], Field(max_length=128)]
+
+
 class ToolFilter(Body):
-    tool_names: list[Name]
+    tool_names: Names
 
 
 class McpTool(Body):
@@ -47,7 +50,7 @@ class McpTool(Body):
 
     type: Literal["mcp"]
     server_label: Literal["registry"]
-    allowed_tools: list[Name] | ToolFilter | None = None
+    allowed_tools: Names | ToolFilter | None = None
     require_approval: only("never", None) = None  # type: ignore[valid-type]
 
 

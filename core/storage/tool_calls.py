@@ -22,7 +22,10 @@ class Offered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """What decides, at this moment, whether a tool may be called. grants, quotas: see core/tools/permissions.py."""
+    """What decides, at this moment, whether a tool may be called. grants, quotas: see core/tools/permissions.py.
+
+    role: of the caller's key now; None when the key is gone.
+    """
 
     id: str
     organization_id: str
@@ -31,6 +34,7 @@ class Gate:
     grants: Sequence[str]
     quotas: str
     deleted_at: datetime | None
+    role: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +84,9 @@ class ToolCallStore:
         async with self._database.tenant(organization_id) as connection:
             return {row.digest: row.manifest for row in await connection.execute(query)}
 
-    async def gate(self, tool_id: str) -> Gate | None:
+    async def gate(self, tool_id: str, key_id: str) -> Gate | None:
         """Of any organisation: the caller compares. No older than the question; calls that ask at once share one statement."""
-        row = await self._database.reads.find(_GATES, tool_id)
+        row = await self._database.reads.find(_GATES, f"{tool_id} {key_id}")
         return None if row is None else Gate(**{name: row[name] for name in _SHOWN})
 
     async def count(self, tool: Gate, counters: Sequence[Counter]) -> Counter | None:
@@ -105,7 +109,14 @@ class ToolCallStore:
 
 
 _SHOWN = [field.name for field in fields(Gate)]
-_GATES = f"SELECT {', '.join(_SHOWN)} FROM tools WHERE id = ANY($1::text[])"  # noqa: S608
+_GATES = """
+    SELECT asked.pair, t.id, t.organization_id, t.name, t.enabled, t.grants, t.quotas, t.deleted_at,
+        COALESCE(k.role, u.role) AS role
+    FROM unnest($1::text[]) AS asked(pair)
+    JOIN tools t ON t.id = split_part(asked.pair, ' ', 1)
+    LEFT JOIN api_keys k ON k.id = split_part(asked.pair, ' ', 2) AND k.organization_id = t.organization_id
+    LEFT JOIN users u ON u.id = k.user_id
+"""
 _COUNT = sa.text("""
     INSERT INTO tool_counts AS c (tool_id, subject, period, organization_id, starts_at, calls)
     VALUES (:tool_id, :subject, :period, :organization_id, date_trunc(:period, now(), 'UTC'), 1)

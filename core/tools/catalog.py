@@ -1,21 +1,22 @@
 """Which tools there are: those that ship, and those of the registry that a caller may use. It changes none."""
 
 import json
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 
-from core.errors import InvalidRequest, Unavailable
+from core.errors import InvalidRequest
 from core.identity.principals import Principal
 from core.storage.tool_calls import ToolCallStore
-from core.tools.definition import ToolVersion, parse_manifest, stored_version
+from core.tools.definition import ToolVersion, parse_manifest
 from core.tools.permissions import counters, holders, quotas_from
+from core.tools.versions import Versions
 
 MOST_OFFERED = 128
 """How many tools of the registry one turn may offer, as many as a request may name."""
-VERSIONS_KEPT = 1_000
+SCHEMAS_BYTES = 1_000_000
+"""How much of their schemas: each turn's journal tells of them, and each step's prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ def shipped() -> Mapping[str, ToolVersion]:
 class Catalog:
     def __init__(self, store: ToolCallStore) -> None:
         self._store = store
-        self._versions: OrderedDict[str, ToolVersion] = OrderedDict()  # by digest, so that no entry can grow old
+        self._versions = Versions()
 
     @cached_property
     def builtins(self) -> Mapping[str, ToolVersion]:
@@ -67,19 +68,24 @@ class Catalog:
 
         Raises InvalidRequest for a name that is not there, whether there is none, or none for this caller.
         """
+        if len(selection.names or ()) > MOST_OFFERED:
+            raise _too_many(f"more than {MOST_OFFERED} tools")
         granted = await self._store.offered(principal.organization_id, None, names=selection.granted, most=MOST_OFFERED + 1)
         by_grant = {tool.name for tool in granted}
         names = None if selection.names is None else [name for name in selection.names if name not in by_grant]
-        own = await self._store.offered(principal.organization_id, holders(principal), names=names, most=MOST_OFFERED + 1)
+        own = await self._store.offered(
+            principal.organization_id, holders(principal, principal.role), names=names, most=MOST_OFFERED + 1
+        )
         if names is not None and (missing := set(names) - {tool.name for tool in own}):
             raise InvalidRequest(
                 f"no tool {min(missing)!r} in the registry that this key may use", param="tools", code="unknown_tool"
             )
         found = {tool.name: tool for tool in (*own, *granted)}
         if len(found) > MOST_OFFERED:
-            message = f"this key may use more than {MOST_OFFERED} tools; name those that are needed in allowed_tools"
-            raise InvalidRequest(message, param="tools", code="too_many_tools")
+            raise _too_many(f"more than {MOST_OFFERED} tools")
         versions = await self._versions_of(principal.organization_id, [tool.digest for tool in found.values()])
+        if sum(version.schema_bytes for version in versions.values()) > SCHEMAS_BYTES:
+            raise _too_many(f"tools whose schemas have more than {SCHEMAS_BYTES} bytes")
         asked = (*selection.granted, *(sorted(found) if selection.names is None else selection.names))
         tools = [found[name] for name in dict.fromkeys(asked) if name in found]
         return [Registered(tool_id=tool.id, version=versions[tool.digest], granted=tool.name in by_grant) for tool in tools]
@@ -95,12 +101,12 @@ class Catalog:
 
         The database is asked each time: what an administrator changes holds for the next call, in every process.
         """
-        tool = await self._store.gate(tool_id)
+        tool = await self._store.gate(tool_id, principal.key_id)
         if tool is None or tool.organization_id != principal.organization_id or tool.deleted_at is not None:
             return "the tool was deleted"
         if not tool.enabled:
             return f"tool {tool.name!r} is turned off"
-        if tool_id not in granted and not set(tool.grants) & set(holders(principal)):
+        if tool_id not in granted and not (tool.role and set(tool.grants) & set(holders(principal, tool.role))):
             return f"this key may not use tool {tool.name!r}"
         quotas = quotas_from(tool.quotas)
         if quotas and (full := await self._store.count(tool, counters(principal, quotas))):
@@ -108,20 +114,10 @@ class Catalog:
         return None
 
     async def _versions_of(self, organization_id: str, digests: Sequence[str]) -> Mapping[str, ToolVersion]:
-        found = {digest: self._versions[digest] for digest in digests if digest in self._versions}
-        if missing := [digest for digest in digests if digest not in found]:
-            manifests = await self._store.manifests(organization_id, missing)
-            found |= {digest: _genuine(digest, manifests[digest]) for digest in missing}
-        self._versions |= found
-        for digest in digests:
-            self._versions.move_to_end(digest)
-        while len(self._versions) > VERSIONS_KEPT:
-            self._versions.popitem(last=False)
-        return found
+        found = self._versions.find(digests)
+        missing = [digest for digest in digests if digest not in found]
+        return found | self._versions.add(await self._store.manifests(organization_id, missing)) if missing else found
 
 
-def _genuine(digest: str, manifest: str) -> ToolVersion:
-    version = stored_version(manifest)
-    if version.digest != digest:
-        raise Unavailable(f"the manifest of tool version {digest} is not what its digest says", code="tool_version_damaged")
-    return version
+def _too_many(what: str) -> InvalidRequest:
+    return InvalidRequest(f"{what} at once; name those that are needed in allowed_tools", param="tools", code="too_many_tools")

@@ -98,6 +98,10 @@ class ToolVersion:
     def result_schema(self) -> Schema | None:
         return None if self.returns is None else Schema(self.returns)
 
+    @cached_property
+    def schema_bytes(self) -> int:
+        return len(canonical(self.parameters))
+
     @property
     def spec(self) -> ToolSpec:
         return ToolSpec(name=self.name, description=self.description, parameters=self.parameters)

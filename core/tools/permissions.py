@@ -34,9 +34,9 @@ class Permissions:
         )
 
 
-def holders(principal: Principal) -> list[str]:
-    """What a caller is, in the words of grants."""
-    return [EVERYBODY, f"role:{principal.role.value}", f"key:{principal.key_id}"]
+def holders(principal: Principal, role: str) -> list[str]:
+    """What a caller is, in the words of grants. role: the one that counts now, which may have changed since the turn began."""
+    return [EVERYBODY, f"role:{role}", f"key:{principal.key_id}"]
 
 
 class Per(StrEnum):

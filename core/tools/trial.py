@@ -1,5 +1,6 @@
 """A tool's dry run: by an administrator, outside any turn, through the gate and the executor that a turn goes through."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -54,7 +55,12 @@ class Trials:
             turn_id=dry_run_id,
         )
         began = time.monotonic()
-        result = await _called(tools, ToolCall(id="1", name=name, arguments=arguments))
+        try:
+            result = await _called(tools, ToolCall(id="1", name=name, arguments=arguments))
+        except asyncio.CancelledError:
+            ended = record("tool.dry_run_ended", outcome=Outcome.UNKNOWN, details={"dry_run": dry_run_id})
+            await asyncio.shield(self._store.note(ended))
+            raise
         outcome = Outcome.FAILURE if result.failed else Outcome.SUCCESS
         await self._store.note(record("tool.dry_run_ended", outcome=outcome, details={"dry_run": dry_run_id}))
         return Tried(version=stored.version, digest=stored.digest, result=result, seconds=time.monotonic() - began)

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [gateway turn streaming memory sandbox gate]`: measures, prints, and keeps the figures in .bench/."""
+"""`python -m tests.benchmarks [name ...]`: measures, prints, and keeps the figures in .bench/."""
 
 import argparse
 import asyncio

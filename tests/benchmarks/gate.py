@@ -40,14 +40,21 @@ MANIFEST = {
 }
 WHO = Principal(organization_id="org_1", user_id="user_1", key_id="key_1", role=Role.MEMBER, scopes=frozenset({Scope.CHAT}))
 OPEN = Gate(
-    id="tool_1", organization_id="org_1", name="fx_rate", enabled=True, grants=["role:member"], quotas="[]", deleted_at=None
+    id="tool_1",
+    organization_id="org_1",
+    name="fx_rate",
+    enabled=True,
+    grants=["role:member"],
+    quotas="[]",
+    deleted_at=None,
+    role="member",
 )
 
 
 class _Answered:
     """The registry's answer, without the way to it."""
 
-    async def gate(self, _tool_id: str) -> Gate:
+    async def gate(self, _tool_id: str, _key_id: str) -> Gate:
         return OPEN
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -116,16 +116,34 @@ async def test_nobody_may_call_a_tool_until_somebody_is_let_in(stage: Stage, ten
         assert (await client.refused("/v1/responses", {"input": "go", "tools": [only_it]}))[0] == "unknown_tool"
 
 
+async def disabled(client: Client, _: Tenant) -> None:
+    await client.post(f"{TOOLS}/double/disable")
+
+
+async def locked(client: Client, _: Tenant) -> None:
+    await client.post(f"{TOOLS}/double", {"permissions": {"roles": ["auditor"]}})
+
+
+async def deleted(client: Client, _: Tenant) -> None:
+    await client.ask("DELETE", f"{TOOLS}/double")
+
+
+async def demoted(client: Client, tenant: Tenant) -> None:
+    await client.post("/admin/v1/users", {"name": "another owner", "role": "owner"})
+    await client.post(f"/admin/v1/users/{tenant.principal.user_id}", {"role": "member"})
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (("POST", "/disable", {}), "not run: tool 'double' is turned off"),
-        (("POST", "", {"permissions": {}}), "not run: this key may not use tool 'double'"),
-        (("DELETE", "", None), "not run: the tool was deleted"),
+        (disabled, "not run: tool 'double' is turned off"),
+        (locked, "not run: this key may not use tool 'double'"),
+        (deleted, "not run: the tool was deleted"),
+        (demoted, "not run: this key may not use tool 'double'"),
     ],
 )
 async def test_what_an_administrator_takes_away_holds_for_the_next_call_of_a_turn_that_runs_in_another_process(
-    stage: Stage, tenant: Tenant, change: tuple[str, str, Any], told: str
+    stage: Stage, tenant: Tenant, change: Callable[[Client, Tenant], Awaitable[None]], told: str
 ) -> None:
     again = calls("double", tool_results=1) | {"pace_seconds": 0.2, "piece_characters": 3}
     rules = (calls("double"), again, {"when": {"tool_results": 2}, "reply": "done"})
@@ -135,13 +153,12 @@ async def test_what_an_administrator_takes_away_holds_for_the_next_call_of_a_tur
         client_of(one, tenant) as client,
         client_of(other, tenant) as elsewhere,
     ):
-        await client.create()
+        await client.create(permissions={"roles": ["owner"]})
         running = asyncio.create_task(client.respond())
         usage: Any = {"data": []}
         while not usage["data"] or not usage["data"][0]["completed"]:
             usage = await elsewhere.get(f"{TOOLS}/double/usage")
-        method, path, body = change
-        await elsewhere.ask(method, f"{TOOLS}/double{path}", body)
+        await change(elsewhere, tenant)
         first, second = [item for item in (await running)["output"] if item["type"] == "mcp_call"]
     assert (first["output"], second["output"], second["status"]) == ("42", None, "failed")
     assert second["error"]["content"] == told
