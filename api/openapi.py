@@ -107,6 +107,8 @@ def _responses(route: Route) -> dict[str, Any]:
         statuses |= {404, 409, 429, 502, 504}
     if "stream" in _fields(route.body) or "stream" in _fields(route.query):
         content["text/event-stream"] = {"schema": {"type": "string"}}
+    if "format" in _fields(route.query):
+        content["text/csv"] = {"schema": {"type": "string"}}
     error = {"application/json": {"schema": {"$ref": _REF.format(model="Error")}}}
     refusals = {str(status): {"description": _MEANINGS[status], "content": error} for status in sorted(statuses)}
     return {"200": {"description": "Done.", "content": content}, **refusals}

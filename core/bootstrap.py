@@ -31,12 +31,14 @@ from core.identity.key_set import KeySet
 from core.identity.keys import Keys
 from core.identity.organizations import Organizations
 from core.identity.sign_in import Identity
+from core.identity.usage import CostOf, UsageReports
 from core.identity.users import Users
 from core.keeper import Job, Keeper
 from core.limits.limiter import Limiter
 from core.limits.tiers import Tiers
 from core.llm.declaration import validate_model
 from core.llm.router import ModelRouter, open_router
+from core.messages import Usage
 from core.storage.assistants import AssistantStore
 from core.storage.audit_events import EventStore
 from core.storage.audit_seals import SealStore
@@ -52,6 +54,7 @@ from core.storage.tiers import TierStore
 from core.storage.tool_calls import ToolCallStore
 from core.storage.tools import ToolStore
 from core.storage.turns import TurnStore
+from core.storage.usage import UsageStore
 from core.storage.wakeups import Wakeups, open_wakeups
 from core.tools.catalog import Catalog
 from core.tools.executor import ToolExecutor
@@ -93,6 +96,7 @@ class Platform:
     organizations: Organizations
     users: Users
     keys: Keys
+    usage: UsageReports
     models: ModelRouter
     tools: Registry
     trials: Trials
@@ -130,6 +134,13 @@ async def _answer(check: Callable[[], Awaitable[object]]) -> str:
     except (SandboxError, OSError) as exc:
         return f"{type(exc).__name__}: {exc}"
     return "ok"
+
+
+def _cost_of(models: ModelRouter) -> CostOf:
+    def cost_of(model: str, tokens: Usage) -> float | None:
+        return models.prices(model).cost(tokens) if model in models.names else None
+
+    return cost_of
 
 
 @asynccontextmanager
@@ -191,6 +202,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             organizations=Organizations(directory),
             users=Users(directory),
             keys=Keys(directory),
+            usage=UsageReports(UsageStore(database), directory, _cost_of(models)),
             models=models,
             tools=Registry(ToolStore(database), catalog, workshop),
             trials=Trials(ToolStore(database), catalog, workshop),

@@ -22,7 +22,7 @@ def name(route: Any) -> str:
 
 
 async def ask(route: Route, *, query: str = "", **options: Any) -> httpx.Response:
-    path = re.sub(r"\{\w+(:\w+)?\}", "x", route.path)
+    path = re.sub(r"\{\w+\}", "x", re.sub(r"\{\w+:int\}", "1", route.path))
     transport = httpx.ASGITransport(create_app(platform()))
     async with httpx.AsyncClient(transport=transport, base_url="http://paddock") as client:
         return await client.request(route.method, path + query, **options)
