@@ -1,4 +1,4 @@
-"""Tools written down in files: YAML or JSON, as `POST /admin/v1/tools` takes them. It asks no server."""
+"""Tools and assistants written down in files: YAML or JSON, as the admin API takes them. It asks no server."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,9 +9,11 @@ import click
 import yaml
 
 CONDITIONS = ("permissions", "quotas", "enabled")
+TOOL = "a tool: a mapping with 'name', 'description', 'parameters', 'runtime'"
+ASSISTANT = "an assistant: a mapping with 'name', 'model'"
 
 
-def read_tools(path: Path) -> Iterator[dict[str, Any]]:
+def read_tools(path: Path, *, expected: str = TOOL) -> Iterator[dict[str, Any]]:
     """Each document of the file. Raises `ClickException` that says where it is broken."""
     try:
         text = path.read_text()
@@ -20,9 +22,7 @@ def read_tools(path: Path) -> Iterator[dict[str, Any]]:
         raise click.ClickException(f"{path}: {exc}") from exc
     for document in documents:
         if not isinstance(document, dict) or not isinstance(document.get("name"), str):
-            raise click.ClickException(
-                f"{path}: expected a tool: a mapping with 'name', 'description', 'parameters', 'runtime'"
-            )
+            raise click.ClickException(f"{path}: expected {expected}")
         yield json.loads(json.dumps(document, default=str))  # YAML has dates
 
 

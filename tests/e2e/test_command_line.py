@@ -26,7 +26,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 def test_help_lists_every_command(tmp_path: Path) -> None:
     shown = paddock("--help", home=tmp_path)
     assert shown.returncode == 0
-    for name in ("agent", "chat", "doctor", "keys", "migrate", "sandbox", "scripted", "serve", "tools", "up"):
+    for name in (
+        "agent",
+        "assistants",
+        "chat",
+        "doctor",
+        "files",
+        "keys",
+        "migrate",
+        "sandbox",
+        "scripted",
+        "serve",
+        "tools",
+        "up",
+    ):
         assert f"\n  {name} " in shown.stdout
         assert paddock(name, "--help", home=tmp_path).stdout.startswith(f"Usage: paddock {name}")
 
@@ -133,3 +146,34 @@ def test_serve_names_what_it_was_not_given(tmp_path: Path) -> None:
     refused = paddock("serve", home=tmp_path)
     assert refused.returncode == 1
     assert "PADDOCK_DATABASE_URL, PADDOCK_REDIS_URL, PADDOCK_SANDBOX_SOCKET: not set" in refused.stderr
+
+
+def test_files_are_uploaded_listed_saved_and_deleted(server: Up, tmp_path: Path) -> None:
+    source, copy = tmp_path / "module.wasm", tmp_path / "copy"
+    source.write_bytes(bytes(range(256)) * 1_000)
+    file_id = paddock("files", "upload", str(source), home=server.home).stdout.split()[0]
+    assert f"{file_id}  " in paddock("files", "list", home=server.home).stdout
+    assert paddock("files", "download", file_id, str(copy), home=server.home).returncode == 0
+    assert copy.read_bytes() == source.read_bytes()
+    assert "File exists" in paddock("files", "download", file_id, str(copy), home=server.home).stderr
+    assert paddock("files", "delete", file_id, home=server.home).stdout == f"deleted {file_id}\n"
+    gone = paddock("files", "download", file_id, str(tmp_path / "none"), home=server.home)
+    assert (gone.returncode, (tmp_path / "none").exists()) == (1, False)
+    assert f"no file '{file_id}'" in gone.stderr
+
+
+def test_assistants_are_made_and_brought_to_what_a_file_says(server: Up, tmp_path: Path) -> None:
+    document = tmp_path / "helper.yaml"
+    tools = "tools: [{type: code_interpreter, container: {type: auto}}]\n"
+    document.write_text(f"name: helper\nmodel: scripted\n{tools}")
+    for said in ("made, version 1", "still version 1"):
+        assert f"helper: {said}, with code_interpreter" in paddock("assistants", "add", str(document), home=server.home).stdout
+    document.write_text(f"name: helper\nmodel: scripted\ninstructions: Be brief.\n{tools}")
+    assert "helper: version 2" in paddock("assistants", "add", str(document), home=server.home).stdout
+    assert "helper" in paddock("assistants", "list", home=server.home).stdout
+    assert '"instructions": null' in paddock("assistants", "show", "helper", "--version", "1", home=server.home).stdout
+    assert "It is 7006652" in paddock("chat", "--model", "helper", "What is 1234 * 5678?", home=server.home).stdout
+    document.write_text("model: scripted\n")
+    assert "expected an assistant" in paddock("assistants", "add", str(document), home=server.home).stderr
+    assert paddock("assistants", "delete", "helper", "--yes", home=server.home).stdout == "deleted helper\n"
+    assert "no assistant 'helper'" in paddock("assistants", "show", "helper", home=server.home).stderr

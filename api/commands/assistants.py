@@ -1,0 +1,89 @@
+"""`paddock assistants`."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from api.client import find_server
+
+
+@click.group()
+@click.option("--url", help="Where the server answers; PADDOCK_URL, or the one on this machine.")
+@click.option("--key", help="A key with the scope admin; PADDOCK_KEY, or PADDOCK_HOME/admin.key.")
+@click.pass_context
+def command(context: click.Context, url: str | None, key: str | None) -> None:
+    """Assistants: a model with instructions and tools, used as a model by its name."""
+    from api.admin import Admin
+
+    context.obj = lambda: closing(Admin(find_server(url, key)))
+
+
+@command.command("list")
+@click.pass_obj
+def list_assistants(open_admin: Any) -> None:
+    """All assistants of the organisation."""
+    with open_admin() as admin:
+        for found in admin.all("/assistants", order="asc", limit=100):
+            click.echo(f"{found['name']:32} version {found['version']:<4} {found['model']:24} {_tools(found)}")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--version", type=click.IntRange(1), help="Another version than the current one.")
+@click.pass_obj
+def show(open_admin: Any, name: str, version: int | None) -> None:
+    """The assistant NAME, as JSON."""
+    path = _path(name) if version is None else f"{_path(name)}/versions/{version}"
+    with open_admin() as admin:
+        click.echo(json.dumps(admin.get(path), indent=2, ensure_ascii=False))
+
+
+@command.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_obj
+def add(open_admin: Any, files: tuple[Path, ...]) -> None:
+    """Make the assistants in FILES, or bring those that are there to what FILES say of them.
+
+    A file is YAML or JSON as `POST /admin/v1/assistants` takes it; YAML may hold several.
+    """
+    from api.tool_files import ASSISTANT, read_tools
+
+    wanted = [document for path in files for document in read_tools(path, expected=ASSISTANT)]
+    with open_admin() as admin:
+        for document in wanted:
+            click.echo(_brought(admin, document))
+
+
+@command.command()
+@click.argument("name")
+@click.confirmation_option(prompt="Its name will be free, and it will not come back. Delete it?")
+@click.pass_obj
+def delete(open_admin: Any, name: str) -> None:
+    """Delete NAME. Turns that run under it go on."""
+    with open_admin() as admin:
+        admin.delete(_path(name))
+    click.echo(f"deleted {name}")
+
+
+def _brought(admin: Any, document: dict[str, Any]) -> str:
+    name = document["name"]
+    known = admin.find(_path(name))
+    if known is None:
+        made = admin.post("/assistants", document)
+        return f"{name}: made, version {made['version']}, with {_tools(made)}"
+    now = admin.post(_path(name), {field: value for field, value in document.items() if field != "name"})
+    return f"{name}: {'still ' if now['version'] == known['version'] else ''}version {now['version']}, with {_tools(now)}"
+
+
+def _path(name: str) -> str:
+    return f"/assistants/{quote(name, safe='')}"
+
+
+def _tools(assistant: dict[str, Any]) -> str:
+    """Those of the registry by name."""
+    named = [name for tool in assistant["tools"] for name in tool.get("allowed_tools", [tool["type"]])]
+    return ", ".join(named) or "no tools"
