@@ -126,10 +126,11 @@ async def list_versions(request: Request, name: str) -> Response:
     return listed(page, encode_version)
 
 
-@router.get("/{name}/versions/{number:int}")
-async def get_version(request: Request, name: str, number: int) -> Response:
+@router.get("/{name}/versions/{number}")
+async def get_version(request: Request, name: str, number: str) -> Response:
     principal = await authenticated(request)
-    return answer(encode_version(await platform_of(request).tools.version(principal, name, number)))
+    known = int(number) if number.isdecimal() and len(number) < 10 else 0  # there is no version 0
+    return answer(encode_version(await platform_of(request).tools.version(principal, name, known)))
 
 
 @router.post("/{name}/dry-run", body=DryRun)

@@ -120,7 +120,6 @@ class ToolStore:
 
     async def version(self, organization_id: str, name: str, number: int) -> RegisteredVersion:
         """Of a tool that is not deleted."""
-        number = min(number, LARGEST)
         where = (*_named(organization_id, name), tool_versions.c.version == number)
         async with self._database.tenant(organization_id) as connection:
             row = (await connection.execute(_VERSIONS.where(*where))).mappings().one_or_none()
