@@ -119,10 +119,14 @@ class Limits(Section):
 
 
 class Files(Section):
-    """largest_bytes: of one file. organization_bytes: of all that an organisation keeps; the same bytes count once."""
+    """largest_bytes: of one file. organization_bytes: of all that an organisation keeps; the same bytes count once.
+
+    organization_files: how many it keeps, for empty ones need a row too.
+    """
 
     largest_bytes: Annotated[int, Field(ge=1, le=5 * 2**30)] = 512 * 2**20
     organization_bytes: Annotated[int, Field(ge=0, le=2**50)] = 10 * 2**30
+    organization_files: Annotated[int, Field(ge=0, le=10_000_000)] = 100_000
 
 
 class Audit(Section):

@@ -16,7 +16,7 @@ from core.errors import InvalidRequest, TooLarge, Unavailable
 from core.files.names import checked_name
 from core.identity.principals import Principal
 from core.ids import new_id
-from core.storage.files import FileStore, Garbage, NewFile
+from core.storage.files import Allowed, FileStore, Garbage, NewFile
 from core.storage.objects import Objects, read
 from core.storage.records import File, Page
 
@@ -62,7 +62,7 @@ class Files:
             key,
             least=least,
             most=min(most, self._limits.largest_bytes),
-            allowed=self._limits.organization_bytes,
+            allowed=Allowed(bytes=self._limits.organization_bytes, files=self._limits.organization_files),
         )
         upload = Upload(by=principal, key=key, limit_bytes=granted)
         try:

@@ -33,6 +33,14 @@ class NewFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """To one organisation, of all its files."""
+
+    bytes: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Garbage:
     """An object that no file has: to be removed, and then to be forgotten."""
 
@@ -46,17 +54,21 @@ class FileStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def reserve(self, organization_id: str, key: str, *, least: int, most: int, allowed: int) -> int:
-        """Room for a blob that is about to be uploaded: `most` bytes, or what is left of `allowed`. Gives how many.
+    async def reserve(self, organization_id: str, key: str, *, least: int, most: int, allowed: Allowed) -> int:
+        """Room for a blob that is about to be uploaded: `most` bytes, or what is left. Gives how many.
 
         Raises StorageUsedUp when less than `least` is left.
         """
+        there = sa.select(files.c.id).where(files.c.organization_id == organization_id).limit(allowed.files).subquery()
         used = sa.select(sa.func.coalesce(sa.func.sum(blobs.c.bytes), 0)).where(blobs.c.organization_id == organization_id)
         async with self._database.tenant(organization_id) as connection:
             await _one_at_a_time(connection, organization_id)
-            left = allowed - int(await connection.scalar(used) or 0)
+            if (await connection.scalar(sa.select(sa.func.count()).select_from(there)) or 0) >= allowed.files:
+                raise StorageUsedUp(f"the organization may keep {allowed.files} files")
+            left = allowed.bytes - int(await connection.scalar(used) or 0)
             if left < max(least, 1):
-                raise StorageUsedUp(f"the organization may keep {allowed} bytes of files, of which {max(left, 0)} are left")
+                told = f"the organization may keep {allowed.bytes} bytes of files, of which {max(left, 0)} are left"
+                raise StorageUsedUp(told)
             granted = min(most, left)
             values = {"key": key, "organization_id": organization_id, "bytes": granted}
             await connection.execute(sa.insert(blobs).values(values))

@@ -15,13 +15,13 @@ from core.errors import InvalidRequest, NotFound, TooLarge, Unavailable
 from core.files.files import Files
 from core.files.names import checked_name
 from core.storage.database import Database
-from core.storage.files import FileInUse, FileStore, StorageUsedUp
+from core.storage.files import Allowed, FileInUse, FileStore, StorageUsedUp
 from core.storage.objects import ObjectsFull, open_objects
 from core.storage.records import File
 from core.storage.tables import audit_records, blobs, files
 from tests.integration.conftest import Tenant
 
-LIMITS = FileLimits(largest_bytes=1000, organization_bytes=2500)
+LIMITS = FileLimits(largest_bytes=1000, organization_bytes=2500, organization_files=9)
 
 
 @pytest.fixture
@@ -136,6 +136,14 @@ async def test_an_organization_keeps_no_more_than_it_may_uploads_on_their_way_in
     await put(shelf, other_tenant, b"b" * 1000)
 
 
+async def test_files_that_weigh_nothing_are_counted_too(shelf: Files, tenant: Tenant, other_tenant: Tenant) -> None:
+    for _ in range(9):
+        await put(shelf, tenant, b"")
+    with pytest.raises(StorageUsedUp, match="9 files"):
+        await put(shelf, tenant, b"")
+    await put(shelf, other_tenant, b"")
+
+
 async def test_an_upload_that_breaks_off_leaves_nothing(shelf: Files, folder: Path, database: Database, tenant: Tenant) -> None:
     begun = asyncio.Event()
 
@@ -164,7 +172,7 @@ async def test_what_a_process_that_died_left_is_swept_and_what_is_being_uploaded
     store = FileStore(database)
     for name, hours in (("dead", 3), ("alive", 1)):
         key = f"files/{organization_id}/{name}"
-        await store.reserve(organization_id, key, least=0, most=10, allowed=1000)
+        await store.reserve(organization_id, key, least=0, most=10, allowed=Allowed(bytes=1000, files=10))
         (folder / f"files/{organization_id}").mkdir(parents=True, exist_ok=True)
         (folder / f"{key}~").write_bytes(b"half of it")
         async with database.everyone() as connection:
