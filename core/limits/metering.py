@@ -12,7 +12,7 @@ ASSUMED_OUTPUT = 1_000
 
 
 def demand(request: ModelRequest, model: Model) -> int:
-    """The most that one call is expected to take: input and output. No request reserves more output than its model can write."""
+    """The most that one call is expected to take: input, and output, but no more of it than the model can write."""
     output = request.sampling.max_output_tokens or ASSUMED_OUTPUT
     room = output if model.context_tokens is None else model.context_tokens
     return count_request(request, model.count_tokens) + min(output, room)
