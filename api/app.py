@@ -47,7 +47,7 @@ def create_app(platform: Platform) -> ASGIApp:
             allow_headers=["authorization", "content-type", "last-event-id", "x-request-id", "traceparent"],
             expose_headers=["x-request-id", "x-paddock-turn-id", "x-paddock-trace-id", "retry-after", *ratelimit.NAMES],
         )
-    stack = Rim(stack, headers=settings.security_headers)
+    stack = Rim(stack, headers=settings.security_headers, telemetry=platform.telemetry)
     return TrustedProxies(stack, settings.trusted_proxies) if settings.trusted_proxies else stack
 
 

@@ -8,7 +8,6 @@ import json
 import logging
 import re
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -21,10 +20,10 @@ from api.errors import error_response
 from api.ratelimit import ratelimit_headers
 from core.errors import PaddockError, Unavailable
 from core.limits.standing import STANDING
+from core.telemetry.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
-TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 access = logging.getLogger("paddock.access")  # its messages are JSON already
 
@@ -73,15 +72,16 @@ class Rim:
     An exception that nobody meant becomes a 500 that tells the request's id; its traceback goes to the log alone.
     """
 
-    def __init__(self, app: ASGIApp, *, headers: Mapping[str, str]) -> None:
+    def __init__(self, app: ASGIApp, *, headers: Mapping[str, str], telemetry: Telemetry) -> None:
         self._app = app
+        self._telemetry = telemetry
         self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(scope)
+        exchange = Exchange(scope, self._telemetry)
         STANDING.set(None)
         scope["state"] = {**scope.get("state", {}), "request_id": exchange.request_id, "trace_id": exchange.trace_id}
 
@@ -103,33 +103,44 @@ class Rim:
             if exchange.status is None:
                 await error_response(PaddockError(f"internal error; request {exchange.request_id}"))(scope, receive, send_more)
         finally:
+            exchange.end()
             access.info(exchange.line())
 
 
 class Exchange:
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, telemetry: Telemetry) -> None:
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
-        traced = TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+        self._watch = telemetry.request(scope["method"], headers)
         self.request_id = given if REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(16)}"
-        self.trace_id = traced[1] if traced else secrets.token_hex(16)
+        self.trace_id = self._watch.trace_id
         self.headers = [(b"x-request-id", self.request_id.encode()), (b"x-paddock-trace-id", self.trace_id.encode())]
         self.status: int | None = None
         self.sent_bytes = 0
         self._scope = scope
-        self._began = time.monotonic()
+
+    @property
+    def _route(self) -> str | None:
+        """Its template."""
+        return getattr(self._scope.get("route"), "path", None)
+
+    def end(self) -> None:
+        principal = self._scope["state"].get("principal")
+        told = {"paddock.request.id": self.request_id}
+        if principal is not None:
+            told |= {"paddock.organization.id": principal.organization_id, "paddock.key.id": principal.key_id}
+        self._watch.end(self._route, self.status, told)
 
     def line(self) -> str:
         """No query, header or body: any of them may hold a secret. The path is told as its route's template."""
         scope = self._scope
-        route = scope.get("route")
         principal = scope["state"].get("principal")
         told: dict[str, Any] = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "method": scope["method"],
-            "route": getattr(route, "path", None),
+            "route": self._route,
             "status": self.status,
-            "milliseconds": round((time.monotonic() - self._began) * 1000, 2),
+            "milliseconds": round(self._watch.seconds * 1000, 2),
             "bytes": self.sent_bytes,
             "client": scope["client"][0] if scope.get("client") else None,
             "request_id": self.request_id,

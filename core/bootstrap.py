@@ -39,6 +39,7 @@ from core.limits.tiers import Tiers
 from core.llm.declaration import validate_model
 from core.llm.router import ModelRouter, open_router
 from core.messages import Usage
+from core.readings import readings
 from core.storage.assistants import AssistantStore
 from core.storage.audit_events import EventStore
 from core.storage.audit_seals import SealStore
@@ -56,8 +57,12 @@ from core.storage.tools import ToolStore
 from core.storage.turns import TurnStore
 from core.storage.usage import UsageStore
 from core.storage.wakeups import Wakeups, open_wakeups
+from core.telemetry.metrics import Metrics
+from core.telemetry.telemetry import Telemetry
+from core.telemetry.tracing import Collector, open_tracer
 from core.tools.catalog import Catalog
 from core.tools.executor import ToolExecutor
+from core.tools.observed import ObservedSandbox
 from core.tools.registry import Registry
 from core.tools.trial import Trials
 from core.tools.work import ToolSecret, Workshop
@@ -91,6 +96,7 @@ class Platform:
     settings: Settings
     turns: TurnManager
     limiter: Limiter
+    telemetry: Telemetry
     conversations: ConversationStore
     identity: Identity
     organizations: Organizations
@@ -152,11 +158,15 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         objects = await stack.enter_async_context(open_objects(addresses.objects))
         sandbox = await stack.enter_async_context(open_client(addresses.sandbox))
         declarations = [validate_model(entry) for entry in settings.models]
-        models = await stack.enter_async_context(open_router(declarations))
-        journal = await stack.enter_async_context(open_journal(database, on_commit=wakeups.publish))
+        telemetry = await stack.enter_async_context(_telemetry(settings))
+        models = await stack.enter_async_context(open_router(declarations, telemetry=telemetry))
+        journal = await stack.enter_async_context(
+            open_journal(database, on_commit=wakeups.publish, on_group=telemetry.metrics.journal_group)
+        )
         conversations, turn_store = ConversationStore(database), TurnStore(database)
         leases = Leases(database, owner=f"{os.getpid()}-{secrets.token_hex(8)}", seconds=settings.limits.lease_seconds)
-        catalog, workshop = Catalog(ToolCallStore(database)), await stack.enter_async_context(_workshop(settings, sandbox))
+        catalog = Catalog(ToolCallStore(database))
+        workshop = await stack.enter_async_context(_workshop(settings, sandbox, telemetry))
         limiter = await stack.enter_async_context(_limiter(settings, addresses, TierStore(database)))
         assistants = Assistants(AssistantStore(database), models, catalog)
         staging = Staging(
@@ -166,7 +176,15 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             history=History(turn_store, conversations),
             limits=TurnLimits(steps=settings.limits.max_steps, seconds=settings.limits.turn_seconds),
         )
-        turns = TurnManager(journal=journal, leases=leases, turns=turn_store, staging=staging, wakeups=wakeups, limiter=limiter)
+        turns = TurnManager(
+            journal=journal,
+            leases=leases,
+            turns=turn_store,
+            staging=staging,
+            wakeups=wakeups,
+            limiter=limiter,
+            telemetry=telemetry,
+        )
         adoption = Adoption(
             journal=journal,
             leases=leases,
@@ -176,6 +194,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             running=turns.running,
             play=turns.play,
         )
+        telemetry.metrics.read(*readings(turns, journal, database, limiter))
         directory = Directory(database)
         admission = None
         if settings.tokens is not None:
@@ -197,6 +216,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             audit=AuditLog(EventStore(database), seals),
             turns=turns,
             limiter=limiter,
+            telemetry=telemetry,
             conversations=conversations,
             identity=Identity(directory, admission),
             organizations=Organizations(directory),
@@ -221,6 +241,16 @@ class _Upkeep(Protocol):
 
 
 @asynccontextmanager
+async def _telemetry(settings: Settings) -> AsyncGenerator[Telemetry, None]:
+    collector = None
+    if settings.otlp_endpoint is not None:
+        headers = {name: value.get_secret_value() for name, value in settings.otlp_headers.items()}
+        collector = Collector(endpoint=settings.otlp_endpoint, headers=headers, ratio=settings.trace_ratio)
+    async with open_tracer(collector) as tracer:
+        yield Telemetry(Metrics(), tracer, content=settings.trace_messages)
+
+
+@asynccontextmanager
 async def _limiter(settings: Settings, addresses: Addresses, store: TierStore) -> AsyncGenerator[Limiter, None]:
     declared = {name: Allowance(**tier.model_dump()) for name, tier in settings.tiers.items()}
     async with open_counters(addresses.redis) as counters:
@@ -232,7 +262,7 @@ async def _limiter(settings: Settings, addresses: Addresses, store: TierStore) -
 
 
 @asynccontextmanager
-async def _workshop(settings: Settings, sandbox: SandboxClient) -> AsyncGenerator[Workshop, None]:
+async def _workshop(settings: Settings, sandbox: SandboxClient, telemetry: Telemetry) -> AsyncGenerator[Workshop, None]:
     tool_secrets = {
         name: ToolSecret(
             value=secret.value.get_secret_value(),
@@ -242,7 +272,8 @@ async def _workshop(settings: Settings, sandbox: SandboxClient) -> AsyncGenerato
         for name, secret in settings.secrets.items()
     }
     async with open_egress(AddressRules(allow_private=settings.egress.allow_private)) as egress:
-        yield Workshop(sandbox=sandbox, egress=egress, secrets=tool_secrets)
+        observed = ObservedSandbox(sandbox, telemetry)
+        yield Workshop(sandbox=observed, egress=egress, secrets=tool_secrets, telemetry=telemetry)
 
 
 @asynccontextmanager

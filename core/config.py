@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -31,8 +31,17 @@ from core.errors import ConfigurationError
 
 PREFIX = "PADDOCK_"
 PLACES = {"home", "config"}
-NOT_VARIABLES = {("secrets",), ("home",), ("config",), ("models",), ("security_headers",), ("tiers",), ("tokens",)}
-LISTS = {("egress", "allow_private"), ("cors_origins",), ("trusted_proxies",)}
+NOT_VARIABLES = {
+    ("secrets",),
+    ("home",),
+    ("config",),
+    ("models",),
+    ("security_headers",),
+    ("tiers",),
+    ("tokens",),
+    ("otlp_headers",),
+}
+LISTS = {("egress", "allow_private"), ("cors_origins",), ("trusted_proxies",), ("metrics_networks",)}
 CLIENT_VARIABLES = ("PADDOCK_URL", "PADDOCK_KEY", "PADDOCK_MODEL")
 PASSED_ON = re.compile(r"PATH|HOME|TMPDIR|LANG|LC_\w+|TZ|LD_LIBRARY_PATH|(CUDA|NVIDIA|GGML|LLAMA|VK|OMP|HIP|ROCR)_\w+")
 SECURITY_HEADERS = {
@@ -223,11 +232,20 @@ class Tokens(Section):
         return self
 
 
+def _collector(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError("expected an address like 'http://127.0.0.1:4318/v1/traces'")
+    return text if parts.path not in ("", "/") else f"{text.rstrip('/')}/v1/traces"
+
+
 class Settings(Section):
     """home, config: places on disk. An address that is None means a server of our own, or a directory in `home`.
 
     database_owner_url: may create roles; only migrations use it. sandbox_socket: where a sandbox host of one's own listens.
     models: checked entries, as written; the first is the default. security_headers: sent with every response.
+    metrics_networks: from where /metrics is read without a key. otlp_endpoint: where traces go, by OTLP over HTTP; trace_ratio:
+    what part of those that nobody else began; trace_messages: with what was said in them.
     tiers: beside those that are known, or in place of one; default_tier: of an organisation that was given none.
     """
 
@@ -251,6 +269,11 @@ class Settings(Section):
     files: Files = Files()
     tiers: Annotated[Mapping[str, Tier], AfterValidator(_with_known_tiers)] = TIERS
     default_tier: str = "house"
+    metrics_networks: tuple[IPv4Network | IPv6Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+    otlp_endpoint: Annotated[str, AfterValidator(_collector)] | None = None
+    otlp_headers: Mapping[str, SecretStr] = {}
+    trace_ratio: Annotated[float, Field(ge=0, le=1)] = 1
+    trace_messages: bool = False
     tokens: Tokens | None = None
     models: tuple[Mapping[str, Any], ...] = Field(default=(), repr=False)
 
@@ -284,6 +307,7 @@ def load_settings(declaration_of: DeclarationOf, environment: Mapping[str, str] 
     values = {**file.values, "home": home, "config": config}
     for key, variable in set_by.items():
         _put(values, key, environment[variable])
+    _put_standard(values, environment)
     settings = mistakes.check(Settings, values)
     if settings is not None:
         _check_models(settings.models, declaration_of, mistakes)
@@ -342,6 +366,18 @@ def _put(values: dict[str, Any], key: Key, text: str) -> None:
         values[section] = dict(inner) if isinstance(inner, dict) else {}
         values = values[section]
     values[name] = [entry.strip() for entry in text.split(",") if entry.strip()] if key in LISTS else text
+
+
+def _put_standard(values: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """OpenTelemetry's own variables, where nothing of ours says otherwise."""
+    endpoint = environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if endpoint and environment.get("OTEL_SDK_DISABLED", "").lower() != "true":
+        values.setdefault("otlp_endpoint", endpoint)
+    pairs = [pair.partition("=") for pair in environment.get("OTEL_EXPORTER_OTLP_HEADERS", "").split(",") if "=" in pair]
+    if pairs:
+        values.setdefault("otlp_headers", {name.strip(): unquote(value.strip()) for name, _, value in pairs})
+    if environment.get("OTEL_TRACES_SAMPLER", "").endswith("traceidratio") and environment.get("OTEL_TRACES_SAMPLER_ARG"):
+        values.setdefault("trace_ratio", environment["OTEL_TRACES_SAMPLER_ARG"])
 
 
 def _check_models(models: Sequence[Mapping[str, Any]], declaration_of: DeclarationOf, mistakes: Mistakes) -> None:

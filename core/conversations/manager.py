@@ -28,6 +28,7 @@ from core.storage.leases import Leases
 from core.storage.records import Page, Turn
 from core.storage.turns import TurnStore
 from core.storage.wakeups import Wakeups
+from core.telemetry.telemetry import Telemetry
 
 UNREAD_SECONDS = 30.0
 """How long an unstored turn waits for its first reader before it is given up."""
@@ -43,6 +44,7 @@ class TurnManager:
         staging: Staging,
         wakeups: Wakeups,
         limiter: Limiter,
+        telemetry: Telemetry,
     ) -> None:
         self._journal = journal
         self._leases = leases
@@ -50,6 +52,7 @@ class TurnManager:
         self._staging = staging
         self._wakeups = wakeups
         self._limiter = limiter
+        self._telemetry = telemetry
         self._running: dict[str, RunningTurn] = {}
         self._stopping = False
 
@@ -91,15 +94,17 @@ class TurnManager:
         budget: Budget,
     ) -> None:
         """Record these events and play the others, in a task of the turn's own. Raises PaddockError; then nothing runs."""
+        watch = self._telemetry.turn(running.turn)
 
         def over() -> None:
             grant.end()
+            watch.end(running.turn.status, budget.usage)
             self._forget(running)
 
         try:
             if self._stopping:
                 raise Unavailable("the server is stopping", code="server_shutdown")
-            running.begin(first, events, budget, on_over=grant.end, on_end=over)
+            running.begin(first, watch.over(events), budget, on_over=grant.end, on_end=over)
         except PaddockError:
             grant.end()
             raise

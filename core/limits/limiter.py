@@ -45,8 +45,8 @@ class Limiter:
         self._local = LocalBuckets()
         self._running: dict[str, Grant] = {}
         self._seeding: set[asyncio.Task[None]] = set()
-        self.refused = 0
-        self.local = 0
+        self.refused = dict.fromkeys(SAID, 0)
+        self.let_in_locally = 0
 
     @property
     def away(self) -> bool:
@@ -60,10 +60,10 @@ class Limiter:
             left, local = await self._counters.admit(subjects, turn.id, tokens=tokens, seconds=HELD_SECONDS), False
         except CountersAway:
             left, local = self._local.admit(subjects, tokens=tokens), True
-            self.local += 1
         if isinstance(left, Refused):
-            self.refused += 1
+            self.refused[left.limit] += 1
             raise _refusal(subjects, left)
+        self.let_in_locally += local
         STANDING.set(_standing(subjects, left))
         self._count_what_was_before(subjects, left)
         since = [] if local else [row.since for row in left]

@@ -11,7 +11,9 @@ from core.errors import ConfigurationError, InvalidRequest
 from core.llm import backends
 from core.llm.contract import Model
 from core.llm.declaration import ModelDeclaration, Prices
+from core.llm.observed import ObservedModel
 from core.llm.resilience import Clock, ResilientModel, Sleep
+from core.telemetry.telemetry import Telemetry, silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class ModelRouter:
 async def open_router(
     declarations: Sequence[ModelDeclaration],
     *,
+    telemetry: Telemetry | None = None,
     clock: Clock = time.monotonic,
     sleep: Sleep = asyncio.sleep,
     random: Random | None = None,
@@ -60,5 +63,6 @@ async def open_router(
             backend = backends.load(declaration.backend)
             model = await stack.enter_async_context(backend.open_model(declaration))
             resilient = ResilientModel(model, declaration, clock=clock, sleep=sleep, random=random or Random())  # noqa: S311
-            opened[declaration.name] = _Opened(resilient, declaration.prices)
+            observed = ObservedModel(resilient, declaration, telemetry or silent())
+            opened[declaration.name] = _Opened(observed, declaration.prices)
         yield ModelRouter(opened)

@@ -15,6 +15,7 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from core.errors import InvalidRequest
 from core.storage.connection import DatabaseUnavailable, connect
@@ -62,6 +63,11 @@ class Database:
         url = self.system.url
         return await connect(url.render_as_string(hide_password=False), "paddock_system", settings)
 
+    @property
+    def connections_in_use(self) -> dict[str, float]:
+        """Of each role's pool."""
+        return {"app": _in_use(self.app), "system": _in_use(self.system)}
+
     async def ping(self) -> None:
         async with _transaction(self.system) as connection:
             await connection.execute(sa.text("SELECT 1"))
@@ -85,6 +91,12 @@ async def open_database(url: str, *, pool_size: int = 10) -> AsyncGenerator[Data
         await reads.close()
         await system.dispose()
         await app.dispose()
+
+
+def _in_use(engine: AsyncEngine) -> int:
+    pool = engine.pool
+    assert isinstance(pool, AsyncAdaptedQueuePool)
+    return pool.checkedout()
 
 
 def _engine(url: str, role: str, pool_size: int) -> AsyncEngine:

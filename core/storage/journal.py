@@ -221,8 +221,15 @@ def _retrieved(future: "asyncio.Future[None]") -> None:
 class Journal:
     """The writer. `committed` is told of the ids of each group's turns, to wake readers in other processes."""
 
-    def __init__(self, database: Database, *, on_commit: Callable[[Sequence[str]], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        on_commit: Callable[[Sequence[str]], None] = lambda _: None,
+        on_group: Callable[[int, float], None] = lambda _turns, _seconds: None,
+    ) -> None:
         self._database = database
+        self._on_group = on_group
         self._line: dict[TurnJournal, Pending] = {}
         self._writing: dict[TurnJournal, Pending] = {}
         self._wake = asyncio.Event()
@@ -231,6 +238,11 @@ class Journal:
         self._on_commit = on_commit
         self.groups = 0  # commits so far, for metrics and benchmarks
         self.stopped = False
+
+    @property
+    def waiting(self) -> int:
+        """Turns that have something in line."""
+        return len(self._line)
 
     def line(self, turn: TurnJournal) -> Pending:
         return self._line.setdefault(turn, Pending())
@@ -290,7 +302,9 @@ class Journal:
         why: PaddockError = Unavailable("the journal has stopped", code="database_unavailable")
         try:
             rows = _encoded(left)
+            began = time.monotonic()
             alive = await self._commit(*written(rows.values()))
+            self._on_group(len(rows), time.monotonic() - began)
             self.groups += 1
             for turn in rows:
                 pending = left.pop(turn)
@@ -354,8 +368,14 @@ def _verdict(turn: TurnJournal, pending: Pending, alive: dict[str, bool]) -> Pad
 
 
 @asynccontextmanager
-async def open_journal(database: Database, *, on_commit: Callable[[Sequence[str]], None]) -> AsyncGenerator[Journal, None]:
-    journal = Journal(database, on_commit=on_commit)
+async def open_journal(
+    database: Database,
+    *,
+    on_commit: Callable[[Sequence[str]], None],
+    on_group: Callable[[int, float], None] = lambda _turns, _seconds: None,
+) -> AsyncGenerator[Journal, None]:
+    """on_group: told of each commit: of how many turns, in how many seconds."""
+    journal = Journal(database, on_commit=on_commit, on_group=on_group)
     writer = asyncio.create_task(journal.run(), name="journal")
     try:
         yield journal

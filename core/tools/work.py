@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.egress.client import Answer, Judge, Request
+from core.telemetry.telemetry import Telemetry, silent
 from sandbox import Invocation, OnOutput, Outcome
 
 if TYPE_CHECKING:
@@ -30,11 +31,12 @@ class ToolSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
-    """What tools are registered and run with. secrets: the operator's, by name; a guest never sees one."""
+    """What tools are registered, run and watched with. secrets: the operator's, by name; a guest never sees one."""
 
     sandbox: Sandbox
     egress: Egress
     secrets: Mapping[str, ToolSecret]
+    telemetry: Telemetry = field(default_factory=silent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

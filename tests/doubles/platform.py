@@ -15,6 +15,7 @@ from core.events import Recorded, TurnEvent
 from core.identity.principals import Principal, Role, Scope
 from core.llm.declaration import Prices
 from core.storage.records import Turn
+from core.telemetry.telemetry import Telemetry, silent
 from tests.unit.wire_stories import turn
 
 KEY = "pk_double"
@@ -65,6 +66,7 @@ class PlatformDouble:
     settings: Settings
     readiness_told: Readiness = field(default_factory=lambda: Readiness(ready=True, checks={"database": "ok"}))
     identity: Identity = field(default_factory=Identity)
+    telemetry: Telemetry = field(default_factory=silent)
 
     @property
     def models(self) -> Any:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -35,6 +36,12 @@ class Server:
 
     async def chat(self, **more: Any) -> httpx.Response:
         return await self.client.post("/v1/chat/completions", json={**CHAT, **more})
+
+
+@pytest.fixture(scope="session")
+def sandbox_socket(session_home: Path) -> Path:
+    """Nobody's: no turn here runs a tool."""
+    return session_home / "no-sandbox.sock"
 
 
 @pytest.fixture
