@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from core.assistants.assistants import Assistants
+from core.audit.export.making import ExportMaker
+from core.audit.exports import Exports
 from core.audit.log import AuditLog
 from core.audit.sealing import Sealer
 from core.audit.signing import open_signer
@@ -42,6 +44,7 @@ from core.messages import Usage
 from core.readings import readings
 from core.storage.assistants import AssistantStore
 from core.storage.audit_events import EventStore
+from core.storage.audit_exports import ExportStore
 from core.storage.audit_seals import SealStore
 from core.storage.conversations import ConversationStore
 from core.storage.database import Database, open_database
@@ -111,6 +114,7 @@ class Platform:
     assistants: Assistants
     sandbox: SandboxClient
     audit: AuditLog
+    audit_exports: Exports
     database: Database
     wakeups: Wakeups
     journal: Journal
@@ -207,13 +211,27 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         files = Files(FileStore(database), objects, settings.files)
         await stack.enter_async_context(_in_background(FileUpkeep(files)))
         seals = SealStore(database)
-        sealer = Sealer(seals, open_signer(settings.audit.key_file or settings.home / "audit.key"))
+        signer = open_signer(settings.audit.key_file or settings.home / "audit.key")
+        sealer, exports = Sealer(seals, signer), ExportStore(database)
         await sealer.announce()
-        sealing = Job(name="sealing", every_seconds=settings.audit.seal_seconds, run=sealer.seal)
-        await stack.enter_async_context(_in_background(Keeper(database, [sealing])))
+        maker = ExportMaker(
+            exports,
+            objects,
+            sealer,
+            signer,
+            database=database.address,
+            home=settings.home,
+            days=settings.audit.export_days,
+        )
+        jobs = [
+            Job(name="sealing", every_seconds=settings.audit.seal_seconds, run=sealer.seal),
+            Job(name="exports", every_seconds=1, run=maker.make_all),
+        ]
+        await stack.enter_async_context(_in_background(Keeper(database, jobs)))
         yield Platform(
             settings=settings,
             audit=AuditLog(EventStore(database), seals),
+            audit_exports=Exports(exports, objects),
             turns=turns,
             limiter=limiter,
             telemetry=telemetry,

@@ -141,11 +141,12 @@ class Files(Section):
 class Audit(Section):
     """key_file: what checkpoints are signed with; several servers share one. `audit.key` in the home, where it is left out.
 
-    seal_seconds: how often records are sealed.
+    seal_seconds: how often records are sealed. export_days: how long an export is kept.
     """
 
     key_file: Path | None = None
     seal_seconds: Annotated[float, Field(ge=0.05, le=3_600, allow_inf_nan=False)] = 5
+    export_days: Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)] = 30
 
 
 class Egress(Section):

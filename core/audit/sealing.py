@@ -25,6 +25,7 @@ class Sealer:
     def __init__(self, store: SealStore, signer: Signer) -> None:
         self._store = store
         self._signer = signer
+        self._sealing = asyncio.Lock()
 
     async def announce(self) -> None:
         """Make our public key known before anything is signed with it. Raises ConfigurationError where sealing cannot go on."""
@@ -38,13 +39,19 @@ class Sealer:
 
     async def seal(self) -> int:
         """Seal all that is final. Returns how many records that were."""
-        last, sealed = await self._store.last(), 0
-        while batch := await self._store.next_batch(last.end_moment if last else 0, limit=RECORDS_A_CHECKPOINT):
-            counts = await self._store.counts(batch.lines)
-            checkpoint, sections = await asyncio.to_thread(self._sealed, batch, counts, last)
-            await self._store.add(checkpoint, sections)
-            last, sealed = checkpoint, sealed + checkpoint.records
-        return sealed
+        async with self._sealing:
+            last, sealed = await self._store.last(), 0
+            while batch := await self._store.next_batch(last.end_moment if last else 0, limit=RECORDS_A_CHECKPOINT):
+                counts = await self._store.counts(batch.lines)
+                checkpoint, sections = await asyncio.to_thread(self._sealed, batch, counts, last)
+                await self._store.add(checkpoint, sections)
+                last, sealed = checkpoint, sealed + checkpoint.records
+            return sealed
+
+    async def head(self) -> str | None:
+        """The newest checkpoint's note."""
+        last = await self._store.last()
+        return last.note if last else None
 
     def _sealed(self, batch: Batch, counts: Mapping[str, int], last: Checkpoint | None) -> tuple[Checkpoint, Sequence[Section]]:
         number = last.number + 1 if last else 1

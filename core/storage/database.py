@@ -60,8 +60,12 @@ class Database:
 
         settings: of PostgreSQL, for this session.
         """
-        url = self.system.url
-        return await connect(url.render_as_string(hide_password=False), "paddock_system", settings)
+        return await connect(self.address, "paddock_system", settings)
+
+    @property
+    def address(self) -> str:
+        """With its password: for processes of ours that connect by themselves."""
+        return self.system.url.render_as_string(hide_password=False)
 
     @property
     def connections_in_use(self) -> dict[str, float]:

@@ -1,0 +1,196 @@
+"""Makes the exports that were asked for, one after another: in a process of its own each, signed here, put into object storage.
+
+It is the keeper's. One that a restart cuts off begins again; what it had made is thrown away.
+"""
+
+import asyncio
+import json
+import logging
+import shutil
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from core.audit.export.process import ORDER, Order
+from core.audit.sealing import Sealer
+from core.audit.signing import Signer
+from core.errors import PaddockError
+from core.storage.audit import AuditRecord, Detail, Outcome
+from core.storage.audit_events import Filter
+from core.storage.audit_exports import Export, ExportStatus, ExportStore
+from core.storage.audit_reading import Wanted
+from core.storage.objects import CHUNK_BYTES, Objects
+from core.supervisor import Child, Program, running
+
+ATTEMPTS = 3
+PROGRESS_SECONDS = 0.5
+FORMAT = "paddock.audit.export/1"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """organization_id: whose records; None for everybody's. format: one of FORMATS."""
+
+    organization_id: str | None
+    format: str
+    filter: Filter
+
+
+REQUEST = TypeAdapter(ExportRequest)
+
+
+class Cancelled(Exception):
+    """Somebody wants the export no more."""
+
+
+class ExportFailed(PaddockError):
+    code = "export_failed"
+
+
+class ExportMaker:
+    """database: its address. home: where logs are, and files while they are made. days: how long an export is kept."""
+
+    def __init__(
+        self,
+        store: ExportStore,
+        objects: Objects,
+        sealer: Sealer,
+        signer: Signer,
+        *,
+        database: str,
+        home: Path,
+        days: float,
+    ) -> None:
+        self._store = store
+        self._objects = objects
+        self._sealer = sealer
+        self._signer = signer
+        self._database = database
+        self._home = home
+        self._days = days
+
+    async def make_all(self) -> None:
+        """Make what was asked for, and remove what is too old."""
+        for outlived in await self._store.outlived(days=self._days):
+            await remove(self._store, self._objects, _by_system(outlived, "export.deleted"), outlived)
+        while export := await self._store.begin_next():
+            if export.attempts > ATTEMPTS:
+                await self._fail(export, f"it was cut off {ATTEMPTS} times")
+            else:
+                await self._make(export)
+
+    async def _make(self, export: Export) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._home / "exports", ignore_errors=True)  # left by one that was cut off
+        directory = self._home / "exports" / export.id
+        directory.mkdir(mode=0o700, parents=True)
+        try:
+            await self._sealer.seal()  # what was done before this export was asked for is in it
+            result = await self._written(export, directory)
+            files = self._signed(export, directory, {**result, "head": await self._sealer.head()})
+            for file in files:
+                await self._objects.put(object_key(export, file["name"]), _pieces(directory / file["name"]))
+            await self._complete(export, result, files)
+        except Cancelled:
+            return
+        except ExportFailed as exc:
+            await self._fail(export, exc.message)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+    async def _written(self, export: Export, directory: Path) -> Mapping[str, Any]:
+        """What the process found, once its files are there."""
+        request = REQUEST.validate_python(export.request)
+        wanted = Wanted(organization_id=request.organization_id, filter=request.filter)
+        order = directory / "order.json"
+        order.touch(mode=0o600)
+        order.write_bytes(ORDER.dump_json(Order(database=self._database, format=request.format, wanted=wanted)))
+        argv = (sys.executable, "-P", "-m", "core.audit.export.process", str(directory))
+        told: dict[str, int] = {}
+        async with running(
+            Program(name="export", argv=argv), self._home / "logs", on_line=lambda line: _read(line, told)
+        ) as child:
+            await self._watch(export, child, told)
+            if (code := await child.wait()) != 0:
+                raise ExportFailed(f"the process that makes it ended with {code}; its log is logs/export.log")
+        result: Mapping[str, Any] = json.loads((directory / "result.json").read_bytes())
+        return result
+
+    async def _watch(self, export: Export, child: Child, told: Mapping[str, int]) -> None:
+        """Until it ends. Raises Cancelled; then it is killed."""
+        while not child.ended:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            if not await self._store.progress(export.id, **{"records": 0, "checkpoints": 0, "total": 0, **told}):
+                raise Cancelled
+
+    def _signed(self, export: Export, directory: Path, result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """Writes the manifest and its signature; gives all files of the export."""
+        request = REQUEST.validate_python(export.request)
+        manifest = {
+            "manifest": FORMAT,
+            "id": export.id,
+            "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "format": request.format,
+            "organization": request.organization_id or "all",
+            "filter": export.request["filter"],
+            "records": result["records"],
+            "checkpoints": {"first": result["first"], "last": result["last"]},
+            "head": result["head"],
+            "problems": result["problems"],
+            "files": result["files"],
+            "key_id": self._signer.id,
+        }
+        text = (json.dumps(manifest, indent=1) + "\n").encode()
+        for name, data in (("manifest.json", text), ("manifest.sig", self._signer.sign(text))):
+            (directory / name).write_bytes(data)
+        return [*result["files"], {"name": "manifest.json", "bytes": len(text)}, {"name": "manifest.sig", "bytes": 64}]
+
+    async def _complete(self, export: Export, result: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> None:
+        record = _by_system(export, "export.completed", records=result["records"], problems=len(result["problems"]))
+        counts = {"records": result["records"], "checkpoints": result["checkpoints"], "problems": result["problems"]}
+        await self._store.finish(export, record, {"status": ExportStatus.COMPLETED, "files": files, **counts})
+        for problem in result["problems"]:
+            log.critical("the audit log was changed: %s", problem)
+
+    async def _fail(self, export: Export, why: str) -> None:
+        record = _by_system(export, "export.completed", outcome=Outcome.FAILURE)
+        await self._store.finish(export, record, {"status": ExportStatus.FAILED, "error": why})
+
+
+async def remove(store: ExportStore, objects: Objects, record: AuditRecord, export: Export) -> None:
+    """The export's files, then what tells of them. record: says who removes it."""
+    for file in export.files:
+        await objects.delete(object_key(export, file["name"]))
+    await store.end(record, ExportStatus.DELETED, was=[export.status])
+
+
+def object_key(export: Export, name: str) -> str:
+    return f"audit/exports/{export.id}/{name}"
+
+
+def _by_system(export: Export, kind: str, *, outcome: Outcome = Outcome.SUCCESS, **details: Detail) -> AuditRecord:
+    return AuditRecord(
+        kind=kind,
+        organization_id=export.organization_id,
+        actor="system",
+        object=export.id,
+        outcome=outcome,
+        details=details,
+    )
+
+
+def _read(line: str, told: dict[str, int]) -> None:
+    """How far the process is; its other lines are for the log."""
+    if line.startswith('{"records"'):
+        told.update(json.loads(line))
+
+
+async def _pieces(file: Path) -> AsyncIterator[bytes]:
+    with await asyncio.to_thread(file.open, "rb") as data:
+        while piece := await asyncio.to_thread(data.read, CHUNK_BYTES):
+            yield piece

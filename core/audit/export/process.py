@@ -1,0 +1,120 @@
+"""The process that writes an export's files into a directory: its work and its memory are no server's. It holds no key.
+
+`python -m core.audit.export.process DIRECTORY`: the order is `order.json` in it, which is removed when it is read, since the
+database's address may hold a password. It prints how far it is, a JSON object a line, and leaves `result.json`.
+"""
+
+import asyncio
+import hashlib
+import json
+import sys
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from core.audit.export.formats import FORMATS
+from core.audit.export.proofs import prove
+from core.errors import PaddockError
+from core.storage.audit_reading import Sealed, SealedRecords, Wanted, open_sealed_records
+
+PROBLEMS_TOLD = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    database: str
+    format: str
+    wanted: Wanted
+
+
+ORDER = TypeAdapter(Order)
+
+
+@dataclass(slots=True)
+class Progress:
+    """first, last: checkpoints; 0 where there are none. problems: the first hundred."""
+
+    first: int = 0
+    last: int = 0
+    records: int = 0
+    checkpoints: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def tell(self) -> None:
+        told = {"records": self.records, "checkpoints": self.checkpoints, "total": self.last - self.first + 1}
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+
+
+class Files:
+    """The export's two files while they are written."""
+
+    def __init__(self, directory: Path, form: str) -> None:
+        name, writer = FORMATS[form]
+        self.names = (name, "proofs.jsonl")
+        self._directory = directory
+        self._records = writer(directory / name)
+        self._proofs = (directory / "proofs.jsonl").open("w", encoding="ascii", newline="")
+
+    def write(self, page: "list[Sealed]", progress: Progress) -> None:
+        for sealed in page:
+            proven = prove(sealed)
+            self._records.write(proven.lines)
+            self._proofs.write(json.dumps(proven.proof, separators=(",", ":")) + "\n")
+            progress.records += len(proven.lines)
+            progress.checkpoints += 1
+            progress.problems += proven.problems[: PROBLEMS_TOLD - len(progress.problems)]
+
+    def close(self) -> None:
+        self._records.close()
+        self._proofs.close()
+
+    def described(self) -> list[dict[str, Any]]:
+        found = []
+        for name in self.names:
+            with (self._directory / name).open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found.append({"name": name, "bytes": (self._directory / name).stat().st_size, "sha256": digest})
+        return found
+
+
+async def export(order: Order, directory: Path) -> None:
+    progress = Progress()
+    with closing(Files(directory, order.format)) as files:
+        async with open_sealed_records(order.database, order.wanted) as records:
+            if (span := await records.span()) is not None:
+                progress.first, progress.last = span
+                await _copy(records, files, progress)
+    result = {**asdict(progress), "files": files.described()}
+    (directory / "result.json").write_text(json.dumps(result))
+
+
+async def _copy(records: SealedRecords, files: Files, progress: Progress) -> None:
+    """PostgreSQL makes the next page while this one is hashed and written."""
+    coming = asyncio.create_task(records.page(progress.first, progress.last))
+    while page := list(await coming):
+        if page[-1].number < progress.last:
+            coming = asyncio.create_task(records.page(page[-1].number + 1, progress.last))
+        await asyncio.to_thread(files.write, page, progress)
+        progress.tell()
+        if page[-1].number == progress.last:
+            return
+
+
+def main(directory: Path) -> int:
+    order_file = directory / "order.json"
+    order = ORDER.validate_json(order_file.read_bytes())
+    order_file.unlink()
+    try:
+        asyncio.run(export(order, directory))
+    except PaddockError as exc:
+        sys.stderr.write(f"{exc.message}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,596 @@
+"""Checks an export of the audit log, offline: it needs the export's files and the public key that the auditor holds.
+
+It shares no code with what seals and exports, on purpose, and imports nothing of Paddock: it can be read, and copied, alone.
+Trees and proofs are RFC 6962's (section 2.1), checkpoints are C2SP signed notes (https://c2sp.org/signed-note), keys Ed25519.
+Files are read once, from front to back; what an attacker may have put into them costs no more memory than honest ones.
+"""
+
+import base64
+import csv
+import hashlib
+import json
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+WINDOW = 65_536  # how many records may be missing or added in a row and be told one by one
+TOLD = 1_000  # problems, after which it stops looking
+LONGEST_LINE = 64 * 2**20
+LARGEST_MANIFEST = 16 * 2**20
+Thing = TypeVar("Thing")
+WRONG = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
+
+
+@dataclass(slots=True)
+class Report:
+    """problems: nothing is wrong when there are none."""
+
+    origin: str = ""
+    first: int = 0
+    last: int = 0
+    records: int = 0
+    organizations: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def wrong(self, problem: str) -> None:
+        self.problems.append(problem)
+        if len(self.problems) >= TOLD:
+            raise EnoughFound
+
+
+class EnoughFound(Exception):
+    """More problems are found than anybody reads."""
+
+
+class Unreadable(Exception):
+    """What should be checked is no export, or a key is no key."""
+
+
+def verify(directory: Path, public_keys: Sequence[bytes], kept_notes: Sequence[str] = ()) -> Report:
+    """public_keys: PEM. kept_notes: checkpoints that were noted down earlier; the export must agree with them.
+
+    Raises Unreadable.
+    """
+    keys = [_key(pem) for text in public_keys for pem in _each_key(text)]
+    report = Report()
+    manifest = _manifest(directory, keys, report)
+    try:
+        _check_files(directory, manifest, report)
+        chain = _Chain(keys, report, kept_notes)
+        expected = chain.records(_lines(directory / "proofs.jsonl", report))
+        rows = _rows(directory, manifest, report)
+        _Comparison(expected, rows, report).run()
+        _check_ends(manifest, chain, report)
+    except EnoughFound:
+        report.problems.append("there are more problems; it is useless to look further")
+    return report
+
+
+# --- the manifest and its files ---
+
+
+def _manifest(directory: Path, keys: Sequence["_Key"], report: Report) -> Mapping[str, Any]:
+    try:
+        with (directory / "manifest.json").open("rb") as file:
+            text = file.read(LARGEST_MANIFEST)
+        signature = (directory / "manifest.sig").read_bytes()
+        manifest = json.loads(text)
+        files = {entry["name"]: (int(entry["bytes"]), str(entry["sha256"])) for entry in manifest["files"]}
+        known = {**manifest, "files": files, "records": int(manifest["records"]), "format": str(manifest["format"])}
+        first, last = (int(manifest["checkpoints"][end]) for end in ("first", "last"))
+    except OSError as exc:
+        raise Unreadable(f"{exc.filename}: {exc.strerror}; an export has manifest.json and manifest.sig") from exc
+    except WRONG as exc:
+        raise Unreadable(f"{directory / 'manifest.json'} is no manifest of an export") from exc
+    if not any(key.signed(text, signature) for key in keys):
+        report.wrong("manifest.json: its signature is by none of the given keys: it was changed, or another key signed it")
+    return {**known, "first": first, "last": last}
+
+
+def _check_files(directory: Path, manifest: Mapping[str, Any], report: Report) -> None:
+    for name, (size, sha256) in manifest["files"].items():
+        if "/" in name or name.startswith("."):
+            report.wrong(f"manifest.json names {name!r}, which is no file of an export")
+            continue
+        try:
+            with (directory / name).open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                found = file.tell()
+        except OSError as exc:
+            raise Unreadable(f"{exc.filename}: {exc.strerror}; manifest.json names it") from exc
+        if found != size:
+            report.wrong(f"{name}: it has {found} bytes, the manifest says {size}: something was cut off or added")
+        elif digest != sha256:
+            report.wrong(f"{name}: its SHA-256 is not the manifest's: it was changed")
+
+
+def _check_ends(manifest: Mapping[str, Any], chain: "_Chain", report: Report) -> None:
+    if (report.first, report.last) != (manifest["first"], manifest["last"]):
+        report.wrong(
+            f"proofs.jsonl has checkpoints {report.first} to {report.last}, the manifest says"
+            f" {manifest['first']} to {manifest['last']}: checkpoints are missing"
+        )
+    if report.records != manifest["records"]:
+        report.wrong(f"{report.records} records were found, the manifest says {manifest['records']}")
+    for problem in manifest.get("problems", ()):
+        report.wrong(f"the server found, when it exported: {problem}")
+    if (head := manifest.get("head")) is not None:
+        chain.check_head(str(head))
+
+
+# --- keys and notes ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    key: Ed25519PublicKey
+    raw: bytes
+
+    def signed(self, text: bytes, signature: bytes) -> bool:
+        try:
+            self.key.verify(signature, text)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def _each_key(text: bytes) -> list[bytes]:
+    """A file may hold several, one after another: those of before a change of keys."""
+    end = b"-----END PUBLIC KEY-----"
+    found = [part + end for part in text.split(end)[:-1]]
+    if not found:
+        raise Unreadable("a public key is expected in PEM: -----BEGIN PUBLIC KEY-----")
+    return found
+
+
+def _key(pem: bytes) -> _Key:
+    try:
+        key = load_pem_public_key(pem.strip())
+    except ValueError as exc:
+        raise Unreadable("a public key cannot be read") from exc
+    if not isinstance(key, Ed25519PublicKey):
+        raise Unreadable("a public key is not for Ed25519")
+    return _Key(key, key.public_bytes(Encoding.Raw, PublicFormat.Raw))
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """A checkpoint's signed text. digest: what the next one calls `previous`."""
+
+    origin: str
+    number: int
+    root: bytes
+    previous: bytes
+    digest: bytes
+    signed: bool
+
+
+def _note(text: str, keys: Sequence[_Key]) -> _Note:
+    """Raises one of WRONG when it is none."""
+    body, _, signatures = text.partition("\n\n")
+    body += "\n"
+    origin, number, root, previous = body.split("\n")[:4]
+    word, _, digest = previous.partition(" ")
+    if word != "previous" or len(_bytes(root)) != 32:
+        raise ValueError("not a checkpoint")
+    signed = any(_signature_holds(line, origin, body.encode(), keys) for line in signatures.splitlines())
+    return _Note(origin, int(number), _bytes(root), _bytes(digest), hashlib.sha256(body.encode()).digest(), signed)
+
+
+def _signature_holds(line: str, origin: str, body: bytes, keys: Sequence[_Key]) -> bool:
+    dash, _, rest = line.partition(" ")
+    name, _, encoded = rest.rpartition(" ")
+    if dash != "\u2014" or name != origin:
+        return False
+    signature = _bytes(encoded)
+    for key in keys:
+        key_hash = hashlib.sha256(origin.encode() + b"\n\x01" + key.raw).digest()[:4]
+        if signature[:4] == key_hash and key.signed(body, signature[4:]):
+            return True
+    return False
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+# --- the chain of checkpoints, and what they say of each record ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """A record that the log has: its hash, whose it is, and its number among theirs."""
+
+    leaf: bytes
+    organization: str
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"record {self.number} of {self.organization}"
+
+
+class _Chain:
+    """Fed with the lines of proofs.jsonl."""
+
+    def __init__(self, keys: Sequence[_Key], report: Report, kept_notes: Sequence[str]) -> None:
+        self._keys = keys
+        self._report = report
+        self._kept = [self._kept_note(text) for text in kept_notes]
+        self._last: _Note | None = None
+        self._seen: dict[str, int] = {}  # how many records of each organisation came so far
+
+    def records(self, lines: Iterable[bytes]) -> Iterator[_Expected]:
+        for n, line in enumerate(lines, start=1):
+            try:
+                proof = json.loads(line)
+                note = _note(proof["note"], self._keys)
+                sections = [_Section.of(section) for section in proof["sections"]]
+            except WRONG:
+                self._report.wrong(f"proofs.jsonl, line {n}: it cannot be read: it was changed")
+                continue
+            self._link(note)
+            for section in sections:
+                yield from self._section(section, note)
+        self._report.organizations = len(self._seen)
+
+    def check_head(self, text: str) -> None:
+        """The newest checkpoint of the log when the export was made: notes that were kept must not be newer."""
+        try:
+            head = _note(text, self._keys)
+        except WRONG:
+            self._report.wrong("manifest.json: its head is no checkpoint")
+            return
+        for kept in self._kept:
+            if kept.number > head.number:
+                self._report.wrong(
+                    f"the log ends at checkpoint {head.number}, but you have kept checkpoint {kept.number}:"
+                    " what came after was cut off"
+                )
+
+    def _kept_note(self, text: str) -> _Note:
+        try:
+            return _note(text, self._keys)
+        except WRONG as exc:
+            raise Unreadable("a checkpoint that was kept cannot be read") from exc
+
+    def _link(self, note: _Note) -> None:
+        report, last = self._report, self._last
+        if not note.signed:
+            report.wrong(f"checkpoint {note.number}: its signature is by none of the given keys")
+        if last is None:
+            report.origin, report.first = note.origin, note.number
+        elif note.origin != last.origin:
+            report.wrong(f"checkpoint {note.number} is of another log, {note.origin}")
+        elif note.number != last.number + 1:
+            report.wrong(f"checkpoint {note.number} follows checkpoint {last.number}: some are missing, or out of order")
+        elif note.previous != last.digest:
+            report.wrong(f"checkpoint {note.number} does not follow from checkpoint {last.number}: the log was rewritten")
+        for kept in self._kept:
+            if kept.number == note.number and kept.digest != note.digest:
+                report.wrong(f"checkpoint {note.number} is not the one that you have kept: the log was rewritten")
+        self._last, report.last = note, note.number
+
+    def _section(self, section: "_Section", note: _Note) -> Iterator[_Expected]:
+        before = self._seen.get(section.organization)
+        if before is not None and before != section.first:
+            self._report.wrong(
+                f"checkpoint {note.number}: {section.organization} had {before} records so far, not {section.first}:"
+                f" its records {before + 1} to {section.first} are missing"
+            )
+        self._seen[section.organization] = section.first + section.size
+        try:
+            proven = section.proven_root() == note.root
+        except WRONG:
+            proven = False
+        if not proven:
+            self._report.wrong(
+                f"checkpoint {note.number}: the hashes of {section.organization} do not lead to the signed root: proofs.jsonl"
+                " was changed"
+            )
+        for place, leaf in zip(section.places(), section.leaves, strict=False):
+            yield _Expected(leaf, section.organization, section.first + place + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """One organisation's records in a checkpoint. shown: ranges of those that are exported; the others are hidden."""
+
+    organization: str
+    first: int
+    size: int
+    place: int
+    of_sections: int
+    path: Sequence[bytes]
+    shown: Sequence[tuple[int, int]]
+    leaves: Sequence[bytes]
+    hidden: Sequence[bytes]
+
+    @classmethod
+    def of(cls, proof: Mapping[str, Any]) -> "_Section":
+        """Raises one of WRONG."""
+        size, first, place, of_sections = (_count(proof[name]) for name in ("size", "first", "place", "of"))
+        shown, at = [(_count(start), _count(end)) for start, end in proof["shown"]], 0
+        for start, end in shown:
+            if not at <= start < end <= size:
+                raise ValueError("ranges that overlap")
+            at = end
+        leaves = _hashes(proof["leaves"])
+        if size == 0 or len(leaves) != sum(end - start for start, end in shown):
+            raise ValueError("another number of hashes than of records")
+        path, hidden = _hashes(proof["path"]), _hashes(proof["hidden"])
+        return cls(str(proof["organization"]), first, size, place, of_sections, path, shown, leaves, hidden)
+
+    def places(self) -> Iterator[int]:
+        for start, end in self.shown:
+            yield from range(start, end)
+
+    def proven_root(self) -> bytes:
+        """The checkpoint's root, as it follows from our records. Raises one of WRONG where hashes are too few or too many."""
+        places, hidden = list(self.places()), deque(self.hidden)
+
+        def subtree(start: int, end: int) -> bytes:
+            first, last = bisect_left(places, start), bisect_left(places, end)
+            if first == last:
+                return hidden.popleft()
+            if last - first == end - start:
+                return _root(self.leaves[first:last])
+            middle = start + (1 << (end - start - 1).bit_length() - 1)  # the largest power of two below their number
+            left = subtree(start, middle)
+            return _parent(left, subtree(middle, end))
+
+        root = subtree(0, self.size)
+        if hidden:
+            raise ValueError("more hashes than are needed")
+        entry = f"{self.organization}\n{self.first}\n{self.size}\n{root.hex()}\n".encode()
+        return _along(_leaf(entry), self.place, self.of_sections, self.path)
+
+
+def _leaf(entry: bytes) -> bytes:
+    return hashlib.sha256(b"\x00" + entry).digest()
+
+
+def _parent(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def _root(leaves: Sequence[bytes]) -> bytes:
+    level = list(leaves)
+    while len(level) > 1:
+        pairs = [_parent(level[n], level[n + 1]) for n in range(0, len(level) - 1, 2)]
+        level = pairs + level[len(pairs) * 2 :]
+    return level[0]
+
+
+def _along(node: bytes, place: int, size: int, path: Sequence[bytes]) -> bytes:
+    """From a leaf to the root of a tree of so many leaves (RFC 9162, section 2.1.3.2)."""
+    last = size - 1
+    for beside in path:
+        if last == 0:
+            raise ValueError("the path is too long")
+        if place % 2 or place == last:
+            node = _parent(beside, node)
+            while place % 2 == 0 and place:
+                place, last = place // 2, last // 2
+        else:
+            node = _parent(node, beside)
+        place, last = place // 2, last // 2
+    if last:
+        raise ValueError("the path is too short")
+    return node
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**62:
+        raise ValueError("not a number of things")
+    return value
+
+
+def _hashes(text: str) -> list[bytes]:
+    data = _bytes(text)
+    if len(data) % 32:
+        raise ValueError("not SHA-256 hashes")
+    return [data[n : n + 32] for n in range(0, len(data), 32)]
+
+
+# --- the records, in one of four shapes ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """wrong: what of the row does not say what its record says."""
+
+    leaf: bytes
+    name: str
+    wrong: str | None = None
+
+
+def _rows(directory: Path, manifest: Mapping[str, Any], report: Report) -> Iterator[_Row]:
+    shapes: Mapping[str, tuple[str, Callable[[Path, Report], Iterator[_Row]]]] = {
+        "jsonl": ("records.jsonl", _from_json_lines),
+        "csv": ("records.csv", _from_csv),
+        "parquet": ("records.parquet", _from_parquet),
+        "ocsf": ("records.ocsf.jsonl", _from_ocsf),
+    }
+    if manifest["format"] not in shapes:
+        raise Unreadable(f"manifest.json: the format {manifest['format']!r} is not known; known: {', '.join(shapes)}")
+    name, read = shapes[manifest["format"]]
+    if name not in manifest["files"]:
+        raise Unreadable(f"manifest.json does not name {name}")
+    return read(directory / name, report)
+
+
+def _from_json_lines(file: Path, report: Report) -> Iterator[_Row]:
+    for n, line in enumerate(_lines(file, report), start=1):
+        yield _row(line, n)
+
+
+def _from_ocsf(file: Path, report: Report) -> Iterator[_Row]:
+    for n, line in enumerate(_lines(file, report), start=1):
+        try:
+            event = json.loads(line)
+            raw = str(event["raw_data"]).encode()
+            told = (event["metadata"]["uid"], event["api"]["operation"], event["actor"]["user"]["uid"], event["status_code"])
+            record = json.loads(raw)
+            same = told == (record["id"], record["kind"], record["actor"], record["outcome"])
+        except WRONG:
+            yield _Row(b"", f"line {n}", "it cannot be read")
+            continue
+        yield _row(raw, n, None if same else "the event does not say what its raw_data says")
+
+
+def _from_csv(file: Path, report: Report) -> Iterator[_Row]:
+    csv.field_size_limit(LONGEST_LINE)
+    with file.open(encoding="utf-8", errors="replace", newline="") as text:
+        try:
+            for n, row in enumerate(csv.DictReader(text), start=1):
+                yield _from_columns(row, n)
+        except csv.Error as exc:
+            report.wrong(f"{file.name}: it cannot be read to its end: {exc}")
+
+
+def _from_parquet(file: Path, report: Report) -> Iterator[_Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    n = 0
+    try:
+        with pyarrow.parquet.ParquetFile(file) as table:
+            for batch in table.iter_batches(batch_size=8_192):
+                for row in batch.to_pylist():
+                    n += 1
+                    yield _from_columns(row, n)
+    except (pyarrow.ArrowException, OSError) as exc:
+        report.wrong(f"{file.name}: it cannot be read to its end: {type(exc).__name__}")
+
+
+def _from_columns(row: Mapping[Any, Any], n: int) -> _Row:
+    try:
+        line = row["record"].encode()
+        record = json.loads(line)
+        columns = {name: value for name, value in row.items() if name not in ("record", "details")}
+        same = all((record[name] or "") == (value or "") for name, value in columns.items())
+        same = same and json.loads(row["details"]) == record["details"]
+    except WRONG:
+        return _Row(b"", f"row {n}", "it cannot be read")
+    return _row(line, n, None if same else "its columns do not say what its record says")
+
+
+def _row(line: bytes, n: int, wrong: str | None = None) -> _Row:
+    return _Row(_leaf(line), f"row {n}, {_id_in(line)}", wrong)
+
+
+def _id_in(line: bytes) -> str:
+    """What the line calls itself, cheaply: a record begins `{"v":1,"id":"aud_...`."""
+    return line[13:49].decode("ascii", "replace") if line[7:13] == b'"id":"' else "without an id"
+
+
+def _lines(file: Path, report: Report) -> Iterator[bytes]:
+    try:
+        with file.open("rb") as data:
+            while line := data.readline(LONGEST_LINE):
+                yield line.rstrip(b"\n")
+    except OSError as exc:
+        report.wrong(f"{file.name}: {exc.strerror}")
+
+
+# --- what the log has against what the export has ---
+
+
+class _Comparison:
+    """Both in order; where they differ it looks ahead in both for what fits again."""
+
+    def __init__(self, expected: Iterator[_Expected], rows: Iterator[_Row], report: Report) -> None:
+        self._expected = _Ahead(expected)
+        self._rows = _Ahead(rows)
+        self._report = report
+        self._missing: dict[bytes, str] = {}
+        self._added: dict[bytes, str] = {}
+        self._after = "at the beginning"
+
+    def run(self) -> None:
+        expected, rows = self._expected, self._rows
+        while (wanted := expected.next()) is not None:
+            row = rows.next()
+            if row is not None and row.leaf == wanted.leaf:
+                self._accept(expected.take(), rows.take())
+            elif row is None:
+                self._miss(expected.take())
+            else:
+                self._find_again(wanted, row)
+        while rows.next() is not None:
+            self._add(rows.take())
+        self._tell_moved()
+
+    def _find_again(self, wanted: _Expected, row: _Row) -> None:
+        missing = self._expected.until(lambda other: other.leaf == row.leaf)
+        added = self._rows.until(lambda other: other.leaf == wanted.leaf)
+        if missing is None and added is None:
+            self._report.wrong(f"{wanted.name} was changed ({row.name}{': ' + row.wrong if row.wrong else ''})")
+            self._report.records += 1
+            self._expected.take()
+            self._rows.take()
+        elif added is None or (missing is not None and missing <= added):
+            for _ in range(missing or 0):
+                self._miss(self._expected.take())
+        else:
+            for _ in range(added):
+                self._add(self._rows.take())
+
+    def _accept(self, expected: _Expected, row: _Row) -> None:
+        self._report.records += 1
+        self._after = f"after {expected.name} ({row.name})"
+        if row.wrong is not None:
+            self._report.wrong(f"{expected.name} ({row.name}): {row.wrong}")
+
+    def _miss(self, expected: _Expected) -> None:
+        self._missing[expected.leaf] = f"{expected.name} is missing; its place is {self._after}"
+        self._too_many()
+
+    def _add(self, row: _Row) -> None:
+        self._added[row.leaf] = row.name
+        self._report.records += 1
+        self._too_many()
+
+    def _too_many(self) -> None:
+        if len(self._missing) + len(self._added) > TOLD + WINDOW:
+            self._tell_moved()
+
+    def _tell_moved(self) -> None:
+        for leaf, problem in self._missing.items():
+            added = self._added.pop(leaf, None)
+            place = problem.partition("; ")[2]
+            self._report.wrong(problem if added is None else f"{added} stands in the wrong place; {place}")
+        for name in self._added.values():
+            self._report.wrong(f"{name} was added: the log has no such record there")
+        self._missing, self._added = {}, {}
+
+
+class _Ahead(Generic[Thing]):
+    """An iterator that can be looked into, as far as the window."""
+
+    def __init__(self, things: Iterator[Thing]) -> None:
+        self._things = things
+        self._read: deque[Thing] = deque()
+
+    def next(self) -> Thing | None:
+        """The next one, which stays."""
+        if not self._read:
+            self._read.extend(islice(self._things, 1))
+        return self._read[0] if self._read else None
+
+    def take(self) -> Thing:
+        return self._read.popleft()
+
+    def until(self, found: Callable[[Thing], bool]) -> int | None:
+        """How many stand before the first that is meant; None when it is not within the window."""
+        self._read.extend(islice(self._things, WINDOW - len(self._read)))
+        return next((n for n, thing in enumerate(self._read) if found(thing)), None)

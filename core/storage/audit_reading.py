@@ -1,0 +1,161 @@
+"""Reading sealed records page by page, with what seals them: for exports and archives. Each page is a few thousand records."""
+
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from core.storage.audit import first_id_of
+from core.storage.audit_events import Filter
+from core.storage.audit_seals import Section
+from core.storage.connection import LOST, DatabaseUnavailable, connect
+
+PAGE_RECORDS = 16_384
+PAGE_CHECKPOINTS = 512
+Row = tuple[bool, str]
+"""Whether a record is wanted, and its line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """Where the records of checkpoints first to last are, once they have left their table. removed: their time was over."""
+
+    id: str
+    first_checkpoint: int
+    last_checkpoint: int
+    object_key: str
+    sha256: str
+    removed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A checkpoint with the sections that are wanted of all its `of_sections`, and the rows that are there in its place."""
+
+    number: int
+    note: str
+    end_moment: int
+    of_sections: int
+    sections: Sequence[Section]
+    rows: Mapping[str, list[Row]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """organization_id: None for everybody's records. Those that the filter leaves out are in the pages too, marked."""
+
+    organization_id: str | None
+    filter: Filter
+
+
+class SealedRecords:
+    def __init__(self, connection: "asyncpg.Connection[Any]", wanted: Wanted) -> None:
+        self._connection = connection
+        self._wanted = wanted
+
+    async def span(self) -> tuple[int, int] | None:
+        """The first and the last checkpoint that have records of the wanted time."""
+        row = await self._connection.fetchrow(_SPAN, self._wanted.filter.since, self._wanted.filter.until)
+        return None if row is None or row[0] is None else (row[0], row[1])
+
+    async def archives(self, first: int, last: int) -> Sequence[Archive]:
+        return [Archive(**row) for row in await self._connection.fetch(_ARCHIVES, first, last)]
+
+    async def page(self, first: int, last: int) -> Sequence[Sealed]:
+        """The next checkpoints, with their rows, of those from first to last; at least one."""
+        who = self._wanted.organization_id
+        sizes = await self._connection.fetch(_SIZES, first, last, PAGE_CHECKPOINTS, who)
+        end, records = first, 0
+        for row in sizes:
+            if records and records + row["records"] > PAGE_RECORDS:
+                break
+            end, records = row["number"], records + row["records"]
+        checkpoints = [row for row in sizes if row["number"] <= end]
+        sections = await self._sections(first, end)
+        rows = await self._rows(checkpoints)
+        return [
+            Sealed(
+                number=row["number"],
+                note=row["note"],
+                end_moment=row["end_moment"],
+                of_sections=row["of_sections"],
+                sections=sections.get(row["number"], ()),
+                rows=rows[n],
+            )
+            for n, row in enumerate(checkpoints)
+        ]
+
+    async def _sections(self, first: int, last: int) -> Mapping[int, list[Section]]:
+        found: dict[int, list[Section]] = {}
+        for row in await self._connection.fetch(_SECTIONS, first, last, self._wanted.organization_id):
+            found.setdefault(row["checkpoint"], []).append(Section(**row))
+        return found
+
+    async def _rows(self, checkpoints: "Sequence[asyncpg.Record]") -> list[dict[str, list[Row]]]:
+        """By checkpoint, then by organisation."""
+        wanted, ends = self._wanted, [row["end_moment"] for row in checkpoints]
+        bounds = (checkpoints[0]["first_moment"], ends[-1])
+        query, who = (_OURS, (wanted.organization_id,)) if wanted.organization_id is not None else (_EVERYBODYS, ())
+        found: list[dict[str, list[Row]]] = [{} for _ in checkpoints]
+        for organization_id, moment, shown, line in await self._connection.fetch(query, *bounds, *self._filter(), *who):
+            found[bisect_right(ends, moment)].setdefault(organization_id, []).append((shown, line))
+        return found
+
+    def _filter(self) -> tuple[list[str] | None, str | None, str | None]:
+        wanted = self._wanted.filter
+        return ([_pattern(kind) for kind in wanted.kinds] or None, _id_of(wanted.since), _id_of(wanted.until))
+
+
+@asynccontextmanager
+async def open_sealed_records(url: str, wanted: Wanted) -> AsyncGenerator[SealedRecords, None]:
+    """Over a connection of its own. Raises DatabaseUnavailable, also amid reading."""
+    connection = await connect(url, "paddock_system")
+    try:
+        await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off")
+        yield SealedRecords(connection, wanted)
+    except LOST as exc:
+        raise DatabaseUnavailable(f"PostgreSQL does not answer: {type(exc).__name__}") from exc
+    finally:
+        connection.terminate()
+
+
+def _pattern(kind: str) -> str:
+    plain = kind.rstrip("*").replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%")
+    return plain + "%" if kind.endswith("*") else plain
+
+
+def _id_of(moment: datetime | None) -> str | None:
+    return None if moment is None else first_id_of(moment)
+
+
+_SPAN = """
+    SELECT min(number), max(number) FROM audit_checkpoints
+    WHERE ($1::timestamptz IS NULL OR latest >= $1) AND ($2::timestamptz IS NULL OR earliest < $2)
+"""
+_ARCHIVES = """
+    SELECT id, first_checkpoint, last_checkpoint, object_key, sha256, removed_at IS NOT NULL AS removed FROM audit_archives
+    WHERE last_checkpoint >= $1 AND first_checkpoint <= $2 ORDER BY first_checkpoint
+"""
+_SIZES = """
+    SELECT c.number, c.note, c.first_moment, c.end_moment, COALESCE(sum(s.size), 0)::bigint AS records,
+        (SELECT count(*) FROM audit_sections a WHERE a.checkpoint = c.number) AS of_sections
+    FROM (
+        SELECT * FROM audit_checkpoints WHERE number BETWEEN $1 AND $2 ORDER BY number LIMIT $3
+    ) c LEFT JOIN audit_sections s ON s.checkpoint = c.number AND ($4::text IS NULL OR s.organization_id = $4)
+    GROUP BY c.number, c.note, c.first_moment, c.end_moment ORDER BY c.number
+"""
+_SECTIONS = """
+    SELECT organization_id, checkpoint, place, first, size, root, path, leaves FROM audit_sections
+    WHERE checkpoint BETWEEN $1 AND $2 AND ($3::text IS NULL OR organization_id = $3) ORDER BY checkpoint, place
+"""
+_ROWS = """
+    SELECT organization_id, moment,
+        ($3::text[] IS NULL OR kind LIKE ANY ($3)) AND ($4::text IS NULL OR id >= $4) AND ($5::text IS NULL OR id < $5),
+        record::text
+    FROM audit_records WHERE moment >= $1 AND moment < $2 {} ORDER BY moment, id
+"""
+_EVERYBODYS, _OURS = _ROWS.format(""), _ROWS.format("AND organization_id = $6")
