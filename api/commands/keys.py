@@ -1,11 +1,14 @@
 """`paddock keys`."""
 
+import time
 from contextlib import closing
 from typing import Any
 
 import click
 
-from api.client import Server, find_server
+from api.client import find_server
+
+SCOPE = click.Choice(["chat", "admin", "audit", "operator"])
 
 
 @click.group()
@@ -13,49 +16,73 @@ from api.client import Server, find_server
 @click.option("--key", help="A key with the scope admin; PADDOCK_KEY, or PADDOCK_HOME/admin.key.")
 @click.pass_context
 def command(context: click.Context, url: str | None, key: str | None) -> None:
-    """Make, list and revoke API keys."""
-    context.obj = lambda: find_server(url, key)
+    """Make, list, rotate and revoke API keys."""
+    from api.admin import Admin
+
+    context.obj = lambda: closing(Admin(find_server(url, key)))
 
 
 @command.command()
 @click.argument("name")
 @click.option(
-    "--scope", "scopes", multiple=True, default=("chat",), show_default=True, help="chat, admin or operator; may be repeated."
+    "--scope", "scopes", type=SCOPE, multiple=True, default=("chat",), show_default=True, help="May be given several times."
 )
 @click.option("--days", type=click.IntRange(1, 36_500), help="Valid for so many days; for ever by default.")
+@click.option("--user", help="Id of the user whose key it is; you by default.")
+@click.option("--organization", help="Id of another organisation, for operators; its first owner's key by default.")
 @click.pass_obj
-def create(server: Any, name: str, scopes: tuple[str, ...], days: int | None) -> None:
+def create(
+    open_admin: Any, name: str, scopes: tuple[str, ...], days: int | None, user: str | None, organization: str | None
+) -> None:
     """Make a key called NAME. It is shown once and kept nowhere."""
-    import time
-
     body: dict[str, Any] = {"name": name, "scopes": list(scopes)}
     if days is not None:
         body["expires_at"] = int(time.time()) + days * 86_400
-    with closing(_keys(server())) as keys:
-        click.echo(keys.create(body)["secret"])
+    if user is not None:
+        body["user_id"] = user
+    if organization is not None:
+        body["organization_id"] = organization
+    with open_admin() as admin:
+        click.echo(admin.post("/keys", body)["secret"])
 
 
 @command.command("list")
+@click.option("--tokens", is_flag=True, help="The bearer tokens that were used, instead of keys.")
+@click.option("--user", help="Those of one user, by id.")
+@click.option("--organization", help="Id of another organisation, for operators.")
 @click.pass_obj
-def list_keys(server: Any) -> None:
+def list_keys(open_admin: Any, tokens: bool, user: str | None, organization: str | None) -> None:
     """All keys of the organisation, with what is kept of them."""
-    with closing(_keys(server())) as keys:
-        for key in keys.all():
-            state = "revoked" if key.get("revoked_at") else "valid"
-            click.echo(f"{key['id']}  {key['prefix']}...  {state:8} {','.join(key['scopes']):20} {key['name']}")
+    from api.chat import plain
+
+    asked = {"kind": "token" if tokens else "key", "user_id": user, "organization_id": organization, "limit": 100}
+    with open_admin() as admin:
+        for key in admin.all("/keys", **{name: value for name, value in asked.items() if value is not None}):
+            shown = f"{key['prefix']}..." if key["prefix"] else "-"
+            click.echo(f"{key['id']}  {shown:14}  {_state(key):8} {','.join(key['scopes']):20} {plain(key['name'])}")
+
+
+@command.command()
+@click.argument("key_id")
+@click.option("--overlap", type=click.IntRange(0, 30 * 24), default=0, help="For so many hours the old secret still works.")
+@click.pass_obj
+def rotate(open_admin: Any, key_id: str, overlap: int) -> None:
+    """Make another key like KEY_ID, which ends. The new one is shown once and kept nowhere."""
+    with open_admin() as admin:
+        click.echo(admin.post(f"/keys/{key_id}/rotate", {"overlap_seconds": overlap * 3600})["secret"])
 
 
 @command.command()
 @click.argument("key_id")
 @click.pass_obj
-def revoke(server: Any, key_id: str) -> None:
+def revoke(open_admin: Any, key_id: str) -> None:
     """Revoke a key at once, for running turns too. KEY_ID is what `list` shows first."""
-    with closing(_keys(server())) as keys:
-        keys.revoke(key_id)
+    with open_admin() as admin:
+        admin.delete(f"/keys/{key_id}")
     click.echo(f"revoked {key_id}")
 
 
-def _keys(server: Server) -> Any:
-    from api.keys import Keys
-
-    return Keys(server)
+def _state(key: dict[str, Any]) -> str:
+    if key["revoked_at"]:
+        return "revoked"
+    return "expired" if key["expires_at"] and key["expires_at"] <= time.time() else "valid"

@@ -34,11 +34,13 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
         "files",
         "keys",
         "migrate",
+        "orgs",
         "sandbox",
         "scripted",
         "serve",
         "tools",
         "up",
+        "users",
     ):
         assert f"\n  {name} " in shown.stdout
         assert paddock(name, "--help", home=tmp_path).stdout.startswith(f"Usage: paddock {name}")
@@ -85,6 +87,31 @@ def test_keys_are_made_listed_and_revoked(server: Up) -> None:
     refused = paddock("keys", "revoke", "key_nonsense", home=server.home)
     assert refused.returncode == 1
     assert "Traceback" not in refused.stderr
+
+
+def test_a_tenant_is_set_up_and_stopped_from_the_shell(server: Up) -> None:
+    """An organisation, its administrator's key, a user with a key of theirs that is rotated; then everybody is out."""
+
+    def run(*arguments: str) -> str:
+        done = paddock(*arguments, home=server.home)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    organization = run("orgs", "create", "Acme", "--external-id", "acme")
+    assert f"{organization}  active   Acme" in run("orgs", "list")
+    admin = run("keys", "create", "boss", "--scope", "admin", "--scope", "chat", "--organization", organization)
+    user = run("users", "--key", admin, "create", "Ada", "--role", "member")
+    assert f"{user}  member   active   Ada" in run("users", "--key", admin, "list")
+    secret = run("keys", "--key", admin, "create", "laptop", "--user", user)
+    assert run("chat", "hello", "--key", secret) == "You said: hello"
+    (line,) = run("keys", "--key", admin, "list", "--user", user).splitlines()
+    rotated = run("keys", "--key", admin, "rotate", line.split()[0], "--overlap", "1")
+    assert run("chat", "hello", "--key", secret) == run("chat", "hello", "--key", rotated)
+    assert run("users", "--key", admin, "change", user, "--stopped") == f"{user} is member, stopped"
+    assert "does not know this key" in paddock("chat", "hello", "--key", rotated, home=server.home).stderr
+    assert run("users", "--key", admin, "delete", user) == f"deleted {user}"
+    assert run("orgs", "change", organization, "--stopped") == f"{organization} is stopped"
+    assert "does not know this key" in paddock("users", "--key", admin, "list", home=server.home).stderr
 
 
 def test_doctor_finds_the_server_and_all_that_it_needs(server: Up) -> None:
