@@ -7,6 +7,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from core.storage import audit
+from core.storage.audit import AuditRecord
 from core.storage.database import Database
 from core.storage.tables import tool_versions, tools
 
@@ -88,6 +90,10 @@ class ToolCallStore:
         """Of any organisation: the caller compares. No older than the question; calls that ask at once share one statement."""
         row = await self._database.reads.find(_GATES, f"{tool_id} {key_id}")
         return None if row is None else Gate(**{name: row[name] for name in _SHOWN})
+
+    async def note(self, record: AuditRecord) -> None:
+        async with self._database.tenant(record.organization_id) as connection:
+            await audit.insert(connection, record)
 
     async def count(self, tool: Gate, counters: Sequence[Counter]) -> Counter | None:
         """Counts one call in all of them, or in none: then it gives the one that is full."""

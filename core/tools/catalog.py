@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from core.errors import InvalidRequest
 from core.identity.principals import Principal
+from core.storage.audit import AuditRecord, Outcome
 from core.storage.tool_calls import ToolCallStore
 from core.tools.definition import ToolVersion, parse_manifest
 from core.tools.permissions import counters, holders, quotas_from
@@ -77,9 +78,9 @@ class Catalog:
             principal.organization_id, holders(principal, principal.role), names=names, most=MOST_OFFERED + 1
         )
         if names is not None and (missing := set(names) - {tool.name for tool in own}):
-            raise InvalidRequest(
-                f"no tool {min(missing)!r} in the registry that this key may use", param="tools", code="unknown_tool"
-            )
+            await self._store.note(AuditRecord.by(principal, "tool.refused", min(missing), outcome=Outcome.REFUSED))
+            message = f"no tool {min(missing)!r} in the registry that this key may use"
+            raise InvalidRequest(message, param="tools", code="unknown_tool")
         found = {tool.name: tool for tool in (*own, *granted)}
         if len(found) > MOST_OFFERED:
             raise _too_many(f"more than {MOST_OFFERED} tools")

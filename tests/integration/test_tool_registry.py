@@ -80,6 +80,12 @@ async def client_of(platform: Platform, tenant: Tenant) -> AsyncIterator[Client]
         yield Client(http)
 
 
+async def audited(platform: Platform, tenant: Tenant) -> list[dict[str, Any]]:
+    async with platform.database.tenant(tenant.principal.organization_id) as connection:
+        rows = (await connection.exec_driver_sql("SELECT record FROM audit_records ORDER BY id")).scalars()
+        return [json.loads(row) if isinstance(row, str) else row for row in rows]
+
+
 def call_of(response: Any) -> Any:
     [call] = [item for item in response["output"] if item["type"] == "mcp_call"]
     return call
@@ -114,6 +120,8 @@ async def test_nobody_may_call_a_tool_until_somebody_is_let_in(stage: Stage, ten
             assert call_of(await client.respond(tools=[only_it]))["output"] == "42"
         await client.post(f"{TOOLS}/double", {"permissions": {"roles": ["auditor"]}})
         assert (await client.refused("/v1/responses", {"input": "go", "tools": [only_it]}))[0] == "unknown_tool"
+        refused = [record for record in await audited(platform, tenant) if record["kind"] == "tool.refused"]
+        assert [(record["object"], record["outcome"]) for record in refused] == [("double", "refused")] * 2
 
 
 async def disabled(client: Client, _: Tenant) -> None:
@@ -196,6 +204,27 @@ async def test_a_quota_counts_every_call_once_and_refuses_the_one_that_is_too_ma
         await client.post(f"{TOOLS}/double", {"quotas": [{"per": "organization", "period": "day", "calls": 3}]})
         assert (await client.post(f"{TOOLS}/double/dry-run", {"arguments": {"x": 1}}))["output"] == "2"
         assert (await client.post(f"{TOOLS}/double/dry-run", {"arguments": {"x": 1}}))["failed"] is True
+
+
+async def test_a_quota_holds_for_calls_that_come_at_once_in_two_processes(stage: Stage, tenant: Tenant) -> None:
+    async with (
+        stage.open_with(HELLO) as one,
+        stage.open_with(HELLO) as other,
+        client_of(one, tenant) as client,
+        client_of(other, tenant) as elsewhere,
+    ):
+        await client.create()
+        await client.post(f"{TOOLS}/double", {"quotas": [{"per": "organization", "period": "day", "calls": 5}]})
+        body = {"arguments": {"x": 1}}
+        tried = await asyncio.gather(*(c.post(f"{TOOLS}/double/dry-run", body) for c in (client, elsewhere) for _ in range(8)))
+    assert sorted(answer["failed"] for answer in tried) == [False] * 5 + [True] * 11
+
+
+async def test_of_two_tools_with_one_name_at_once_one_is_made(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with(HELLO) as platform, client_of(platform, tenant) as client:
+        made = await asyncio.gather(*(client.create() for _ in range(4)), return_exceptions=True)
+        assert sorted("tool_exists" in str(answer) for answer in made) == [False, True, True, True]
+        assert len((await client.get(TOOLS))["data"]) == 1
 
 
 async def test_versions_are_immutable_and_known_by_number_and_by_digest(stage: Stage, tenant: Tenant) -> None:
@@ -300,9 +329,7 @@ async def test_a_dry_run_goes_the_way_of_a_call_and_is_audited(stage: Stage, ten
         await client.post(f"{TOOLS}/double/disable")
         assert (await client.post(f"{TOOLS}/double/dry-run", {"arguments": {"x": 1}}))["output"].endswith("is turned off")
         assert (await client.get(f"{TOOLS}/double/usage"))["data"] == []
-        async with platform.database.tenant(tenant.principal.organization_id) as connection:
-            rows = (await connection.exec_driver_sql("SELECT record FROM audit_records ORDER BY id")).scalars()
-            records = [json.loads(row) if isinstance(row, str) else row for row in rows]
+        records = await audited(platform, tenant)
     kinds = [record["kind"] for record in records if record["kind"].startswith("tool.")]
     ended = ["tool.dry_run_ended"]
     ran = ["tool.dry_run_started", *ended]
