@@ -3,7 +3,7 @@
 Every turn has its row, also one that was not stored, with its tokens; every run of a tool has its line in the ledger.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -59,7 +59,7 @@ class UsageStore:
         return [_used(row, by) for row in rows]
 
 
-async def _rows(connection: AsyncConnection, query: sa.TextClause, given: dict[str, object]) -> Sequence[sa.RowMapping]:
+async def _rows(connection: AsyncConnection, query: sa.TextClause, given: Mapping[str, object]) -> Sequence[sa.RowMapping]:
     await connection.execute(_LIMIT, {"limit": f"{LONGEST_SECONDS * 1000:.0f}ms"})
     try:
         return (await connection.execute(query, given)).mappings().all()
