@@ -53,8 +53,13 @@ class Staging:
         self._limits = limits
 
     async def assisted(self, principal: Principal, request: TurnRequest) -> TurnRequest:
-        """With what the assistant says that its model's name may stand for. Raises InvalidRequest."""
-        return await assisted(principal, request, self._assistants, self._models)
+        """With what the assistant says that its model's name may stand for, and with the versions of the registry's tools: they
+        are kept with the turn, so that whoever goes on with it offers the same. Raises InvalidRequest.
+        """
+        request = await assisted(principal, request, self._assistants, self._models)
+        if request.registry is None:
+            return request
+        return replace(request, registry=await self._tools.catalog.pinned(principal, request.registry))
 
     def model_of(self, request: TurnRequest) -> tuple[str, Model]:
         """Raises InvalidRequest."""

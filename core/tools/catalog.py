@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 
@@ -21,14 +21,25 @@ SCHEMAS_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """The version of a tool that a turn began with. granted: by the turn's assistant, whoever asks."""
+
+    tool_id: str
+    digest: str
+    granted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Tools of the registry that a turn wants. names: None for all that the caller may use.
 
-    granted: others, which an assistant lets every caller of it use; those that are turned off are left out.
+    granted: others, which an assistant lets every caller of it use; those that are turned off are left out. pins: what came
+    of it, once the registry was asked: it is kept with the turn, whatever becomes of the registry and of the process.
     """
 
     names: tuple[str, ...] | None = None
     granted: tuple[str, ...] = ()
+    pins: tuple[Pin, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,33 +74,45 @@ class Catalog:
             known = ", ".join(sorted(self.builtins))
             raise InvalidRequest(f"no built-in tool {name!r}; available: {known}", param="tools", code="unknown_tool") from None
 
-    async def registered(self, principal: Principal, selection: Selection) -> Sequence[Registered]:
-        """Enabled tools that the principal may call, in the order that was asked for, else by name. One question to the
-        database, however large the registry is; a second one for versions that this process has not seen.
+    async def pinned(self, principal: Principal, selection: Selection) -> Selection:
+        """With enabled tools that the principal may call, in the order that was asked for, else by name. One question to the
+        database, however large the registry is.
 
         Raises InvalidRequest for a name that is not there, whether there is none, or none for this caller.
         """
+        if selection.pins is not None:
+            return selection
         if len(selection.names or ()) > MOST_OFFERED:
             raise _too_many(f"more than {MOST_OFFERED} tools")
-        granted = await self._store.offered(principal.organization_id, None, names=selection.granted, most=MOST_OFFERED + 1)
+        found = await self._offered(principal, selection)
+        if len(found) > MOST_OFFERED:
+            raise _too_many(f"more than {MOST_OFFERED} tools")
+        asked = (*selection.granted, *(sorted(found) if selection.names is None else selection.names))
+        return replace(selection, pins=tuple(found[name] for name in dict.fromkeys(asked) if name in found))
+
+    async def _offered(self, principal: Principal, selection: Selection) -> Mapping[str, Pin]:
+        """By name."""
+        home, most = principal.organization_id, MOST_OFFERED + 1
+        granted = await self._store.offered(home, None, names=selection.granted, most=most)
         by_grant = {tool.name for tool in granted}
         names = None if selection.names is None else [name for name in selection.names if name not in by_grant]
-        own = await self._store.offered(
-            principal.organization_id, holders(principal, principal.role), names=names, most=MOST_OFFERED + 1
-        )
+        own = await self._store.offered(home, holders(principal, principal.role), names=names, most=most)
         if names is not None and (missing := set(names) - {tool.name for tool in own}):
             await self._store.note(AuditRecord.by(principal, "tool.refused", min(missing), outcome=Outcome.REFUSED))
             message = f"no tool {min(missing)!r} in the registry that this key may use"
             raise InvalidRequest(message, param="tools", code="unknown_tool")
-        found = {tool.name: tool for tool in (*own, *granted)}
-        if len(found) > MOST_OFFERED:
-            raise _too_many(f"more than {MOST_OFFERED} tools")
-        versions = await self._versions_of(principal.organization_id, [tool.digest for tool in found.values()])
+        return {tool.name: Pin(tool_id=tool.id, digest=tool.digest, granted=tool.name in by_grant) for tool in (*own, *granted)}
+
+    async def registered(self, principal: Principal, selection: Selection) -> Sequence[Registered]:
+        """What is pinned, and now if it was not yet. Versions that this process has not seen are one question more.
+
+        Raises InvalidRequest as `pinned` does.
+        """
+        pins = (await self.pinned(principal, selection)).pins or ()
+        versions = await self._versions_of(principal.organization_id, [pin.digest for pin in pins])
         if sum(version.schema_bytes for version in versions.values()) > SCHEMAS_BYTES:
             raise _too_many(f"tools whose schemas have more than {SCHEMAS_BYTES} bytes")
-        asked = (*selection.granted, *(sorted(found) if selection.names is None else selection.names))
-        tools = [found[name] for name in dict.fromkeys(asked) if name in found]
-        return [Registered(tool_id=tool.id, version=versions[tool.digest], granted=tool.name in by_grant) for tool in tools]
+        return [Registered(tool_id=pin.tool_id, version=versions[pin.digest], granted=pin.granted) for pin in pins]
 
     async def missing(self, organization_id: str, names: Sequence[str]) -> str | None:
         """One of the names that no enabled tool of the registry has, whoever may use it."""

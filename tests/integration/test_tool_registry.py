@@ -13,7 +13,10 @@ import rfc8785
 
 from api.app import create_app
 from core.bootstrap import Platform
+from core.events import TurnStatus
+from core.storage.database import Database
 from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_recovery import Control, cut
 
 TOOLS = "/admin/v1/tools"
 EVERYBODY = {"organization": True}
@@ -170,6 +173,23 @@ async def test_what_an_administrator_takes_away_holds_for_the_next_call_of_a_tur
         first, second = [item for item in (await running)["output"] if item["type"] == "mcp_call"]
     assert (first["output"], second["output"], second["status"]) == ("42", None, "failed")
     assert second["error"]["content"] == told
+
+
+async def test_who_goes_on_with_a_turn_offers_the_versions_that_it_began_with(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with stage.open_with(calls("double"), ANSWER, lease_seconds=1) as platform, client_of(platform, tenant) as client:
+        await client.create()
+        turn = await platform.turns.get(tenant.principal, (await client.respond())["id"])
+        whole = Control(turn, await platform.turns.events(tenant.principal, turn.id))
+        await client.post(f"{TOOLS}/double/versions", manifest(code="def main(x):\n    return x * 200"))
+        orphan = await cut(database, whole, 2)
+        await platform.turns.wait(tenant.principal, orphan)
+        assert call_of(await client.get(f"/v1/responses/{orphan}"))["output"] == "42"
+        await client.ask("DELETE", f"{TOOLS}/double")
+        orphan = await cut(database, whole, 2)
+        assert (await platform.turns.wait(tenant.principal, orphan)).status is TurnStatus.COMPLETED
+        assert call_of(await client.get(f"/v1/responses/{orphan}"))["error"]["content"] == "not run: the tool was deleted"
 
 
 async def test_calls_of_one_reply_run_at_the_same_time_and_are_told_in_the_order_of_asking(
