@@ -189,6 +189,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             limiter=limiter,
             telemetry=telemetry,
         )
+        telemetry.metrics.read(*readings(turns, journal, database, limiter))
         adoption = Adoption(
             journal=journal,
             leases=leases,
@@ -198,7 +199,6 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             running=turns.running,
             play=turns.play,
         )
-        telemetry.metrics.read(*readings(turns, journal, database, limiter))
         directory = Directory(database)
         admission = None
         if settings.tokens is not None:

@@ -80,7 +80,9 @@ def platform(
     *story: TurnEvent | Exception | None, settings: Mapping[str, Any] | None = None, readiness: Readiness | None = None
 ) -> Any:
     """Any: it is no Platform, it only answers like one."""
-    made = Settings.model_validate({"home": Path("/nowhere"), "config": Path("/nowhere/paddock.yaml"), **(settings or {})})
+    made = Settings.model_validate(
+        {"home": Path("/nowhere"), "config": Path("/nowhere/paddock.yaml"), "metrics_networks": (), **(settings or {})}
+    )
     double = PlatformDouble(turns=Turns(story), settings=made)
     if readiness is not None:
         double.readiness_told = readiness

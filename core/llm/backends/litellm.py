@@ -21,6 +21,7 @@ from core.llm.declaration import ModelDeclaration
 from core.llm.failures import malformed, retry_after_seconds
 from core.llm.tokens import estimate_tokens
 from core.messages import Usage
+from core.telemetry.tracing import outgoing
 
 # Read by LiteLLM while it is imported; without them it downloads price lists and loads a `.env` file from where we run.
 _BEFORE_IMPORT = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_OFFLINE_MODE": "True", "LITELLM_MODE": "PRODUCTION"}
@@ -129,6 +130,7 @@ class LiteLLMModel:
             "timeout": declared.timeouts.total,
             "num_retries": 0,
             "max_retries": 0,
+            "extra_headers": {**declared.options.get("extra_headers", {}), **outgoing()},
         }
 
     async def _next(self, answer: Any) -> Any:

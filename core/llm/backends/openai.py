@@ -20,6 +20,7 @@ from core.llm.declaration import ModelDeclaration
 from core.llm.failures import malformed, retry_after_seconds
 from core.llm.sse import SseDecoder
 from core.llm.tokens import estimate_tokens
+from core.telemetry.tracing import outgoing
 
 MAX_WHOLE_BYTES = 1 << 24  # of an answer that is not streamed
 MAX_ERROR_BYTES = 1 << 16
@@ -126,7 +127,7 @@ class OpenAIModel:
             body["stream_options"] = {"include_usage": True}
         data = json.dumps(body, default=dict).encode()
         try:
-            return await self._session.post(self._url, data=data, allow_redirects=False)
+            return await self._session.post(self._url, data=data, headers=outgoing(), allow_redirects=False)
         except aiohttp.ConnectionTimeoutError as exc:
             raise ModelTimedOut(f"the provider of model {self._name!r} could not be reached in time", retryable=True) from exc
         except (aiohttp.ClientError, OSError) as exc:

@@ -1,0 +1,181 @@
+"""What an operator sees of a server: metrics as Prometheus reads them, traces as a collector gets them."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from api.app import create_app
+from core.bootstrap import Platform, open_platform
+from core.config import Settings
+from tests.doubles.collector import own_collector
+from tests.integration.conftest import Stage, Tenant
+
+CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "the cat's secret name"}]}
+CALLS = {"reply": {"tool_calls": [{"name": "code_interpreter", "arguments": {"code": "6*7"}}]}}
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@asynccontextmanager
+async def serving(
+    stage: Stage, tenant: Tenant, *rules: Mapping[str, Any], model: Mapping[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[tuple[Platform, httpx.AsyncClient]]:
+    scripted = {"name": "scripted", "backend": "scripted", "script": list(rules or ({"reply": "Mog"},))}
+    made = Settings.model_validate(
+        {"home": stage.home, "config": stage.home / "paddock.yaml", "models": [model or scripted], **settings}
+    )
+    headers = {"authorization": f"Bearer {tenant.secret}"}
+    async with open_platform(made, stage.addresses) as platform:
+        transport = httpx.ASGITransport(create_app(platform))
+        async with httpx.AsyncClient(transport=transport, base_url="http://paddock", headers=headers) as client:
+            yield platform, client
+
+
+def values(text: str) -> dict[tuple[str, ...], float]:
+    """Each sample by its name and the values of its labels, which come in order of their names."""
+    families = text_string_to_metric_families(text)
+    return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
+
+
+async def scrape_at_rest(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
+    """A turn is answered a moment before it is counted."""
+    async with asyncio.timeout(10):
+        while (seen := values((await client.get("/metrics")).text))["paddock_turns_running",]:
+            await asyncio.sleep(0.01)
+        return seen
+
+
+async def test_a_turn_with_a_tool_is_seen_in_the_metrics_of_every_part(stage: Stage, tenant: Tenant) -> None:
+    prices = {"input": 1, "output": 2}
+    body = {"model": "scripted", "input": "compute", "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}
+    script = [{"when": {"after_tool": True}, "reply": "42"}, CALLS]
+    model = {"name": "scripted", "backend": "scripted", "script": script, "prices": prices}
+    async with serving(stage, tenant, model=model) as (_, client):
+        assert (await client.post("/v1/responses", json=body)).status_code == 200
+        seen = await scrape_at_rest(client)
+    assert seen["paddock_requests_total", "POST", "/v1/responses", "200"] == 1
+    assert seen["paddock_turns_total", "scripted", "completed"] == 1
+    assert seen["paddock_model_calls_total", "scripted", "ok"] == 2
+    assert seen["paddock_tokens_total", "output", "scripted"] > 0
+    assert seen["paddock_cost_dollars_total", "scripted"] > 0
+    assert seen["paddock_tool_runs_total", "code", "ok", "code_interpreter"] == 1
+    assert seen["paddock_sandbox_runs_total", "ok", "wasmtime"] == 1
+    assert seen["paddock_sandbox_cpu_seconds_total", "wasmtime"] > 0
+    assert seen["paddock_journal_commit_seconds_count",] >= 2
+    assert seen["paddock_limiter_redis_up",] == 1
+    assert ("paddock_database_connections", "app") in seen
+    assert seen["paddock_turns_running",] == 0
+
+
+async def test_no_label_holds_what_a_caller_wrote_and_unknown_names_are_one(stage: Stage, tenant: Tenant) -> None:
+    async with serving(stage, tenant) as (_, client):
+        await client.post("/v1/chat/completions", json=CHAT)
+        for n in range(50):
+            await client.get(f"/v1/responses/resp_secret{n}")
+            await client.get(f"/nowhere/secret{n}?secret={n}")
+            await client.post("/v1/chat/completions", json={**CHAT, "model": f"secret{n}"})
+            await client.request(f"SECRET{n}", "/v1/models")
+        text = (await client.get("/metrics")).text
+    assert "secret" not in text.lower()
+    assert tenant.principal.organization_id not in text
+    assert len(re.findall(r"^paddock_requests_total\{", text, re.MULTILINE)) < 10
+
+
+@pytest.mark.parametrize(
+    ("headers", "networks", "status"),
+    [
+        ({}, ["127.0.0.0/8"], 200),
+        ({}, ["10.0.0.0/8"], 401),
+        ({}, [], 401),
+        ({"x-forwarded-for": "203.0.113.9"}, ["127.0.0.0/8"], 401),
+        ({"forwarded": "for=203.0.113.9"}, ["127.0.0.0/8"], 401),
+        ({"authorization": "Bearer pk_wrong"}, ["10.0.0.0/8"], 401),
+    ],
+)
+async def test_metrics_are_for_near_networks_and_operators(
+    stage: Stage, tenant: Tenant, headers: dict[str, str], networks: list[str], status: int
+) -> None:
+    async with serving(stage, tenant, metrics_networks=networks) as (_, client):
+        del client.headers["authorization"]
+        asked = await client.get("/metrics", headers=headers)
+        operator = await client.get("/metrics", headers={"authorization": f"Bearer {tenant.secret}"})
+    assert asked.status_code == status
+    assert operator.status_code == 200
+
+
+async def test_spans_of_one_request_are_one_tree_and_carry_no_text(stage: Stage, tenant: Tenant) -> None:
+    body = {"model": "scripted", "input": "compute it", "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}
+    script = [{"when": {"after_tool": True}, "reply": "Mog"}, CALLS]
+    async with own_collector() as collector:
+        async with serving(stage, tenant, *script, otlp_endpoint=collector.url) as (_, client):
+            answer = await client.post("/v1/responses", json=body, headers={"traceparent": TRACEPARENT})
+        [gateway], [turn] = collector.named("POST /v1/responses"), collector.named("invoke_agent")
+        steps, chats = collector.named("step"), collector.named("chat scripted")
+        [tool], [sandbox] = collector.named("execute_tool code_interpreter"), collector.named("sandbox wasmtime")
+    assert answer.headers["x-paddock-trace-id"] == TRACEPARENT[3:35]
+    assert {span.trace for span in collector.spans} == {TRACEPARENT[3:35]}
+    assert gateway.parent == TRACEPARENT[36:52]
+    assert turn.parent == gateway.id
+    assert [step.parent for step in steps] == [turn.id, turn.id]
+    assert [chat.parent for chat in chats] == [step.id for step in steps]
+    assert tool.parent == steps[0].id
+    assert sandbox.parent == tool.id
+    assert turn.attributes["paddock.organization.id"] == tenant.principal.organization_id
+    assert chats[0].attributes["gen_ai.usage.input_tokens"] > 0
+    assert not any(word in str(collector.spans) for word in ("compute it", "6*7", "Mog"))
+
+
+async def test_messages_are_in_spans_only_where_the_operator_wants_them(stage: Stage, tenant: Tenant) -> None:
+    async with own_collector() as collector:
+        async with serving(stage, tenant, otlp_endpoint=collector.url, trace_messages=True) as (_, client):
+            await client.post("/v1/chat/completions", json=CHAT)
+        [chat] = collector.named("chat scripted")
+    assert "the cat's secret name" in chat.attributes["gen_ai.input.messages"]
+    assert "Mog" in chat.attributes["gen_ai.output.messages"]
+
+
+@pytest.mark.parametrize("dead", [True, False])
+async def test_a_collector_that_hangs_or_is_gone_slows_nothing(
+    stage: Stage, tenant: Tenant, dead: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "opentelemetry")
+    async with own_collector(hanging=True) as collector:
+        address = "http://127.0.0.1:9" if dead else collector.url
+        async with asyncio.timeout(60), serving(stage, tenant, otlp_endpoint=address) as (_, client):
+            answers = await asyncio.gather(*(client.post("/v1/chat/completions", json=CHAT) for _ in range(50)))
+    assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_a_provider_is_told_the_trace_also_where_nothing_is_exported(stage: Stage, tenant: Tenant) -> None:
+    told: list[str] = []
+
+    async def provider(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        told.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
+        writer.write(b"HTTP/1.1 500 Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(provider, "127.0.0.1", 0) as server:
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        model = {"name": "far", "backend": "openai", "model": "far", "api_base": address, "retries": {"attempts": 1}}
+        async with serving(stage, tenant, model=model) as (_, client):
+            answer = await client.post("/v1/chat/completions", json={**CHAT, "model": "far"})
+    assert answer.status_code in (502, 503)
+    assert f"traceparent: 00-{answer.headers['x-paddock-trace-id']}-" in told[0]
+
+
+@pytest.mark.parametrize(
+    "header", ["", "nonsense", "00-" + "0" * 32 + "-b7ad6b7169203331-01", "ff" + TRACEPARENT[2:], "é" * 100]
+)
+async def test_a_trace_that_is_not_well_formed_is_not_taken_over(stage: Stage, tenant: Tenant, header: str) -> None:
+    async with serving(stage, tenant) as (_, client):
+        answer = await client.get("/v1/models", headers=[(b"traceparent", header.encode())])
+    assert answer.status_code == 200
+    assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["x-paddock-trace-id"])
+    assert answer.headers["x-paddock-trace-id"] not in (TRACEPARENT[3:35], "0" * 32)
