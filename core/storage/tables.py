@@ -97,12 +97,20 @@ turns = Table(
     Column("lease_owner", Text, nullable=False),
     Column("lease_epoch", sa.BigInteger, nullable=False),  # the fencing token: every write of a turn carries it
     Column("lease_expires_at", TIME, nullable=False),
+    Column("idempotency", Text),  # the request that it answers, of idempotency_keys
+    Column(
+        "queue", sa.SmallInteger
+    ),  # of a turn that runs in the background: which one it waits in, the first to be served first
+    Column("started_at", TIME),  # of such a turn: when a process first took it
     Index("turns_by_organization", "organization_id", "created_at"),
+    Index("turns_by_idempotency", "idempotency", unique=True, postgresql_where=sa.text("idempotency IS NOT NULL")),
+    Index("turns_in_queue", "queue", "created_at", postgresql_where=sa.text("status = 'pending'")),
+    Index("running_turns_of_queue", "organization_id", postgresql_where=sa.text("status = 'running' AND queue IS NOT NULL")),
     Index(
         "one_running_turn_a_conversation",
         "conversation_id",
         unique=True,
-        postgresql_where=sa.text("status = 'running' AND conversation_id IS NOT NULL"),
+        postgresql_where=sa.text("status IN ('pending', 'running') AND conversation_id IS NOT NULL"),
     ),
     Index("running_turns_by_lease", "lease_expires_at", postgresql_where=sa.text("status = 'running'")),
 )
@@ -149,6 +157,19 @@ tool_ledger = Table(
     _created(),
     Column("completed_at", TIME),
     Index("tool_ledger_by_tool", "organization_id", "tool", "created_at"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    METADATA,
+    Column("id", Text, primary_key=True),  # a digest of the caller and of the key that it sent
+    Column("organization_id", Text, nullable=False),
+    Column("request", Text),  # a digest of what was asked; none while a form is read
+    Column("claim", Text, nullable=False),  # of who does it
+    Column("claimed_until", TIME, nullable=False),
+    Column("answer", sa.LargeBinary),  # sealed under the caller's secret; none of a stored turn, whose journal tells it
+    _created(),
+    Index("idempotency_keys_by_age", "created_at"),
 )
 
 limit_tiers = Table(
