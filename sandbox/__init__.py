@@ -12,8 +12,17 @@ from sandbox.contract import (
     PythonProgram,
     Runtime,
     Stream,
+    WasmProgram,
 )
-from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused, RuntimeUnavailable, SandboxBusy, SandboxError
+from sandbox.errors import (
+    GuestCrashed,
+    LimitExceeded,
+    ProgramMissing,
+    ProgramRefused,
+    RuntimeUnavailable,
+    SandboxBusy,
+    SandboxError,
+)
 
 __all__ = [
     "Capabilities",
@@ -24,6 +33,7 @@ __all__ = [
     "OnOutput",
     "Outcome",
     "Program",
+    "ProgramMissing",
     "ProgramRefused",
     "PythonFunction",
     "PythonProgram",
@@ -33,5 +43,6 @@ __all__ = [
     "SandboxClient",
     "SandboxError",
     "Stream",
+    "WasmProgram",
     "open_client",
 ]

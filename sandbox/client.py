@@ -1,7 +1,8 @@
 """Runs programs in a sandbox host over its Unix socket. Knows nothing of how they are isolated."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 from sandbox import protocol
 from sandbox.capture import Capture
 from sandbox.contract import Invocation, OnOutput, Outcome
-from sandbox.errors import RuntimeUnavailable, SandboxError
+from sandbox.errors import ProgramRefused, RuntimeUnavailable, SandboxError
 from sandbox.protocol import Kind, ProtocolError
 
 IDLE_CONNECTIONS = 32
 CANCEL_SECONDS = 5.0  # how long a host may take to kill a guest, before we leave it alone with it
+INSTALL_SECONDS = 600.0  # others may be compiling before it
 PATIENCE_SECONDS = 120.0  # queue and kill together, beyond the program's own wall limit
 
 
@@ -25,25 +27,40 @@ class SandboxClient:
         self._idle: list[Connection] = []
 
     async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
-        program = protocol.run(invocation)
-        connection = await self._connection()
         capture = Capture(invocation.limits.output_bytes, on_output)
         try:
-            async with asyncio.timeout(invocation.limits.wall_seconds + PATIENCE_SECONDS):
-                outcome = await connection.run(program, capture)
+            outcome = await self._asked([protocol.run(invocation)], capture, invocation.limits.wall_seconds)
+        except SandboxError as exc:
+            exc.stdout, exc.stderr = capture.stdout, capture.stderr
+            raise
+        return replace(outcome, stdout=capture.stdout, stderr=capture.stderr, result=capture.result)
+
+    async def install(self, runtime: str, program: bytes) -> str:
+        """Returns the digest by which it can be run. Raises `ProgramRefused` for one that cannot be, `RuntimeUnavailable`."""
+        if not 0 < len(program) <= protocol.MAX_PROGRAM_BYTES:
+            raise ProgramRefused(f"it has {len(program)} bytes; from 1 to {protocol.MAX_PROGRAM_BYTES} are taken")
+        sha256 = hashlib.sha256(program).hexdigest()
+        said = [protocol.install(protocol.Installation(runtime=runtime, sha256=sha256, size=len(program)))]
+        for start in range(0, len(program), protocol.PIECE_BYTES):
+            said.append(protocol.frame(Kind.PIECE, program[start : start + protocol.PIECE_BYTES]))
+        await self._asked(said, Capture(0, lambda stream, data: None), INSTALL_SECONDS)
+        return sha256
+
+    async def _asked(self, frames: Sequence[bytes], capture: Capture, seconds: float) -> Outcome:
+        """seconds: what it may take when nothing has to be waited for."""
+        connection = await self._connection()
+        try:
+            async with asyncio.timeout(seconds + PATIENCE_SECONDS):
+                return await connection.ask(frames, capture)
         except ProtocolError as exc:
             raise RuntimeUnavailable(f"the sandbox host spoke nonsense: {exc}") from exc
         except TimeoutError:
             raise RuntimeUnavailable("the sandbox host does not answer") from None
-        except SandboxError as exc:
-            exc.stdout, exc.stderr = capture.stdout, capture.stderr
-            raise
         finally:
             if connection.usable and len(self._idle) < IDLE_CONNECTIONS:
                 self._idle.append(connection)
             else:
                 await asyncio.shield(connection.cancel())
-        return replace(outcome, stdout=capture.stdout, stderr=capture.stderr, result=capture.result)
 
     async def check(self) -> None:
         """Raises `RuntimeUnavailable` when no host answers."""
@@ -95,9 +112,11 @@ class Connection:
     def usable(self) -> bool:
         return not self._running and not self._reader.at_eof() and not self._writer.is_closing()
 
-    async def run(self, program: bytes, capture: Capture) -> Outcome:
+    async def ask(self, frames: Sequence[bytes], capture: Capture) -> Outcome:
         self._running = True
-        self._writer.write(program)
+        for frame in frames:
+            self._writer.write(frame)
+            await self._writer.drain()
         while said := await protocol.read_frame(self._reader):
             match said:
                 case (Kind.STDOUT | Kind.STDERR | Kind.RESULT) as kind, data:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,16 @@ class PythonFunction:
     kind: Literal["function"] = "function"
 
 
-Program = PythonProgram | PythonFunction
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WasmProgram:
+    """A WASI command that was installed, by the SHA-256 of its bytes, in hex. stdin: all that it reads there."""
+
+    sha256: str
+    stdin: str
+    kind: Literal["wasm"] = "wasm"
+
+
+Program = PythonProgram | PythonFunction | WasmProgram
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +113,18 @@ class Runtime(Protocol):
         """Run one program in an instance of its own. Cancelling kills the guest before it returns.
 
         Raises `LimitExceeded`, `GuestCrashed` (both with the output so far), `RuntimeUnavailable`.
+        """
+        ...
+
+
+@runtime_checkable
+class Installing(Protocol):
+    """A runtime that takes programs as files, once, before they are run by their digest."""
+
+    async def install(self, sha256: str, file: int) -> None:
+        """file: a descriptor of the bytes whose digest that is. Nothing is done for one that is there.
+
+        Raises `ProgramRefused`, `LimitExceeded`, `GuestCrashed`, `RuntimeUnavailable`.
         """
         ...
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from sandbox import runtimes
 from sandbox.capture import Capture
-from sandbox.contract import Invocation, OnOutput, Outcome, Runtime
-from sandbox.errors import LimitExceeded, RuntimeUnavailable, SandboxBusy, SandboxError
+from sandbox.contract import Installing, Invocation, OnOutput, Outcome, Runtime
+from sandbox.errors import LimitExceeded, ProgramRefused, RuntimeUnavailable, SandboxBusy, SandboxError
+
+INSTALL_SECONDS = 100.0
 
 
 class Sandbox:
@@ -21,6 +23,7 @@ class Sandbox:
         self._permits = asyncio.Semaphore(permits)
         self._queue = queue
         self._waiting = 0
+        self._installing = asyncio.Semaphore()
 
     @property
     def runtimes(self) -> list[str]:
@@ -52,10 +55,26 @@ class Sandbox:
                 wall_seconds=time.monotonic() - started,
             )
 
-    def _runtime(self, invocation: Invocation) -> Runtime:
-        runtime = self._runtimes.get(invocation.runtime)
+    async def install(self, runtime: str, sha256: str, file: int) -> None:
+        """As `Installing.install`. One at a time: to compile takes a core for as long as a compiler is allowed to run."""
+        installing = self._named(runtime)
+        if not isinstance(installing, Installing):
+            raise RuntimeUnavailable(f"runtime {runtime!r} takes no programs as files")
+        async with self._installing:
+            try:
+                async with asyncio.timeout(INSTALL_SECONDS):
+                    await installing.install(sha256, file)
+            except TimeoutError:
+                raise ProgramRefused(f"it cannot be compiled within {INSTALL_SECONDS:g} s") from None
+
+    def _named(self, name: str) -> Runtime:
+        runtime = self._runtimes.get(name)
         if runtime is None:
-            raise RuntimeUnavailable(f"runtime {invocation.runtime!r} is not configured")
+            raise RuntimeUnavailable(f"runtime {name!r} is not configured")
+        return runtime
+
+    def _runtime(self, invocation: Invocation) -> Runtime:
+        runtime = self._named(invocation.runtime)
         if granted := invocation.capabilities.granted:
             raise RuntimeUnavailable(f"runtime {invocation.runtime!r} cannot enforce capabilities: {', '.join(granted)}")
         return runtime

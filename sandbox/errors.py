@@ -28,6 +28,10 @@ class ProgramRefused(SandboxError):
     """The program was not run: no sandbox takes it as it is."""
 
 
+class ProgramMissing(SandboxError):
+    """No program with this digest is installed here, or no more: it has to be installed first."""
+
+
 class GuestCrashed(SandboxError):
     """The guest trapped (a stack overflow, an abort) and took its instance with it."""
 

@@ -5,6 +5,7 @@ python -m sandbox.host --socket /run/paddock/sandbox.sock --guest python.cwasm -
 
 import argparse
 import asyncio
+import hashlib
 import logging
 import os
 import signal
@@ -15,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import protocol, walls
-from sandbox.contract import Invocation, Stream
+from sandbox.contract import Invocation, Outcome, Stream
 from sandbox.dispatcher import Sandbox, open_sandbox
-from sandbox.errors import RuntimeUnavailable, SandboxError
+from sandbox.errors import ProgramRefused, RuntimeUnavailable, SandboxError
 from sandbox.private import make_private
 from sandbox.protocol import Kind, ProtocolError
 
 HELLO_SECONDS = 10.0
+PIECES_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +62,14 @@ class Connection:
         """Listens while a program runs: whatever the client says or leaves then ends the program and the connection."""
         said = await protocol.read_frame(self.reader)
         while said is not None:
-            kind, payload = said
-            if kind is not Kind.RUN:
-                raise ProtocolError(f"{kind.name} where RUN belongs")
-            running = asyncio.create_task(self._run(protocol.parse_run(payload)))
+            match said:
+                case Kind.RUN, payload:
+                    running = asyncio.create_task(self._run(protocol.parse_run(payload)))
+                case Kind.INSTALL, payload:
+                    installation = protocol.parse_install(payload)
+                    running = asyncio.create_task(self._install(installation, await self._pieces(installation.size)))
+                case kind, _:
+                    raise ProtocolError(f"{kind.name} where RUN or INSTALL belongs")
             listening = asyncio.create_task(protocol.read_frame(self.reader))
             try:
                 await asyncio.wait({running, listening}, return_when=asyncio.FIRST_COMPLETED)
@@ -82,6 +88,34 @@ class Connection:
             self.writer.write(protocol.failed(exc))
         else:
             self.writer.write(protocol.done(outcome))
+
+    async def _pieces(self, size: int) -> bytes:
+        whole = bytearray()
+        async with asyncio.timeout(PIECES_SECONDS):
+            while len(whole) < size:
+                match await protocol.read_frame(self.reader):
+                    case Kind.PIECE, data if data:
+                        whole += data
+                    case None:
+                        raise ConnectionError
+                    case _:
+                        raise ProtocolError("something else where a PIECE belongs")
+        return bytes(whole)
+
+    async def _install(self, installation: protocol.Installation, program: bytes) -> None:
+        file = os.memfd_create("program", os.MFD_CLOEXEC)
+        try:
+            if hashlib.sha256(program).hexdigest() != installation.sha256:
+                raise ProgramRefused("its bytes have another SHA-256 than was said")
+            with os.fdopen(os.dup(file), "wb") as writable:
+                writable.write(program)
+            await self.sandbox.install(installation.runtime, installation.sha256, file)
+        except SandboxError as exc:
+            self.writer.write(protocol.failed(exc))
+        else:
+            self.writer.write(protocol.done(Outcome(exit_code=0)))
+        finally:
+            os.close(file)
 
     def _output(self, stream: Stream, data: bytes) -> None:
         self.writer.write(protocol.output(stream, data))

@@ -1,7 +1,7 @@
 """The process that workers are forked from: it holds a loaded engine, so that a new worker costs a fork instead of a start.
 
 It has one thread and runs no guest. It dies with the sandbox host, and its workers die with it. Each message on its control
-socket is one byte with the worker's end of a socket pair; the answer is the worker's pid with its pidfd.
+socket is an errand with the worker's end of a socket pair and perhaps a file; the answer is the worker's pid with its pidfd.
 """
 
 import os
@@ -9,49 +9,67 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from enum import Enum
 from struct import Struct
 
 from sandbox import walls, worker
 
 PID = Struct(">I")
+MESSAGE = Struct(">cQ")  # an errand, and the bytes of memory that its worker may take more than the nursery has; 0: any
 
 
-def serve(control: socket.socket, load: Callable[[], worker.Guest]) -> None:
+class Errand(Enum):
+    """What a worker is forked for."""
+
+    PYTHON = b"p"  # one Python program after another
+    PROGRAM = b"w"  # one run of an installed program, the file
+    COMPILE = b"c"  # making native code of a program, the file
+
+
+Guests = Mapping[Errand, Callable[[int], worker.Guest]]
+"""What is made in a worker for an errand, from the descriptor of its file (-1 where it has none)."""
+
+
+def serve(control: socket.socket, load: Callable[[], Guests]) -> None:
     """Returns when the host closes the control socket."""
     walls.die_with_parent()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps: nobody here waits for a worker
-    guest = load()
+    guests = load()
     built = walls.before_fork()
     nothing = os.open(os.devnull, os.O_RDWR)
     control.sendall(b"\n")
     while True:
-        message, descriptors, _flags, _address = socket.recv_fds(control, 1, 1)
+        message, descriptors, _flags, _address = socket.recv_fds(control, MESSAGE.size, 2)
         if not message:
             return
-        connection = socket.socket(fileno=descriptors[0])
         pid = os.fork()
         if pid == 0:
             control.close()
-            _become_worker(connection, guest, built, nothing)
-        connection.close()
+            _become_worker(message, descriptors, guests, built, nothing)
+        for descriptor in descriptors:
+            os.close(descriptor)
         pidfd = os.pidfd_open(pid)
         socket.send_fds(control, [PID.pack(pid)], [pidfd])
         os.close(pidfd)
 
 
-def _become_worker(connection: socket.socket, guest: worker.Guest, built: list[walls.Wall], nothing: int) -> None:
+def _become_worker(message: bytes, descriptors: list[int], guests: Guests, built: list[walls.Wall], nothing: int) -> None:
     """Never returns: whatever happens, this process must not go on as a second nursery."""
+    connection = socket.socket(fileno=descriptors[0])
 
     def settle() -> None:
         guest.exercise()
         os.dup2(nothing, sys.stderr.fileno())  # until now it could say why it does not start
 
     try:
+        errand, data_bytes = Errand(MESSAGE.unpack(message)[0]), MESSAGE.unpack(message)[1]
+        guest = guests[errand](descriptors[1] if len(descriptors) > 1 else -1)
         os.dup2(nothing, sys.stdin.fileno())
         os.setsid()
         walls.die_with_parent()
-        worker.serve(connection, guest, built + walls.after_fork(settle))
+        built += walls.after_fork(settle, data_bytes=data_bytes or None, compiles=errand is Errand.COMPILE)
+        worker.serve(connection, guest, built)
     except ConnectionError:
         pass  # the host went away
     except BaseException:

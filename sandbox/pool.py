@@ -4,17 +4,19 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sandbox import protocol
 from sandbox.contract import Invocation, OnOutput, Outcome
 from sandbox.errors import GuestCrashed, RuntimeUnavailable
 from sandbox.lifecycle import WorkerState
+from sandbox.nursery import Errand
 from sandbox.process import START_SECONDS, Nursery, NurseryEnded, Worker, open_nursery
 from sandbox.protocol import Kind
 from sandbox.walls import Wall
 
 RETRY_SECONDS = 1.0
+HEADROOM_BYTES = 128 * 2**20  # of a worker of its own, for the engine around the program
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +25,15 @@ log = logging.getLogger(__name__)
 class PoolOptions:
     """command: starts a nursery whose control socket is its standard input.
 
-    workers: how many are kept ready; more than run at once, so that one that was killed is not waited for.
+    workers: at most so many; more than run at once, so that one that was killed is not waited for. spare: so many of them are
+    kept ready beside those that run.
     programs_per_worker: bounds how long a worker that a program took over could listen to the next ones.
     require_walls: use no worker that lacks one.
     """
 
     command: Sequence[str]
     workers: int
+    spare: int = 2
     programs_per_worker: int = 1000
     require_walls: bool = False
 
@@ -42,6 +46,7 @@ class Pool:
         self._workers: list[Worker] = []  # the last one used comes last: it may still be preparing for the next program
         self._changed = asyncio.Event()
         self._freed = asyncio.Event()
+        self._nursery: asyncio.Future[Nursery] = asyncio.get_running_loop().create_future()
         self._missing: list[Wall] | None = None
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -60,6 +65,24 @@ class Pool:
                 await worker.end()
         return Outcome(exit_code=outcome.exit_code, truncated=outcome.truncated, cpu_seconds=cpu_seconds)
 
+    async def run_apart(self, errand: Errand, invocation: Invocation, on_output: OnOutput, file: int) -> Outcome:
+        """In a worker that is forked for this one errand and dies with it. file: what the errand is about."""
+        program, limits = protocol.run(invocation), invocation.limits
+        async with asyncio.timeout(START_SECONDS):
+            nursery = await asyncio.shield(self._nursery)
+        try:
+            worker = await nursery.fork(_forgotten, errand, [file], limits.memory_bytes + HEADROOM_BYTES)
+        except (NurseryEnded, OSError) as exc:
+            raise RuntimeUnavailable("no sandbox worker could be started") from exc
+        try:
+            self._judge(await worker.ready())
+            worker.lifecycle.move(WorkerState.IDLE)
+            worker.start(limits.cpu_seconds)
+            outcome = await _converse(worker, program, on_output)
+            return replace(outcome, cpu_seconds=worker.finish())
+        finally:
+            await worker.end()
+
     async def _take(self) -> Worker:
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -70,6 +93,7 @@ class Pool:
             raise RuntimeUnavailable("no sandbox worker could be started; the log of the sandbox host says why") from None
         self._workers.remove(worker)
         self._workers.append(worker)
+        self._changed.set()
         return worker
 
     def _idle(self) -> Worker | None:
@@ -80,20 +104,26 @@ class Pool:
         while True:
             try:
                 async with open_nursery(self._options.command) as nursery:
+                    self._nursery.set_result(nursery)
                     await self._keep_full(nursery)
             except (NurseryEnded, OSError) as exc:
+                self._nursery = asyncio.get_running_loop().create_future()
                 await self._failed(RuntimeUnavailable(f"sandbox workers cannot be started: {exc}"))
 
     async def _keep_full(self, nursery: Nursery) -> None:
         try:
             while True:
                 self._changed.clear()
-                while len(self._workers) < self._options.workers:
+                while self._wanted():
                     await self._add(nursery)
                 await self._changed.wait()
         finally:
             for worker in tuple(self._workers):
                 await worker.end()
+
+    def _wanted(self) -> bool:
+        running = sum(worker.lifecycle.state is WorkerState.RUNNING for worker in self._workers)
+        return len(self._workers) < min(running + self._options.spare, self._options.workers)
 
     async def _add(self, nursery: Nursery) -> None:
         worker = await nursery.fork(self._ended)
@@ -127,6 +157,10 @@ class Pool:
     def _ended(self, worker: Worker) -> None:
         self._workers.remove(worker)
         self._changed.set()
+
+
+def _forgotten(_worker: Worker) -> None:
+    """It was nobody's but its errand's."""
 
 
 async def _converse(worker: Worker, program: bytes, on_output: OnOutput) -> Outcome:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from sandbox import protocol
 from sandbox.errors import LimitExceeded, RuntimeUnavailable
 from sandbox.lifecycle import Lifecycle, WorkerState
-from sandbox.nursery import PID
+from sandbox.nursery import MESSAGE, PID, Errand
 from sandbox.protocol import Kind
 from sandbox.walls import Wall
 
@@ -113,26 +113,44 @@ class NurseryEnded(Exception):
 class Nursery:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
+        self._turn = asyncio.Lock()  # one question at a time, each with its answer
 
     async def started(self) -> None:
         await self._readable()
         if not self._control.recv(1):
             raise NurseryEnded("the engine did not load")
 
-    async def fork(self, on_exit: Callable[[Worker], None]) -> Worker:
+    async def fork(
+        self, on_exit: Callable[[Worker], None], errand: Errand = Errand.PYTHON, files: Sequence[int] = (), data_bytes: int = 0
+    ) -> Worker:
+        """files: one descriptor, where the errand has a file; it stays the caller's. data_bytes: see `MESSAGE`.
+
+        Raises `NurseryEnded`. Cancelled, it still hears the answer, which nobody else could use, and ends the worker.
+        """
+        async with self._turn:
+            forking = asyncio.ensure_future(self._forked(on_exit, MESSAGE.pack(errand.value, data_bytes), files))
+            try:
+                return await asyncio.shield(forking)
+            except asyncio.CancelledError:
+                with suppress(NurseryEnded, TimeoutError):
+                    async with asyncio.timeout(START_SECONDS):
+                        await (await forking).end()
+                raise
+
+    async def _forked(self, on_exit: Callable[[Worker], None], message: bytes, files: Sequence[int]) -> Worker:
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                socket.send_fds(self._control, [b"w"], [theirs.fileno()])
+                socket.send_fds(self._control, [message], [theirs.fileno(), *files])
             await self._readable()
-            message, descriptors, _flags, _address = socket.recv_fds(self._control, PID.size, 1)
-            if not message:
+            answer, descriptors, _flags, _address = socket.recv_fds(self._control, PID.size, 1)
+            if not answer:
                 raise NurseryEnded("the process that forks them ended")
             streams = await asyncio.open_unix_connection(sock=ours)
         except BaseException:
             ours.close()
             raise
-        worker = Worker(PID.unpack(message)[0], descriptors[0], streams)
+        worker = Worker(PID.unpack(answer)[0], descriptors[0], streams)
         worker.watch(on_exit)
         return worker
 

@@ -2,9 +2,10 @@
 
 A frame is a length (4 bytes, big-endian; of the payload), a kind (1 byte) and the payload:
 
-    client -> host    HELLO, then RUN; CANCEL (or closing the connection) kills the guest of the running RUN
+    client -> host    HELLO, then RUN or INSTALL; CANCEL (or closing the connection) kills the guest of the running one
     host -> client    HELLO, then for each RUN any number of STDOUT, STDERR and RESULT and one of DONE, FAILED
 
+A program of kind `wasm` is installed before it is run: INSTALL, then its bytes in PIECEs, then one of DONE, FAILED comes back.
 A connection runs one program at a time and is used again. Anything else closes it: FAILED says why, where that is possible.
 The host and its workers say the same to each other, RUN to FAILED; a worker says HELLO when it is ready.
 """
@@ -12,19 +13,39 @@ The host and its workers say the same to each other, RUN to FAILED; a worker say
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from struct import Struct
 from typing import Any
 
-from sandbox.contract import Capabilities, Invocation, Limits, Outcome, Program, PythonFunction, PythonProgram, Stream
-from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused, RuntimeUnavailable, SandboxBusy, SandboxError
+from sandbox.contract import (
+    Capabilities,
+    Invocation,
+    Limits,
+    Outcome,
+    Program,
+    PythonFunction,
+    PythonProgram,
+    Stream,
+    WasmProgram,
+)
+from sandbox.errors import (
+    GuestCrashed,
+    LimitExceeded,
+    ProgramMissing,
+    ProgramRefused,
+    RuntimeUnavailable,
+    SandboxBusy,
+    SandboxError,
+)
 
 VERSION = 2
 HEADER = Struct(">IB")
 MAX_PAYLOAD_BYTES = 16 * 2**20
 MAX_TEXT_BYTES = 2**20  # of a source or of arguments; as JSON at most six times as much
-CEILINGS = {"cpu_seconds": 86_400, "wall_seconds": 86_400, "memory_bytes": 2**32, "output_bytes": 64 * 2**20}
+MAX_PROGRAM_BYTES = 32 * 2**20  # of one that is installed
+PIECE_BYTES = 2**20
+CEILINGS = {"cpu_seconds": 86_400, "wall_seconds": 86_400, "memory_bytes": 2**32, "output_bytes": 128 * 2**20}
 
 
 class Kind(IntEnum):
@@ -36,6 +57,8 @@ class Kind(IntEnum):
     FAILED = 6  # JSON: an error
     CANCEL = 7  # nothing
     RESULT = 8  # bytes
+    INSTALL = 9  # JSON: what is installed
+    PIECE = 10  # bytes
 
 
 STREAMS = {Kind.STDOUT: Stream.STDOUT, Kind.STDERR: Stream.STDERR, Kind.RESULT: Stream.RESULT}
@@ -114,6 +137,8 @@ def _program(said: Mapping[str, Any]) -> Program:
             return PythonProgram(source=_text(said["source"]))
         case "function":
             return PythonFunction(source=_text(said["source"]), arguments=_text(said["arguments"]))
+        case "wasm":
+            return WasmProgram(sha256=_text(said["sha256"]), stdin=_text(said["stdin"]))
         case kind:
             raise ValueError(f"unknown kind of program: {kind!r}")
 
@@ -130,6 +155,27 @@ def _capabilities(said: Mapping[str, Any]) -> Capabilities:
     return Capabilities(
         network=tuple(said["network"]), secrets=tuple(said["secrets"]), files=_text(said["files"]), tools=tuple(said["tools"])
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """runtime: which one is to take it. sha256, size: of the bytes that follow."""
+
+    runtime: str
+    sha256: str
+    size: int
+
+
+def install(installation: Installation) -> bytes:
+    return frame(Kind.INSTALL, _dump(asdict(installation)))
+
+
+def parse_install(payload: bytes) -> Installation:
+    said = _load(payload)
+    size = said.get("size")
+    if type(size) is not int or not 0 < size <= MAX_PROGRAM_BYTES:
+        raise ProtocolError(f"a program of {size!r} bytes; at most {MAX_PROGRAM_BYTES} are allowed")
+    return Installation(runtime=_text(said.get("runtime")), sha256=_text(said.get("sha256")), size=size)
 
 
 def output(stream: Stream, data: bytes) -> bytes:
@@ -156,7 +202,8 @@ def parse_done(payload: bytes) -> Outcome:
 
 
 ERRORS: Mapping[str, type[SandboxError]] = {
-    error.__name__: error for error in (SandboxError, ProgramRefused, GuestCrashed, RuntimeUnavailable, SandboxBusy)
+    error.__name__: error
+    for error in (SandboxError, ProgramMissing, ProgramRefused, GuestCrashed, RuntimeUnavailable, SandboxBusy)
 }
 
 

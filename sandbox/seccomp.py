@@ -58,10 +58,13 @@ SECCOMP = (317, 277)
 MACHINES = {"x86_64": (0, 0xC000_003E), "aarch64": (1, 0xC000_00B7)}
 
 
-def restrict() -> None:
-    """For every thread of the process, for good. It must have refused new privileges before."""
+def restrict(*, compiles: bool = False) -> None:
+    """For every thread of the process, for good. It must have refused new privileges before.
+
+    compiles: memory may become executable, since a compiler's engine insists on that.
+    """
     column, architecture = _machine()
-    program = b"".join(_program(column, architecture))
+    program = b"".join(_program(column, architecture, compiles))
     libc = ctypes.CDLL(None, use_errno=True)
     # struct sock_fprog: a length, padding, a pointer
     buffer = ctypes.create_string_buffer(program)
@@ -78,7 +81,7 @@ def _machine() -> tuple[int, int]:
     return MACHINES[machine]
 
 
-def _program(column: int, architecture: int) -> Iterator[bytes]:
+def _program(column: int, architecture: int, compiles: bool) -> Iterator[bytes]:
     """An instruction is struct sock_filter: what, how many to skip if true, if false, operand."""
 
     def step(what: int, operand: int, yes: int = 0, no: int = 0) -> bytes:
@@ -88,7 +91,7 @@ def _program(column: int, architecture: int) -> Iterator[bytes]:
     yield step(EQUAL, architecture, yes=1)
     yield step(RETURN, REFUSE)
     yield step(LOAD, NUMBER)
-    for numbers in ALLOWED.values():
+    for numbers in (*ALLOWED.values(), *(NOT_EXECUTABLE.values() if compiles else ())):
         number = numbers[column]
         if number is not None:
             yield step(EQUAL, number, no=1)

@@ -56,16 +56,19 @@ def before_fork() -> list[Wall]:
     return [_built("no network", leave_network)]
 
 
-def after_fork(exercise: Callable[[], object]) -> list[Wall]:
-    """For a worker. exercise: run once inside, so that the engine has its threads before no more can be made."""
+def after_fork(exercise: Callable[[], object], *, data_bytes: int | None = None, compiles: bool = False) -> list[Wall]:
+    """For a worker. exercise: run once inside, so that the engine has its threads before no more can be made.
+
+    data_bytes: of memory, beyond what the process has now. compiles: it makes code, but still runs none that it was given.
+    """
     built = [
-        _built("resource limits", limit_resources),
+        _built("resource limits", lambda: limit_resources(data_bytes)),
         _built("another user", become_nobody),
         _built("no new privileges", refuse_privileges),
         _built("no files (Landlock)", leave_files),
     ]
     exercise()
-    built.append(_built("few system calls (seccomp)", seccomp.restrict))
+    built.append(_built("few system calls (seccomp)", lambda: seccomp.restrict(compiles=compiles)))
     return built
 
 
@@ -97,12 +100,21 @@ def leave_network() -> None:
     die_with_parent()
 
 
-def limit_resources() -> None:
+def limit_resources(data_bytes: int | None = None) -> None:
     """Address space is not limited: an instance reserves gigabytes of it and uses none."""
-    for name, ceiling in RESOURCES.items():
+    ceilings = dict(RESOURCES)
+    if data_bytes is not None:
+        ceilings[resource.RLIMIT_DATA] = _data_bytes() + data_bytes
+    for name, ceiling in ceilings.items():
         resource.setrlimit(name, (ceiling, ceiling))
     with open("/proc/self/oom_score_adj", "w") as score:  # when memory is short, a worker goes before anything else
         score.write("1000")
+
+
+def _data_bytes() -> int:
+    """What counts for RLIMIT_DATA: the sixth number of proc_pid_statm(5)."""
+    with open("/proc/self/statm") as pages:
+        return int(pages.read().split()[5]) * resource.getpagesize()
 
 
 def become_nobody() -> None:

@@ -22,7 +22,7 @@ ONE_PLACE = {
     "boto3": ("core/storage",),
     "alembic": ("core/storage",),
     "llama_cpp": ("core/fleet/agent",),
-    "wasmtime": ("sandbox/runtimes/wasmtime.py",),
+    "wasmtime": ("sandbox/runtimes/wasmtime",),
     "litellm": ("core/llm/backends/litellm.py",),
     "jwt": ("core/identity",),
     "fastapi": ("api",),
@@ -32,7 +32,7 @@ ONE_PLACE = {
 TOUCHES_ENVIRONMENT = {
     "core/config.py": "reads it, for everybody",
     "core/llm/backends/litellm.py": "writes what the library reads when it is imported",
-    "sandbox/runtimes/wasmtime.py": "writes what the library reads when it starts",
+    "sandbox/runtimes/wasmtime/__main__.py": "writes what the library reads when it starts",
 }
 BROAD = {
     # who may catch everything, and why

@@ -7,7 +7,6 @@ import argparse
 import fcntl
 import hashlib
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,8 @@ from pathlib import Path
 
 from sandbox.errors import RuntimeUnavailable
 from sandbox.private import check_private, make_private
-from sandbox.runtimes.wasmtime import compile_component
+from sandbox.processor import processor
+from sandbox.runtimes.wasmtime.python import compile_component
 
 SOURCES = Path(__file__).parent / "python"
 KEEP_SECONDS = 30 * 86_400
@@ -47,18 +47,9 @@ def ensure_guest(cache: Path, progress: Progress) -> Path:
 def digest() -> str:
     """Of everything that the artefact depends on."""
     parts = [f"{name} {version(name)}" for name in ("componentize-py", "wasmtime", "tzdata")]
-    parts += [platform.machine(), cpu_features()]
+    parts.append(processor())
     parts += [f"{path.name} {path.read_text()}" for path in sorted(SOURCES.iterdir()) if path.is_file()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def cpu_features() -> str:
-    """Linux's list of them: code compiled for one CPU may not run on another."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() in ("flags", "Features"):
-            return " ".join(sorted(value.split()))
-    return ""
 
 
 @contextmanager

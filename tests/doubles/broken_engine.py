@@ -15,7 +15,7 @@ import sys
 import time
 
 from sandbox import nursery
-from sandbox.contract import Limits, Program, Stream
+from sandbox.contract import Limits, Program, PythonProgram, Stream
 from sandbox.worker import Write
 
 # What the hostile code finds loaded: behind the walls nothing more can be.
@@ -37,6 +37,7 @@ class BrokenEngine:
             write(Stream.STDOUT, f"{value}\n".encode())
 
         try:
+            assert isinstance(program, PythonProgram)
             exec(program.source, {**LOADED, "tell": tell})
         except Exception as exc:
             write(Stream.STDERR, f"{type(exc).__name__}: {exc}\n".encode())
@@ -45,4 +46,4 @@ class BrokenEngine:
 
 
 if __name__ == "__main__":
-    nursery.serve(socket.socket(fileno=0), BrokenEngine)
+    nursery.serve(socket.socket(fileno=0), lambda: dict.fromkeys(nursery.Errand, lambda _file: BrokenEngine()))

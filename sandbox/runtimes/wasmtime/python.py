@@ -1,22 +1,14 @@
 """CPython in Wasmtime: a fresh instance of a pre-initialised component for every program. Knows no process but its own."""
 
 import ctypes
-import os
-import socket
-import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from wasmtime import Engine, ExitTrap, Store, WasiConfig, WasmtimeError, _bindings
 from wasmtime.component import Component, Linker
 
-from sandbox import nursery
-from sandbox.contract import Limits, Program, PythonFunction, PythonProgram, Runtime, Stream
-from sandbox.errors import GuestCrashed, LimitExceeded
-from sandbox.pool import PoolOptions, open_pool
-from sandbox.private import check_private
+from sandbox.contract import Limits, Program, PythonFunction, PythonProgram, Stream, WasmProgram
+from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused
 from sandbox.worker import Write
 
 # What CPython in one component takes (memories, tables, their elements, instances), and little more.
@@ -25,16 +17,6 @@ WARM_MEMORY_BYTES = 64 * 2**20  # more than a CPython that was only prepared tak
 
 STREAMS = (Stream.STDOUT, Stream.STDERR, Stream.RESULT)  # as the guest numbers them
 NO_FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()
-
-
-@asynccontextmanager
-async def open_runtime(options: Mapping[str, Any]) -> AsyncIterator[Runtime]:
-    """options: `guest`, the file that `sandbox.guests.build` made, and `PoolOptions` without its command."""
-    check_private(options["guest"])
-    command = [sys.executable, "-I", "-m", "sandbox.runtimes.wasmtime", str(options["guest"])]
-    rest = {name: value for name, value in options.items() if name != "guest"}
-    async with open_pool(PoolOptions(command=command, **rest)) as pool:
-        yield pool
 
 
 def compile_component(component: bytes) -> bytes:
@@ -128,6 +110,8 @@ class Instance:
                 return int(self._call("run", _bytewise(program.source)))
             case PythonFunction():
                 return int(self._call("call", _bytewise(program.source), _bytewise(program.arguments)))
+            case WasmProgram():
+                raise ProgramRefused("this worker runs Python")
 
     def _call(self, name: str, *arguments: str) -> Any:
         function = self._exports.get_func(self._store, name)
@@ -150,8 +134,3 @@ def _translated(message: str, limits: Limits) -> GuestCrashed | LimitExceeded:
     if "exceeds memory limits" in message:
         return LimitExceeded("memory_bytes", f"{limits.memory_bytes} bytes")
     return GuestCrashed("the program crashed the interpreter")
-
-
-if __name__ == "__main__":
-    os.environ["TOKIO_WORKER_THREADS"] = "1"  # the engine's timers need one thread a worker, not one a core
-    nursery.serve(socket.socket(fileno=0), lambda: PythonGuest(Path(sys.argv[1])))
