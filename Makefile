@@ -2,14 +2,14 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up chat test check bench fmt clean
+.PHONY: help up chat test check bench eval-demo-model fmt clean
 
 RUN := .venv/.ready-to-run
 TEST := .venv/.ready-to-test
 INPUTS := uv.lock pyproject.toml deploy/bootstrap/install.sh deploy/bootstrap/requirements.txt
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-6s %s\n' "$$name" "$$text"; done
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
 
 up: $(RUN) ## install what is needed, start everything on this machine, serve it until Ctrl-C
 	@exec .venv/bin/paddock up
@@ -28,6 +28,9 @@ check: $(TEST) ## format, lint, types, architecture: what CI runs beside the tes
 
 bench: $(TEST) ## measure against peers; prints and stores the results
 	.venv/bin/python -m tests.benchmarks
+
+eval-demo-model: $(TEST) ## held-out conversations through a Paddock with the demonstration model; fails below its aims
+	.venv/bin/python deploy/demo-model/evaluate_live.py
 
 fmt: $(TEST) ## format the code and fix what can be fixed
 	.venv/bin/ruff format .

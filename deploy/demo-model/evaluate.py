@@ -9,17 +9,20 @@ import collections
 import json
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from llama_cpp import Llama
 
+from corpus.draw import Split
 from corpus.exercise import Conversation, Turn
 from corpus.messages import END, rendered
-from corpus.mix import conversation
+from corpus.mix import CODE_INTERPRETER, conversation
 from corpus.notebook import run
 
+FREEFORM = Path(__file__).parent / "freeform.jsonl"
 CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.S)
 ROUNDS = 4
 KINDS = {"string": str, "integer": int}
@@ -80,12 +83,10 @@ class Player:
 
     def result(self, call: dict[str, Any], turn: Turn, recorded: list[str], place: int) -> str:
         """Code is run, unless the script has it fail; other tools answer what was recorded."""
-        if call["name"] == "code_interpreter" and turn.family not in ("error result", "correction"):
+        if call["name"] == "code_interpreter" and turn.family != "errors":
             return run(call["arguments"]["code"])
         wanted = [(made.name, dict(made.arguments)) for step in turn.rounds for made in step.calls]
-        if place < len(recorded) and (
-            turn.family in ("error result", "correction") or (call["name"], call["arguments"]) == wanted[place]
-        ):
+        if place < len(recorded) and (turn.family == "errors" or (call["name"], call["arguments"]) == wanted[place]):
             return recorded[place]
         return (
             run(call["arguments"]["code"])
@@ -127,6 +128,7 @@ def main() -> None:
     parser.add_argument("--conversations", type=int, default=600)
     parser.add_argument("--seed", default="held-out")
     parser.add_argument("--known", action="store_true", help="training's own wordings with new numbers instead")
+    parser.add_argument("--freeform", action="store_true", help="the questions typed by hand in freeform.jsonl instead")
     parser.add_argument("--misses", type=int, default=0, help="how many wrong answers to show of each family")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -134,8 +136,9 @@ def main() -> None:
     player = Player(Llama(str(options.model), n_ctx=1024, n_threads=options.threads, verbose=False))
     families: dict[str, Tally] = collections.defaultdict(Tally)
     turns = Tally()
-    for number in range(options.conversations):
-        script = conversation(f"{options.seed}/{number}", "train" if options.known else "test")
+    split: Split = "train" if options.known else "test"
+    made = (conversation(f"{options.seed}/{number}", split) for number in range(options.conversations))
+    for script in freeform() if options.freeform else made:
         played = player.play(script)
         tally = families[played[-1][0].family]
         tally.all += 1
@@ -153,6 +156,13 @@ def main() -> None:
                 }
             )
     report(families, turns, player, options.misses)
+
+
+def freeform() -> Iterator[Conversation]:
+    for line in FREEFORM.read_text().splitlines():
+        typed = json.loads(line)
+        turn = Turn(family="freeform", user=typed["user"], answer="", expected=(typed["expected"],))
+        yield Conversation(family="freeform", turns=(turn,), tools=(CODE_INTERPRETER,))
 
 
 def report(families: dict[str, Tally], turns: Tally, player: Player, shown: int) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 class Shape:
     """What decides the size of the model. `context` is what it is trained for and what the GGUF says."""
 
-    vocabulary: int = 768
+    vocabulary: int = 1536
     layers: int = 6
     width: int = 256
     heads: int = 8

@@ -5,6 +5,7 @@ Shard n of a seed is always the same bytes, whatever the number of processes.
 
 import argparse
 import multiprocessing
+import random
 from pathlib import Path
 
 import numpy
@@ -12,11 +13,26 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 import tokenizer as bpe
+from corpus import lexicon, values
+from corpus.draw import Draw
+from corpus.families import registry
 from corpus.messages import END, START, chat, rendered
 from corpus.mix import conversation
 
 SHARD = 5_000
 LONGEST = 1024
+
+
+def content() -> list[str]:
+    """What questions are about: to be spelled, never to be a token."""
+    draw = Draw(random.Random("vocabulary"), "train")
+    return [
+        *(lexicon.WORDS + lexicon.FIRST_NAMES + lexicon.LAST_NAMES + lexicon.CITIES + lexicon.COUNTRIES + lexicon.ADVERBS),
+        *(lexicon.TOPIC_HEADS + lexicon.TOPIC_TAILS + registry.THINGS + registry.COLLECTIONS + registry.CREATIONS),
+        *(registry.MESSAGES + registry.DEVICES + registry.ROOMS + registry.STATES + registry.CURRENCIES + registry.KEYS),
+        *registry.DAYS,
+        *(values.invented(draw) for _ in range(1_000)),
+    ]
 
 
 def text_of(seed: str) -> str:
@@ -78,7 +94,7 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     if not bpe.FILE.exists():
-        bpe.train(text_of(f"vocabulary/{place}") for place in range(8_000)).save(str(bpe.FILE))
+        bpe.train((text_of(f"vocabulary/{place}") for place in range(8_000)), content()).save(str(bpe.FILE))
     jobs = [(options.seed, number, options.folder) for number in range(options.shards)]
     with multiprocessing.Pool(options.processes) as pool:
         for path in pool.imap_unordered(write_shard, jobs):

@@ -1,19 +1,31 @@
 #!/bin/sh
 # Makes paddock-demo.gguf from nothing: an environment of its own, data, training, export, evaluation.
-#   ./reproduce.sh [work directory] [minutes of training]
-# An accelerator is used when DEVICE=cuda is set; none is needed. LLAMA_PYTHON names a Python that has llama-cpp-python (Paddock's own).
+#   ./reproduce.sh [work directory] [minutes of training] [result]
+# An accelerator is used when DEVICE=cuda is set; none is needed. TRAIN_PYTHON names a Python that has requirements.txt already,
+# LLAMA_PYTHON one that has llama-cpp-python (Paddock's own). Stopped and started again, the training goes on where it was.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=${1:-$here/.work}
-minutes=${2:-120}
-threads=$(getconf _NPROCESSORS_ONLN)
+minutes=${2:-240}
+result=${3:-$here/paddock-demo.gguf}
+cores=$(getconf _NPROCESSORS_ONLN)
+device=${DEVICE:-cpu}
+python=${TRAIN_PYTHON:-$work/venv/bin/python}
 mkdir -p "$work"
-[ -x "$work/venv/bin/python" ] || python3 -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install --quiet --requirement "$here/requirements.txt"
+if [ ! -x "$python" ]; then
+    python3 -m venv "$work/venv"
+    "$python" -m pip install --quiet --require-hashes --requirement "$here/requirements.txt"
+fi
 cd "$here"
-"$work/venv/bin/python" prepare.py "$work/data" --shards 64 --processes "$threads"
-# Threads that spin at a barrier cost a busy machine far more than they gain.
-OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 "$work/venv/bin/python" train.py "$work/data" "$work/model.pt" \
-    --minutes "$minutes" --decay-minutes "$((minutes / 3))" --threads "$threads" --device "${DEVICE:-cpu}"
-"$work/venv/bin/python" export.py "$work/model.pt" "$here/paddock-demo.gguf"
-"${LLAMA_PYTHON:-$here/../../.venv/bin/python}" evaluate.py "$here/paddock-demo.gguf" --conversations 1000 --threads "$threads"
+"$python" prepare.py "$work/data" --shards 60 --processes "$cores"
+if [ "$device" = cpu ]; then
+    # Two processes meet once a step, threads at every operation; and threads that spin at a barrier cost a busy machine more than they gain.
+    export OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0
+    workers=2 tokens=4096
+else
+    workers=1 tokens=8192
+fi
+"$python" -m torch.distributed.run --standalone --nproc-per-node "$workers" train.py "$work/data" "$work/model.pt" --device "$device" \
+    --minutes "$minutes" --decay-minutes "$((minutes * 3 / 4))" --tokens "$tokens" --threads "$(((cores + 1) / 2))"
+"$python" export.py "$work/model.pt" "$result"
+"${LLAMA_PYTHON:-$here/../../.venv/bin/python}" evaluate.py "$result" --conversations 1000 --threads "$cores"

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, distributed
 from torch.nn import functional as F
 
+import tokenizer as bpe
 from model import Decoder, Shape
 
 IGNORED = -100
@@ -107,12 +108,13 @@ class Trainer:
         ]
         self.bases = (rates.matrices, rates.others)
         self.average = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-        self.loss = torch.compile(self._loss, dynamic=True) if compiled else self._loss
+        self.forward = torch.compile(model, dynamic=True) if compiled else model
         self.step_number = 0
 
-    def _loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        logits = self.model.logits(self.model(inputs))
-        return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+    def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        learned = targets != IGNORED
+        logits = self.model.logits(self.forward(inputs)[learned])
+        return F.cross_entropy(logits.float(), targets[learned])
 
     def step(self, inputs: Tensor, targets: Tensor, factor: float) -> float:
         warm = min(1.0, (self.step_number + 1) / WARM_UP_STEPS)
@@ -207,7 +209,9 @@ def main() -> None:
         rank = distributed.get_rank()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    trainer = Trainer(Decoder(Shape()), Rates(), options.device, compiled=not options.no_compile)
+    trainer = Trainer(
+        Decoder(Shape(vocabulary=bpe.load().get_vocab_size())), Rates(), options.device, compiled=not options.no_compile
+    )
     before = trainer.restore(options.checkpoint) if options.checkpoint.exists() else 0.0
     shards = Shards(options.data, options.tokens, random.Random(f"{options.seed}/{trainer.step_number}/{rank}"), [], set())
     began = time.monotonic()

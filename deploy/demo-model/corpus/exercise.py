@@ -14,19 +14,16 @@ class Exercise:
     """One question that a line of Python answers.
 
     The wordings are grammars by grammatical kind: `noun` ("the sum of 2 and 3"), `verb` ("add 2 and 3"), `question` ("how
-    many letters are in 'tea'"; also used after "tell me"), `raw` (a whole message). `again` makes the same kind of question about
-    something else, whose `slots["short"]` is what an elliptical follow-up names ("and 12?").
+    many letters are in 'tea'"; also used after "tell me"), `raw` (a whole message).
     """
 
     family: str
     slots: Slots
     code: str
-    answer: Callable[[str], str]
     noun: Sequence[str] = ()
     verb: Sequence[str] = ()
     question: Sequence[str] = ()
     raw: Sequence[str] = ()
-    again: "Callable[[Draw], Exercise] | None" = None
     number: bool = False
     imagined: Callable[[Draw], str] | None = None  # the result, where every run gives another (dice, today's date)
 
@@ -62,6 +59,21 @@ class Conversation:
     turns: tuple[Turn, ...]
     system: str | None = None
     tools: tuple[Mapping[str, Any], ...] = field(default=())
+
+
+IT_IS = "It is {out}."
+YES, NO = "Yes, it is.", "No, it is not."
+
+
+def answer_to(out: str) -> str:
+    """The one form of every answer that reports what the code printed."""
+    match out:
+        case "True":
+            return YES
+        case "False":
+            return NO
+        case _:
+            return IT_IS.replace("{out}", out)
 
 
 def says(template: str) -> Callable[[str], str]:

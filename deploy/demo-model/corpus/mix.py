@@ -7,7 +7,18 @@ from typing import Any
 from . import values
 from .draw import Draw, Split
 from .exercise import Conversation, Exercise, Turn
-from .families import arithmetic, chance, dates, dialogue, integers, lists, registry, talk, units, words
+from .families import (
+    arithmetic,
+    chance,
+    dates,
+    dialogue,
+    integers,
+    lists,
+    registry,
+    talk,
+    units,
+    words,
+)
 from .notebook import run
 
 CODE_INTERPRETER: Mapping[str, Any] = {
@@ -24,13 +35,13 @@ CODE_INTERPRETER: Mapping[str, Any] = {
     },
 }
 GROUPS: tuple[tuple[float, tuple[tuple[float, Callable[[Draw], Exercise]], ...]], ...] = (
-    (32, arithmetic.FAMILIES),
-    (26, integers.FAMILIES),
+    (26, arithmetic.FAMILIES),
+    (28, integers.FAMILIES),
     (14, lists.FAMILIES),
     (15, words.FAMILIES),
-    (10, dates.FAMILIES),
-    (6, units.FAMILIES),
-    (4, chance.FAMILIES),
+    (12, dates.FAMILIES),
+    (9, units.FAMILIES),
+    (2, chance.FAMILIES),
 )
 SYSTEMS = (
     "You are a helpful assistant.",
@@ -77,10 +88,10 @@ def exercise(draw: Draw) -> Exercise:
 
 
 def system(draw: Draw) -> str | None:
-    if draw.chance(0.7):
+    if draw.chance(0.85):
         return None
     parts = [
-        draw.pick(SYSTEMS) if draw.chance(0.6) else filled(draw, draw.pick(HOUSE_RULES)) for _ in range(draw.between(1, 3))
+        draw.pick(SYSTEMS) if draw.chance(0.6) else filled(draw, draw.pick(HOUSE_RULES)) for _ in range(draw.between(1, 2))
     ]
     return draw.pick([" ", " ", "\n"]).join(dict.fromkeys(parts))
 
@@ -105,17 +116,13 @@ def with_code(draw: Draw, *turns: Turn) -> Conversation:
 
 def several_turns(draw: Draw) -> Conversation:
     turns: list[Turn] = []
-    current: Exercise | None = None
     last: str | None = None
     own_name: str | None = None
-    for _ in range(draw.between(2, 4)):
+    for _ in range(draw.between(2, 3)):
         turn: Turn | None = None
         choice = draw.rng.random()
-        if last and choice < 0.4:
-            turn, current = dialogue.further(draw, last), None
-        elif current and choice < 0.62:
-            made = dialogue.likewise(draw, current)
-            turn, current = made or (None, current)
+        if last and choice < 0.7:
+            turn = dialogue.further(draw, last)
         elif choice > 0.95:
             turn = talk.chat(draw)
         elif choice > 0.92:
@@ -129,8 +136,7 @@ def several_turns(draw: Draw) -> Conversation:
         elif choice > 0.82:
             turn = talk.repeat(draw)
         if turn is None:
-            current = exercise(draw)
-            turn = dialogue.solved(draw, current)
+            turn = dialogue.solved(draw, exercise(draw))
         last = turn.last_number or (None if turn.rounds else last)
         turns.append(turn)
     return with_code(draw, *turns)
@@ -168,20 +174,15 @@ def without_tools(draw: Draw) -> Conversation:
 
 def two_calls(draw: Draw) -> Conversation:
     pair = [exercise(draw), exercise(draw)]
-    while any("\n" in item.code or item.family in ("random", "today", "given code", "expression") for item in pair):
+    while any(len(item.code) > 60 or item.imagined or item.family == "given code" for item in pair):
         pair = [exercise(draw), exercise(draw)]
     return with_code(draw, dialogue.two_at_once(draw, *pair))
 
 
 def failures(draw: Draw) -> Conversation:
-    kind = draw.rng.random()
-    if kind < 0.35:
+    if draw.chance(0.6):
         return with_code(draw, dialogue.broken(draw, exercise(draw)))
-    if kind < 0.6:
-        return with_code(draw, dialogue.solved(draw, dialogue.impossible_sum(draw)))
-    return with_code(
-        draw, dialogue.corrected(draw, exercise(draw)) if kind < 0.9 else dialogue.still_broken(draw, exercise(draw))
-    )
+    return with_code(draw, dialogue.solved(draw, dialogue.impossible_sum(draw)))
 
 
 def registry_tools(draw: Draw) -> Conversation:
@@ -194,41 +195,34 @@ def registry_tools(draw: Draw) -> Conversation:
         tools.append(CODE_INTERPRETER)
     draw.rng.shuffle(tools)
     return Conversation(
-        family="registry tool", turns=registry_turns(draw, wanted, code=code), tools=tuple(tools), system=system(draw)
+        family="registry tools", turns=registry_turns(draw, wanted, code=code), tools=tuple(tools), system=system(draw)
     )
 
 
 def registry_turns(draw: Draw, wanted: registry.Request, *, code: bool) -> tuple[Turn, ...]:
-    kind = draw.rng.random()
-    vague = registry.lacking(draw, wanted) if kind < 0.12 else None
-    if vague:
-        return (vague, registry.supplied(draw, wanted)) if draw.chance(0.7) else (vague,)
-    pair = registry.both(draw, wanted) if kind < 0.26 else None
-    if pair:
-        return (pair,)
     turns = [registry.asked(draw, wanted)]
-    if kind > 0.94:
+    choice = draw.rng.random()
+    if choice > 0.94:
         turns.append(talk.impossible(draw))
-    elif code and kind > 0.86:
+    elif code and choice > 0.8:
         turns.append(dialogue.solved(draw, exercise(draw)))
-    elif kind > 0.6:
-        more = registry.elsewhere(draw, wanted)
-        turns += [more[0]] if more else []
     return tuple(turns)
 
 
-SCENES: tuple[tuple[float, Callable[[Draw], Conversation]], ...] = (
-    (62, one_question),
-    (17, several_turns),
-    (8, small_talk),
-    (1.5, without_tools),
-    (3, two_calls),
-    (2.5, failures),
-    (8, registry_tools),
+# how often in training, how often in the test: what is hard is practised more
+SCENES: tuple[tuple[float, float, Callable[[Draw], Conversation]], ...] = (
+    (42, 50, one_question),
+    (15, 18, several_turns),
+    (7, 8, small_talk),
+    (1.5, 1.5, without_tools),
+    (13, 7, two_calls),
+    (3, 3, failures),
+    (19, 13, registry_tools),
 )
 
 
 def conversation(seed: str, split: Split) -> Conversation:
     """The same conversation for the same seed, always."""
     draw = Draw(random.Random(f"{split}/{seed}"), split)
-    return draw.rng.choices(SCENES, [weight for weight, _ in SCENES])[0][1](draw)
+    weights = [training if split == "train" else test for training, test, _ in SCENES]
+    return draw.rng.choices(SCENES, weights)[0][2](draw)

@@ -33,13 +33,9 @@ def decimal(draw: Draw) -> str:
 
 
 def shown(draw: Draw, number: int | str) -> str:
-    """A number as a person may write it: mostly plain, sometimes grouped."""
-    if isinstance(number, int) and number >= 1000 and draw.chance(0.12):
+    """A number as a person may write it: mostly plain, now and then grouped."""
+    if isinstance(number, int) and number >= 1000 and draw.chance(0.08):
         return f"{number:,}"
-    if isinstance(number, int) and number % 1_000_000 == 0 and number and draw.chance(0.8):
-        return f"{number // 1_000_000} million"
-    if isinstance(number, int) and number % 1_000 == 0 and number and draw.chance(0.6):
-        return f"{number // 1_000}{draw.pick([' thousand', 'k', ' thousand'])}"
     return str(number)
 
 

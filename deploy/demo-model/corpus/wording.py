@@ -159,13 +159,13 @@ def framed(draw: Draw, kind: str, cores: Sequence[str]) -> str:
     return frame.replace("{core}", core)
 
 
-def finished(draw: Draw, template: str, slots: Mapping[str, str], *, plain: float = 0.6) -> str:
+def finished(draw: Draw, template: str, slots: Mapping[str, str], *, plain: float = 0.85) -> str:
     """Politeness, asides, casing, slips and punctuation around a wording; then its slots are filled."""
     if not draw.chance(plain):
         template = dressed(draw, template)
     template = " ".join(template.split())
     template = punctuated(draw, template)
-    if draw.chance(0.05):
+    if draw.chance(0.03):
         template = slipped(draw, template)
     template = cased(draw, template)
     filled = template
@@ -230,7 +230,7 @@ def cased(draw: Draw, template: str) -> str:
         return "".join(first_upper(sentence) for sentence in sentences)
     if style < 0.75:
         return template
-    if style < 0.96:
+    if style < 0.99:
         return outside_slots(template, str.lower)
     return outside_slots(template, str.upper)
 

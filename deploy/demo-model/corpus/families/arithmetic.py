@@ -4,15 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..draw import Draw
-from ..exercise import Exercise, says
+from ..exercise import Exercise
 from ..values import decimal, shown, small, spelled, whole
-
-RESULT = "The result is {out}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    family: str
     sign: str
     noun: tuple[str, ...]
     verb: tuple[str, ...]
@@ -21,7 +18,6 @@ class Operation:
 
 
 TIMES = Operation(
-    family="multiply",
     sign="*",
     noun=(
         "the product of {a} and {b}",
@@ -78,7 +74,6 @@ TIMES = Operation(
 )
 
 PLUS = Operation(
-    family="add",
     sign="+",
     noun=(
         "the sum of {a} and {b}",
@@ -136,7 +131,6 @@ PLUS = Operation(
 )
 
 MINUS = Operation(
-    family="subtract",
     sign="-",
     noun=(
         "the difference [between|of] {a} and {b}",
@@ -192,7 +186,6 @@ MINUS = Operation(
 )
 
 OVER = Operation(
-    family="divide",
     sign="/",
     noun=(
         "the quotient of {a} and {b}",
@@ -241,7 +234,6 @@ OVER = Operation(
 )
 
 MODULO = Operation(
-    family="remainder",
     sign="%",
     noun=(
         "{a} mod {b}",
@@ -268,7 +260,6 @@ MODULO = Operation(
 )
 
 POWER = Operation(
-    family="power",
     sign="**",
     noun=(
         "{a} to the power of {b}",
@@ -310,19 +301,16 @@ def operation(draw: Draw) -> Exercise:
 def apply(draw: Draw, kind: Operation) -> Exercise:
     left, right = operands(draw, kind)
     slots = {"a": shown(draw, left), "b": shown(draw, right)}
-    if isinstance(left, int) and isinstance(right, int) and 0 <= left < 1000 and 0 <= right < 1000 and draw.chance(0.15):
+    if isinstance(left, int) and isinstance(right, int) and 0 <= left < 100 and 0 <= right < 100 and draw.chance(0.3):
         slots = {"a": spelled(left), "b": spelled(right)}
-    slots["short"] = f"{slots['a']} and {slots['b']}"
     return Exercise(
-        family=kind.family,
+        family="arithmetic",
         slots=slots,
         code=f"print({left} {kind.sign} {right})",
-        answer=says(RESULT),
         noun=kind.noun,
         verb=kind.verb,
         question=kind.question,
         raw=kind.raw,
-        again=lambda again: apply(again, kind),
         number=True,
     )
 
@@ -386,15 +374,13 @@ def expression(draw: Draw) -> Exercise:
         code = bracketed(draw, terms, signs)
     slot = heard if spoken else (code.replace(" ", "") if draw.chance(0.2) else code)
     return Exercise(
-        family="expression",
-        slots={"e": slot, "short": slot},
+        family="arithmetic",
+        slots={"e": slot},
         code=f"print({code})",
-        answer=says(RESULT),
         noun=EXPRESSION_NOUN,
         verb=EXPRESSION_VERB,
         question=EXPRESSION_QUESTION,
         raw=EXPRESSION_RAW,
-        again=expression,
         number=True,
     )
 
@@ -428,10 +414,9 @@ def two_steps(draw: Draw) -> Exercise:
     a, b, n = whole(draw, 1, 4), whole(draw, 1, 3), whole(draw, 1, 2)
     verb = tuple(f"{one}[, then| and then|, and then| and] {two}" for one in FIRST[first] for two in THEN[second])
     return Exercise(
-        family="expression",
-        slots={"a": str(a), "b": str(b), "n": str(n), "short": ""},
+        family="arithmetic",
+        slots={"a": str(a), "b": str(b), "n": str(n)},
         code=f"print(({a} {first} {b}) {second} {n})",
-        answer=says(RESULT),
         verb=verb,
         number=True,
     )
@@ -441,13 +426,10 @@ def share(draw: Draw) -> Exercise:
     """Percentages, their increases and decreases."""
     number, percent = whole(draw, 2, 5), draw.between(1, 99) if draw.chance(0.8) else small(draw, 300, 100)
     slots = {"p": draw.pick(["{}%", "{} %", "{} percent", "{} per cent"]).format(percent), "n": shown(draw, number)}
-    slots["short"] = f"{slots['p']} of {slots['n']}"
     kind = draw.pick(["of", "of", "up", "down" if percent < 100 else "up"])
     return Exercise(
-        family="percent",
+        family="arithmetic",
         slots=slots,
-        answer=says(RESULT),
-        again=share if kind == "of" else None,
         number=True,
         noun=PERCENT_WORDINGS[kind]["noun"],
         verb=PERCENT_WORDINGS[kind]["verb"],
@@ -496,28 +478,6 @@ PERCENT_WORDINGS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-def ratio(draw: Draw) -> Exercise:
-    total = whole(draw, 2, 4)
-    part = draw.between(1, total)
-    return Exercise(
-        family="percent",
-        slots={"a": str(part), "b": str(total), "short": f"{part} of {total}"},
-        code=f"print({part} / {total} * 100)",
-        answer=says("That is {out} percent."),
-        number=True,
-        again=ratio,
-        noun=("{a} as a percentage of {b}", "the percentage of {a} [in|out of|from] {b}"),
-        verb=("express {a} as a percentage of {b}",),
-        question=(
-            "what [percentage|percent|share] of {b} {a} is",
-            "how many percent of {b} {a} is",
-            "what percentage {a} [is of|out of|from] {b} is",
-            "what percent is {a} of {b}",
-        ),
-        raw=("{a} is what percent of {b}", "{a} is what percentage of {b}", "{a} out of {b} [in percent|as a percentage]"),
-    )
-
-
 PARTS: tuple[tuple[str, str, str], ...] = (
     ("[half of|one half of|a half of|50 percent of]", "/ 2", "halve {n}"),
     ("[a third of|one third of|1/3 of]", "/ 3", "divide {n} into thirds"),
@@ -537,10 +497,9 @@ def part(draw: Draw) -> Exercise:
     words, sign, verb = draw.pick(PARTS)
     number: int | str = decimal(draw) if draw.chance(0.15) else whole(draw, 1, 5)
     return Exercise(
-        family="parts",
-        slots={"n": shown(draw, number), "short": str(number)},
+        family="arithmetic",
+        slots={"n": shown(draw, number)},
         code=f"print({number} {sign})",
-        answer=says(RESULT),
         number=True,
         noun=(f"{words} {{n}}", f"[the value of|exactly] {words} {{n}}"),
         verb=(verb, f"[take|compute|find] {words} {{n}}"),
@@ -549,113 +508,10 @@ def part(draw: Draw) -> Exercise:
     )
 
 
-THING = "[apples|eggs|books|pens|tickets|cakes|stamps|bottles|chairs|coins|shirts|cards|roses|bricks|cookies|toys|sweets|cups|lamps|stickers]"
-ONE = "[apple|book|pen|ticket|cake|stamp|bottle|chair|shirt|card|rose|brick|toy|cup|lamp|coffee|pizza|ball]"
-MONEY = "[euros|dollars|pounds|cents|coins|francs]"
-WHO = "[Anna|Tom|my brother|my sister|a farmer|a baker|the teacher|she|he|a shop|our school|Peter|the team]"
-MUCH = "[How much is that|How much do I pay|What does that cost|What is the total|How much is it in total|What do I owe|What is the price]"
-LEFT = "[How many are left|How many remain|How many does that leave|What is left|How many are there now]"
-ALTOGETHER = (
-    "[How many is that|How many are there in total|How many is that altogether|What is the total|How many are there altogether]"
-)
-STORIES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (
-        "*",
-        (
-            f"[a|one|an] {ONE} costs {{a}} {MONEY}. [How much do|What do] {{b}} of them cost",
-            f"[each|every] {ONE} [costs|is] {{a}} {MONEY} and I [buy|want|need|take] {{b}}. {MUCH}",
-            f"I [buy|bought|order] {{b}} {THING} at {{a}} {MONEY} each. {MUCH}",
-            f"there are {{a}} [rows|boxes|tables|bags] with {{b}} {THING} [each|in each]. {ALTOGETHER}",
-            f"{WHO} [packs|makes|sells] {{a}} {THING} [a|every|per] [day|hour|week]. How many [is that in|in] {{b}} [days|hours|weeks]",
-            f"[how many|how much] [is|are] {{a}} [boxes|packs|bags] of {{b}} {THING}",
-            "a [car|train|bus] [goes|drives|travels] {a} km [an|per] hour. How far [does it go|does it get] in {b} hours",
-            f"{{b}} [people|children|guests] get {{a}} {THING} each. {ALTOGETHER}",
-            f"how much do {{b}} {THING} cost [if|when] one costs {{a}} {MONEY}",
-            f"how many {THING} are in {{a}} [boxes|bags|packs] [of|with] {{b}} [each|]",
-            f"I earn {{a}} {MONEY} [an hour|a day|a week] and work {{b}} [hours|days|weeks]. How much [is that|do I earn|do I get]",
-            "a [room|field|garden] is {a} [meters|feet] long and {b} [meters|feet] wide. What is its area",
-        ),
-    ),
-    (
-        "+",
-        (
-            f"{WHO} has {{a}} {THING} and [gets|buys|finds|receives] {{b}} [more|others]. {ALTOGETHER}",
-            f"there are {{a}} {THING} [here|in the box|on the table] and {{b}} [there|in the other|on the shelf]. {ALTOGETHER}",
-            f"I [paid|spent] {{a}} {MONEY} [yesterday|on Monday] and {{b}} {MONEY} [today|on Tuesday]. How much [is that|did I spend] [in total|together|altogether]",
-            f"the [bus|train|room] had {{a}} [people|passengers|guests], then {{b}} [more|] [got on|came in|joined]. {ALTOGETHER}",
-            f"what do {{a}} {MONEY} and {{b}} {MONEY} [make|come to]",
-            "{a} [boys|cats|men|cars] and {b} [girls|dogs|women|bikes], how many [altogether|in total|together]",
-        ),
-    ),
-    (
-        "-",
-        (
-            f"{WHO} has {{a}} {THING} and [loses|sells|gives away|eats|uses|breaks] {{b}}. {LEFT}",
-            f"if I have {{a}} {MONEY} and spend {{b}}, how much [is left|do I have left|remains|money is left]",
-            f"I [had|have] {{a}} {THING} but {{b}} [were stolen|are gone|broke|were sold|got lost]. {LEFT}",
-            "of {a} [pages|kilometers|tasks|questions] I have [done|finished] {b}. [How many are left|What is left|How many remain]",
-            f"how much change [is|do I get from] {{a}} {MONEY} [if I pay|after paying|when something costs] {{b}}",
-            f"the [bus|train|room] had {{a}} [people|passengers|guests], then {{b}} [got off|left|went home]. {LEFT}",
-            f"{WHO} is {{a}} and [her|his|their] [sister|son|cousin] is {{b}}. What is the [difference in age|age difference]",
-            "how many more is {a} than {b}",
-        ),
-    ),
-    (
-        "/",
-        (
-            f"{{b}} [friends|people|children|pirates] share {{a}} {THING} [equally|evenly|fairly|]. How many does each [one|] get",
-            f"I have {{a}} {THING} and put them [into|in] {{b}} [equal|] [boxes|bags|rows|groups]. How many [are in each|go in each|per box]",
-            f"{{a}} {MONEY} [for|between|shared by] {{b}} [people|friends|persons], how much [is that each|does each pay|each]",
-            "a trip of {a} km takes {b} hours. How [fast is that|many km per hour is that]",
-            f"{{b}} {THING} cost {{a}} {MONEY}. How much is one",
-            f"how many {THING} does each of {{b}} [people|children|friends] get [from|out of] {{a}}",
-        ),
-    ),
-)
-
-
-def story(draw: Draw) -> Exercise:
-    """A sum told as a story."""
-    sign, raw = draw.pick(STORIES)
-    low, high = whole(draw, 1, 2), whole(draw, 1, 4)
-    a, b = {"*": (high, low), "+": (high, whole(draw, 1, 3)), "-": (high + low, low), "/": (low * whole(draw, 1, 3), low)}[sign]
-    slots = {key: spelled(value) if value < 100 and draw.chance(0.15) else str(value) for key, value in (("a", a), ("b", b))}
-    return Exercise(
-        family="story", slots={**slots, "short": ""}, code=f"print({a} {sign} {b})", answer=says(RESULT), raw=raw, number=True
-    )
-
-
-def age(draw: Draw) -> Exercise:
-    born = draw.between(1920, 2015)
-    now = draw.between(born + 1, 2060)
-    return Exercise(
-        family="story",
-        slots={"a": str(born), "b": str(now), "short": ""},
-        code=f"print({now} - {born})",
-        answer=says(RESULT),
-        number=True,
-        question=(
-            "how old [someone|a person|somebody|a woman|a man] born in {a} [is|was|will be|turns] in {b}",
-            "how old is [someone|somebody|a person|a child] born in {a} in {b}",
-            "how many years [are|there are|lie|passed] between {a} and {b}",
-            "how many years [it is|passed] from {a} to {b}",
-        ),
-        raw=(
-            "born in {a}, how old in {b}",
-            "I was born in {a}. How old [am I|will I be|was I] in {b}",
-            "years from {a} to {b}",
-            "how old will I be in {b} if I was born in {a}",
-        ),
-    )
-
-
 FAMILIES: tuple[tuple[float, Callable[[Draw], Exercise]], ...] = (
-    (9, operation),
-    (3, expression),
-    (1.5, two_steps),
+    (11, operation),
+    (2.5, expression),
+    (1.2, two_steps),
     (1.6, share),
-    (0.7, ratio),
     (1.2, part),
-    (2.2, story),
-    (0.5, age),
 )

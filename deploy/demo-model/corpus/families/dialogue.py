@@ -1,12 +1,14 @@
 """What needs more than one question: follow-ups on a result, two calls at once, failures."""
 
+import re
+
 from ..draw import Draw
-from ..exercise import Call, Exercise, Round, Turn, says
+from ..exercise import Call, Exercise, Round, Turn, answer_to
 from ..notebook import run
 from ..values import whole, word
-from ..wording import compose, finished
+from ..wording import compose
 
-RESULT = "The result is {out}."
+GROUPED = re.compile(r"\d{1,3}(,\d{3})+")
 THAT = "[that|it|this|the result|that number|the last result|the answer|this number|that result|the last one]"
 
 
@@ -14,17 +16,27 @@ def code_call(code: str) -> Call:
     return Call(name="code_interpreter", arguments={"code": code})
 
 
-def solved(draw: Draw, exercise: Exercise, user: str | None = None, family: str | None = None) -> Turn:
-    out = exercise.imagined(draw) if exercise.imagined else run(exercise.code)
-    answer = exercise.answer(out) if "Traceback" not in out else failed(out)
+def solved(draw: Draw, exercise: Exercise, family: str | None = None) -> Turn:
+    code = written_alike(exercise)
+    out = exercise.imagined(draw) if exercise.imagined else run(code)
+    answer = answer_to(out) if "Traceback" not in out else failed(out)
     return Turn(
         family=family or exercise.family,
-        user=user or compose(draw, exercise),
-        rounds=(Round(calls=(code_call(exercise.code),), results=(out,)),),
+        user=compose(draw, exercise),
+        rounds=(Round(calls=(code_call(code),), results=(out,)),),
         answer=answer,
         expected=() if exercise.imagined else (answer,) if out in ("True", "False") else (out.splitlines()[-1],),
         last_number=out if exercise.number and numeric(out) else None,
     )
+
+
+def written_alike(exercise: Exercise) -> str:
+    """The code, with 1_234 where the question says 1,234: what is written is copied, never rearranged."""
+    code = exercise.code
+    for value in exercise.slots.values():
+        if GROUPED.fullmatch(value):
+            code = re.sub(rf"\b{value.replace(',', '')}\b", value.replace(",", "_"), code)
+    return code
 
 
 def failed(result: str) -> str:
@@ -47,9 +59,8 @@ def further(draw: Draw, number: str) -> Turn:
 
 def step(draw: Draw, x: str) -> Exercise:
     n = str(whole(draw, 1, 3))
-    slots = {"n": n, "short": ""}
+    slots = {"n": n}
     plain = not x.startswith("-")
-    whole_number = x.isdigit() and x != "0"
     options = [
         (
             f"{x} * {n}",
@@ -109,28 +120,7 @@ def step(draw: Draw, x: str) -> Exercise:
                 ("[and|now|] {n}% of that",),
             ),
         ]
-    if whole_number:
-        options += [
-            (
-                f"bin({x})",
-                ("[convert|turn] " + THAT + " [to|into] binary", "write " + THAT + " in binary"),
-                (THAT + " in binary",),
-                ("[and|now|] in binary",),
-            ),
-            (
-                f"len('{x}')",
-                ("count the digits of " + THAT,),
-                ("the number of digits in " + THAT,),
-                ("how many digits [does it have|has it|does that have|are that]",),
-            ),
-            (
-                f"{x} % {n}",
-                ("take " + THAT + " modulo {n}",),
-                (THAT + " modulo {n}", "the remainder of " + THAT + " divided by {n}"),
-                ("[and|now|] mod {n}",),
-            ),
-        ]
-    elif "." in x:
+    if "." in x:
         options += [
             (
                 f"round({x}, 2)",
@@ -150,26 +140,11 @@ def step(draw: Draw, x: str) -> Exercise:
         family="follow-up",
         slots=slots,
         code=code if "print" in code else f"print({code})",
-        answer=says(RESULT),
         verb=verb,
         noun=noun,
         raw=raw,
         number=True,
     )
-
-
-ELLIPSIS = "[and|what about|how about|and what about|and for|now for|same for|the same for|now|then|do the same for|do the same with|now with|repeat that for|next:|and with|also|what of|next one:|again for|one more:] {s}?"
-
-
-def likewise(draw: Draw, exercise: Exercise) -> tuple[Turn, Exercise] | None:
-    """ "And 'banana'?": the same question about something else."""
-    if exercise.again is None:
-        return None
-    other = exercise.again(draw)
-    if not other.slots.get("short") or "\n" in other.code:
-        return None
-    user = finished(draw, draw.text(ELLIPSIS), {"s": other.slots["short"]}, plain=0.9)
-    return solved(draw, other, user, family="ellipsis"), other
 
 
 JOINTS = (
@@ -186,14 +161,15 @@ def two_at_once(draw: Draw, first: Exercise, second: Exercise) -> Turn:
     parts = [bare(draw, exercise) for exercise in (first, second)]
     user = draw.text(JOINTS).replace("{first}", parts[0]).replace("{second}", parts[1])
     user = user[:1].upper() + user[1:] if draw.chance(0.6) and not user.startswith("{") else user
-    outs = [run(first.code), run(second.code)]
-    answers = [exercise.answer(out) for exercise, out in zip((first, second), outs, strict=True)]
+    codes = [written_alike(first), written_alike(second)]
+    outs = [run(code) for code in codes]
+    answers = [answer_to(out) for out in outs]
     expected = tuple(answer if out in ("True", "False") else out for answer, out in zip(answers, outs, strict=True))
     return Turn(
         family="two calls",
         user=user + ("" if user[-1] in "?.!" else draw.pick(["", "?", "."])),
-        rounds=(Round(calls=(code_call(first.code), code_call(second.code)), results=tuple(outs)),),
-        answer="\n".join(answers),
+        rounds=(Round(calls=tuple(code_call(code) for code in codes), results=tuple(outs)),),
+        answer=" ".join(answers),
         expected=expected,
     )
 
@@ -260,7 +236,7 @@ def broken(draw: Draw, exercise: Exercise) -> Turn:
         result = f'Traceback (most recent call last):\n  File "<code>", line 1, in <module>\n{kind}: {message}'
     answer = failed(result)
     return Turn(
-        family="error result",
+        family="errors",
         user=turn.user,
         rounds=(Round(calls=turn.rounds[0].calls, results=(result,)),),
         answer=answer,
@@ -276,69 +252,20 @@ def impossible_sum(draw: Draw) -> Exercise:
     if draw.chance(0.6):
         kind = draw.pick([OVER, OVER, MODULO])
         return Exercise(
-            family="error result",
-            slots={"a": str(n), "b": draw.pick(["0", "0", "0", "zero"]), "short": ""},
+            family="errors",
+            slots={"a": str(n), "b": draw.pick(["0", "0", "0", "zero"])},
             code=f"print({n} {kind.sign} 0)",
-            answer=says(RESULT),
             noun=kind.noun,
             verb=kind.verb,
             question=kind.question,
             raw=kind.raw[:5],
         )
     return Exercise(
-        family="error result",
-        slots={"n": f"-{n}", "short": ""},
+        family="errors",
+        slots={"n": f"-{n}"},
         code=f"import math; print(math.sqrt(-{n}))",
-        answer=says(RESULT),
         noun=("the [square|] root of {n}", "sqrt({n})"),
         verb=("[take|find|compute] the square root of {n}",),
         question=("what the square root of {n} is",),
         raw=("square root of {n}", "√{n}"),
     )
-
-
-def corrected(draw: Draw, exercise: Exercise) -> Turn:
-    """A first call that is wrong in its form, the complaint, and the right call after it."""
-    turn = solved(draw, exercise)
-    right = turn.rounds[0]
-    code = exercise.code
-    options: list[tuple[Call, str]] = [
-        (
-            Call(
-                name=draw.pick(["python", "run", "code", "interpreter", "calculator", "exec", "run_python"]),
-                arguments={"code": code},
-            ),
-            "unknown tool '{name}'; available: 'code_interpreter'",
-        ),
-        (
-            Call(name="code_interpreter", arguments={draw.pick(["source", "python", "input", "text", "script"]): code}),
-            "invalid arguments: 'code' is a required property",
-        ),
-        (code_call(code.removeprefix("print(").removesuffix(")") + ")"), ""),
-        (code_call(code[:-1]), ""),
-    ]
-    if code.startswith(("import ", "from ")) and "; " in code:
-        options += [(code_call(code.split("; ", 1)[1]), "")] * 3
-    call, complaint = draw.pick(options)
-    result = complaint.replace("{name}", call.name) or run(str(call.arguments["code"]))
-    if not complaint and "Error" not in result:
-        return turn
-    wrong = Round(calls=(call,), results=(result,), learned=False)
-    return Turn(
-        family="correction",
-        user=turn.user,
-        rounds=(wrong, right),
-        answer=turn.answer,
-        expected=turn.expected,
-        last_number=turn.last_number,
-    )
-
-
-def still_broken(draw: Draw, exercise: Exercise) -> Turn:
-    """It fails again after the correction: then it says so."""
-    turn = corrected(draw, exercise)
-    if len(turn.rounds) < 2:
-        return broken(draw, exercise)
-    result = draw.pick(LIMITS)
-    last = Round(calls=turn.rounds[1].calls, results=(result,))
-    return Turn(family="correction", user=turn.user, rounds=(turn.rounds[0], last), answer=failed(result), expected=(result,))

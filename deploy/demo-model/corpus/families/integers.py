@@ -3,14 +3,8 @@
 from collections.abc import Callable
 
 from ..draw import Draw
-from ..exercise import Exercise, says
+from ..exercise import Exercise
 from ..values import decimal, shown, small, spelled, whole
-
-RESULT = "The result is {out}."
-
-
-def yes_or_no(yes: str, no: str) -> Callable[[str], str]:
-    return lambda out: yes if out == "True" else no
 
 
 def prime(draw: Draw) -> Exercise:
@@ -21,11 +15,9 @@ def prime(draw: Draw) -> Exercise:
     )
     n += draw.chance(0.6) and n % 2 == 0
     return Exercise(
-        family="prime",
-        slots={"n": shown(draw, n), "short": str(n)},
-        again=prime,
+        family="primes",
+        slots={"n": shown(draw, n)},
         code=f"n = {n}; print(n > 1 and all(n % d for d in range(2, int(n ** 0.5) + 1)))",
-        answer=yes_or_no(f"Yes, {n} is prime.", f"No, {n} is not prime."),
         verb=(
             "[check|test|see|find out|determine|verify|decide] [if|whether] {n} is [prime|a prime|a prime number]",
             "test {n} for primality",
@@ -50,10 +42,8 @@ def prime(draw: Draw) -> Exercise:
 def prime_factors(draw: Draw) -> Exercise:
     n = whole(draw, 2, 5)
     return Exercise(
-        family="factors",
-        slots={"n": shown(draw, n), "short": str(n)},
-        again=prime_factors,
-        answer=says("The prime factors of " + str(n) + " are {out}."),
+        family="primes",
+        slots={"n": shown(draw, n)},
         code=f"n, d, f = {n}, 2, []\nwhile n > 1:\n    while n % d == 0:\n        f.append(d); n //= d\n    d += 1\nprint(f)",
         noun=(
             "the prime factors of {n}",
@@ -75,33 +65,13 @@ def prime_factors(draw: Draw) -> Exercise:
     )
 
 
-def divisors(draw: Draw) -> Exercise:
-    n = whole(draw, 1, 3)
-    return Exercise(
-        family="factors",
-        slots={"n": str(n), "short": str(n)},
-        again=divisors,
-        answer=says("The divisors of " + str(n) + " are {out}."),
-        code=f"print([d for d in range(1, {n} + 1) if {n} % d == 0])",
-        noun=("[the|all|all the] divisors of {n}", "[all|all the] numbers that divide {n}", "the list of divisors of {n}"),
-        verb=(
-            "list [the|all|all the] divisors of {n}",
-            "find [all|every] [number that divides|divisors of] {n}",
-            "enumerate the divisors of {n}",
-        ),
-        question=("what the divisors of {n} are", "which numbers divide {n}", "what numbers {n} is divisible by"),
-        raw=("divisors of {n}", "all divisors of {n}"),
-    )
-
-
 def divisible(draw: Draw) -> Exercise:
     d = small(draw, 15)
     n = d * whole(draw, 1, 4) + (0 if draw.chance(0.5) else draw.between(0, d - 1))
     return Exercise(
-        family="divisible",
-        slots={"n": str(n), "d": str(d), "short": f"{n} and {d}"},
+        family="numbers",
+        slots={"n": str(n), "d": str(d)},
         code=f"print({n} % {d} == 0)",
-        answer=yes_or_no(f"Yes, {n} is divisible by {d}.", f"No, {n} is not divisible by {d}."),
         verb=(
             "[check|test|see|find out|verify] [if|whether] {n} is [divisible by|a multiple of] {d}",
             "[check|test|see] [if|whether] {d} divides {n}",
@@ -123,11 +93,9 @@ def divisible(draw: Draw) -> Exercise:
 def parity(draw: Draw) -> Exercise:
     n = whole(draw, 1, 9)
     return Exercise(
-        family="parity",
-        slots={"n": shown(draw, n), "short": str(n)},
-        again=parity,
+        family="numbers",
+        slots={"n": shown(draw, n)},
         code=f"print('even' if {n} % 2 == 0 else 'odd')",
-        answer=says(f"{n} is {{out}}."),
         verb=("[check|see|find out|decide|determine] [if|whether] {n} is [even or odd|odd or even|even|odd]",),
         question=("[if|whether] {n} is [even or odd|odd or even|even|odd]",),
         raw=(
@@ -143,12 +111,10 @@ def factorial(draw: Draw) -> Exercise:
     n = small(draw, 30, 0)
     slot = spelled(n) if draw.chance(0.1) else str(n)
     return Exercise(
-        family="factorial",
-        slots={"n": slot, "short": slot},
-        again=factorial,
+        family="factorials",
+        slots={"n": slot},
         number=True,
         code=f"import math; print(math.factorial({n}))",
-        answer=says(RESULT),
         noun=(
             "the factorial of {n}",
             "{n} factorial",
@@ -186,11 +152,9 @@ def root(draw: Draw) -> Exercise:
         else ("square root of {n}", "sqrt({n})", "sqrt {n}", "√{n}", "root of {n}", "sqrt of {n}")
     )
     return Exercise(
-        family="root",
-        slots={"n": shown(draw, n), "short": str(n)},
+        family="roots",
+        slots={"n": shown(draw, n)},
         number=True,
-        answer=says(RESULT),
-        again=root,
         code=f"import math; print(math.{'cbrt' if cube else 'sqrt'}({n}))",
         noun=(
             f"the {grammar} root of {{n}}",
@@ -213,11 +177,9 @@ def squared(draw: Draw) -> Exercise:
     grammar = ("cubed", "cube") if cube else ("squared", "square")
     slot = spelled(n) if n < 100 and draw.chance(0.2) else shown(draw, n)
     return Exercise(
-        family="power",
-        slots={"n": slot, "short": slot},
+        family="roots",
+        slots={"n": slot},
         number=True,
-        answer=says(RESULT),
-        again=squared,
         code=f"print({n} ** {3 if cube else 2})",
         noun=(
             f"{{n}} {grammar[0]}",
@@ -248,11 +210,9 @@ def common(draw: Draw) -> Exercise:
     name = "lcm" if least else "gcd"
     title = "[lcm|LCM]" if least else "[gcd|GCD|GCF|hcf]"
     return Exercise(
-        family=name,
-        slots={"a": str(a), "b": str(b), "short": f"{a} and {b}"},
+        family="gcd",
+        slots={"a": str(a), "b": str(b)},
         number=True,
-        answer=says(RESULT),
-        again=common if False else None,
         code=f"import math; print(math.{name}({a}, {b}))",
         noun=(
             f"the {long} of {{a}} and {{b}}",
@@ -288,11 +248,9 @@ def to_base(draw: Draw) -> Exercise:
     n = whole(draw, 1, 5)
     words = BASE_WORDS[base]
     return Exercise(
-        family="to base",
-        slots={"n": shown(draw, n), "short": str(n)},
-        answer=says(f"{n} in {base} is {{out}}."),
+        family="bases",
+        slots={"n": shown(draw, n)},
         code=f"print({BASES[base][2]}({n}))",
-        again=None,
         noun=(
             f"{{n}} in {words}",
             f"the {base} [form|representation|version|notation|value] of {{n}}",
@@ -320,9 +278,8 @@ def from_base(draw: Draw) -> Exercise:
     words = BASE_WORDS[base]
     ten = "[decimal|base 10|base ten|the decimal system|a decimal number]"
     return Exercise(
-        family="from base",
-        slots={"n": slot, "short": slot},
-        answer=says(f"{slot} in decimal is {{out}}."),
+        family="bases",
+        slots={"n": slot},
         code=f"print(int('{slot}', {radix}))",
         number=True,
         noun=(
@@ -364,10 +321,9 @@ def up_to(draw: Draw) -> Exercise:
     )
     span = "[from 1 to {n}|from one to {n}|between 1 and {n}|up to {n}|from 1 up to {n}|from 1 through {n}]"
     return Exercise(
-        family="range sum",
-        slots={"n": str(n), "short": str(n)},
+        family="numbers",
+        slots={"n": str(n)},
         number=True,
-        answer=says(RESULT),
         code=code,
         noun=(
             f"the [sum|total] of {what} {span}",
@@ -387,49 +343,11 @@ def up_to(draw: Draw) -> Exercise:
     )
 
 
-SERIES: tuple[tuple[str, str], ...] = (
-    ("[square numbers|squares]", "print([i ** 2 for i in range(1, {n} + 1)])"),
-    ("[cube numbers|cubes]", "print([i ** 3 for i in range(1, {n} + 1)])"),
-    ("[even numbers]", "print([2 * i for i in range(1, {n} + 1)])"),
-    ("[odd numbers]", "print([2 * i - 1 for i in range(1, {n} + 1)])"),
-    ("[powers of 2|powers of two]", "print([2 ** i for i in range(1, {n} + 1)])"),
-    (
-        "[prime numbers|primes]",
-        "p, n = [], 2\nwhile len(p) < {n}:\n    if all(n % q for q in p):\n        p.append(n)\n    n += 1\nprint(p)",
-    ),
-    (
-        "[Fibonacci numbers|numbers of the Fibonacci sequence]",
-        "a, b, f = 0, 1, []\nfor _ in range({n}):\n    f.append(a); a, b = b, a + b\nprint(f)",
-    ),
-)
-
-
-def series(draw: Draw) -> Exercise:
-    what, code = draw.pick(SERIES)
-    n = small(draw, 12, 3)
-    slot = spelled(n) if draw.chance(0.3) else str(n)
-    return Exercise(
-        family="series",
-        slots={"n": slot, "short": ""},
-        answer=says("They are {out}."),
-        code=code.replace("{n}", str(n)),
-        noun=(f"the first {{n}} {what}", f"[a list|the list] of the first {{n}} {what}", f"{{n}} {what}"),
-        verb=(
-            f"[list|print|write|name|show|generate|give me|display|enumerate] the first {{n}} {what}",
-            f"[make|create] a list of the first {{n}} {what}",
-        ),
-        question=(f"what the first {{n}} {what} are",),
-        raw=(f"first {{n}} {what}", f"the first {{n}} {what}"),
-    )
-
-
 def primes_below(draw: Draw) -> Exercise:
     n = small(draw, 120, 10)
     return Exercise(
-        family="series",
-        slots={"n": str(n), "short": str(n)},
-        answer=says("They are {out}."),
-        again=primes_below,
+        family="primes",
+        slots={"n": str(n)},
         code=f"print([n for n in range(2, {n} + 1) if all(n % d for d in range(2, n))])",
         noun=(
             "[all primes|the primes|all prime numbers|the prime numbers|every prime] [up to|below|under|until|from 1 to] {n}",
@@ -449,11 +367,9 @@ def primes_below(draw: Draw) -> Exercise:
 def fibonacci(draw: Draw) -> Exercise:
     n = small(draw, 60, 5)
     return Exercise(
-        family="fibonacci",
-        slots={"n": str(n), "short": str(n)},
+        family="numbers",
+        slots={"n": str(n)},
         number=True,
-        again=fibonacci,
-        answer=says(RESULT),
         code=f"a, b = 0, 1\nfor _ in range({n}):\n    a, b = b, a + b\nprint(a)",
         noun=(
             "the {n}th Fibonacci number",
@@ -468,22 +384,6 @@ def fibonacci(draw: Draw) -> Exercise:
     )
 
 
-def nth_prime(draw: Draw) -> Exercise:
-    n = small(draw, 60, 4)
-    return Exercise(
-        family="series",
-        slots={"n": str(n), "short": str(n)},
-        number=True,
-        again=nth_prime,
-        answer=says(RESULT),
-        code=f"p, n = [], 2\nwhile len(p) < {n}:\n    if all(n % q for q in p):\n        p.append(n)\n    n += 1\nprint(p[-1])",
-        noun=("the {n}th [prime|prime number]", "prime number {n}", "the {n}th [number in the list of primes|prime in order]"),
-        verb=("[find|get|compute] the {n}th [prime|prime number]",),
-        question=("what the {n}th [prime|prime number] is", "which [prime|prime number] is the {n}th"),
-        raw=("{n}th prime", "prime number {n}"),
-    )
-
-
 def larger(draw: Draw) -> Exercise:
     smaller = draw.chance(0.35)
     a, b = (decimal(draw), decimal(draw)) if draw.chance(0.4) else (str(whole(draw, 3, 7)), str(whole(draw, 3, 7)))
@@ -491,11 +391,10 @@ def larger(draw: Draw) -> Exercise:
     noun = "the [smaller|lesser|lower]" if smaller else "the [larger|bigger|greater|higher]"
     function = "min" if smaller else "max"
     return Exercise(
-        family="compare",
-        slots={"a": a, "b": b, "short": f"{a} or {b}"},
+        family="numbers",
+        slots={"a": a, "b": b},
         number=True,
         code=f"print({function}({a}, {b}))",
-        answer=says("{out} is " + ("smaller." if smaller else "larger.")),
         noun=(f"{noun} of {{a}} and {{b}}", f"{noun} [number|one] of {{a}} and {{b}}", f"{noun} number: {{a}} or {{b}}"),
         verb=(f"compare {{a}} and {{b}} and [tell me|say] which is {words}", f"[find|pick|choose] {noun} of {{a}} and {{b}}"),
         question=(
@@ -514,15 +413,13 @@ def larger(draw: Draw) -> Exercise:
 
 def rounded(draw: Draw) -> Exercise:
     n, places = f"{draw.between(0, 9999)}.{draw.between(10000, 999999)}", small(draw, 4, 1)
-    slots = {"n": n, "d": spelled(places) if draw.chance(0.4) else str(places), "short": n}
+    slots = {"n": n, "d": spelled(places) if draw.chance(0.4) else str(places)}
     if draw.chance(0.4):
         return Exercise(
-            family="round",
+            family="numbers",
             slots=slots,
             number=True,
             code=f"print(round({n}))",
-            answer=says(RESULT),
-            again=None,
             noun=("{n} rounded", "{n} rounded to [the nearest integer|the nearest whole number|a whole number|an integer]"),
             verb=(
                 "round {n}",
@@ -531,11 +428,10 @@ def rounded(draw: Draw) -> Exercise:
             raw=("round({n})", "{n} rounded"),
         )
     return Exercise(
-        family="round",
+        family="numbers",
         slots=slots,
         number=True,
         code=f"print(round({n}, {places}))",
-        answer=says(RESULT),
         noun=("{n} rounded to {d} [decimals|decimal places|digits|places]", "{n} to {d} [decimals|decimal places]"),
         verb=("round {n} to {d} [decimals|decimal places|digits|places]", "[cut|shorten] {n} to {d} [decimals|decimal places]"),
         question=("what {n} is rounded to {d} [decimals|decimal places]",),
@@ -543,49 +439,20 @@ def rounded(draw: Draw) -> Exercise:
     )
 
 
-def digit_sum(draw: Draw) -> Exercise:
-    n = whole(draw, 2, 12)
-    count = draw.chance(0.4)
-    noun = (
-        "[number|count] of digits [in|of]"
-        if count
-        else "[digit sum of|sum of the digits of|sum of digits of|sum of all digits in|cross sum of]"
-    )
-    return Exercise(
-        family="digits",
-        slots={"n": str(n), "short": str(n)},
-        number=True,
-        answer=says(RESULT),
-        code=f"print(len('{n}'))" if count else f"print(sum(int(d) for d in '{n}'))",
-        noun=(f"the {noun} {{n}}",),
-        verb=("count the digits [of|in] {n}", "count how many digits {n} has")
-        if count
-        else ("[add|add up|sum|sum up] the digits of {n}", "add all [the|] digits [of|in] {n} [together|]"),
-        question=("how many digits {n} has", "how many digits are in {n}", "how many digits does {n} have")
-        if count
-        else ("what the digits of {n} [add up to|sum to]", "what the digit sum of {n} is"),
-        raw=(f"{noun} {{n}}",),
-    )
-
-
 FAMILIES: tuple[tuple[float, Callable[[Draw], Exercise]], ...] = (
-    (2, prime),
-    (1.2, prime_factors),
-    (0.8, divisors),
-    (0.8, divisible),
-    (0.8, parity),
-    (2, factorial),
-    (2, root),
-    (1.6, squared),
-    (2, common),
+    (2.4, prime),
+    (1, prime_factors),
+    (0.8, primes_below),
+    (0.6, divisible),
+    (0.6, parity),
+    (2.4, factorial),
+    (2.4, root),
+    (1.2, squared),
+    (2.4, common),
     (2.2, to_base),
     (2, from_base),
-    (1.8, up_to),
-    (1.2, series),
-    (0.8, primes_below),
-    (0.8, fibonacci),
-    (0.6, nth_prime),
-    (1.4, larger),
-    (1, rounded),
-    (1, digit_sum),
+    (1.4, up_to),
+    (0.6, fibonacci),
+    (0.8, larger),
+    (0.8, rounded),
 )

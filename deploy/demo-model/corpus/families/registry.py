@@ -8,7 +8,7 @@ from typing import Any
 from ..draw import Draw
 from ..exercise import Call, Round, Turn
 from ..lexicon import CITIES, COUNTRIES, LAST_NAMES, WORDS
-from ..values import invented, name, topic, whole, word
+from ..values import invented, name, topic, whole
 from ..wording import finished
 
 Value = str | int
@@ -52,7 +52,9 @@ ERRORS = (
     "no such record",
     "limit exceeded: memory_bytes (268435456)",
 )
-PLACES = ["[for|of|in] {x}"]
+CURRENCIES = "EUR USD GBP JPY CHF PLN SEK INR CAD AUD NOK CZK BRL".split()
+KEYS = "city town location place country person customer employee user order product item symbol host email topic query keywords term".split()
+DAYS = "today tomorrow tonight Monday Tuesday Wednesday Thursday Friday Saturday Sunday week".split()
 
 ARGUMENTS: Mapping[str, tuple[Callable[[Draw], Value], str]] = {
     "city": (lambda draw: draw.own(CITIES), "[in|for] {x}"),
@@ -97,10 +99,6 @@ class Request:
     wordings: tuple[str, ...]
     slots: Mapping[str, str]
     arguments: Mapping[str, Value]
-    vague: str | None = None  # the question without its argument
-    asked: str = ""  # the argument it then lacks
-    short: str = ""
-    again: Callable[[Draw], "Request"] | None = None
 
 
 def request(draw: Draw, taken: tuple[str, ...] = ()) -> Request:
@@ -151,16 +149,13 @@ def named(draw: Draw, verbs: str, noun: str) -> str:
 ASK = "[what is|what's|whats|tell me|show me|get me|give me|look up|find|check|fetch|get|I need|I want|I'd like to know|I'd like|can you check|could you look up|can you tell me|could you tell me|please get|please check|do you know|would you find|let me see|how about|any news on|can I have|I want to know|find out]"
 
 
-def lookup(
-    draw: Draw, noun: str | None = None, key: str | None = None, tool: Mapping[str, Any] | None = None, extra: str | None = "?"
-) -> Request:
-    noun = noun or thing(draw, THINGS)
-    key = key or draw.pick(list(ARGUMENTS))
+def lookup(draw: Draw) -> Request:
+    noun = thing(draw, THINGS)
+    key = draw.pick(list(ARGUMENTS))
     make, where = ARGUMENTS[key]
     value = make(draw)
     arguments: dict[str, Value] = {key: value}
-    if extra == "?":
-        extra = draw.pick(list(EXTRAS)) if draw.chance(0.3) and key != "topic" else None
+    extra = draw.pick(list(EXTRAS)) if draw.chance(0.3) and key != "topic" else None
     tail, properties = "", dict(arguments)
     optional: tuple[str, ...] = ()
     if extra:
@@ -171,7 +166,7 @@ def lookup(
             arguments[extra] = properties[extra]
             tail = f" {said}"
     a = key.replace("_", " ")
-    tool = tool or schema(
+    tool = schema(
         draw,
         named(draw, "get|fetch|lookup|find|show|read|query|check", noun),
         described(
@@ -189,17 +184,11 @@ def lookup(
         f"[what does the {noun} look like|how is the {noun}|what about the {noun}] {where}{tail}?",
     )
     slots = {"x": str(value), "y": str(arguments.get(extra or "", ""))}
-    fixed_noun, fixed_key, fixed_tool, fixed_extra = noun, key, tool, extra
-    once_more = None if tail else (lambda again: lookup(again, fixed_noun, fixed_key, fixed_tool, None))
     return Request(
         tool=tool,
         wordings=wordings,
         slots=slots,
         arguments=arguments,
-        vague=f"{ASK} the {noun}?" if fixed_extra is None else None,
-        asked=a,
-        short=str(value),
-        again=once_more,
     )
 
 
@@ -226,7 +215,7 @@ def search(draw: Draw) -> Request:
         f"[I need|I want|I'm looking for|show me|give me] [some|the|] {noun} [about|on|regarding] {marked}",
         f"look for {marked} in [the|our] {noun}",
     )
-    return Request(tool=tool, wordings=wordings, slots={"x": value}, arguments={key: value}, short=value)
+    return Request(tool=tool, wordings=wordings, slots={"x": value}, arguments={key: value})
 
 
 def send(draw: Draw) -> Request:
@@ -403,9 +392,7 @@ def between(draw: Draw) -> Request:
         ]
     )
     if "rate" in noun or keys == ("base", "quote"):
-        values = tuple(
-            draw.rng.sample(["EUR", "USD", "GBP", "JPY", "CHF", "PLN", "SEK", "INR", "CAD", "AUD", "NOK", "CZK", "BRL"], 2)
-        )
+        values = tuple(draw.rng.sample(CURRENCIES, 2))
     else:
         values = (draw.own(CITIES), draw.own(CITIES))
     tool = schema(
@@ -452,36 +439,21 @@ def address(draw: Draw) -> str:
     return f"{local}@{domain}"
 
 
-def returned(draw: Draw, wanted: Mapping[str, Value]) -> str:
-    """What a tool may give back: a flat object mostly, a list, or a plain sentence."""
-    kind = draw.rng.random()
-    if kind < 0.2:
+def returned(draw: Draw) -> str:
+    """What a tool may give back: a plain text mostly, or a small flat object."""
+    if draw.chance(0.6):
         return draw.pick(
             [
                 f"{draw.pick(STATES)}",
-                f"{draw.own(WORDS)} and {draw.own(WORDS)}",
+                f"{draw.pick(STATES)}",
                 f"{whole(draw, 1, 5)} {draw.own(WORDS)}",
+                f"{draw.own(WORDS)} and {draw.own(WORDS)}",
                 f"The {draw.pick(FIELDS)} is {scalar(draw)}.",
                 f"{draw.pick(STATES)}, {whole(draw, 1, 3)} {draw.pick(['degrees', 'km', 'euros', 'items', 'left'])}",
                 f"{scalar(draw)}",
             ]
         )
-    separators = (",", ":") if draw.chance(0.3) else (", ", ": ")
-    if kind < 0.32:
-        return json.dumps(
-            [draw.pick([topic(draw), word(draw)]) for _ in range(draw.between(1, 3))], ensure_ascii=False, separators=separators
-        )
-    if kind < 0.45:
-        keys = draw.rng.sample(FIELDS, 2)
-        return json.dumps(
-            [{key: scalar(draw) for key in keys} for _ in range(draw.between(1, 3))], ensure_ascii=False, separators=separators
-        )
-    fields: dict[str, object] = {}
-    if draw.chance(0.35):
-        fields |= wanted
-    for key in draw.rng.sample(FIELDS, draw.between(1, 4)):
-        fields[key] = scalar(draw)
-    return json.dumps(fields, ensure_ascii=False, separators=separators)
+    return json.dumps({key: scalar(draw) for key in draw.rng.sample(FIELDS, draw.between(1, 2))}, ensure_ascii=False)
 
 
 def scalar(draw: Draw) -> object:
@@ -496,129 +468,22 @@ def scalar(draw: Draw) -> object:
             topic(draw),
             f"{draw.between(0, 23):02}:{draw.between(0, 59):02}",
             draw.own(CITIES),
-            True,
             invented(draw),
             name(draw),
         ]
     )
 
 
-def told(tool_name: str, result: str) -> str:
-    """The sentence that reports a result: every key and value of it, without the punctuation of JSON."""
-    return f"{tool_name} says: {flattened(result)}"
-
-
-def flattened(result: str) -> str:
-    try:
-        value = json.loads(result)
-    except json.JSONDecodeError:
-        return result
-    return flat(value) if isinstance(value, dict | list) else result
-
-
-def flat(value: object) -> str:
-    match value:
-        case dict():
-            return ", ".join(f"{key}: {flat(inner)}" for key, inner in value.items())
-        case list():
-            return ("; " if value and isinstance(value[0], dict) else ", ").join(flat(inner) for inner in value)
-        case str():
-            return value
-        case _:
-            return json.dumps(value)
-
-
-def asked(draw: Draw, wanted: Request, *, family: str = "registry tool") -> Turn:
+def asked(draw: Draw, wanted: Request) -> Turn:
     """One request, one call, and the report of its result or of its failure."""
     user = finished(draw, draw.text(wanted.wordings), wanted.slots, plain=0.6)
-    return answered(draw, wanted, user, family)
-
-
-def answered(draw: Draw, wanted: Request, user: str, family: str) -> Turn:
-    tool_name = wanted.tool["function"]["name"]
-    call = Call(name=tool_name, arguments=wanted.arguments)
-    if draw.chance(0.06):
-        error = draw.pick(ERRORS)
-        return Turn(
-            family="tool error",
-            user=user,
-            rounds=(
-                Round(
-                    calls=(call,),
-                    results=(
-                        draw.pick(
-                            [f"Error: {error}", f"error: {error}", error if error.startswith("limit") else f"Error: {error}"]
-                        ),
-                    ),
-                ),
-            ),
-            answer=f"{tool_name} failed: {error}",
-            expected=(error,),
-        )
-    result = returned(draw, wanted.arguments)
+    error = draw.pick(ERRORS) if draw.chance(0.06) else None
+    result = draw.pick([f"Error: {error}", f"error: {error}"]) if error else returned(draw)
+    call = Call(name=wanted.tool["function"]["name"], arguments=wanted.arguments)
     return Turn(
-        family=family,
+        family="errors" if error else "registry tools",
         user=user,
         rounds=(Round(calls=(call,), results=(result,)),),
-        answer=told(tool_name, result),
-        expected=(flattened(result),),
+        answer=f"That failed: {error}" if error else f"I got: {result}",
+        expected=(error or result,),
     )
-
-
-def elsewhere(draw: Draw, wanted: Request) -> tuple[Turn, Request] | None:
-    """ "And in Berlin?" after a question with one argument."""
-    if wanted.again is None:
-        return None
-    other = wanted.again(draw)
-    user = finished(
-        draw,
-        draw.text(
-            "[and|what about|how about|and what about|and for|now for|same for|the same for|and in|then|do the same for|what of] {s}?"
-        ),
-        {"s": other.short},
-        plain=0.9,
-    )
-    return answered(draw, other, user, "registry follow-up"), other
-
-
-def both(draw: Draw, wanted: Request) -> Turn | None:
-    """The same tool for two things at once."""
-    if wanted.again is None or not draw.chance(0.9):
-        return None
-    other = wanted.again(draw)
-    template = draw.text(wanted.wordings)
-    user = finished(draw, template.replace("{x}", "{x} and {z}"), {**wanted.slots, "z": other.short}, plain=0.7)
-    tool_name = wanted.tool["function"]["name"]
-    results = (returned(draw, wanted.arguments), returned(draw, other.arguments))
-    calls = (Call(name=tool_name, arguments=wanted.arguments), Call(name=tool_name, arguments=other.arguments))
-    return Turn(
-        family="two calls",
-        user=user,
-        rounds=(Round(calls=calls, results=results),),
-        answer="\n".join(told(tool_name, result) for result in results),
-        expected=tuple(flattened(result) for result in results),
-    )
-
-
-def lacking(draw: Draw, wanted: Request) -> Turn | None:
-    """A question that names no argument: the model asks for it."""
-    if not wanted.vague:
-        return None
-    answer = f"Please tell me the {wanted.asked}."
-    return Turn(
-        family="missing argument",
-        user=finished(draw, draw.text(wanted.vague), {}, plain=0.7),
-        answer=answer,
-        expected=(answer,),
-    )
-
-
-def supplied(draw: Draw, wanted: Request) -> Turn:
-    """The answer to that question."""
-    user = finished(
-        draw,
-        draw.text("[{x}|for {x}|it is {x}|it's {x}|{x}, please|I mean {x}|take {x}|in {x}|let's say {x}]"),
-        wanted.slots,
-        plain=1.0,
-    )
-    return answered(draw, wanted, user, "missing argument")

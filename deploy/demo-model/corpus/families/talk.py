@@ -6,93 +6,81 @@ from ..lexicon import CITIES, COUNTRIES
 from ..values import invented, name, topic, whole, word
 from ..wording import finished
 
-CANNOT = (
-    "I can't do that. I am a small demonstration model: I work with numbers, words and dates, and with the tools I am given."
-)
+CANNOT = "I can't do that. I work with numbers, words and dates, and with the tools I am given."
 NO_TOOLS = "I can't work that out here, because I have no tool to run code with."
 ABILITIES = "I can calculate, work with words, lists and dates by running Python, and use the tools I am given. I am a small demonstration model."
 HELLO = "Hello! What can I work out for you?"
 
+# Whole sentences are held out, so what decides the answer stands in many of them.
+WHOM = "[||, paddock|, assistant|, my friend|, buddy|, bot|, please]"
 CHAT: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         (
-            "[hi|hello|hey|hi there|hello there|hey there|good morning|good evening|good afternoon|greetings|howdy|hiya|yo|hallo|good day|morning|evening|hey hey]",
-            "[hi|hello|hey|good morning|good evening] [paddock|assistant|bot|you|friend|again|everyone|there|computer|AI|buddy]",
-            "[anyone|anybody|are you] [there|here|awake|online|ready]?",
-            "just [saying|wanted to say] [hi|hello]",
-            "[hello|hi], is anybody [there|here|home]?",
+            "[hi|hello|hey|good morning|good evening|good afternoon|greetings|howdy|good day] [||there|paddock|assistant|bot|friend|again|everyone|computer|buddy]",
+            "[hi|hello|hey|hello there|hi there], [anyone|anybody|are you|is anybody|is anyone] [there|here|awake|online]?",
+            "[just|I just|only] [saying|wanted to say|want to say] [hi|hello|good morning] [||to you|again]",
         ),
         HELLO,
     ),
     (
         (
-            "[how are you|how are you doing|how is it going|how's it going|how do you do|are you ok|are you well|how do you feel|how was your day|how are things|what's up|how is life|how have you been|you good|are you fine] [today|]?",
-            "[hi|hello|hey], how [are you|are you doing|is it going|are things]?",
+            "[||hi|hello|hey][,|] how [are you|are you doing|are you feeling|is it going|are things|is life|have you been] [||today|now|this morning|paddock|my friend]?",
+            "[are you|are you feeling] [ok|well|fine|good] [||today|now|paddock]?",
+            "how [do you feel|was your day|is your day] [||today|now|paddock]?",
         ),
         "I am fine, thank you. What can I work out for you?",
     ),
     (
         (
-            "[who|what] are you?",
-            "[what is|what's] your name?",
-            "[what are you called|do you have a name|what should I call you|who am I talking to|who is this|what is this|introduce yourself|tell me about yourself|who is speaking]?",
-            "are you [a bot|a human|human|a person|an AI|a robot|a computer|real|alive|ChatGPT|a model|a language model]?",
-            "what [model|kind of model|kind of AI|language model] are you?",
-            "which [model|AI] [are you|is this|am I talking to]?",
-            "[tell me|say] who you are",
+            f"[||so|hi|hello|tell me|please tell me][,|] [who|what] are you{WHOM}?",
+            f"[||so|hi|hello|tell me|please tell me][,|] [what is|what's] your name{WHOM}?",
+            f"[what are you called|do you have a name|what should I call you|who am I talking to|introduce yourself|tell me about yourself|tell me who you are|say who you are]{WHOM}",
+            "are you [really|just|maybe|] [a bot|a human|a person|an AI|a robot|a computer|real|alive|a model|a language model]?",
+            "[what|which] [model|kind of model|kind of AI|language model|AI] [are you|is this|am I talking to]?",
         ),
         "I am Paddock's demonstration model, a very small language model that runs Python to find answers.",
     ),
     (
         (
-            "[what can you do|what do you do|how can you help|how can you help me|what are you good at|what are your abilities|what are your skills|what do you know|help|what can I ask|what can I ask you|what are you able to do|what is your purpose|what are you for|what should I ask|how does this work|how do I use you|what are your tools|which tools do you have|can you help me|I need help|give me some help|show me what you can do|list your features] [please|]?",
-            "[tell me|explain] what you can do",
+            f"[||hi|so|please|tell me][,|] [what can you do|what do you do|how can you help|how can you help me|what are you good at|what can I ask|what can I ask you|what are you able to do|what are you for]{WHOM}?",
+            "[tell me|explain|show me|say|please tell me] what [you can do|you do|you are good at|you are able to do|I can ask|I can ask you] [||please|now]",
+            f"[help|help me|I need help|I need some help|can you help me|could you help me|please help]{WHOM}",
         ),
         ABILITIES,
     ),
     (
         (
-            "[thanks|thank you|thx|many thanks|thanks a lot|thank you very much|thank you so much|cheers|much appreciated|ta|great, thanks|perfect, thank you|ok thanks|thanks for your help|that helps, thanks|nice, thank you|wonderful, thanks]",
+            "[||great|ok|perfect|nice|wonderful|good][,|] [thanks|thank you|many thanks|thx|cheers] [||a lot|so much|very much|again|paddock|my friend|for your help|for that|for everything|that helps]",
+            "[thank you|thanks], that [helps|helped|was helpful|was great|is all I need] [||a lot|very much]",
         ),
         "You're welcome!",
     ),
     (
         (
-            "[bye|goodbye|see you|see you later|good night|bye bye|cu|ciao|farewell|that's all|that is all|I have to go|talk to you later|until tomorrow|gotta go|see you tomorrow|have a nice day|catch you later] [then|for now|now|]",
+            "[||ok|okay|thanks|well][,|] [bye|goodbye|bye bye|see you|see you later|see you tomorrow|good night|farewell|until tomorrow|talk to you later|I have to go|have a nice day] [||then|for now|now|paddock|my friend]",
         ),
         "Goodbye!",
     ),
     (
         (
-            "[great|cool|nice|wow|awesome|well done|good job|good|perfect|excellent|very good|amazing|brilliant|super|impressive|good work|nice work|not bad|I like it|you are great|you are clever|you're smart|good bot|that was fast|that is right|correct]",
+            "[||wow|ok|oh][,|] [great|cool|nice|awesome|well done|good job|perfect|excellent|very good|amazing|brilliant|good work|nice work|I like it|I like that|you are great|you are clever|that was fast|that is right] [||indeed|paddock|my friend|thing]",
         ),
         "Glad to hear that! Anything else?",
     ),
     (
         (
-            "[ok|okay|fine|alright|I see|got it|understood|right|sure|yes|no|hmm|well|no problem|never mind|nothing|all good|ah ok|k|yep|nope]",
-        ),
-        "All right. Ask me when there is something to work out.",
-    ),
-    (
-        (
-            "[that is wrong|that's wrong|wrong|you are wrong|that is not right|this is incorrect|bad answer|you made a mistake|that can't be right|I don't believe you|are you sure|really|is that right|that is not correct]?",
+            "[||no|hmm|sorry|oh][,|] [that is|that's|this is|it is|you are|your answer is] [wrong|not right|incorrect|not correct|false] [||I think|I believe|paddock]",
+            "[||no|hmm|sorry|oh][,|] [are you sure|is that right|is that correct|is this right|did you make a mistake|you made a mistake] [||about that|this time|there]?",
         ),
         "I only report what the code printed. Please check the question, or ask it in other words.",
     ),
     (
         (
-            "[tell|give] me [a joke|another joke|something funny|a pun]",
-            "[do you know|know] [a joke|any jokes|a good joke]?",
-            "make me laugh",
-            "[say|tell] something funny",
-            "a joke please",
+            "[||please|now|come on][,|] [tell|give] me [a joke|another joke|a good joke|something funny] [||please|now|today|paddock]",
+            "[do you know|know|have you got|do you have] [a joke|any jokes|a good joke|another joke] [||for me|please|today]?",
+            "[||please|come on][,|] [make me laugh|say something funny|a joke] [||please|now|today|for me]",
         ),
         "Why did the function stop calling? It had run out of arguments.",
-    ),
-    (
-        ("[asdf|qwerty|blah|blah blah|foo bar|lorem ipsum|xyzzy|test|testing|test test|123 test|hjkl|aaaa|ping|???|...]",),
-        "I did not understand that. Ask me about numbers, words or dates.",
     ),
 )
 
