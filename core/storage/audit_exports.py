@@ -128,18 +128,20 @@ class ExportStore:
             row = (await connection.execute(query)).mappings().one_or_none()
         return None if row is None else _export(row)
 
-    async def progress(self, export_id: str, *, records: int, checkpoints: int, total: int) -> bool:
-        """False when it was cancelled meanwhile."""
+    async def progress(self, export: Export, *, records: int, checkpoints: int, total: int) -> bool:
+        """False when it was cancelled meanwhile, or begun again by another server."""
         values = {"records": records, "checkpoints": checkpoints, "checkpoints_total": total}
         async with self._database.everyone() as connection:
-            return (await connection.execute(_running(export_id).values(values))).rowcount > 0
+            return (await connection.execute(_running(export).values(values))).rowcount > 0
 
-    async def finish(self, export: Export, record: AuditRecord, result: Mapping[str, Any]) -> None:
-        """result: what to write over the row's columns. Nothing where it was cancelled meanwhile."""
+    async def finish(self, export: Export, record: AuditRecord, result: Mapping[str, Any]) -> bool:
+        """result: what to write over the row's columns. False, as for `progress`, and then nothing is written."""
         values = {name: json.dumps(value) if name in ("files", "problems") else value for name, value in result.items()}
         async with self._database.everyone() as connection:
-            if (await connection.execute(_running(export.id).values({**values, "ended_at": sa.func.now()}))).rowcount > 0:
+            finished = (await connection.execute(_running(export).values({**values, "ended_at": sa.func.now()}))).rowcount > 0
+            if finished:
                 await insert(connection, record)
+        return finished
 
     async def outlived(self, *, days: float) -> Sequence[Export]:
         """Those that were completed longer ago."""
@@ -154,8 +156,13 @@ class ExportStore:
 _UNFINISHED = [status for status in ExportStatus if status.unfinished]
 
 
-def _running(export_id: str) -> sa.Update:
-    return sa.update(audit_exports).where(audit_exports.c.id == export_id, audit_exports.c.status == ExportStatus.RUNNING)
+def _running(export: Export) -> sa.Update:
+    """In this attempt."""
+    return sa.update(audit_exports).where(
+        audit_exports.c.id == export.id,
+        audit_exports.c.status == ExportStatus.RUNNING,
+        audit_exports.c.attempts == export.attempts,
+    )
 
 
 def _export(row: sa.RowMapping) -> Export:

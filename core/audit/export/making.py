@@ -30,6 +30,7 @@ from core.supervisor import Child, Program, running
 ATTEMPTS = 3
 PROGRESS_SECONDS = 0.5
 FORMAT = "paddock.audit.export/1"
+FOLDER = "audit/exports"
 log = logging.getLogger(__name__)
 
 
@@ -86,20 +87,23 @@ class ExportMaker:
                 await self._make(export)
 
     async def _make(self, export: Export) -> None:
-        await asyncio.to_thread(shutil.rmtree, self._home / "exports", ignore_errors=True)  # left by one that was cut off
-        directory = self._home / "exports" / export.id
-        directory.mkdir(mode=0o700, parents=True)
+        directory = self._home / "exports" / export.id / str(export.attempts)
         try:
+            await asyncio.to_thread(shutil.rmtree, directory.parent, ignore_errors=True)  # left by one that was cut off
+            directory.mkdir(mode=0o700, parents=True)
             await self._sealer.seal()  # what was done before this export was asked for is in it
             result = await self._written(export, directory)
             files = self._signed(export, directory, {**result, "head": await self._sealer.head()})
             for file in files:
                 await self._objects.put(object_key(export, file["name"]), _pieces(directory / file["name"]))
-            await self._complete(export, result, files)
+            if not await self._complete(export, result, files):
+                await _clear(self._objects, object_key(export, ""))
         except Cancelled:
             return
         except ExportFailed as exc:
             await self._fail(export, exc.message)
+        except OSError as exc:
+            await self._fail(export, f"its files cannot be written: {exc.strerror}")
         finally:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
@@ -125,7 +129,7 @@ class ExportMaker:
         """Until it ends. Raises Cancelled; then it is killed."""
         while not child.ended:
             await asyncio.sleep(PROGRESS_SECONDS)
-            if not await self._store.progress(export.id, **{"records": 0, "checkpoints": 0, "total": 0, **told}):
+            if not await self._store.progress(export, **{"records": 0, "checkpoints": 0, "total": 0, **told}):
                 raise Cancelled
 
     def _signed(self, export: Export, directory: Path, result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -150,12 +154,14 @@ class ExportMaker:
             (directory / name).write_bytes(data)
         return [*result["files"], {"name": "manifest.json", "bytes": len(text)}, {"name": "manifest.sig", "bytes": 64}]
 
-    async def _complete(self, export: Export, result: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> None:
+    async def _complete(self, export: Export, result: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> bool:
+        """False when nobody wants it any more, or another server makes it."""
         record = _by_system(export, "export.completed", records=result["records"], problems=len(result["problems"]))
         counts = {"records": result["records"], "checkpoints": result["checkpoints"], "problems": result["problems"]}
-        await self._store.finish(export, record, {"status": ExportStatus.COMPLETED, "files": files, **counts})
+        done = await self._store.finish(export, record, {"status": ExportStatus.COMPLETED, "files": files, **counts})
         for problem in result["problems"]:
             log.critical("the audit log was changed: %s", problem)
+        return done
 
     async def _fail(self, export: Export, why: str) -> None:
         record = _by_system(export, "export.completed", outcome=Outcome.FAILURE)
@@ -164,13 +170,18 @@ class ExportMaker:
 
 async def remove(store: ExportStore, objects: Objects, record: AuditRecord, export: Export) -> None:
     """The export's files, then what tells of them. record: says who removes it."""
-    for file in export.files:
-        await objects.delete(object_key(export, file["name"]))
+    await _clear(objects, f"{FOLDER}/{export.id}/")
     await store.end(record, ExportStatus.DELETED, was=[export.status])
 
 
+async def _clear(objects: Objects, prefix: str) -> None:
+    async for found in objects.list(prefix):
+        await objects.delete(found.key)
+
+
 def object_key(export: Export, name: str) -> str:
-    return f"audit/exports/{export.id}/{name}"
+    """Of this attempt: a server that has lost its office, and goes on all the same, writes over nothing."""
+    return f"{FOLDER}/{export.id}/{export.attempts}/{name}"
 
 
 def _by_system(export: Export, kind: str, *, outcome: Outcome = Outcome.SUCCESS, **details: Detail) -> AuditRecord:

@@ -1,0 +1,125 @@
+"""An audit log in a database of the test's own: what is recorded there is sealed, exported and fetched as a server does."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from sqlalchemy import make_url
+
+from core.audit.export.making import ExportMaker
+from core.audit.exports import Exports
+from core.audit.sealing import Sealer
+from core.audit.signing import Signer, open_signer
+from core.storage.audit import AuditRecord, insert
+from core.storage.audit_events import Filter
+from core.storage.audit_exports import Export, ExportStore
+from core.storage.audit_seals import SealStore
+from core.storage.database import Database, open_database
+from core.storage.embedded.postgres import EmbeddedPostgres
+from core.storage.migrate import migrate
+from core.storage.objects import Objects, open_objects
+from tests.integration.conftest import Tenant, make_tenant
+
+TEMPLATE = "audit_template"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditStand:
+    """tenant: one that has nothing in the log but what made it. owner: the database's address for who may do anything to it."""
+
+    owner: str
+    database: Database
+    objects: Objects
+    signer: Signer
+    sealer: Sealer
+    exports: Exports
+    maker: ExportMaker
+    home: Path
+    tenant: Tenant
+
+    async def public_keys(self) -> list[bytes]:
+        return [key.public_key.encode() for key in await SealStore(self.database).keys()]
+
+    async def record(self, *records: AuditRecord) -> Sequence[str]:
+        """In one transaction each."""
+        for record in records:
+            async with self.database.tenant(record.organization_id) as connection:
+                await insert(connection, record)
+        return [record.id for record in records]
+
+    async def act(self, times: int, kind: str = "tool.disabled", tenant: Tenant | None = None) -> Sequence[str]:
+        who = (tenant or self.tenant).principal
+        return await self.record(*(AuditRecord.by(who, kind, f"tool_{n}") for n in range(times)))
+
+    async def export(
+        self, *, format: str = "jsonl", wanted: Filter | None = None, organization_id: str | None = None
+    ) -> Export:
+        """Made, or failed."""
+        who = self.tenant.principal
+        asked = await self.exports.create(who, wanted or Filter(), format=format, organization_id=organization_id)
+        await self.maker.make_all()
+        return await self.exports.get(who, asked.id)
+
+    async def fetch(self, export: Export, directory: Path) -> Path:
+        directory.mkdir()
+        for file in export.files:
+            size, pieces = await self.exports.open_file(self.tenant.principal, export.id, file["name"])
+            data = b"".join([piece async for piece in pieces])
+            assert len(data) == size
+            (directory / file["name"]).write_bytes(data)
+        return directory
+
+    async def tamper(self, statement: str, *values: Any) -> None:
+        """As a database's superuser can."""
+        connection = await asyncpg.connect(self.owner)
+        try:
+            await connection.execute("SET search_path = paddock")
+            await connection.execute(statement, *values)
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def audit_stand(postgres: EmbeddedPostgres, home: Path) -> AsyncIterator[AuditStand]:
+    owner, server = await _own_database(postgres)
+    async with open_database(server) as database, open_objects(f"file://{home / 'objects'}") as objects:
+        signer = open_signer(home / "audit.key")
+        store, sealer = ExportStore(database), Sealer(SealStore(database), signer)
+        await sealer.announce()
+        maker = ExportMaker(store, objects, sealer, signer, database=database.address, home=home, days=30)
+        yield AuditStand(
+            owner=owner,
+            database=database,
+            objects=objects,
+            signer=signer,
+            sealer=sealer,
+            exports=Exports(store, objects),
+            maker=maker,
+            home=home,
+            tenant=await make_tenant(database, "one"),
+        )
+
+
+async def _own_database(postgres: EmbeddedPostgres) -> tuple[str, str]:
+    """Its address for the owner, and for a server. A copy of one that was migrated once."""
+    name = f"audit_{secrets.token_hex(4)}"
+    connection = await asyncpg.connect(postgres.owner_url)
+    try:
+        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", TEMPLATE):
+            await connection.execute(f"CREATE DATABASE {TEMPLATE}")
+            login = make_url(postgres.server_url).username
+            assert login is not None
+            await asyncio.to_thread(asyncio.run, migrate(_named(postgres.owner_url, TEMPLATE), server_login=login))
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    finally:
+        await connection.close()
+    return _named(postgres.owner_url, name), _named(postgres.server_url, name)
+
+
+def _named(url: str, database: str) -> str:
+    return make_url(url).set(database=database).render_as_string(hide_password=False)

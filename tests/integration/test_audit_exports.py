@@ -1,0 +1,181 @@
+"""Exports of a real log, from the request to the verifier's word."""
+
+import asyncio
+import csv
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+
+from core.audit.export.making import object_key
+from core.audit.verification import verify
+from core.errors import Conflict, NotFound
+from core.storage.audit import AuditRecord, Outcome
+from core.storage.audit_events import Filter
+from core.storage.audit_exports import ExportStatus, ExportStore
+from core.storage.embedded.postgres import EmbeddedPostgres
+from tests.integration.audit_stand import AuditStand, audit_stand
+from tests.integration.conftest import make_tenant
+
+
+@pytest.fixture
+async def stand(postgres: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[AuditStand]:
+    async with audit_stand(postgres, tmp_path) as opened:
+        yield opened
+
+
+def ids_in(directory: Path) -> list[str]:
+    match next(directory.glob("records.*")):
+        case file if file.suffix == ".csv":
+            return [row["id"] for row in csv.DictReader(file.read_text().splitlines())]
+        case file if file.suffix == ".parquet":
+            return [row["id"] for row in pyarrow.parquet.read_table(file).to_pylist()]
+        case file:
+            lines = [json.loads(line) for line in file.read_text().splitlines()]
+            return [line["metadata"]["uid"] if "metadata" in line else line["id"] for line in lines]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "ocsf"])
+async def test_an_export_has_what_was_done_in_its_order_and_verifies(stand: AuditStand, tmp_path: Path, form: str) -> None:
+    strange = AuditRecord.by(
+        stand.tenant.principal, "key.created", None, outcome=Outcome.REFUSED, details={"n": 1.5, "t": "a,\"b'\n\u2028"}
+    )
+    done = [*await stand.act(20), *await stand.record(strange)]
+    export = await stand.export(format=form)
+    assert (export.status, export.problems, export.error) == (ExportStatus.COMPLETED, [], None)
+    directory = await stand.fetch(export, tmp_path / "fetched")
+    report = verify(directory, await stand.public_keys())
+    assert report.problems == []
+    assert (report.records, report.organizations) == (export.records, 1)
+    found = ids_in(directory)
+    assert [id for id in found if id in done] == done
+    assert len(found) == export.records
+
+
+async def test_an_export_of_nothing_is_an_export_and_verifies(stand: AuditStand, tmp_path: Path) -> None:
+    await stand.act(3)
+    nothing = await stand.export(wanted=Filter(kinds=("weather.changed",)))
+    before = await stand.export(wanted=Filter(until=datetime(2020, 1, 1, tzinfo=UTC)), format="parquet")
+    for name, export in (("nothing", nothing), ("before", before)):
+        report = verify(await stand.fetch(export, tmp_path / name), await stand.public_keys())
+        assert (report.problems, report.records, export.records) == ([], 0, 0)
+
+
+async def test_an_operator_exports_everybodys_and_a_tenant_never_does(stand: AuditStand, tmp_path: Path) -> None:
+    other = await make_tenant(stand.database, "two")
+    mine, theirs = await stand.act(5), await stand.act(5, tenant=other)
+    everything = await stand.fetch(await stand.export(organization_id="all"), tmp_path / "all")
+    assert {*mine, *theirs} <= set(ids_in(everything))
+    report = verify(everything, await stand.public_keys())
+    assert (report.problems, report.organizations) == ([], 2)
+    own = await stand.fetch(await stand.export(), tmp_path / "own")
+    assert set(ids_in(own)).isdisjoint(theirs)
+    assert verify(own, await stand.public_keys()).problems == []
+
+
+async def test_an_export_that_is_another_organizations_is_not_there(stand: AuditStand) -> None:
+    other = await make_tenant(stand.database, "two")
+    export = await stand.export()
+    for attempt in (
+        stand.exports.get(other.principal, export.id),
+        stand.exports.open_file(other.principal, export.id, "manifest.json"),
+        stand.exports.delete(other.principal, export.id),
+    ):
+        with pytest.raises(NotFound):
+            await attempt
+
+
+async def test_a_filter_leaves_out_and_what_is_left_still_verifies(stand: AuditStand, tmp_path: Path) -> None:
+    await stand.act(3)
+    wanted = await stand.act(4, "tool.enabled")
+    await stand.act(3)
+    now = datetime.now(UTC)
+    for n, filter in enumerate(
+        (
+            Filter(kinds=("tool.enabled",)),
+            Filter(kinds=("tool.en*", "weather.*"), since=now - timedelta(hours=1), until=now + timedelta(hours=1)),
+        )
+    ):
+        directory = await stand.fetch(await stand.export(wanted=filter), tmp_path / str(n))
+        assert ids_in(directory) == list(wanted)
+        report = verify(directory, await stand.public_keys())
+        assert (report.problems, report.records) == ([], 4)
+
+
+async def test_exports_that_are_asked_for_at_once_are_all_made_and_too_many_are_refused(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    await stand.act(3)
+    who = stand.tenant.principal
+    asked = await asyncio.gather(*(stand.exports.create(who, Filter(), format="jsonl") for _ in range(2)))
+    more = [await stand.exports.create(who, Filter(), format="csv") for _ in range(3)]
+    with pytest.raises(Conflict, match="5 exports are not finished"):
+        await stand.exports.create(who, Filter(), format="jsonl")
+    for export in more:
+        await stand.exports.delete(who, export.id)
+    await stand.maker.make_all()
+    for export in asked:
+        directory = await stand.fetch(await stand.exports.get(who, export.id), tmp_path / export.id)
+        assert verify(directory, await stand.public_keys()).problems == []
+
+
+async def test_a_server_that_lost_its_office_writes_nothing_over_the_export_of_the_next_one(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    await stand.exports.create(stand.tenant.principal, Filter(), format="jsonl")
+    store = ExportStore(stand.database)
+    late = await store.begin_next()
+    assert late is not None
+    await stand.maker.make_all()
+    record = AuditRecord.by(stand.tenant.principal, "export.completed", late.id)
+    assert not await store.progress(late, records=1, checkpoints=1, total=1)
+    assert not await store.finish(late, record, {"status": ExportStatus.FAILED})
+    made = await stand.exports.get(stand.tenant.principal, late.id)
+    assert (made.status, made.attempts) == (ExportStatus.COMPLETED, 2)
+    assert object_key(made, "records.jsonl") != object_key(late, "records.jsonl")
+    assert verify(await stand.fetch(made, tmp_path / "fetched"), await stand.public_keys()).problems == []
+
+
+async def test_an_export_that_a_restart_cuts_off_is_made_again_from_the_beginning(stand: AuditStand, tmp_path: Path) -> None:
+    await stand.act(10)
+    asked = await stand.exports.create(stand.tenant.principal, Filter(), format="jsonl")
+    making = asyncio.create_task(stand.maker.make_all())
+    while (await stand.exports.get(stand.tenant.principal, asked.id)).status is not ExportStatus.RUNNING:
+        await asyncio.sleep(0.01)
+    making.cancel()
+    with suppress(asyncio.CancelledError):
+        await making
+    await stand.maker.make_all()
+    export = await stand.exports.get(stand.tenant.principal, asked.id)
+    assert (export.status, export.attempts) == (ExportStatus.COMPLETED, 2)
+    assert len([found async for found in stand.objects.list("audit/exports/")]) == len(export.files)
+    report = verify(await stand.fetch(export, tmp_path / "fetched"), await stand.public_keys())
+    assert (report.problems, report.records) == ([], export.records)
+
+
+async def test_an_export_that_is_cancelled_or_deleted_leaves_no_file(stand: AuditStand) -> None:
+    await stand.act(3)
+    who = stand.tenant.principal
+    queued = await stand.exports.create(who, Filter(), format="jsonl")
+    assert (await stand.exports.delete(who, queued.id)).status is ExportStatus.CANCELLED
+    made = await stand.export()
+    assert (await stand.exports.delete(who, made.id)).status is ExportStatus.DELETED
+    assert (await stand.exports.delete(who, made.id)).status is ExportStatus.DELETED
+    assert [found.key async for found in stand.objects.list("audit/exports/")] == []
+    with pytest.raises(NotFound, match="it has: none"):
+        await stand.exports.open_file(who, made.id, "manifest.json")
+
+
+async def test_what_is_done_with_an_export_is_in_the_next_one(stand: AuditStand, tmp_path: Path) -> None:
+    first = await stand.export()
+    await stand.fetch(first, tmp_path / "first")
+    await stand.exports.delete(stand.tenant.principal, first.id)
+    second = await stand.fetch(await stand.export(wanted=Filter(kinds=("export.*",))), tmp_path / "second")
+    records = [json.loads(line) for line in (second / "records.jsonl").read_text().splitlines()]
+    told = [record["kind"] for record in records if record["object"] == first.id]
+    assert told == ["export.created", "export.completed", *["export.downloaded"] * 4, "export.deleted"]
+    assert {record["actor"] for record in records} == {stand.tenant.principal.user_id, "system"}
