@@ -400,3 +400,42 @@ audit_archives = Table(
     Column("removed_at", TIME),  # its time was over; its proof is kept
     Index("audit_archives_of_organization", "organization_id", "first_checkpoint"),
 )
+
+metric_samples = Table(
+    "metric_samples",
+    METADATA,
+    Column("server", Text, primary_key=True),
+    Column("at", TIME, primary_key=True, server_default=sa.func.clock_timestamp()),
+    Column("series", Text, nullable=False),  # value by selector
+    Index("metric_samples_by_time", "at"),
+)
+
+alerts = Table(
+    "alerts",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("value", sa.Double, nullable=False),
+    _created(),
+    Column("resolved_at", TIME),
+    Index("one_firing_alert_a_rule", "rule", unique=True, postgresql_where=sa.text("resolved_at IS NULL")),
+)
+
+alert_messages = Table(
+    "alert_messages",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("alert_id", Text, ForeignKey("alerts.id", ondelete="CASCADE"), nullable=False),
+    Column("receiver", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    Column("next_at", TIME, nullable=False, server_default=sa.func.now()),
+    Column("delivered_at", TIME),
+    Column("given_up_at", TIME),
+    Column("error", Text),
+    _created(),
+    Index("alert_messages_of_alert", "alert_id", "receiver"),
+    Index("alert_messages_to_send", "next_at", postgresql_where=sa.text("delivered_at IS NULL AND given_up_at IS NULL")),
+)
