@@ -1,9 +1,6 @@
-"""What this process counts and measures, in a registry of its own, and how Prometheus is told. Knows nothing of the platform.
+"""What this process counts and measures, in a registry of its own, and how Prometheus is told. It knows no platform."""
 
-No label holds what a user wrote: routes are templates, models are the operator's names, tools of the registry go by their kind.
-"""
-
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import prometheus_client
@@ -11,26 +8,22 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from core.telemetry.series import FAMILIES, PREFIX, Kind, Selector
+
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_PLAIN_0_0_4
 OTHER = "other"
-SHORT = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
-GROUP = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 METHODS = frozenset(("GET", "POST", "DELETE", "OPTIONS", "HEAD", "PUT", "PATCH"))
 
 Values = Mapping[str, float] | float
-"""One value, or one for each value of the reading's label."""
+"""One value, or one for each value of the family's label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What is read when it is asked for. total: it only grows. label: what tells its values apart."""
+    """What is read when it is asked for."""
 
     name: str
-    help: str
     read: Callable[[], Values]
-    label: str | None = None
-    total: bool = False
 
 
 class Metrics:
@@ -40,22 +33,22 @@ class Metrics:
         self._readings = _Readings()
         self.registry.register(self._readings)
         ProcessCollector(registry=self.registry)
-        self.requests = self._counter("requests", "Answered requests.", "method", "route", "status")
-        self.request_seconds = self._histogram("request_seconds", "From request to last byte.", SHORT, "route")
-        self.turns = self._counter("turns", "Ended turns.", "model", "outcome")
-        self.turn_seconds = self._histogram("turn_seconds", "Of whole turns.", LONG, "model")
-        self.model_calls = self._counter("model_calls", "Calls of models.", "model", "outcome")
-        self.model_seconds = self._histogram("model_seconds", "Of calls of models.", LONG, "model")
-        self.first_token_seconds = self._histogram("first_token_seconds", "Until a model's first token.", LONG, "model")
-        self.tokens = self._counter("tokens", "Tokens that models took and gave.", "model", "kind")
-        self.cost = self._counter("cost_dollars", "What they cost, by the prices in the configuration.", "model")
-        self.tool_runs = self._counter("tool_runs", "Runs of tools.", "tool", "kind", "outcome")
-        self.tool_seconds = self._histogram("tool_seconds", "Of runs of tools.", SHORT, "tool", "kind")
-        self.sandbox_runs = self._counter("sandbox_runs", "Programs run in sandboxes.", "runtime", "outcome")
-        self.sandbox_seconds = self._histogram("sandbox_seconds", "Of runs in sandboxes.", SHORT, "runtime")
-        self.sandbox_cpu_seconds = self._counter("sandbox_cpu_seconds", "Processor time of guests.", "runtime")
-        self.journal_group_turns = self._histogram("journal_group_turns", "Turns in one commit of the journal.", GROUP)
-        self.journal_commit_seconds = self._histogram("journal_commit_seconds", "Of commits of the journal.", SHORT)
+        self.requests = self._counter("requests")
+        self.request_seconds = self._histogram("request_seconds")
+        self.turns = self._counter("turns")
+        self.turn_seconds = self._histogram("turn_seconds")
+        self.model_calls = self._counter("model_calls")
+        self.model_seconds = self._histogram("model_seconds")
+        self.first_token_seconds = self._histogram("first_token_seconds")
+        self.tokens = self._counter("tokens")
+        self.cost = self._counter("cost_dollars")
+        self.tool_runs = self._counter("tool_runs")
+        self.tool_seconds = self._histogram("tool_seconds")
+        self.sandbox_runs = self._counter("sandbox_runs")
+        self.sandbox_seconds = self._histogram("sandbox_seconds")
+        self.sandbox_cpu_seconds = self._counter("sandbox_cpu_seconds")
+        self.journal_group_turns = self._histogram("journal_group_turns")
+        self.journal_commit_seconds = self._histogram("journal_commit_seconds")
 
     def journal_group(self, turns: int, seconds: float) -> None:
         self.journal_group_turns.observe(turns)
@@ -69,11 +62,23 @@ class Metrics:
         """In Prometheus's text format, version 0.0.4."""
         return generate_latest(self.registry)
 
-    def _counter(self, name: str, help: str, *labels: str) -> Counter:
-        return Counter(f"paddock_{name}", help, labels, registry=self.registry)
+    def sums(self, selectors: Sequence[Selector]) -> Mapping[str, float]:
+        """Of what each selector takes now, by its text."""
+        sums = {selector.text: 0.0 for selector in selectors}
+        for family in self.registry.collect():
+            for sample in family.samples:
+                for selector in selectors:
+                    if selector.name == sample.name and selector.takes(sample.labels):
+                        sums[selector.text] += sample.value
+        return sums
 
-    def _histogram(self, name: str, help: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"paddock_{name}", help, labels, buckets=buckets, registry=self.registry)
+    def _counter(self, name: str) -> Counter:
+        family = FAMILIES[name]
+        return Counter(PREFIX + name, family.help, family.labels, registry=self.registry)
+
+    def _histogram(self, name: str) -> Histogram:
+        family = FAMILIES[name]
+        return Histogram(PREFIX + name, family.help, family.labels, buckets=family.buckets, registry=self.registry)
 
 
 class _Readings(Collector):
@@ -82,11 +87,11 @@ class _Readings(Collector):
 
     def collect(self) -> Iterable[Metric]:
         for reading in self.all:
-            labels = () if reading.label is None else (reading.label,)
-            family = (CounterMetricFamily if reading.total else GaugeMetricFamily)(
-                f"paddock_{reading.name}", reading.help, labels=labels
+            family = FAMILIES[reading.name]
+            metric = (CounterMetricFamily if family.kind is Kind.COUNTER else GaugeMetricFamily)(
+                PREFIX + reading.name, family.help, labels=family.labels
             )
             value = reading.read()
             for label, number in value.items() if isinstance(value, Mapping) else [((), value)]:
-                family.add_metric([label] if isinstance(label, str) else [], number)
-            yield family
+                metric.add_metric([label] if isinstance(label, str) else [], number)
+            yield metric
