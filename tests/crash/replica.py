@@ -1,0 +1,68 @@
+"""A `paddock serve` that dies at a named moment. The product knows nothing of it: what it passes on its way is wrapped here.
+
+commit.before.3     the third group of the journal is about to be committed; after: it is, and nobody was told
+dispatch.before.1   a dispatch is durable and its tool was not asked; after: the tool has answered, and nothing tells that
+publish.before.9    events are durable and their readers were not told; after: they were
+send.before.9       bytes are about to go to a client; after: they have gone
+adopt.before.1      an orphan's lease was taken; after: its turn runs here
+"""
+
+import inspect
+import os
+import signal
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from api import launch
+from core.conversations.adoption import Adoption
+from core.conversations.feed import Feed
+from core.storage.journal import Journal
+from core.tools.executor import Toolset
+
+PLACES: dict[str, tuple[type, str]] = {
+    "commit": (Journal, "_commit"),
+    "dispatch": (Toolset, "_result"),
+    "publish": (Feed, "publish"),
+    "send": (RequestResponseCycle, "send"),
+    "adopt": (Adoption, "take"),
+}
+MOMENTS = ("before", "after")
+
+
+def serve(death: str | None) -> None:
+    if death is not None:
+        place, moment, nth = death.split(".")
+        owner, name = PLACES[place]
+        setattr(owner, name, _deadly(getattr(owner, name), before=moment == "before", nth=int(nth)))
+    launch.serve()
+
+
+def _deadly(passed: Callable[..., Any], *, before: bool, nth: int) -> Callable[..., Any]:
+    times = count(1)
+
+    async def later(*arguments: Any, **named: Any) -> Any:
+        last = next(times) == nth
+        if last and before:
+            _die()
+        result = await passed(*arguments, **named)
+        if last:
+            _die()
+        return result
+
+    def at_once(*arguments: Any, **named: Any) -> Any:
+        last = next(times) == nth
+        if last and before:
+            _die()
+        result = passed(*arguments, **named)
+        if last:
+            _die()
+        return result
+
+    return later if inspect.iscoroutinefunction(passed) else at_once
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,123 @@
+"""Whether everything is as if nothing had happened, seen from the outside."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+from tests.crash.customer import Answer, Customer, frames
+from tests.crash.replicas import Replica
+from tests.crash.stand import Stand
+
+SETTLED_SECONDS = 60.0
+DONE = 'I pay and stamp it.I look.All is done: {{"seen": "{order}"}}.'
+OPEN = (
+    "SELECT (SELECT count(*) FROM paddock.turns WHERE ended_at IS NULL)"
+    " + (SELECT count(*) FROM paddock.tool_ledger WHERE state IN ('intended', 'dispatched'))"
+)
+
+
+async def settled(stand: Stand) -> None:
+    """No turn is stuck, and no call is open."""
+    async with asyncio.timeout(SETTLED_SECONDS):
+        connection = await asyncpg.connect(stand.owner_url)
+        try:
+            while await connection.fetchval(OPEN):
+                await asyncio.sleep(0.05)
+        finally:
+            await connection.close()
+
+
+async def judge(stand: Stand, customer: Customer) -> None:
+    """Raises AssertionError."""
+    order, thanks = customer.answers
+    for answer in customer.answers:
+        await asyncio.gather(*(_same_everywhere(stand, answer, replica) for replica in stand.replicas))
+    bought = await _response(stand, order)
+    unknown = await _audit_is_complete(stand, order, bought)
+    await _audit_is_complete(stand, thanks, await _response(stand, thanks))
+    _is_done(bought, order.text, unknown)
+    _paid_once(stand, customer, order.text, unknown)
+    await _nothing_is_lost(stand, customer)
+
+
+async def _same_everywhere(stand: Stand, answer: Answer, replica: Replica) -> None:
+    """What came in parts is what anybody reads from the beginning."""
+    async with stand.client.stream("GET", f"{replica.url}/v1/responses/{answer.response_id}?stream=true") as response:
+        assert response.status_code == 200, (await response.aread()).decode()
+        whole = [frame async for frame in frames(response)]
+    for got, read in zip(answer.frames, whole, strict=False):
+        assert got == read, f"a client was told {got}, and {replica.name} says {read}"
+    assert len(answer.frames) == len(whole), f"{len(answer.frames)} events were told, and {replica.name} tells {len(whole)}"
+
+
+async def _response(stand: Stand, answer: Answer) -> Any:
+    found = await stand.client.get(f"{stand.replicas[0].url}/v1/responses/{answer.response_id}")
+    assert found.status_code == 200, found.text
+    told, read = json.loads(answer.frames[-1].data.partition(b"\ndata: ")[2])["response"], found.json()
+    assert told == read, f"the last event says {told}, the response {read}"
+    assert read["status"] == "completed", read
+    return read
+
+
+async def _audit_is_complete(stand: Stand, answer: Answer, response: Any) -> bool:
+    """Every call was recorded before it ran, and how it ended. True when nobody knows how the payment did."""
+    url = f"{stand.replicas[0].url}/admin/v1/audit/events"
+    listed = await stand.client.get(url, params={"object": answer.response_id, "limit": 100, "order": "asc"})
+    assert listed.status_code == 200, listed.text
+    records = [event["record"] for event in listed.json()["data"]]
+    kinds = Counter(record["kind"] for record in records)
+    assert kinds["turn.started"] == kinds["turn.ended"] == 1, kinds
+    calls = [n for n, item in enumerate(response["output"]) if item["type"] == "mcp_call" and item["status"] != "incomplete"]
+    for kind in ("tool.dispatched", "tool.returned"):
+        items = {record["details"]["item"] for record in records if record["kind"] == kind}
+        assert items == set(calls), f"{kind} is recorded for {items}, and there were {calls}"
+    returned = [record for record in records if record["kind"] == "tool.returned"]
+    assert len(returned) == len(calls), "a call returned twice"
+    unknown = [record["details"]["tool"] for record in returned if record["outcome"] == "unknown"]
+    assert set(unknown) <= {"pay"}, "only what has an effect may be unknown"
+    return bool(unknown)
+
+
+def _is_done(response: Any, order: str, unknown: bool) -> None:
+    """As the model's script and the tools say, but for a payment of which nobody knows."""
+    items = [item for item in response["output"] if item.get("status") != "incomplete"]
+    text = "".join(part["text"] for item in items if item["type"] == "message" for part in item["content"])
+    assert text == DONE.format(order=order), text
+    calls = [(item["name"], item["arguments"], item["output"]) for item in items if item["type"] == "mcp_call"]
+    arguments = json.dumps({"order": order})
+    paid = None if unknown else json.dumps({"paid": order})
+    results = {"pay": paid, "stamp": json.dumps({"stamped": order}), "look": json.dumps({"seen": order})}
+    assert calls == [(name, arguments, result) for name, result in results.items()], calls
+
+
+def _paid_once(stand: Stand, customer: Customer, order: str, unknown: bool) -> None:
+    assert stand.shop.payments[order] in ((0, 1) if unknown else (1,)), f"paid {stand.shop.payments[order]} times"
+    assert len(set(stand.shop.stamps[order])) == 1, "one call has one key"
+    for text in customer.doubtful:
+        assert stand.shop.payments[text] <= 1, f"paid {stand.shop.payments[text]} times for what was not acknowledged"
+        assert len(set(stand.shop.stamps[text])) <= 1
+
+
+async def _nothing_is_lost(stand: Stand, customer: Customer) -> None:
+    """Each acknowledged message is in the conversation, and what was answered."""
+    url = f"{stand.replicas[0].url}/v1/conversations/{customer.conversation_id}/items"
+    listed = await stand.client.get(url, params={"limit": 100, "order": "asc"})
+    assert listed.status_code == 200, listed.text
+    said = [_texts(item) for item in listed.json()["data"] if item["type"] == "message" and item["role"] == "user"]
+    acknowledged = [answer.text for answer in customer.answers]
+    assert [text for text in said if text in acknowledged] == acknowledged, said
+    assert set(said) <= {*acknowledged, *customer.doubtful}, said
+
+
+def _texts(item: Any) -> str:
+    return "".join(part["text"] for part in item["content"])
+
+
+async def all_are_well(stand: Stand, customers: Sequence[Customer]) -> None:
+    await settled(stand)
+    for customer in customers:
+        await judge(stand, customer)
