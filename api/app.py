@@ -44,8 +44,16 @@ def create_app(platform: Platform) -> ASGIApp:
             stack,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["authorization", "content-type", "last-event-id", "x-request-id", "traceparent"],
-            expose_headers=["x-request-id", "x-paddock-turn-id", "x-paddock-trace-id", "retry-after", *ratelimit.NAMES],
+            allow_headers=["authorization", "content-type", "idempotency-key", "last-event-id", "x-request-id", "traceparent"],
+            expose_headers=[
+                "x-request-id",
+                "x-paddock-turn-id",
+                "x-paddock-trace-id",
+                "retry-after",
+                "x-should-retry",
+                "idempotent-replayed",
+                *ratelimit.NAMES,
+            ],
         )
     stack = Rim(stack, headers=settings.security_headers, telemetry=platform.telemetry)
     return TrustedProxies(stack, settings.trusted_proxies) if settings.trusted_proxies else stack

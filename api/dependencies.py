@@ -59,11 +59,11 @@ async def body_of(request: Request, model: type[Model]) -> Model:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedMedia(f"the body must be application/json, not {kind[:100]!r}")
-    return parse(model, await _read(request, platform_of(request).settings.limits.request_body_bytes))
+    return parse(model, await read_body(request, platform_of(request).settings.limits.request_body_bytes))
 
 
-async def _read(request: Request, limit_bytes: int) -> bytes:
-    """The limit holds while it is read: a Content-Length may lie or be absent."""
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """The limit holds while it is read: a Content-Length may lie or be absent. Raises TooLarge."""
     too_large = TooLarge(f"the body is larger than {limit_bytes} bytes")
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > limit_bytes:

@@ -30,6 +30,18 @@ class MethodNotAllowed(PaddockError):
     code = "method_not_allowed"
 
 
+class KeyReused(PaddockError):
+    """An Idempotency-Key came with another request than before."""
+
+    code = "idempotency_key_reused"
+
+
+class AnswerLost(Conflict):
+    """What was asked was begun before, and must not be done again; its answer is not known."""
+
+    code = "idempotency_answer_lost"
+
+
 STATUS: dict[type[PaddockError], tuple[int, str]] = {
     InvalidRequest: (400, "invalid_request_error"),
     Unauthenticated: (401, "authentication_error"),
@@ -39,6 +51,7 @@ STATUS: dict[type[PaddockError], tuple[int, str]] = {
     Conflict: (409, "invalid_request_error"),
     TooLarge: (413, "invalid_request_error"),
     UnsupportedMedia: (415, "invalid_request_error"),
+    KeyReused: (422, "idempotency_error"),
     RateLimited: (429, "requests"),
     ModelRefused: (400, "invalid_request_error"),
     ModelTimedOut: (504, "server_error"),
@@ -87,11 +100,17 @@ def error_response(error: PaddockError) -> Response:
     headers = {"www-authenticate": "Bearer"} if status == 401 else {}
     if status == 413:
         headers["connection"] = "close"  # the rest of the body is not read
+    if isinstance(error, AnswerLost):
+        headers["x-should-retry"] = "false"
     if isinstance(error, ModelError | RateLimited) and error.retry_after is not None:
         headers["retry-after"] = str(max(1, ceil(error.retry_after)))
         if error.retry_after > LONGEST_PAUSE:
             headers["x-should-retry"] = "false"
     return Response(dump(error_body(error, kind)), status, headers, "application/json")
+
+
+def status_of(error: PaddockError) -> int:
+    return _status(error)[0]
 
 
 def _status(error: PaddockError) -> tuple[int, str]:

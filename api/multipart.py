@@ -63,7 +63,7 @@ class Form:
         self._parts = 0
         self._ended = False
         self._parser = MultipartParser(
-            _boundary(request),
+            boundary_of(request),
             {
                 "on_part_begin": self._part_begins,
                 "on_header_field": self._header_name,
@@ -149,7 +149,7 @@ class Form:
         self._ended = True
 
 
-def _boundary(request: Request) -> bytes:
+def boundary_of(request: Request) -> bytes:
     """Raises UnsupportedMedia, InvalidRequest."""
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != KIND.encode():

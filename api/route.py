@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from api.access import rule_of
 from api.dependencies import Query, authenticated, query_of, refused
+from api.idempotency import HEADER, once
 from core.errors import PermissionDenied
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Coroutine[Any, Any, Response]])
@@ -19,7 +20,8 @@ class Route(routing.Route):
     """body, query, form: the models that the endpoint reads; a form is a multipart body. One that reads no query refuses
     every parameter in it.
 
-    Nobody gets to the endpoint whom the rule in api/access.py does not let in; without a rule there is no route.
+    Nobody gets to the endpoint whom the rule in api/access.py does not let in; without a rule there is no route. A POST with
+    an Idempotency-Key gets to it once.
     """
 
     def __init__(
@@ -34,6 +36,9 @@ class Route(routing.Route):
     ) -> None:
         self.rule = rule_of(method, path)
 
+        async def work(request: Request) -> Response:
+            return await endpoint(request, **request.path_params)
+
         async def called(request: Request) -> Response:
             request.scope["route"] = self
             try:
@@ -41,7 +46,9 @@ class Route(routing.Route):
                     await authenticated(request, *self.rule)
                 if query is None and request.scope["query_string"]:
                     query_of(request, Query)
-                return await endpoint(request, **request.path_params)
+                if method == "POST" and HEADER in request.headers:
+                    return await once(request, self.path, work, form=form is not None)
+                return await work(request)
             except PermissionDenied as exc:
                 await refused(request, f"{method} {path}", exc)
                 raise

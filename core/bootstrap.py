@@ -50,6 +50,7 @@ from core.storage.conversations import ConversationStore
 from core.storage.database import Database, open_database
 from core.storage.directory import Directory
 from core.storage.files import FileStore
+from core.storage.idempotency import IdempotencyStore
 from core.storage.journal import Journal, open_journal
 from core.storage.leases import Leases
 from core.storage.limiter import Allowance, open_counters
@@ -111,6 +112,7 @@ class Platform:
     trials: Trials
     objects: Objects
     files: Files
+    idempotency: IdempotencyStore
     assistants: Assistants
     sandbox: SandboxClient
     audit: AuditLog
@@ -223,7 +225,9 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             home=settings.home,
             days=settings.audit.export_days,
         )
+        idempotency = IdempotencyStore(database)
         jobs = [
+            Job(name="forgetting idempotency keys", every_seconds=600, run=idempotency.sweep),
             Job(name="sealing", every_seconds=settings.audit.seal_seconds, run=sealer.seal),
             Job(name="exports", every_seconds=1, run=maker.make_all),
         ]
@@ -246,6 +250,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             trials=Trials(ToolStore(database), catalog, workshop),
             objects=objects,
             files=files,
+            idempotency=idempotency,
             assistants=assistants,
             sandbox=sandbox,
             database=database,

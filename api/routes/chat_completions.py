@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from api.dependencies import answer, authenticated, body_of, platform_of, unless_left
 from api.errors import TurnFailed, error_body, error_response
+from api.idempotency import begun
 from api.origin import origin_of
 from api.route import Router
 from api.streaming import EventStream, Frames
@@ -34,7 +35,7 @@ async def create(request: Request) -> Response:
     body = await body_of(request, CreateChatCompletion)
     asked = to_turn_request(body, origin=origin_of(request, platform, body.model))
     try:
-        turn = await platform.turns.start(principal, asked)
+        turn = await begun(request, principal, asked)
     except InvalidRequest as error:
         if error.code != "unsupported_image":
             raise

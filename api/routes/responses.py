@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api.dependencies import Listing, Query, answer, authenticated, body_of, listed, platform_of, query_of, unless_left
 from api.errors import TurnFailed, error_response
+from api.idempotency import begun
 from api.origin import origin_of
 from api.route import Router
 from api.streaming import EventStream, Frames
@@ -40,7 +41,7 @@ async def create(request: Request) -> Response:
     platform, principal = platform_of(request), await authenticated(request)
     body = await body_of(request, CreateResponse)
     turns = platform.turns
-    turn = await turns.start(principal, to_turn_request(body, origin=origin_of(request, platform, body.model)))
+    turn = await begun(request, principal, to_turn_request(body, origin=origin_of(request, platform, body.model)))
     encoder = ResponsesEncoder(turn, silent=not body.stream)
     if body.stream:
         return _stream(turns, principal, turn, encoder)

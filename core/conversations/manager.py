@@ -61,15 +61,17 @@ class TurnManager:
         """The turns that run in this process, and unstored ones that nobody has read to their end."""
         return self._running
 
-    async def start(self, principal: Principal, request: TurnRequest) -> Turn:
+    async def start(self, principal: Principal, request: TurnRequest, *, idempotency: str | None = None) -> Turn:
         """Returns when the turn is accepted: durable, when it is stored. The model has been asked by then.
+
+        idempotency: names what it answers; no second turn is accepted for it.
 
         Raises InvalidRequest, NotFound, Conflict (`conversation_locked`), RateLimited, Unavailable; then nothing is stored.
         """
         request = await self._staging.assisted(principal, request)
         before = await self._staging.before(principal, request)
         turn = _new_turn(principal, request, self._staging.model_of(request)[0])
-        running = self._open(turn, principal, request)
+        running = self._open(turn, principal, request, idempotency)
         scene = await self._staging.scene(turn, principal, request, before, durable=running.durable)
         grant = await self._limiter.admit(turn, tokens=scene.demand)
         news = [ToolsListed(item=0, tools=scene.news)] if scene.news else []
@@ -110,7 +112,7 @@ class TurnManager:
             raise
         self._running[running.turn.id] = running
 
-    def _open(self, turn: Turn, principal: Principal, request: TurnRequest) -> RunningTurn:
+    def _open(self, turn: Turn, principal: Principal, request: TurnRequest, idempotency: str | None) -> RunningTurn:
         acceptance = Acceptance(
             turn=turn,
             request=keep(request, principal) if turn.stored else "{}",
@@ -118,6 +120,7 @@ class TurnManager:
             inputs=request.input if turn.stored else (),
             lease_owner=self._leases.owner,
             lease_seconds=self._leases.seconds,
+            idempotency=idempotency,
         )
         feed = Feed()
         journal = self._journal.open_turn(acceptance, publish=feed.publish)

@@ -87,7 +87,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """The first write of a turn: its row, its request (JSON) and its input. Only what may be kept is in it."""
+    """The first write of a turn: its row, its request (JSON) and its input. Only what may be kept is in it.
+
+    idempotency: names the request that it answers; of two turns with the same one the second is not accepted.
+    """
 
     turn: Turn
     request: str
@@ -95,6 +98,7 @@ class Acceptance:
     inputs: tuple[Item, ...]
     lease_owner: str
     lease_seconds: float
+    idempotency: str | None = None
 
 
 @dataclass(slots=True)
@@ -359,6 +363,8 @@ def _encoded(group: dict[TurnJournal, Pending]) -> dict[TurnJournal, Rows]:
 def _verdict(turn: TurnJournal, pending: Pending, alive: dict[str, bool]) -> PaddockError | None:
     revoked = alive.get(turn.turn.id)
     if revoked is None and pending.acceptance is not None:
+        if pending.acceptance.idempotency is not None and turn.turn.conversation_id is None:
+            return Conflict("the same request was accepted meanwhile: come again", code="idempotency_in_progress")
         return Conflict(f"conversation {turn.turn.conversation_id!r} is gone or has a turn running", code="conversation_locked")
     if revoked is None:
         return LeaseLost(f"the lease of turn {turn.turn.id!r} was lost")

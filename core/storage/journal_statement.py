@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from core.events import TURN_EVENT, TurnEnded, TurnStatus
+from core.events import TURN_EVENT, TurnEnded
 from core.messages import ITEM, Usage
 from core.storage.audit import line
 from core.storage.records import Turn
@@ -27,7 +27,7 @@ _COLUMNS = {
         "id text, organization_id text, user_id text, key_id text, conversation_id text, previous_turn_id text, model text,"
         " status text, stored bool, wire text, request text, metadata text, created_at timestamptz, ended_at timestamptz,"
         " reason text, message text, input_tokens int8, output_tokens int8, cached_tokens int8, reasoning_tokens int8,"
-        " lease_owner text, lease_epoch int8, lease_seconds float8"
+        " lease_owner text, lease_epoch int8, lease_seconds float8, idempotency text, queue int2"
     ),
     "held": "id text, lease_epoch int8",
     "events": "turn_id text, seq int8, organization_id text, payload text",
@@ -47,7 +47,7 @@ _COLUMNS = {
 _INVALID = "(k.id IS NULL)"
 _TURN_COLUMNS = """id, organization_id, user_id, key_id, conversation_id, previous_turn_id, model, status, stored, wire,
         request, metadata, created_at, ended_at, reason, message, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
-        lease_owner, lease_epoch"""
+        lease_owner, lease_epoch, idempotency, queue"""
 
 # Each part of the statement, by the array that it writes. A name of `_COLUMNS` in braces is that table of arrays.
 _PARTS = {
@@ -177,11 +177,11 @@ def _plain(text: str) -> str:
 
 def _accepted(acceptance: "Acceptance", end: TurnEnded | None, epoch: int) -> tuple[Any, ...]:
     turn = acceptance.turn
-    status, *ended = _end(end) if end else (TurnStatus.RUNNING, None, None, None, 0, 0, 0, 0)
+    status, *ended = _end(end) if end else (turn.status, None, None, None, 0, 0, 0, 0)
     return (
         turn.id, turn.organization_id, turn.user_id, turn.key_id, turn.conversation_id, turn.previous_turn_id, turn.model,
         status, turn.stored, turn.wire, acceptance.request, acceptance.metadata, turn.created_at, *ended,
-        acceptance.lease_owner, epoch, acceptance.lease_seconds,
+        acceptance.lease_owner, epoch, acceptance.lease_seconds, acceptance.idempotency, turn.queue,
     )  # fmt: skip
 
 

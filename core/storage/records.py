@@ -13,7 +13,10 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """reason, message: as in `TurnEnded`. echo, wire: as in `TurnRequest`. Times are UTC."""
+    """reason, message: as in `TurnEnded`. echo, wire: as in `TurnRequest`. Times are UTC.
+
+    queue: of a turn that runs in the background, the one that it waits in, or waited; lower ones are served first.
+    """
 
     id: str
     organization_id: str
@@ -32,6 +35,7 @@ class Turn:
     usage: Usage = field(default_factory=Usage)
     reason: str | None = None
     message: str | None = None
+    queue: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

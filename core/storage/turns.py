@@ -190,6 +190,7 @@ def turn_from(row: Any) -> Turn:
         usage=usage,
         reason=row["reason"],
         message=row["message"],
+        queue=row["queue"],
     )
 
 
