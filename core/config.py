@@ -15,7 +15,6 @@ from urllib.parse import unquote, urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -25,8 +24,10 @@ from pydantic import (
 )
 from yarl import URL
 
+from core.config_alerts import Alerts
 from core.config_errors import Mistakes
 from core.config_file import ConfigFile, Key, read_config_file
+from core.config_section import Section
 from core.errors import ConfigurationError
 
 PREFIX = "PADDOCK_"
@@ -40,6 +41,8 @@ NOT_VARIABLES = {
     ("tiers",),
     ("tokens",),
     ("otlp_headers",),
+    ("alerts", "rules"),
+    ("alerts", "receivers"),
 }
 LISTS = {("egress", "allow_private"), ("cors_origins",), ("trusted_proxies",), ("metrics_networks",)}
 CLIENT_VARIABLES = ("PADDOCK_URL", "PADDOCK_KEY", "PADDOCK_MODEL")
@@ -111,10 +114,6 @@ Origin = Annotated[str, AfterValidator(_origin)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_address(("postgresql",)))]
 RedisUrl = Annotated[SecretStr, AfterValidator(_address(("redis", "rediss", "unix")))]
 ObjectsUrl = Annotated[SecretStr, AfterValidator(_address(("file", "s3")))]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Limits(Section):
@@ -275,6 +274,7 @@ class Settings(Section):
     otlp_headers: Mapping[str, SecretStr] = {}
     trace_ratio: Annotated[float, Field(ge=0, le=1)] = 1
     trace_messages: bool = False
+    alerts: Alerts = Alerts()
     tokens: Tokens | None = None
     models: tuple[Mapping[str, Any], ...] = Field(default=(), repr=False)
 

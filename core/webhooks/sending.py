@@ -9,11 +9,11 @@ from typing import Protocol
 from yarl import URL
 
 from core.egress.client import Answer, EgressError, EgressRefused, Judge, Request
+from core.webhooks.receiver import Receiver
 from core.webhooks.signing import signed
 
 ANSWER_SECONDS = 20.0
 ANSWER_BYTES = 1 << 16
-LONGEST_URL = 2_000
 GONE = 410
 AGAIN_SECONDS = (5.0, 30.0, 120.0, 600.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0)
 """After which attempt how long until the next: nine attempts in about 18 hours."""
@@ -26,14 +26,6 @@ class NotDelivered(Exception):
     def __init__(self, message: str, *, final: bool = False) -> None:
         super().__init__(message)
         self.final = final
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receiver:
-    """url: itself a secret with many receivers."""
-
-    url: str = field(repr=False)
-    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,17 +68,6 @@ def seconds_until_next(attempts: int) -> float | None:
     if attempts > len(AGAIN_SECONDS):
         return None
     return AGAIN_SECONDS[attempts - 1] * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311  # no secret
-
-
-def check_url(text: str) -> str:
-    """An address that may be written down as a receiver's; where it leads is judged at each attempt. Raises ValueError."""
-    try:
-        url = URL(text)
-    except ValueError:
-        url = URL()
-    if len(text) > LONGEST_URL or url.scheme not in ("https", "http") or not url.host or url.user or url.password:
-        raise ValueError(f"expected an http(s) address of at most {LONGEST_URL} characters without user name and password")
-    return text
 
 
 def _anywhere(method: str, url: URL) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from core.egress.addresses import AddressRules
 from core.egress.client import open_egress
-from core.webhooks.sending import Message, NotDelivered, Receiver, Webhooks
+from core.webhooks.receiver import Receiver
+from core.webhooks.sending import Message, NotDelivered, Webhooks
 from core.webhooks.signing import key_of, new_secret
 from tests.doubles.web import Web, open_web
 

@@ -4,7 +4,8 @@ import openai
 import pytest
 from openai import InvalidWebhookSignatureError
 
-from core.webhooks.sending import AGAIN_SECONDS, check_url, seconds_until_next
+from core.webhooks.receiver import check_url
+from core.webhooks.sending import AGAIN_SECONDS, seconds_until_next
 from core.webhooks.signing import key_of, new_secret, signed
 
 

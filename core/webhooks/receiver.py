@@ -1,0 +1,26 @@
+"""Who is told by webhook: an address that somebody chose, and the key of its signatures."""
+
+from dataclasses import dataclass, field
+
+from yarl import URL
+
+LONGEST_URL = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """url: itself a secret with many receivers."""
+
+    url: str = field(repr=False)
+    key: bytes = field(repr=False)
+
+
+def check_url(text: str) -> str:
+    """An address that may be written down as a receiver's; where it leads is judged at each attempt. Raises ValueError."""
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    if len(text) > LONGEST_URL or url.scheme not in ("https", "http") or not url.host or url.user or url.password:
+        raise ValueError(f"expected an http(s) address of at most {LONGEST_URL} characters without user name and password")
+    return text
