@@ -67,6 +67,7 @@ from core.telemetry.tracing import Collector, open_tracer
 from core.tools.catalog import Catalog
 from core.tools.executor import ToolExecutor
 from core.tools.observed import ObservedSandbox
+from core.tools.programs import Programs
 from core.tools.registry import Registry
 from core.tools.trial import Trials
 from core.tools.work import ToolSecret, Workshop
@@ -172,7 +173,9 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         conversations, turn_store = ConversationStore(database), TurnStore(database)
         leases = Leases(database, owner=f"{os.getpid()}-{secrets.token_hex(8)}", seconds=settings.limits.lease_seconds)
         catalog = Catalog(ToolCallStore(database))
-        workshop = await stack.enter_async_context(_workshop(settings, sandbox, telemetry))
+        files = Files(FileStore(database), objects, settings.files)
+        programs = Programs(files, sandbox)
+        workshop = await stack.enter_async_context(_workshop(settings, sandbox, programs, telemetry))
         limiter = await stack.enter_async_context(_limiter(settings, addresses, TierStore(database)))
         assistants = Assistants(AssistantStore(database), models, catalog)
         staging = Staging(
@@ -210,7 +213,6 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         upkeep = Upkeep(leases=leases, adoption=adoption, identities=directory.identities, running=turns.running)
         stack.push_async_callback(turns.stop)
         await stack.enter_async_context(_in_background(upkeep))
-        files = Files(FileStore(database), objects, settings.files)
         await stack.enter_async_context(_in_background(FileUpkeep(files)))
         seals = SealStore(database)
         signer = open_signer(settings.audit.key_file or settings.home / "audit.key")
@@ -285,7 +287,9 @@ async def _limiter(settings: Settings, addresses: Addresses, store: TierStore) -
 
 
 @asynccontextmanager
-async def _workshop(settings: Settings, sandbox: SandboxClient, telemetry: Telemetry) -> AsyncGenerator[Workshop, None]:
+async def _workshop(
+    settings: Settings, sandbox: SandboxClient, programs: Programs, telemetry: Telemetry
+) -> AsyncGenerator[Workshop, None]:
     tool_secrets = {
         name: ToolSecret(
             value=secret.value.get_secret_value(),
@@ -296,7 +300,7 @@ async def _workshop(settings: Settings, sandbox: SandboxClient, telemetry: Telem
     }
     async with open_egress(AddressRules(allow_private=settings.egress.allow_private)) as egress:
         observed = ObservedSandbox(sandbox, telemetry)
-        yield Workshop(sandbox=observed, egress=egress, secrets=tool_secrets, telemetry=telemetry)
+        yield Workshop(sandbox=observed, egress=egress, programs=programs, secrets=tool_secrets, telemetry=telemetry)
 
 
 @asynccontextmanager

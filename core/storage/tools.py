@@ -14,6 +14,7 @@ from core.ids import new_id
 from core.storage import audit
 from core.storage.audit import AuditRecord
 from core.storage.database import Database
+from core.storage.files import FileStore
 from core.storage.paging import page_by_id
 from core.storage.records import Page, RegisteredTool, RegisteredVersion, ToolUsage
 from core.storage.tables import api_keys, tool_versions, tools
@@ -21,11 +22,12 @@ from core.storage.tables import api_keys, tool_versions, tools
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewVersion:
-    """manifest: canonical text, and its digest. created_by: a key's id."""
+    """manifest: canonical text, and its digest. created_by: a key's id. artifact: the file that it is made of, if any."""
 
     digest: str
     manifest: str
     created_by: str
+    artifact: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class ToolStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._files = FileStore(database)
 
     async def create(
         self, organization_id: str, name: str, first: NewVersion, terms: Terms, record: AuditRecord
@@ -59,6 +62,7 @@ class ToolStore:
                 query = sa.insert(tools).values({**values, **_given(terms)}).returning(tools)
                 row = (await connection.execute(query)).mappings().one()
                 await _insert_version(connection, organization_id, tool_id, 1, first)
+                await self._hold(connection, organization_id, name, first)
                 await audit.insert(connection, record)
         except IntegrityError as exc:
             message = f"a tool named {name!r} is there already: give it a new version"
@@ -82,6 +86,7 @@ class ToolStore:
                 message = f"tool {name!r} is at version {current.version} by now, not at {after}: look at that one first"
                 raise Conflict(message, code="version_conflict")
             await _insert_version(connection, organization_id, row["id"], after + 1, version)
+            await self._hold(connection, organization_id, name, version)
             await audit.insert(connection, record)
         return _tool(row)
 
@@ -98,6 +103,7 @@ class ToolStore:
 
     async def delete(self, organization_id: str, name: str, record: AuditRecord) -> None:
         """The name is free again. Versions stay, to be read by their digest: a ledger or an approval may name one.
+        Files that they are made of may go.
 
         Raises NotFound.
         """
@@ -105,6 +111,7 @@ class ToolStore:
         async with self._database.tenant(organization_id) as connection:
             if (await connection.execute(query)).rowcount == 0:
                 raise _unknown(name)
+            await self._files.unpin(connection, organization_id, _holder(name))
             await audit.insert(connection, record)
 
     async def get(self, organization_id: str, name: str) -> RegisteredTool:
@@ -165,6 +172,10 @@ class ToolStore:
             rows = (await connection.execute(_USAGE, parameters)).mappings().all()
         return [ToolUsage(**row) for row in rows]
 
+    async def _hold(self, connection: AsyncConnection, organization_id: str, name: str, version: NewVersion) -> None:
+        if version.artifact is not None:
+            await self._files.pin(connection, organization_id, version.artifact, _holder(name))
+
 
 _VERSIONS = sa.select(tool_versions, tools.c.name).join(tools, tools.c.id == tool_versions.c.tool_id)
 _USAGE = sa.text("""
@@ -175,6 +186,11 @@ _USAGE = sa.text("""
     WHERE organization_id = :organization_id AND tool = :tool AND created_at >= :since AND created_at < :until
     GROUP BY day, version_digest ORDER BY day, version_digest
 """)
+
+
+def _holder(name: str) -> str:
+    """Of files: the tool with all its versions, until it is deleted."""
+    return f"tool {name!r}"
 
 
 def _named(organization_id: str, name: str) -> tuple[sa.ColumnElement[bool], ...]:

@@ -65,6 +65,7 @@ class Toolset:
         durable: Durable,
         retries: int,
         turn_id: str,
+        organization_id: str,
     ) -> None:
         self._ours = {**builtins, **{tool.version.name: tool.version for tool in registered}}
         self._ids = {tool.version.name: tool.tool_id for tool in registered}
@@ -75,6 +76,7 @@ class Toolset:
         self._durable = durable
         self._retries = retries
         self._turn_id = turn_id
+        self._organization_id = organization_id
         self._failures: Counter[str] = Counter()
 
     def offer(self, name: str) -> Offer:
@@ -114,7 +116,8 @@ class Toolset:
         if mistake := version.arguments_schema.mistake(arguments):
             raise ToolCallRejected(f"arguments do not fit the schema of {call.name!r}: {mistake}")
         name = f"{self._turn_id}/{call.id}"  # the id is the model's, and may hold anything: what goes into a header must not
-        asked = Call(id=name, arguments=arguments, idempotency_key=digest_of(name.encode(errors="surrogatepass")))
+        key = digest_of(name.encode(errors="surrogatepass"))
+        asked = Call(id=name, organization_id=self._organization_id, arguments=arguments, idempotency_key=key)
         work = kinds.load(version.runtime["kind"]).prepare(version, asked)
         return Prepared(call=call, version=version, work=work, arguments_digest=digest(arguments))
 
@@ -251,6 +254,7 @@ class ToolExecutor:
             durable=durable,
             retries=self.retries,
             turn_id=turn_id,
+            organization_id=principal.organization_id,
         )
         _refuse_duplicates([*builtins, *(tool.version.name for tool in registered), *(spec.name for spec in functions)])
         _refuse_choice(choice or ToolChoice(), [spec.name for spec in tools.specs])

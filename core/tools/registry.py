@@ -134,4 +134,9 @@ class Registry:
 
 
 def _new(principal: Principal, version: ToolVersion) -> NewVersion:
-    return NewVersion(digest=version.digest, manifest=version.manifest, created_by=principal.key_id)
+    return NewVersion(
+        digest=version.digest,
+        manifest=version.manifest,
+        created_by=principal.key_id,
+        artifact=version.runtime.get("artifact"),
+    )

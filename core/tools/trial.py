@@ -53,6 +53,7 @@ class Trials:
             durable=lambda: self._store.note(record("tool.dry_run_started", details={"dry_run": dry_run_id})),
             retries=0,
             turn_id=dry_run_id,
+            organization_id=principal.organization_id,
         )
         began = time.monotonic()
         try:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from core.egress.client import Answer, Judge, Request
 from core.telemetry.telemetry import Telemetry, silent
+from core.tools.programs import Programs
 from sandbox import Invocation, OnOutput, Outcome
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Workshop:
 
     sandbox: Sandbox
     egress: Egress
+    programs: Programs
     secrets: Mapping[str, ToolSecret]
     telemetry: Telemetry = field(default_factory=silent)
 
@@ -44,6 +46,7 @@ class Call:
     """A call that is valid and allowed. idempotency_key: the same however often this very call is dispatched."""
 
     id: str
+    organization_id: str
     arguments: Mapping[str, Any]
     idempotency_key: str
 

@@ -87,6 +87,7 @@ async def _spent() -> float:
         durable=_never,
         retries=3,
         turn_id=TURN.id,
+        organization_id=WHO.organization_id,
     )
     calls = [
         ToolCall(id=f"call_{n}", name="fx_rate", arguments=f'{{"base":"EUR","quote":"NOK","amount":{n}.5}}')

@@ -13,6 +13,7 @@ from core.tools import kinds
 from core.tools.definition import ToolVersion, parse_manifest
 from core.tools.work import Call, ManifestRefused, Workshop
 from sandbox import Outcome, open_client
+from tests.doubles.uploads import NO_PROGRAMS
 from tests.sandboxing import nowhere
 
 KIND = kinds.load("python")
@@ -26,11 +27,13 @@ def version(code: str, **more: Any) -> ToolVersion:
 @pytest.fixture
 async def workshop(sandbox_socket: Path) -> AsyncIterator[Workshop]:
     async with open_client(sandbox_socket) as client, open_egress(AddressRules()) as egress:
-        yield Workshop(sandbox=client, egress=egress, secrets={})
+        yield Workshop(sandbox=client, egress=egress, programs=NO_PROGRAMS, secrets={})
 
 
 async def call(workshop: Workshop, code: str, arguments: Mapping[str, Any]) -> Outcome:
-    return await KIND.prepare(version(code), Call(id="c", arguments=arguments, idempotency_key="k")).run(workshop, nowhere)
+    return await KIND.prepare(
+        version(code), Call(id="c", organization_id="org_1", arguments=arguments, idempotency_key="k")
+    ).run(workshop, nowhere)
 
 
 async def test_main_is_called_with_the_arguments_and_its_value_is_the_result(workshop: Workshop) -> None:

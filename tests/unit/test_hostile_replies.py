@@ -36,6 +36,7 @@ from core.tools.catalog import shipped
 from core.tools.executor import Prepared, Toolset
 from core.tools.work import Workshop
 from sandbox import Invocation, OnOutput, Outcome
+from tests.doubles.uploads import NO_PROGRAMS
 
 
 class Nowhere:
@@ -64,11 +65,12 @@ def toolset(sandbox: Nowhere) -> Toolset:
         builtins=shipped(),
         registered=(),
         functions=(),
-        workshop=Workshop(sandbox=sandbox, egress=sandbox, secrets={}),
+        workshop=Workshop(sandbox=sandbox, egress=sandbox, programs=NO_PROGRAMS, secrets={}),
         refusal=_never,
         durable=_durable,
         retries=100,
         turn_id="resp_1",
+        organization_id="org_1",
     )
 
 
