@@ -8,6 +8,8 @@ import argparse
 import collections
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,12 +19,13 @@ from typing import Any
 from llama_cpp import Llama
 
 from corpus.draw import Split
-from corpus.exercise import Conversation, Turn
+from corpus.exercise import Conversation, Turn, holds
 from corpus.messages import END, rendered
 from corpus.mix import CODE_INTERPRETER, conversation
-from corpus.notebook import run
 
-FREEFORM = Path(__file__).parent / "freeform.jsonl"
+HERE = Path(__file__).parent
+FREEFORM = HERE / "freeform.jsonl"
+CODE_SECONDS = 10
 CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.S)
 ROUNDS = 4
 KINDS = {"string": str, "integer": int}
@@ -55,7 +58,7 @@ class Player:
         for turn in script.turns:
             messages.append({"role": "user", "content": turn.user})
             answer, outputs = self.answer(messages, script, turn)
-            right = bool(answer) and all(part in answer for part in turn.expected or outputs[-1:])
+            right = bool(answer) and all(holds(answer, part) for part in turn.expected or outputs[-1:])
             played.append((turn, answer, right))
             if not right:
                 break
@@ -82,17 +85,13 @@ class Player:
         return "", outputs
 
     def result(self, call: dict[str, Any], turn: Turn, recorded: list[str], place: int) -> str:
-        """Code is run, unless the script has it fail; other tools answer what was recorded."""
-        if call["name"] == "code_interpreter" and turn.family != "errors":
-            return run(call["arguments"]["code"])
+        """What the script recorded, for the calls that it foresaw or has fail; other code is run, other tools refuse."""
         wanted = [(made.name, dict(made.arguments)) for step in turn.rounds for made in step.calls]
         if place < len(recorded) and (turn.family == "errors" or (call["name"], call["arguments"]) == wanted[place]):
             return recorded[place]
-        return (
-            run(call["arguments"]["code"])
-            if call["name"] == "code_interpreter"
-            else json.dumps({"error": "unexpected arguments"})
-        )
+        if call["name"] == "code_interpreter":
+            return executed(call["arguments"]["code"])
+        return json.dumps({"error": "unexpected arguments"})
 
     def parsed(self, text: str, script: Conversation) -> dict[str, Any] | None:
         self.calls.all += 1
@@ -102,8 +101,10 @@ class Player:
             schema, arguments = schemas[call["name"]], call["arguments"]
         except (json.JSONDecodeError, KeyError, TypeError):
             return None
-        fits = set(schema["required"]) <= set(arguments) <= set(schema["properties"]) and all(
-            type(value) is KINDS[schema["properties"][key]["type"]] for key, value in arguments.items()
+        fits = (
+            isinstance(arguments, dict)
+            and set(schema["required"]) <= set(arguments) <= set(schema["properties"])
+            and all(type(value) is KINDS[schema["properties"][key]["type"]] for key, value in arguments.items())
         )
         self.calls.valid += fits
         return call if fits else None
@@ -120,6 +121,22 @@ class Player:
         self.tokens += len(made)
         self.seconds += time.perf_counter() - began
         return self.engine.detokenize(made, special=True).decode(errors="replace").removesuffix(END)
+
+
+def executed(code: str) -> str:
+    """By a process of its own: what a model writes may loop for ever or end its interpreter."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "corpus.notebook"],
+            input=code,
+            capture_output=True,
+            text=True,
+            cwd=HERE,
+            timeout=CODE_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return f"limit exceeded: wall_seconds ({CODE_SECONDS} s)"
+    return done.stdout.removesuffix("\n")
 
 
 def main() -> None:
@@ -161,7 +178,7 @@ def main() -> None:
 def freeform() -> Iterator[Conversation]:
     for line in FREEFORM.read_text().splitlines():
         typed = json.loads(line)
-        turn = Turn(family="freeform", user=typed["user"], answer="", expected=(typed["expected"],))
+        turn = Turn(family="freeform", user=typed["user"], answer="", expected=tuple(typed["expected"]))
         yield Conversation(family="freeform", turns=(turn,), tools=(CODE_INTERPRETER,))
 
 

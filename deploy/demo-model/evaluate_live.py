@@ -20,7 +20,7 @@ from typing import Any
 
 from openai import OpenAI, OpenAIError
 
-from corpus.exercise import Conversation, Turn
+from corpus.exercise import Conversation, Turn, holds
 from corpus.mix import conversation
 from corpus.notebook import run
 
@@ -75,7 +75,7 @@ class Client:
         for turn in script.turns:
             answer, outputs, previous = self.answer(turn, script, previous, played)
             wanted = turn.expected or tuple(outputs[-1:])
-            if not answer or not all(part in answer for part in wanted):
+            if not answer or not all(holds(answer, part) for part in wanted):
                 played.family, played.right = turn.family, False
                 played.miss = {"user": turn.user, "wanted": wanted, "answer": answer}
                 break
@@ -142,8 +142,10 @@ def fits(item: Any, script: Conversation) -> bool:
         schema, arguments = schemas[item.name], json.loads(item.arguments)
     except (KeyError, json.JSONDecodeError):
         return False
-    return set(schema["required"]) <= set(arguments) <= set(schema["properties"]) and all(
-        type(value) is KINDS[schema["properties"][key]["type"]] for key, value in arguments.items()
+    return (
+        isinstance(arguments, dict)
+        and set(schema["required"]) <= set(arguments) <= set(schema["properties"])
+        and all(type(value) is KINDS[schema["properties"][key]["type"]] for key, value in arguments.items())
     )
 
 

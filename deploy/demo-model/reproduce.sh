@@ -26,6 +26,6 @@ else
     workers=1 tokens=8192
 fi
 "$python" -m torch.distributed.run --standalone --nproc-per-node "$workers" train.py "$work/data" "$work/model.pt" --device "$device" \
-    --minutes "$minutes" --decay-minutes "$((minutes * 3 / 4))" --tokens "$tokens" --threads "$(((cores + 1) / 2))"
+    --minutes "$minutes" --tokens "$tokens" --threads "$(((cores + 1) / 2))"
 "$python" export.py "$work/model.pt" "$result"
 "${LLAMA_PYTHON:-$here/../../.venv/bin/python}" evaluate.py "$result" --conversations 1000 --threads "$cores"

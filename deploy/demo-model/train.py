@@ -1,7 +1,7 @@
 """Trains the decoder on prepared shards, on a few CPU cores or on one accelerator, until a wall-clock deadline.
 
-The learning rate warms up, stays, and falls linearly to nothing over the last minutes, so a run can be cut to any length. Checkpoints
-hold everything needed to go on. What is exported is the running average of the weights, which is usable at any time.
+The learning rate warms up and falls linearly to nothing by the clock, so a run can have any length. Checkpoints hold everything
+needed to go on. What is exported is the running average of the weights, which is usable at any time.
 
 On a busy machine run one process a core (`torchrun --nproc-per-node 2 train.py ... --threads 1`): they meet once a step instead of at
 every operation.
@@ -35,7 +35,7 @@ ROUND_TO = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    matrices: float = 6e-3  # Muon
+    matrices: float = 5e-3  # Muon
     others: float = 2e-3  # AdamW: embeddings and norms
     decay: float = 0.01
     average: float = 0.98
@@ -194,7 +194,6 @@ def main() -> None:
         help="written every --save-every steps and at the end, SIGTERM included; continued from when it exists",
     )
     parser.add_argument("--minutes", type=float, default=90)
-    parser.add_argument("--decay-minutes", type=float, default=25, help="the last minutes, in which the rate falls to nothing")
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--tokens", type=int, default=4_096, help="a step, padding included")
     parser.add_argument("--seed", type=int, default=1)
@@ -223,7 +222,7 @@ def main() -> None:
         left = agreed(0.0 if stopped.is_set() else options.minutes - (time.monotonic() - began) / 60)
         if left <= 0:
             break
-        recent.append(trainer.step(inputs, targets, min(1.0, left / options.decay_minutes)))
+        recent.append(trainer.step(inputs, targets, left / options.minutes))
         if rank == 0 and trainer.step_number % 20 == 0:
             passed = time.monotonic() - began
             print(

@@ -1,5 +1,6 @@
 """What a family makes: one thing to ask, the ways to say it, and what a right answer holds."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,6 +77,9 @@ def answer_to(out: str) -> str:
             return IT_IS.replace("{out}", out)
 
 
-def says(template: str) -> Callable[[str], str]:
-    """An answer that only needs the printed result."""
-    return lambda out: template.replace("{out}", out)
+def holds(answer: str, part: str) -> bool:
+    """Whether the part stands there by itself, not within a longer number or word; after `42…` decimals may follow."""
+    text = part.removesuffix("…")
+    start = r"(?<![\w.-])" if text[0].isalnum() else ""
+    end = r"(?!\.?\w)" if text == part and text[-1].isalnum() else "" if "." in text else r"(?!\d)"
+    return re.search(start + re.escape(text) + end, answer) is not None

@@ -1,11 +1,12 @@
 """Runs a line of Python as the code interpreter does and gives what the model would be told.
 
-The code is our own, so it runs in this process. Messages of errors are those of CPython 3.14 where versions differ.
+Code of our own runs in this process; what a model wrote belongs into another (`python -m corpus.notebook`). Messages of errors are those of CPython 3.14 where versions differ.
 """
 
 import contextlib
 import functools
 import io
+import sys
 from typing import Any
 
 NO_OUTPUT = "(no output)"
@@ -23,7 +24,7 @@ def run(code: str) -> str:
     scope: dict[str, Any] = {"__name__": "__main__"}
     try:
         with contextlib.redirect_stdout(printed):
-            exec(compile(code, "<code>", "exec"), scope)  # our own generated code
+            exec(compile(code, "<code>", "exec"), scope)
     except Exception as error:
         return printed.getvalue() + traceback_of(code, error)
     return printed.getvalue().rstrip() or NO_OUTPUT
@@ -35,3 +36,7 @@ def traceback_of(code: str, error: Exception) -> str:
         return f"{place}\nSyntaxError: {error.msg}"
     message = NEWER_MESSAGES.get(str(error), str(error))
     return f'Traceback (most recent call last):\n  File "<code>", line 1, in <module>\n{type(error).__name__}: {message}'
+
+
+if __name__ == "__main__":
+    print(run(sys.stdin.read()))
