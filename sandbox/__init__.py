@@ -16,6 +16,7 @@ from sandbox.contract import (
 )
 from sandbox.errors import (
     GuestCrashed,
+    HostGone,
     LimitExceeded,
     ProgramMissing,
     ProgramRefused,
@@ -27,6 +28,7 @@ from sandbox.errors import (
 __all__ = [
     "Capabilities",
     "GuestCrashed",
+    "HostGone",
     "Invocation",
     "LimitExceeded",
     "Limits",

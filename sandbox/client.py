@@ -10,7 +10,7 @@ from pathlib import Path
 from sandbox import protocol
 from sandbox.capture import Capture
 from sandbox.contract import Invocation, OnOutput, Outcome
-from sandbox.errors import ProgramRefused, RuntimeUnavailable, SandboxError
+from sandbox.errors import HostGone, ProgramRefused, RuntimeUnavailable, SandboxError
 from sandbox.protocol import Kind, ProtocolError
 
 IDLE_CONNECTIONS = 32
@@ -91,7 +91,7 @@ class Connection:
         try:
             connection = cls(*await asyncio.open_unix_connection(str(socket)))
         except OSError as exc:
-            raise RuntimeUnavailable(f"no sandbox host answers at {str(socket)!r}") from exc
+            raise HostGone(f"no sandbox host answers at {str(socket)!r}") from exc
         try:
             connection._writer.write(protocol.hello())
             match await protocol.read_frame(connection._reader):
@@ -101,7 +101,7 @@ class Connection:
                 case Kind.FAILED, payload:
                     raise protocol.parse_failed(payload)
                 case _:
-                    raise RuntimeUnavailable("the sandbox host closed the connection")
+                    raise HostGone("the sandbox host closed the connection")
         except BaseException as exc:
             connection.close()
             if isinstance(exc, ProtocolError):
@@ -114,9 +114,10 @@ class Connection:
 
     async def ask(self, frames: Sequence[bytes], capture: Capture) -> Outcome:
         self._running = True
-        for frame in frames:
-            self._writer.write(frame)
-            await self._writer.drain()
+        with suppress(ConnectionError):  # what it said before it went away is still to be read
+            for frame in frames:
+                self._writer.write(frame)
+                await self._writer.drain()
         while said := await protocol.read_frame(self._reader):
             match said:
                 case (Kind.STDOUT | Kind.STDERR | Kind.RESULT) as kind, data:
@@ -129,7 +130,7 @@ class Connection:
                     raise protocol.parse_failed(payload)
                 case kind, _:
                     raise ProtocolError(f"{kind.name} where an answer belongs")
-        raise RuntimeUnavailable("the sandbox host went away")
+        raise HostGone("the sandbox host went away")
 
     async def cancel(self) -> None:
         """The host closes the connection when the guest is dead."""

@@ -42,5 +42,9 @@ class RuntimeUnavailable(SandboxError):
     retryable = True
 
 
+class HostGone(RuntimeUnavailable):
+    """No host answers, or the one that was asked went away: nobody knows how far the program came."""
+
+
 class SandboxBusy(RuntimeUnavailable):
     """Every worker is taken and the queue is full."""

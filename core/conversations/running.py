@@ -13,6 +13,7 @@ from core.conversations.feed import Feed
 from core.conversations.record import Recorder
 from core.errors import PaddockError
 from core.events import TurnEnded, TurnEvent, TurnStatus
+from core.storage.connection import DatabaseUnavailable
 from core.storage.journal import TurnJournal
 from core.storage.records import Turn
 
@@ -114,7 +115,9 @@ class RunningTurn:
             self.feed.close()
 
     async def _play(self, events: AsyncGenerator[TurnEvent, None], seconds: float) -> TurnEnded | None:
-        """Every way in which a turn can end, as an event; None for one that is to go on elsewhere."""
+        """Every way in which a turn can end, as an event; None for one that is to go on, here or elsewhere, when its lease ran
+        out: the server stops, or PostgreSQL is away.
+        """
         if self._stop_reason is not None:
             return self._stopped()
         self._playing = True
@@ -131,6 +134,8 @@ class RunningTurn:
         except asyncio.CancelledError:
             return self._stopped()
         except PaddockError as exc:
+            if isinstance(exc, DatabaseUnavailable) and self.turn.stored:
+                return None
             return TurnEnded(status=TurnStatus.FAILED, reason=exc.code, message=exc.message)
         except Exception:
             return self._bug()
