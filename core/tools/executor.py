@@ -15,7 +15,7 @@ from core.errors import InvalidRequest
 from core.identity.principals import Principal
 from core.llm.contract import ToolChoice, ToolMode, ToolSpec
 from core.messages import ListedTool, Offer, ToolCall, ToolResult
-from core.tools import kinds
+from core.tools import again, kinds
 from core.tools.canonical import digest, digest_of
 from core.tools.catalog import Catalog, Registered, Selection
 from core.tools.definition import ToolVersion
@@ -152,7 +152,7 @@ class Toolset:
     async def _result(self, prepared: Prepared, on_output: OnOutput) -> ToolResult:
         call, version = prepared.call, prepared.version
         try:
-            outcome = await prepared.work.run(self._workshop, on_output)
+            outcome = await again.run(prepared.work, version.effect, self._workshop, on_output)
         except SandboxError as exc:
             printed = _text(exc.stdout, exc.stderr)
             return ToolResult(call_id=call.id, content=_capped(f"{printed}\n{exc}" if printed else str(exc)), failed=True)
