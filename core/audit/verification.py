@@ -31,13 +31,16 @@ WRONG = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionE
 
 @dataclass(slots=True)
 class Report:
-    """problems: nothing is wrong when there are none."""
+    """problems: nothing is wrong when there are none. hidden: records that are sealed there and not shown; removed: by age."""
 
     origin: str = ""
     first: int = 0
     last: int = 0
     records: int = 0
+    hidden: int = 0
+    removed: int = 0
     organizations: int = 0
+    filter: Mapping[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def wrong(self, problem: str) -> None:
@@ -62,9 +65,10 @@ def verify(directory: Path, public_keys: Sequence[bytes], kept_notes: Sequence[s
     keys = [_key(pem) for text in public_keys for pem in _each_key(text)]
     report = Report()
     manifest = _manifest(directory, keys, report)
+    report.filter, report.removed = manifest["filter"], manifest["removed"]
     try:
         _check_files(directory, manifest, report)
-        chain = _Chain(keys, report, kept_notes)
+        chain = _Chain(keys, report, kept_notes, everybody=manifest["everybody"])
         expected = chain.records(_lines(directory / "proofs.jsonl", report))
         rows = _rows(directory, manifest, report)
         _Comparison(expected, rows, report).run()
@@ -86,13 +90,15 @@ def _manifest(directory: Path, keys: Sequence["_Key"], report: Report) -> Mappin
         files = {entry["name"]: (int(entry["bytes"]), str(entry["sha256"])) for entry in manifest["files"]}
         known = {**manifest, "files": files, "records": int(manifest["records"]), "format": str(manifest["format"])}
         first, last = (int(manifest["checkpoints"][end]) for end in ("first", "last"))
+        left_out = {name: value for name, value in dict(manifest["filter"]).items() if value}
+        removed, everybody = int(manifest.get("removed", 0)), manifest["organization"] == "all"
     except OSError as exc:
         raise Unreadable(f"{exc.filename}: {exc.strerror}; an export has manifest.json and manifest.sig") from exc
     except WRONG as exc:
         raise Unreadable(f"{directory / 'manifest.json'} is no manifest of an export") from exc
     if not any(key.signed(text, signature) for key in keys):
         report.wrong("manifest.json: its signature is by none of the given keys: it was changed, or another key signed it")
-    return {**known, "first": first, "last": last}
+    return {**known, "first": first, "last": last, "filter": left_out, "removed": removed, "everybody": everybody}
 
 
 def _check_files(directory: Path, manifest: Mapping[str, Any], report: Report) -> None:
@@ -120,6 +126,8 @@ def _check_ends(manifest: Mapping[str, Any], chain: "_Chain", report: Report) ->
         )
     if report.records != manifest["records"]:
         report.wrong(f"{report.records} records were found, the manifest says {manifest['records']}")
+    if not manifest["filter"] and report.hidden != report.removed:
+        report.wrong(f"{report.hidden - report.removed} records are hidden, though the export's filter leaves none out")
     for problem in manifest.get("problems", ()):
         report.wrong(f"the server found, when it exported: {problem}")
     if (head := manifest.get("head")) is not None:
@@ -221,9 +229,10 @@ class _Expected:
 class _Chain:
     """Fed with the lines of proofs.jsonl."""
 
-    def __init__(self, keys: Sequence[_Key], report: Report, kept_notes: Sequence[str]) -> None:
+    def __init__(self, keys: Sequence[_Key], report: Report, kept_notes: Sequence[str], *, everybody: bool) -> None:
         self._keys = keys
         self._report = report
+        self._everybody = everybody
         self._kept = [self._kept_note(text) for text in kept_notes]
         self._last: _Note | None = None
         self._seen: dict[str, int] = {}  # how many records of each organisation came so far
@@ -238,6 +247,8 @@ class _Chain:
                 self._report.wrong(f"proofs.jsonl, line {n}: it cannot be read: it was changed")
                 continue
             self._link(note)
+            if self._everybody and len(sections) != (of := max((section.of_sections for section in sections), default=1)):
+                self._report.wrong(f"checkpoint {note.number}: of {of} organizations {len(sections)} are there")
             for section in sections:
                 yield from self._section(section, note)
         self._report.organizations = len(self._seen)
@@ -280,13 +291,14 @@ class _Chain:
         self._last, report.last = note, note.number
 
     def _section(self, section: "_Section", note: _Note) -> Iterator[_Expected]:
-        before = self._seen.get(section.organization)
+        before = self._seen.get(section.organization, 0 if self._report.first == 1 else None)
         if before is not None and before != section.first:
             self._report.wrong(
                 f"checkpoint {note.number}: {section.organization} had {before} records so far, not {section.first}:"
                 f" its records {before + 1} to {section.first} are missing"
             )
         self._seen[section.organization] = section.first + section.size
+        self._report.hidden += section.size - len(section.leaves)
         try:
             proven = section.proven_root() == note.root
         except WRONG:

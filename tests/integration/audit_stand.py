@@ -13,10 +13,11 @@ from sqlalchemy import make_url
 
 from core.audit.export.making import ExportMaker
 from core.audit.exports import Exports
+from core.audit.log import AuditLog
 from core.audit.sealing import Sealer
 from core.audit.signing import Signer, open_signer
 from core.storage.audit import AuditRecord, insert
-from core.storage.audit_events import Filter
+from core.storage.audit_events import EventStore, Filter
 from core.storage.audit_exports import Export, ExportStore
 from core.storage.audit_seals import SealStore
 from core.storage.database import Database, open_database
@@ -37,6 +38,7 @@ class AuditStand:
     objects: Objects
     signer: Signer
     sealer: Sealer
+    log: AuditLog
     exports: Exports
     maker: ExportMaker
     home: Path
@@ -98,6 +100,7 @@ async def audit_stand(postgres: EmbeddedPostgres, home: Path) -> AsyncIterator[A
             objects=objects,
             signer=signer,
             sealer=sealer,
+            log=AuditLog(EventStore(database), SealStore(database)),
             exports=Exports(store, objects),
             maker=maker,
             home=home,

@@ -1,0 +1,295 @@
+"""Whatever is done to a sealed log, in its database or to an export of it, is found, and the message names the record."""
+
+import json
+import random
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from core.audit.signing import Signer
+from core.audit.verification import Unreadable, verify
+from core.storage.audit import AuditRecord
+from core.storage.audit_events import Filter
+from core.storage.embedded.postgres import EmbeddedPostgres
+from tests.integration.audit_stand import AuditStand, audit_stand
+from tests.integration.conftest import make_tenant
+
+FIFTH, SEVENTH = 4, 6  # of the ten that are recorded
+
+
+@pytest.fixture
+async def stand(postgres: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[AuditStand]:
+    async with audit_stand(postgres, tmp_path) as opened:
+        yield opened
+
+
+async def exported(stand: AuditStand, tmp_path: Path, *, form: str = "jsonl") -> tuple[Path, list[str]]:
+    """An export of ten records, and their ids."""
+    await stand.sealer.seal()
+    ids = await stand.act(10)
+    return await stand.fetch(await stand.export(format=form), tmp_path / "fetched"), list(ids)
+
+
+async def found_in(stand: AuditStand, directory: Path, kept: Sequence[str] = ()) -> list[str]:
+    return verify(directory, await stand.public_keys(), kept).problems
+
+
+def named(problems: Sequence[str], record_id: str, what: str) -> bool:
+    return any(record_id in problem and what in problem for problem in problems)
+
+
+def stranger_to(record_id: str) -> str:
+    """An id that no record has, right after this one's."""
+    return record_id[:-1] + "x"
+
+
+SWAP = """
+    UPDATE audit_records r SET record = o.record FROM audit_records o
+    WHERE (r.id, o.id) IN (('{fifth}', '{seventh}'), ('{seventh}', '{fifth}'))
+"""
+ADD = """
+    INSERT INTO audit_records (id, organization_id, moment, record)
+    SELECT '{stranger}', organization_id, moment, replace(record::text, '{fifth}', '{stranger}')::json
+    FROM audit_records WHERE id = '{fifth}'
+"""
+IN_THE_DATABASE = {
+    "edited": (
+        "UPDATE audit_records SET record = replace(record::text, 'success', 'refused')::json WHERE id = '{fifth}'",
+        "{fifth}",
+        "was changed",
+    ),
+    "removed": ("DELETE FROM audit_records WHERE id = '{fifth}'", "{fourth}", "is missing; its place is after"),
+    "swapped": (SWAP, "{fifth}", "stands in the wrong place"),
+    "added": (ADD, "{stranger}", "was added"),
+    "cut off at the tail": ("DELETE FROM audit_records WHERE id >= '{seventh}'", "{sixth}", "is missing; its place is after"),
+    "moved to another organisation": (
+        "UPDATE audit_records SET organization_id = 'org_x' WHERE id = '{fifth}'",
+        "{fourth}",
+        "is missing; its place is after",
+    ),
+}
+
+
+@pytest.mark.parametrize("deed", IN_THE_DATABASE)
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+async def test_what_is_done_to_a_record_in_the_database_is_found(
+    stand: AuditStand, tmp_path: Path, form: str, deed: str
+) -> None:
+    statement, record, what = IN_THE_DATABASE[deed]
+    ids = await stand.act(10)
+    await stand.sealer.seal()
+    names = {"fourth": ids[FIFTH - 1], "fifth": ids[FIFTH], "sixth": ids[SEVENTH - 1], "seventh": ids[SEVENTH]}
+    names["stranger"] = stranger_to(ids[FIFTH])
+    await stand.tamper(statement.format(**names))
+    export = await stand.export()
+    assert "are not those that were sealed" in " ".join(export.problems)
+    problems = await found_in(stand, await stand.fetch(export, tmp_path / "fetched"))
+    assert named(problems, record.format(**names), what), problems
+
+
+async def test_a_record_that_is_added_for_an_organization_that_had_none_is_found(stand: AuditStand, tmp_path: Path) -> None:
+    ids = await stand.act(10)
+    await stand.sealer.seal()
+    stranger = stranger_to(ids[FIFTH])
+    statement = ADD.replace("organization_id, moment, replace", "'org_new', moment, replace")
+    await stand.tamper(statement.format(fifth=ids[FIFTH], stranger=stranger))
+    export = await stand.export(organization_id="all")
+    problems = await found_in(stand, await stand.fetch(export, tmp_path / "fetched"))
+    assert named(problems, stranger, "was added"), problems
+
+
+async def test_a_log_whose_end_was_cut_off_with_its_seals_is_found_by_a_checkpoint_that_was_kept(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    await stand.act(3)
+    await stand.sealer.seal()
+    await stand.act(3)
+    await stand.sealer.seal()
+    kept = await stand.sealer.head()
+    assert kept is not None
+    await stand.tamper("DELETE FROM audit_records WHERE moment >= (SELECT max(first_moment) FROM audit_checkpoints)")
+    await stand.tamper("DELETE FROM audit_sections WHERE checkpoint = (SELECT max(number) FROM audit_checkpoints)")
+    await stand.tamper("DELETE FROM audit_checkpoints WHERE number = (SELECT max(number) FROM audit_checkpoints)")
+    directory = await stand.fetch(await stand.export(), tmp_path / "fetched")
+    assert await found_in(stand, directory) == []
+    problems = await found_in(stand, directory, [kept])
+    assert any("is not the one that you have kept: the log was rewritten" in problem for problem in problems), problems
+
+
+async def test_a_log_that_ends_before_a_checkpoint_that_was_kept_was_cut_off(stand: AuditStand, tmp_path: Path) -> None:
+    directory, _ = await exported(stand, tmp_path)
+    await stand.act(3)
+    await stand.sealer.seal()
+    kept = await stand.sealer.head()
+    assert kept is not None
+    problems = await found_in(stand, directory, [kept])
+    assert any("what came after was cut off" in problem for problem in problems), problems
+
+
+Lines = list[bytes]
+
+
+def id_of(line: bytes) -> str:
+    return line[line.index(b"aud_") :][:36].decode()
+
+
+def edited(lines: Lines) -> Lines:
+    return [*lines[:-6], lines[-6].replace(b"success", b"refused"), *lines[-5:]]
+
+
+def removed(lines: Lines) -> Lines:
+    return [*lines[:-6], *lines[-5:]]
+
+
+def swapped(lines: Lines) -> Lines:
+    return [*lines[:-6], lines[-4], lines[-5], lines[-6], *lines[-3:]]
+
+
+def added(lines: Lines) -> Lines:
+    known = id_of(lines[-6]).encode()
+    return [*lines[:-5], lines[-6].replace(known, stranger_to(known.decode()).encode()), *lines[-5:]]
+
+
+def doubled(lines: Lines) -> Lines:
+    return [*lines[:-6], lines[-6], *lines[-6:]]
+
+
+def cut_off(lines: Lines) -> Lines:
+    return lines[:-2]
+
+
+def half_gone(lines: Lines) -> Lines:
+    return [*lines[:-1], lines[-1][: len(lines[-1]) // 2]]
+
+
+IN_THE_EXPORT: dict[Callable[[Lines], Lines], tuple[int | None, str]] = {
+    # the deed; the record that the message names (from the last on), and what it says
+    edited: (-6, "was changed"),
+    removed: (-7, "is missing; its place is after"),
+    swapped: (-6, "stands in the wrong place"),
+    added: (None, "was added"),
+    doubled: (-6, "was added"),
+    cut_off: (-3, "is missing; its place is after"),
+}
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "ocsf"])
+async def test_what_is_done_to_a_record_in_the_export_is_found(stand: AuditStand, tmp_path: Path, form: str) -> None:
+    directory, _ = await exported(stand, tmp_path, form=form)
+    file = next(directory.glob("records.*"))
+    lines = file.read_bytes().splitlines(keepends=True)
+    for deed, (place, what) in IN_THE_EXPORT.items():
+        file.write_bytes(b"".join(deed(lines)))
+        problems = await found_in(stand, directory)
+        assert any(file.name in problem for problem in problems)
+        record = stranger_to(id_of(lines[-6])) if place is None else id_of(lines[place])
+        assert named(problems, record, what), (deed, problems)
+    file.write_bytes(b"".join(half_gone(lines)))
+    assert any("record 12 of org_" in problem and "was changed" in problem for problem in await found_in(stand, directory))
+
+
+async def test_what_is_done_to_a_record_in_a_parquet_export_is_found(stand: AuditStand, tmp_path: Path) -> None:
+    directory, _ = await exported(stand, tmp_path, form="parquet")
+    file = directory / "records.parquet"
+    rows = pyarrow.parquet.read_table(file)
+    changes = {
+        "was changed": rows.set_column(11, "record", [[r.replace("success", "refused") for r in rows["record"].to_pylist()]]),
+        "its columns do not say what its record says": rows.set_column(9, "outcome", [["refused"] * len(rows)]),
+        "is missing; its place is after": rows.slice(0, 7),
+        "was added": pyarrow.concat_tables([rows, rows.slice(0, 1)]),
+    }
+    for what, changed in changes.items():
+        pyarrow.parquet.write_table(changed, file)
+        problems = await found_in(stand, directory)
+        assert any(what in problem and "aud_" in problem for problem in problems), (what, problems)
+
+
+def rewritten(directory: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:
+    proofs = [json.loads(line) for line in (directory / "proofs.jsonl").read_text().splitlines()]
+    change(proofs)
+    (directory / "proofs.jsonl").write_text("".join(json.dumps(proof) + "\n" for proof in proofs))
+
+
+async def test_what_is_done_to_the_proofs_is_found(stand: AuditStand, tmp_path: Path) -> None:
+    for _ in range(3):
+        await stand.act(2)
+        await stand.sealer.seal()
+    await make_tenant(stand.database, "two")
+    whole = await stand.fetch(await stand.export(), tmp_path / "whole")
+    deeds: dict[str, Callable[[list[dict[str, Any]]], object]] = {
+        "some are missing": lambda proofs: proofs.pop(1),
+        "checkpoints are missing": lambda proofs: proofs.pop(),
+        "follows checkpoint 3": lambda proofs: proofs.insert(1, proofs.pop(2)),
+        "so far, not": lambda proofs: proofs[1].update(sections=[]),
+        "signature is by none": lambda proofs: proofs[1].update(note=str(proofs[1]["note"]).replace("sealed 2", "sealed 1")),
+        "it cannot be read": lambda proofs: proofs[1].update(note="x"),
+        "do not lead to the signed root": lambda proofs: proofs[1].update(sections=proofs[2]["sections"]),
+    }
+    for n, (what, deed) in enumerate(deeds.items()):
+        directory = tmp_path / f"copy-{n}"
+        shutil.copytree(whole, directory)
+        rewritten(directory, deed)
+        problems = await found_in(stand, directory)
+        assert any(what in problem for problem in problems), (what, problems)
+    everybodys = await stand.fetch(await stand.export(organization_id="all"), tmp_path / "all")
+    rewritten(everybodys, lambda proofs: [proof["sections"].pop() for proof in proofs if len(proof["sections"]) == 2])
+    assert any("of 2 organizations 1 are there" in problem for problem in await found_in(stand, everybodys))
+
+
+async def test_an_export_that_another_key_signed_is_found(stand: AuditStand, tmp_path: Path) -> None:
+    directory, _ = await exported(stand, tmp_path)
+    other = Signer.of(Ed25519PrivateKey.generate())
+    problems = verify(directory, [other.public_key.encode()]).problems
+    assert any(problem.startswith("manifest.json: its signature is by none of the given keys") for problem in problems)
+    assert any(problem.startswith("checkpoint 1: its signature is by none of the given keys") for problem in problems)
+    (directory / "manifest.sig").write_bytes(other.sign((directory / "manifest.json").read_bytes()))
+    assert any("manifest.json: its signature" in problem for problem in await found_in(stand, directory))
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "ocsf"])
+async def test_one_flipped_byte_anywhere_is_found_and_never_breaks_the_verifier(
+    stand: AuditStand, tmp_path: Path, form: str
+) -> None:
+    directory, _ = await exported(stand, tmp_path, form=form)
+    keys, chance = await stand.public_keys(), random.Random(4)
+    for file in sorted(directory.iterdir()):
+        whole = file.read_bytes()
+        for _ in range(40):
+            place = chance.randrange(len(whole))
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << chance.randrange(8))]) + whole[place + 1 :])
+            try:
+                assert verify(directory, keys).problems, (file.name, place)
+            except Unreadable:
+                continue
+        file.write_bytes(whole)
+    assert verify(directory, keys).problems == []
+
+
+async def test_records_that_are_hidden_without_a_filter_are_found(stand: AuditStand, tmp_path: Path) -> None:
+    """A server that lies: it exports some records only, and says that these are all."""
+    await stand.act(5)
+    directory = await stand.fetch(await stand.export(wanted=Filter(kinds=("tool.*",))), tmp_path / "fetched")
+    assert await found_in(stand, directory) == []
+    manifest = json.loads((directory / "manifest.json").read_text())
+    manifest["filter"] = {"kinds": [], "since": None, "until": None}
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    (directory / "manifest.sig").write_bytes(stand.signer.sign((directory / "manifest.json").read_bytes()))
+    problems = await found_in(stand, directory)
+    assert any("are hidden" in problem for problem in problems), problems
+
+
+async def test_personal_text_is_erased_and_the_proof_stays_whole(stand: AuditStand, tmp_path: Path) -> None:
+    who = stand.tenant.principal
+    told = AuditRecord.by(who, "user.updated", "user_9", subject="user_9", personal={"name": "Ada Lovelace"})
+    await stand.record(told)
+    assert (await stand.log.get(who, told.id)).personal == {"name": "Ada Lovelace"}
+    assert await stand.log.erase(who, "user_9") == 1
+    assert (await stand.log.get(who, told.id)).personal is None
+    directory = await stand.fetch(await stand.export(), tmp_path / "fetched")
+    assert await found_in(stand, directory) == []
+    assert b"Lovelace" not in b"".join(file.read_bytes() for file in directory.iterdir())
