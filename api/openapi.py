@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from api.route import Route
+from api.route import JSON, Route
 
 References = Mapping[type[BaseModel], str]
 
@@ -17,7 +17,7 @@ _MEANINGS = {
     401: "The API key is missing, unknown, expired or revoked.",
     403: "The key lacks the scope.",
     404: "There is no such object in the key's organisation.",
-    409: "It cannot be done now: the conversation or response is in use.",
+    409: "It cannot be done as things are: a name is taken, or the object is in use.",
     413: "The body is too large.",
     415: "The body is of another kind.",
     429: "A limit is used up; `Retry-After` says when to come again.",
@@ -71,8 +71,8 @@ def _operation(route: Route, references: References, schemas: dict[str, Any]) ->
     if route.reads.__doc__:
         operation["description"] = route.reads.__doc__
     if not _is_open(route):
-        operation["security"] = [{"key": []}]
-    for kind, model in (("application/json", route.body), ("multipart/form-data", route.form)):
+        operation["security"] = [{"key": []}] if route.rule is not None else [{}, {"key": []}]
+    for kind, model in ((JSON, route.body), ("multipart/form-data", route.form)):
         if model is not None:
             operation["requestBody"] = {"required": True, "content": {kind: {"schema": {"$ref": references[model]}}}}
     return operation
@@ -93,23 +93,21 @@ def _query_parameters(shape: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _responses(route: Route) -> dict[str, Any]:
-    statuses = {503} if _is_open(route) else {400, 401, 403, 500, 503}
-    if "{" in route.path:
-        statuses |= {404}
-    if route.method == "DELETE":
+    statuses = {503} if _is_open(route) else {400, 401, 403, 404, 500, 503}  # 404: also what a body or a query names
+    if route.method != "GET":
         statuses |= {409}
     if route.body is not None or route.form is not None:
         statuses |= {413, 415}
     if route.form is not None:
         statuses |= {507}
-    content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
+    content: dict[str, Any] = {route.media: {"schema": {"type": "object" if route.media == JSON else "string"}}}
     if "stream" in _fields(route.body):
-        statuses |= {404, 409, 429, 502, 504}
+        statuses |= {429, 502, 504}
     if "stream" in _fields(route.body) or "stream" in _fields(route.query):
         content["text/event-stream"] = {"schema": {"type": "string"}}
     if "format" in _fields(route.query):
         content["text/csv"] = {"schema": {"type": "string"}}
-    error = {"application/json": {"schema": {"$ref": _REF.format(model="Error")}}}
+    error = {JSON: {"schema": {"$ref": _REF.format(model="Error")}}}
     refusals = {str(status): {"description": _MEANINGS[status], "content": error} for status in sorted(statuses)}
     return {"200": {"description": "Done.", "content": content}, **refusals}
 

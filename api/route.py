@@ -13,12 +13,13 @@ from api.dependencies import Query, authenticated, query_of, refused
 from api.idempotency import HEADER, once
 from core.errors import PermissionDenied
 
+JSON = "application/json"
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Coroutine[Any, Any, Response]])
 
 
 class Route(routing.Route):
     """body, query, form: the models that the endpoint reads; a form is a multipart body. One that reads no query refuses
-    every parameter in it.
+    every parameter in it. media: what it answers with.
 
     Nobody gets to the endpoint whom the rule in api/access.py does not let in; without a rule there is no route. A POST with
     an Idempotency-Key gets to it once.
@@ -33,6 +34,7 @@ class Route(routing.Route):
         body: type[BaseModel] | None,
         query: type[Query] | None,
         form: type[BaseModel] | None = None,
+        media: str = JSON,
     ) -> None:
         self.rule = rule_of(method, path)
 
@@ -59,6 +61,7 @@ class Route(routing.Route):
         self.body = body
         self.query = query
         self.form = form
+        self.media = media
 
 
 class Router:
@@ -68,8 +71,8 @@ class Router:
         self.routes: list[Route] = []
         self._prefix = prefix
 
-    def get(self, path: str, *, query: type[Query] | None = None) -> Callable[[Endpoint], Endpoint]:
-        return self._add("GET", path, None, query)
+    def get(self, path: str, *, query: type[Query] | None = None, media: str = JSON) -> Callable[[Endpoint], Endpoint]:
+        return self._add("GET", path, None, query, media=media)
 
     def post(
         self,
@@ -91,9 +94,10 @@ class Router:
         body: type[BaseModel] | None,
         query: type[Query] | None,
         form: type[BaseModel] | None = None,
+        media: str = JSON,
     ) -> Callable[[Endpoint], Endpoint]:
         def register(endpoint: Endpoint) -> Endpoint:
-            self.routes.append(Route(method, self._prefix + path, endpoint, body=body, query=query, form=form))
+            self.routes.append(Route(method, self._prefix + path, endpoint, body=body, query=query, form=form, media=media))
             return endpoint
 
         return register

@@ -57,7 +57,7 @@ async def get(request: Request, export_id: str) -> Response:
     return answer(_encode(await platform_of(request).audit_exports.get(await authenticated(request), export_id)))
 
 
-@router.get("/{export_id}/files/{name}")
+@router.get("/{export_id}/files/{name}", media="application/octet-stream")
 async def download(request: Request, export_id: str, name: str) -> Response:
     size, pieces = await platform_of(request).audit_exports.open_file(await authenticated(request), export_id, name)
     headers = {"content-length": str(size), "content-disposition": f'attachment; filename="{name}"'}

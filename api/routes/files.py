@@ -62,7 +62,7 @@ async def retrieve(request: Request, file_id: str) -> Response:
     return answer(encode_file(await platform_of(request).files.get(principal.organization_id, file_id)))
 
 
-@router.get("/{file_id}/content")
+@router.get("/{file_id}/content", media="application/octet-stream")
 async def content(request: Request, file_id: str) -> Response:
     """The file's bytes, to be saved: they are never shown by a browser."""
     principal = await authenticated(request)

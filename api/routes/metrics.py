@@ -14,7 +14,7 @@ router = Router("/metrics")
 FORWARDED = ("forwarded", "x-forwarded-for", "via")
 
 
-@router.get("")
+@router.get("", media="text/plain")
 async def expose(request: Request) -> Response:
     """Counters, gauges and histograms in Prometheus's text format. Needs an operator's key, unless it is asked from near."""
     platform = platform_of(request)

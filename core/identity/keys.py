@@ -13,6 +13,8 @@ from core.storage.directory import Directory
 from core.storage.people import Change, NewKey
 from core.storage.records import ApiKey, Page, User
 
+LATEST = datetime.max.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyChange:
@@ -100,7 +102,7 @@ class Keys:
             user, scopes = await change.user(old.user_id), [Scope(scope) for scope in old.scopes]
             _may_give(principal, user, scopes)
             _still_opens(old)
-            until = None if old.expires_at is None else now + (old.expires_at - old.created_at)
+            until = None if old.expires_at is None else now + min(old.expires_at - old.created_at, LATEST - now)
             made = await _make(change, user, name=old.name, scopes=scopes, expires_at=until)
             ends = now + overlap if old.expires_at is None else min(now + overlap, old.expires_at)
             await change.set_key(key_id, {"expires_at": ends} if overlap else {"revoked_at": now})

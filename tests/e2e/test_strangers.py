@@ -11,17 +11,11 @@ import pytest
 from api import routes
 from api.route import Route
 from tests.e2e.conftest import Gateway
+from tests.e2e.tenants import TOOL, furnished, organization
 
 ROUTES = routes.load_all()
 AIMED = [route for route in ROUTES if "{" in route.path and route.path != "/v1/models/{model:path}"]
 LISTS = [route for route in ROUTES if route.query is not None and "after" in route.query.model_fields and "{" not in route.path]
-TOOL = {
-    "name": "secret_tool",
-    "description": "The victim's",
-    "parameters": {"type": "object"},
-    "runtime": {"kind": "python", "code": "def main(): return 'secret'"},
-    "effect": "pure",
-}
 BODIES: dict[str, Any] = {
     # what each body has to hold to be looked at; others are sent empty
     "/v1/conversations/{conversation_id}": {"metadata": {"a": "b"}},
@@ -60,58 +54,16 @@ def path_of(route: Route, ids: dict[str, str]) -> str:
     return re.sub(r"\{(\w+)(:\w+)?\}", lambda match: ids.get(match[1], "1"), route.path)
 
 
-def organization(gateway: Gateway, name: str) -> httpx.Client:
-    """A new one, as its administrator sees it: all but what operators may."""
-    with httpx.Client(base_url=gateway.url, headers={"authorization": f"Bearer {gateway.key}"}, timeout=60) as operator:
-        made = operator.post("/admin/v1/organizations", json={"name": name}).json()
-        body = {"name": name, "scopes": ["chat", "admin", "audit"], "organization_id": made["id"]}
-        key = operator.post("/admin/v1/keys", json=body).json()
-    return httpx.Client(base_url=gateway.url, headers={"authorization": f"Bearer {key['secret']}"}, timeout=60)
-
-
 @pytest.fixture(scope="module")
 def stranger(gateway: Gateway) -> Iterator[httpx.Client]:
-    with organization(gateway, "stranger") as client:
+    with organization(gateway.url, gateway.key, "stranger") as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def victim(gateway: Gateway) -> Iterator[Victim]:
-    with organization(gateway, "victim") as http:
-
-        def made(path: str, **options: Any) -> dict[str, Any]:
-            response = http.post(path, **options)
-            assert response.status_code == 200, response.text
-            answer: dict[str, Any] = response.json()
-            return answer
-
-        items = [{"role": "user", "content": "secret"}]
-        conversation = made("/v1/conversations", json={"items": items})
-        response = made("/v1/responses", json={"model": "scripted", "input": "secret"})
-        messages = {"model": "scripted", "messages": items, "store": True}
-        upload = {"data": {"purpose": "user_data"}, "files": {"file": ("secret.txt", b"secret")}}
-        key = made("/admin/v1/keys", json={"name": "secret", "scopes": ["chat"]})
-        tool = made("/admin/v1/tools", json=TOOL)
-        made("/admin/v1/assistants", json={"name": "secret-helper", "model": "scripted", "instructions": "secret"})
-        yield Victim(
-            http,
-            {
-                "conversation_id": conversation["id"],
-                "item_id": http.get(f"/v1/conversations/{conversation['id']}/items").json()["data"][0]["id"],
-                "response_id": response["id"],
-                "turn_id": response["id"],
-                "completion_id": made("/v1/chat/completions", json=messages)["id"],
-                "file_id": made("/v1/files", **upload)["id"],
-                "key_id": key["id"],
-                "user_id": key["user_id"],
-                "subject_id": key["user_id"],
-                "organization_id": key["organization_id"],
-                "name": "secret_tool",
-                "digest": tool["digest"],
-                "assistant": "secret-helper",
-                "event_id": http.get("/admin/v1/audit/events").json()["data"][0]["id"],
-            },
-        )
+    with organization(gateway.url, gateway.key, "victim") as http:
+        yield Victim(http, furnished(http))
 
 
 def test_nothing_of_anothers_is_there_on_any_route_and_nothing_changes(stranger: httpx.Client, victim: Victim) -> None:

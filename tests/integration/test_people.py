@@ -67,6 +67,12 @@ async def test_a_rotated_key_opens_on_for_the_overlap_that_was_asked_for(operato
     assert 0 < old["expires_at"] - rotated["created_at"] <= 3600
 
 
+async def test_a_key_that_lives_for_ever_is_rotated_like_any_other(operator: Caller) -> None:
+    latest = 253_402_300_799
+    made = await operator.made("/admin/v1/keys", {"name": "ci", "expires_at": latest})
+    assert (await operator.made(f"/admin/v1/keys/{made['id']}/rotate", {}))["expires_at"] == latest
+
+
 async def test_nobody_gets_more_out_of_a_key_than_they_have(operator: Caller, tenant: Tenant) -> None:
     own = f"/admin/v1/keys/{tenant.principal.key_id}"
     _, admin = await somebody(operator, "admin", "admin", "chat")
