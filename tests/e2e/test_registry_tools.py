@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from openai import AsyncOpenAI, OpenAI
 
 from tests.e2e.paddock import make_home, paddock, started
@@ -29,6 +30,7 @@ models:
           - tool_calls:
               - {name: area, arguments: {width: 6, height: 7}}
               - {name: rate, arguments: {base: EUR, quote: "N O/K?"}}
+              - {name: factor, arguments: {n: 600851475143}}
       - when: {contains: broken, tool_results: 0}
         reply: {tool_calls: [{name: broken, arguments: {}}]}
       - when: {after_tool: true}
@@ -52,6 +54,8 @@ BROKEN = {
     "runtime": {"kind": "python", "code": "def main():\n    raise LookupError('nothing there')"},
     "permissions": {"roles": ["owner"]},
 }
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "examples" / "tools" / "factor"
+FACTORS = '{"factors": [71, 839, 1471, 6857]}'
 ALL = {"type": "mcp", "server_label": "registry", "require_approval": "never"}
 
 
@@ -116,11 +120,19 @@ def served(tmp_path_factory: pytest.TempPathFactory, session_home: Path, rates: 
     }
     with started(home, tmp_path_factory.mktemp("registry") / "output") as up:
         gateway = Served(up.wait_until_ready(), home, asked)
-        for tool in (AREA, rate, BROKEN):
+        for tool in (AREA, rate, BROKEN, uploaded_factor(gateway)):
             made = gateway.curl("POST", "", tool)
             assert made.status_code == 200, made.text
         yield gateway
         assert up.interrupt() == 0
+
+
+def uploaded_factor(gateway: Served) -> dict[str, Any]:
+    """As the example's own page says, but by the SDK."""
+    with OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key) as openai:
+        file = openai.files.create(file=EXAMPLE / "factor.component.wasm", purpose="user_data")
+    made: dict[str, Any] = yaml.safe_load((EXAMPLE / "factor.yaml").read_text().replace("file_of_factor", file.id))
+    return made
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -136,18 +148,26 @@ async def test_tools_of_every_kind_run_in_one_reply_and_the_stream_helper_rebuil
 ) -> None:
     asked = {"input": "both, please", "model": "scripted", "tools": [ALL]}
     events, rebuilt = await helped(client.responses.stream(**asked), "get_final_response")
-    assert [item.type for item in rebuilt.output] == ["mcp_list_tools", "message", "mcp_call", "mcp_call", "message"]
-    listed, _, area, rate, _ = rebuilt.output
-    assert [tool.name for tool in listed.tools] == ["area", "broken", "rate"]
+    assert [item.type for item in rebuilt.output] == [
+        "mcp_list_tools",
+        "message",
+        "mcp_call",
+        "mcp_call",
+        "mcp_call",
+        "message",
+    ]
+    listed, _, area, rate, factor, _ = rebuilt.output
+    assert [tool.name for tool in listed.tools] == ["area", "broken", "factor", "rate"]
     assert listed.tools[0].input_schema == AREA["parameters"]
     assert (area.name, area.output, area.error, area.status, area.server_label) == ("area", "42", None, "completed", "registry")
     assert (rate.name, rate.output, rate.status) == ("rate", "11.5", "completed")
+    assert (factor.name, factor.output, factor.status) == ("factor", FACTORS, "completed")
     assert served.rates[-1] == "/rates/EUR/N%20O%2FK%3F"
-    assert rebuilt.output_text == "Let me see.It is 11.5."
+    assert rebuilt.output_text == f"Let me see.It is {FACTORS}."
     kinds = {event.type for event in events}
     assert {"response.mcp_list_tools.completed", "response.mcp_call.in_progress", "response.mcp_call.completed"} <= kinds
     deltas = "".join(event.delta for event in events if event.type == "response.mcp_call_arguments.delta")
-    assert deltas == area.arguments + rate.arguments
+    assert deltas == area.arguments + rate.arguments + factor.arguments
     assert [event.sequence_number for event in events] == list(range(len(events)))
     stored = await settled(client.responses.retrieve(rebuilt.id))
     assert plain(rebuilt) == plain(stored)
@@ -238,7 +258,7 @@ def test_a_tool_that_is_turned_off_is_refused(served: Served) -> None:
         assert served.curl("POST", "/area/disable", {}).status_code == 200
         response = openai.responses.create(input="both, please", tools=[ALL])
         assert "area" not in [tool.name for tool in response.output[0].tools]
-        assert [item.name for item in response.output if item.type == "mcp_call"] == ["rate"]
+        assert [item.name for item in response.output if item.type == "mcp_call"] == ["rate", "factor"]
         assert served.curl("POST", "/area/enable", {}).json()["enabled"] is True
     usage = served.curl("GET", "/area/usage").json()["data"]
     assert usage[0]["calls"] == usage[0]["completed"] >= 1
