@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up chat test check bench eval-demo-model fmt clean
+.PHONY: help up chat test check crash bench eval-demo-model fmt clean
 
 RUN := .venv/.ready-to-run
 TEST := .venv/.ready-to-test
@@ -25,6 +25,9 @@ check: $(TEST) ## format, lint, types, architecture: what CI runs beside the tes
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+crash: $(TEST) ## kill processes at N moments (make crash N=5000 SEED=1), and look whether anything was lost or done twice
+	.venv/bin/python -m tests.crash $(or $(N),200) $(or $(SEED),1)
 
 bench: $(TEST) ## measure against peers; prints and stores the results
 	.venv/bin/python -m tests.benchmarks

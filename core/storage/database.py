@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import AdaptedConnection
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -104,7 +105,7 @@ def _in_use(engine: AsyncEngine) -> int:
 
 
 def _engine(url: str, role: str, pool_size: int) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         sa.make_url(url).set(drivername="postgresql+asyncpg"),
         async_creator=partial(connect, url, role),
         pool_size=pool_size,
@@ -113,6 +114,14 @@ def _engine(url: str, role: str, pool_size: int) -> AsyncEngine:
         pool_pre_ping=False,
         hide_parameters=True,
     )
+    sa.event.listen(engine.sync_engine, "checkout", _refuse_dead)
+    return engine
+
+
+def _refuse_dead(connection: AdaptedConnection, _record: object, _proxy: object) -> None:
+    """Whose server is known to be gone; the pool opens another one. It costs no round trip, as a ping would."""
+    if connection.driver_connection.is_closed():
+        raise sa.exc.DisconnectionError
 
 
 @asynccontextmanager

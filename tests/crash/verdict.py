@@ -84,7 +84,7 @@ async def _audit_is_complete(stand: Stand, answer: Answer, response: Any) -> boo
 
 def _is_done(response: Any, order: str, unknown: bool) -> None:
     """As the model's script and the tools say, but for a payment of which nobody knows."""
-    items = [item for item in response["output"] if item.get("status") != "incomplete"]
+    items = _of_whole_replies(response["output"])
     text = "".join(part["text"] for item in items if item["type"] == "message" for part in item["content"])
     assert text == DONE.format(order=order), text
     calls = [(item["name"], item["arguments"], item["output"]) for item in items if item["type"] == "mcp_call"]
@@ -92,6 +92,19 @@ def _is_done(response: Any, order: str, unknown: bool) -> None:
     paid = None if unknown else json.dumps({"paid": order})
     results = {"pay": paid, "stamp": json.dumps({"stamped": order}), "look": json.dumps({"seen": order})}
     assert calls == [(name, arguments, result) for name, result in results.items()], calls
+
+
+def _of_whole_replies(output: Sequence[Any]) -> list[Any]:
+    """A reply that was cut off ends with an incomplete item; what it had said before that was said again. One that asks for
+    tools ends with them.
+    """
+    whole: list[Any] = []
+    reply: list[Any] = []
+    for item in output:
+        reply = [] if item.get("status") == "incomplete" else [*reply, item]
+        if item["type"] == "mcp_call":
+            whole, reply = [*whole, *reply], []
+    return [*whole, *reply]
 
 
 def _paid_once(stand: Stand, customer: Customer, order: str, unknown: bool) -> None:
