@@ -122,10 +122,10 @@ BAD_RESPONSES: dict[str, tuple[Any, str | None, str]] = {
         "mutually_exclusive",
     ),
     "unknown tool": ({"input": "a", "tools": [{"type": "web_search"}]}, "tools[0].type", "unsupported_value"),
-    "registry tools": (
-        {"input": "a", "tools": [{"type": "mcp", "server_label": "registry"}]},
-        "tools[0].type",
-        "unsupported_value",
+    "tools of a server of the caller's": (
+        {"input": "a", "tools": [{"type": "mcp", "server_label": "registry", "server_url": "https://example.com/mcp"}]},
+        "tools[0].server_url",
+        "unsupported_parameter",
     ),
     "somebody's container": (
         {"input": "a", "tools": [{"type": "code_interpreter", "container": "cntr_1"}]},

@@ -104,14 +104,16 @@ async def test_a_model_runs_code_in_the_sandbox_and_answers_with_its_result(
 async def test_a_turn_with_one_tool_waits_for_two_commits_while_the_model_is_not_at_work(
     stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Accepted (the model is asked meanwhile), dispatched, and the end with what was returned; nothing else is in the way."""
+    """Accepted (the model is asked meanwhile), dispatched, and the end with what was returned; nothing else is in the way. Where the
+    model is faster than the first commit, the first two are one.
+    """
     monkeypatch.setattr(journal, "LINGER_SECONDS", 60.0)
     async with stage.open_with(code("print(1)"), ANSWER) as platform:
         turn = await platform.turns.start(tenant.principal, asking("go", builtins=("code_interpreter",)))
         assert (await platform.turns.wait(tenant.principal, turn.id)).status is TurnStatus.COMPLETED
     async with database.everyone() as connection:
         count = sa.text("SELECT count(DISTINCT created_at) FROM turn_events WHERE turn_id = :id")  # the time of its transaction
-        assert await connection.scalar(count, {"id": turn.id}) == 3
+        assert await connection.scalar(count, {"id": turn.id}) in (2, 3)
 
 
 async def test_what_was_streamed_is_what_is_stored(stage: Stage, tenant: Tenant) -> None:
