@@ -55,6 +55,23 @@ class ProgramEngine:
         config.memory_init_cow = False  # it would make a file, which a worker may not
         self.engine = Engine(config)
         self.rehearsal = Module(self.engine, bytes(wat2wasm(REHEARSAL)))
+        self._modules, self._components = Linker(self.engine), component.Linker(self.engine)
+        self._modules.define_wasi()
+        self._components.add_wasip2()
+
+    def run_module(self, store: Store, module: Module) -> int:
+        start: Any = self._modules.instantiate(store, module).exports(store)["_start"]
+        start(store)
+        return 0
+
+    def run_component(self, store: Store, whole: component.Component) -> int:
+        instance = self._components.instantiate(store, whole)
+        name = next(name for name in whole.type.exports(store.engine) if RUN.fullmatch(name))
+        index = instance.get_export_index(store, "run", instance.get_export_index(store, name))
+        run = instance.get_func(store, index) if index else None
+        if run is None:
+            raise GuestCrashed("its wasi:cli/run has no function 'run'")
+        return 0 if run(store) == component.Variant("ok") else 1
 
 
 class Compiler:
@@ -114,17 +131,16 @@ class ProgramGuest:
     """A worker's guest: runs the program whose native code is in its file, once."""
 
     def __init__(self, engine: ProgramEngine, file: int) -> None:
-        self._engine = engine.engine
-        self._rehearsal = engine.rehearsal
+        self._engine = engine
         self._file = file
 
     def exercise(self) -> None:
         """Before this worker may make no more memory executable."""
-        store = _store(self._engine, b"", Limits(), lambda stream, data: None)
-        _run_module(store, self._rehearsal)
+        store = _store(self._engine.engine, b"", Limits(), lambda stream, data: None)
+        self._engine.run_module(store, self._engine.rehearsal)
         native = _read(self._file)
         load = Module.deserialize if native.startswith(MODULE) else component.Component.deserialize
-        self._program = load(self._engine, native[8:])
+        self._program = load(self._engine.engine, native[8:])
 
     def prepare(self) -> None:
         """It runs once."""
@@ -133,10 +149,10 @@ class ProgramGuest:
         if not isinstance(program, WasmProgram):
             raise ProgramRefused("this worker runs an installed program")
         try:
-            store = _store(self._engine, program.stdin.encode("utf-8", "surrogatepass"), limits, write)
+            store = _store(self._engine.engine, program.stdin.encode("utf-8", "surrogatepass"), limits, write)
             if isinstance(self._program, Module):
-                return _run_module(store, self._program)
-            return _run_component(store, self._program)
+                return self._engine.run_module(store, self._program)
+            return self._engine.run_component(store, self._program)
         except ExitTrap as exc:
             return exc.code & 0xFF
         except (WasmtimeError, Trap) as exc:
@@ -154,26 +170,6 @@ def _store(engine: Engine, stdin: bytes, limits: Limits, write: Write) -> Store:
     store.set_wasi(wasi)
     store.set_limits(limits.memory_bytes, TABLE_ELEMENTS, INSTANCES, TABLES, MEMORIES)
     return store
-
-
-def _run_module(store: Store, module: Module) -> int:
-    linker = Linker(store.engine)
-    linker.define_wasi()
-    start: Any = linker.instantiate(store, module).exports(store)["_start"]
-    start(store)
-    return 0
-
-
-def _run_component(store: Store, whole: component.Component) -> int:
-    linker = component.Linker(store.engine)
-    linker.add_wasip2()
-    instance = linker.instantiate(store, whole)
-    name = next(name for name in whole.type.exports(store.engine) if RUN.fullmatch(name))
-    index = instance.get_export_index(store, "run", instance.get_export_index(store, name))
-    run = instance.get_func(store, index) if index else None
-    if run is None:
-        raise GuestCrashed("its wasi:cli/run has no function 'run'")
-    return 0 if run(store) == component.Variant("ok") else 1
 
 
 def _read(file: int) -> bytes:
