@@ -29,6 +29,7 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     for name in (
         "agent",
         "assistants",
+        "audit",
         "chat",
         "doctor",
         "files",
