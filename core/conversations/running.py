@@ -158,7 +158,7 @@ class RunningTurn:
 
     async def finish(self, end: TurnEnded) -> None:
         """Record the end and wait for it. Raises when it cannot be recorded."""
-        self._ending, now = True, datetime.now(UTC)
+        self._ending, now = True, max(datetime.now(UTC), self.turn.created_at)  # the clock of who accepted it may be ahead
         self.record(replace(end, at=now.timestamp()))
         await self.durable()
         self.turn = replace(

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from core.conversations.adoption import Adoption
 from core.conversations.running import RunningTurn, StopReason
 from core.errors import PaddockError
 from core.storage.identities import IdentityStore
 from core.storage.leases import Leases
+from core.storage.wakeups import CANCELLATIONS, Wakeups
 
 log = logging.getLogger(__name__)
 AT_ONCE = 20
@@ -21,15 +22,32 @@ class Upkeep:
         leases: Leases,
         adoption: Adoption,
         identities: IdentityStore,
+        wakeups: Wakeups,
         running: Mapping[str, RunningTurn],
     ) -> None:
         self._leases = leases
         self._adoption = adoption
         self._identities = identities
+        self._wakeups = wakeups
         self._running = running
 
     async def run(self) -> None:
-        """Until cancelled, three times a lease. A database that is away is asked again at the next time."""
+        """Until cancelled. A database that is away is asked again at the next time."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_up())
+            tasks.create_task(self._heed())
+
+    async def _heed(self) -> None:
+        """Stop turns that were cancelled elsewhere: at a hint, or soon after where there is no Redis to bring one."""
+        while True:
+            await self._wakeups.wait(CANCELLATIONS)
+            try:
+                await self.stop_cancelled()
+            except PaddockError as exc:
+                log.warning("turns that were cancelled elsewhere run on: %s", exc.message)
+
+    async def _keep_up(self) -> None:
+        """Three times a lease."""
         while True:
             try:
                 await self.keep_leases()
@@ -41,14 +59,21 @@ class Upkeep:
             await asyncio.sleep(self._leases.seconds / 3)
 
     async def keep_leases(self) -> None:
-        """Renew the leases of the turns that run here; stop those that were lost or that somebody cancelled elsewhere."""
-        held = [turn_id for turn_id, running in self._running.items() if running.holds_lease]
-        if not held:
-            return
-        renewed = await self._leases.renew(held)
-        for turn_id in renewed.lost | renewed.cancelled:
+        """Renew the leases of the turns that run here; stop those that were lost."""
+        if held := self._held():
+            self._stop(await self._leases.renew(held), StopReason.LEASE_LOST)
+
+    async def stop_cancelled(self) -> None:
+        if held := self._held():
+            self._stop(await self._leases.cancelled(held), StopReason.CANCELLED)
+
+    def _held(self) -> list[str]:
+        return [turn_id for turn_id, running in self._running.items() if running.holds_lease]
+
+    def _stop(self, turn_ids: Iterable[str], reason: StopReason) -> None:
+        for turn_id in turn_ids:
             if running := self._running.get(turn_id):
-                running.stop(StopReason.LEASE_LOST if turn_id in renewed.lost else StopReason.CANCELLED)
+                running.stop(reason)
 
     async def stop_revoked(self) -> None:
         """Stop unstored turns whose key was revoked. The journal stops all others, at their next event."""

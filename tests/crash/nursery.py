@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def _become(order: dict[str, Any]) -> None:
-    """order: environment, output (a file), death (see `replica.py`)."""
+    """order: environment, output (a file), death and clock_seconds (see `replica.py`)."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -40,7 +40,7 @@ def _become(order: dict[str, Any]) -> None:
     from tests.crash.replica import serve
 
     try:
-        serve(order["death"])
+        serve(order["death"], order["clock_seconds"])
     except BaseException:
         traceback.print_exc()
     finally:

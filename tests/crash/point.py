@@ -34,12 +34,14 @@ async def play(stand: Stand, plan: Plan) -> Outcome:
             tasks.create_task(customer.visit())
         for seconds, name in plan.kills:
             tasks.create_task(_kill(stand, seconds, name))
+    died = len(plan.kills) + sum(stand.replica(name).deaths > before[name] for name in plan.deaths)
+    await asyncio.gather(*(replica.arm(None) for replica in stand.replicas))
     await stand.ready()
     async with asyncio.timeout(PATIENCE_SECONDS):
         await all_are_well(stand, customers)
     return Outcome(
         plan=plan,
-        died=len(plan.kills) + sum(stand.replica(name).deaths > before[name] for name in plan.deaths),
+        died=died,
         resumed=sum(answer.resumed for customer in customers for answer in customer.answers),
     )
 

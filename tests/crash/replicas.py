@@ -21,13 +21,13 @@ class Nursery:
         self._process = process
         self._one_at_a_time = asyncio.Lock()
 
-    async def fork(self, *, environment: Mapping[str, str], output: Path, death: str | None) -> int:
+    async def fork(self, *, environment: Mapping[str, str], output: Path, death: str | None, clock_seconds: float) -> int:
         """The process id of a new replica."""
-        order = json.dumps({"environment": dict(environment), "output": str(output), "death": death})
+        told = {"environment": dict(environment), "output": str(output), "death": death, "clock_seconds": clock_seconds}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         async with self._one_at_a_time:
-            self._process.stdin.write(order.encode() + b"\n")
+            self._process.stdin.write(json.dumps(told).encode() + b"\n")
             await self._process.stdin.drain()
             return int(await self._process.stdout.readline())
 
@@ -46,12 +46,17 @@ async def open_nursery() -> AsyncIterator[Nursery]:
 
 
 class Replica:
-    def __init__(self, name: str, nursery: Nursery, environment: Mapping[str, str], logs: Path) -> None:
+    """clock_seconds: how far its clock is ahead."""
+
+    def __init__(
+        self, name: str, nursery: Nursery, environment: Mapping[str, str], logs: Path, *, clock_seconds: float
+    ) -> None:
         self.name = name
         self.url = f"http://127.0.0.1:{environment['PADDOCK_PORT']}"
         self.deaths = 0
         self._nursery = nursery
         self._environment = environment
+        self._clock_seconds = clock_seconds
         self._output = logs / f"{name}.log"
         self._pid = 0
         self._armed = False
@@ -76,7 +81,9 @@ class Replica:
             while True:
                 death, self._death = self._death, None
                 self._armed = death is not None
-                self._pid = await self._nursery.fork(environment=self._environment, output=self._output, death=death)
+                self._pid = await self._nursery.fork(
+                    environment=self._environment, output=self._output, death=death, clock_seconds=self._clock_seconds
+                )
                 while self.runs:
                     await asyncio.sleep(LOOK_SECONDS)
                 self.deaths += 1

@@ -28,7 +28,8 @@ from tests.crash.replicas import ROOT, Replica, open_nursery
 from tests.crash.world import Shop, open_model, open_shop, tools
 
 GUESTS = ROOT / "build" / "guests"  # kept between runs
-NAMES = ("one", "two", "three")
+CLOCKS = {"one": 0.0, "two": 300.0, "three": -300.0}
+"""How far each replica's clock is ahead, in seconds: theirs differ, and nothing may depend on it."""
 LEASE_SECONDS = 1
 
 
@@ -127,8 +128,14 @@ async def open_stand(home: Path) -> AsyncIterator[Stand]:
         key = await _prepare(postgres.server, home, model)
         nursery = await stack.enter_async_context(open_nursery())
         replicas = tuple(
-            Replica(name, nursery, _environment(name, home, postgres.server, redis_url, sandbox), home / "logs")
-            for name in NAMES
+            Replica(
+                name,
+                nursery,
+                _environment(name, home, postgres.server, redis_url, sandbox),
+                home / "logs",
+                clock_seconds=ahead,
+            )
+            for name, ahead in CLOCKS.items()
         )
         replica_tasks = await stack.enter_async_context(_tasks())
         replica_tasks += [asyncio.create_task(replica.keep_running()) for replica in replicas]

@@ -60,6 +60,7 @@ async def _response(stand: Stand, answer: Answer) -> Any:
     told, read = json.loads(answer.frames[-1].data.partition(b"\ndata: ")[2])["response"], found.json()
     assert told == read, f"the last event says {told}, the response {read}"
     assert read["status"] == "completed", read
+    assert read["completed_at"] >= read["created_at"], "whatever the clock of who ended it says"
     return read
 
 

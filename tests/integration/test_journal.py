@@ -172,16 +172,16 @@ async def test_a_stale_writer_loses_its_own_rows_and_nobody_elses(journal: Journ
     assert [recorded.seq for recorded in events] == [1, 2]
 
 
-async def test_a_renewal_tells_which_turns_are_lost_and_which_are_to_stop(
+async def test_the_leases_tell_which_turns_are_lost_and_which_are_to_stop(
     journal: Journal, database: Database, tenant: Tenant
 ) -> None:
     mine, cancelled = a_turn(tenant), a_turn(tenant)
     for turn in (mine, cancelled):
         await opened(journal, turn)[0].record(Entry(event=TurnStarted()))
     await TurnStore(database).request_cancel(cancelled.organization_id, cancelled.id)
-    renewed = await Leases(database, owner="me", seconds=10).renew([mine.id, cancelled.id, "resp_unknown"])
-    assert renewed.lost == {"resp_unknown"}
-    assert renewed.cancelled == {cancelled.id}
+    leases, held = Leases(database, owner="me", seconds=10), [mine.id, cancelled.id, "resp_unknown"]
+    assert await leases.renew(held) == {"resp_unknown"}
+    assert await leases.cancelled(held) == {cancelled.id}
 
 
 async def test_a_revoked_key_stops_its_turns_at_their_next_event_but_lets_them_end(
