@@ -210,7 +210,9 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             key_set = KeySet(settings.tokens)
             stack.push_async_callback(key_set.close)
             admission = Admission(settings.tokens, directory, key_set)
-        upkeep = Upkeep(leases=leases, adoption=adoption, identities=directory.identities, running=turns.running)
+        upkeep = Upkeep(
+            leases=leases, adoption=adoption, identities=directory.identities, wakeups=wakeups, running=turns.running
+        )
         stack.push_async_callback(turns.stop)
         await stack.enter_async_context(_in_background(upkeep))
         await stack.enter_async_context(_in_background(FileUpkeep(files)))
