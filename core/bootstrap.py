@@ -4,12 +4,16 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from core.alerts.alerts import Alerts
+from core.alerts.courier import Courier
+from core.alerts.sampling import Sampling
+from core.alerts.watch import Watch
 from core.assistants.assistants import Assistants
 from core.audit.export.making import ExportMaker
 from core.audit.exports import Exports
@@ -23,7 +27,7 @@ from core.conversations.history import History
 from core.conversations.manager import TurnManager
 from core.conversations.staging import Staging
 from core.conversations.upkeep import Upkeep
-from core.egress.addresses import AddressRules
+from core.egress.addresses import EVERY_NETWORK, AddressRules
 from core.egress.client import open_egress
 from core.errors import PaddockError
 from core.files.files import Files
@@ -42,6 +46,7 @@ from core.llm.declaration import validate_model
 from core.llm.router import ModelRouter, open_router
 from core.messages import Usage
 from core.readings import readings
+from core.storage.alerts import AlertStore
 from core.storage.assistants import AssistantStore
 from core.storage.audit_events import EventStore
 from core.storage.audit_exports import ExportStore
@@ -71,6 +76,9 @@ from core.tools.programs import Programs
 from core.tools.registry import Registry
 from core.tools.trial import Trials
 from core.tools.work import ToolSecret, Workshop
+from core.webhooks.receiver import Receiver
+from core.webhooks.sending import Webhooks
+from core.webhooks.signing import key_of
 from sandbox import SandboxError
 from sandbox.client import SandboxClient, open_client
 
@@ -118,6 +126,7 @@ class Platform:
     sandbox: SandboxClient
     audit: AuditLog
     audit_exports: Exports
+    alerts: Alerts
     database: Database
     wakeups: Wakeups
     journal: Journal
@@ -230,16 +239,19 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             days=settings.audit.export_days,
         )
         idempotency = IdempotencyStore(database)
+        alert_store = AlertStore(database)
         jobs = [
             Job(name="forgetting idempotency keys", every_seconds=600, run=idempotency.sweep),
             Job(name="sealing", every_seconds=settings.audit.seal_seconds, run=sealer.seal),
             Job(name="exports", every_seconds=1, run=maker.make_all),
+            *await stack.enter_async_context(_alerting(settings, alert_store, telemetry.metrics, leases.owner)),
         ]
         await stack.enter_async_context(_in_background(Keeper(database, jobs)))
         yield Platform(
             settings=settings,
             audit=AuditLog(EventStore(database), seals),
             audit_exports=Exports(exports, objects),
+            alerts=Alerts(alert_store),
             turns=turns,
             limiter=limiter,
             telemetry=telemetry,
@@ -261,6 +273,26 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             wakeups=wakeups,
             journal=journal,
         )
+
+
+@asynccontextmanager
+async def _alerting(
+    settings: Settings, store: AlertStore, metrics: Metrics, server: str
+) -> AsyncGenerator[Sequence[Job], None]:
+    """The keeper's part of it. Receivers are the operator's choice: they may be in private networks, which no tenant's are."""
+    rules, every_seconds = settings.alerts.rules, settings.alerts.every_seconds
+    receivers = {
+        name: Receiver(url=receiver.url.get_secret_value(), key=key_of(receiver.secret.get_secret_value()))
+        for name, receiver in settings.alerts.receivers.items()
+    }
+    watch = Watch(store, rules, tuple(receivers), every_seconds=every_seconds)
+    async with open_egress(AddressRules(allow_private=EVERY_NETWORK)) as egress:
+        courier = Courier(store, Webhooks(egress), receivers)
+        async with _in_background(Sampling(metrics, store, rules, server=server, every_seconds=every_seconds)):
+            yield [
+                Job(name="alerts", every_seconds=every_seconds, run=watch.judge_all),
+                Job(name="messages about alerts", every_seconds=1, run=courier.deliver_due),
+            ]
 
 
 class _Upkeep(Protocol):

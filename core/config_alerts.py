@@ -43,7 +43,7 @@ class AlertRule(Section):
     at_least: Annotated[Number, Field(gt=0)] = 1
     above: Number | None = None
     below: Number | None = None
-    window_seconds: Annotated[float, Field(ge=10, le=86_400)] = 300
+    window_seconds: Annotated[float, Field(ge=0.2, le=21_600)] = 300
     severity: Literal["info", "warning", "critical"] = "warning"
     summary: Annotated[str, Field(min_length=1, max_length=500)]
 

@@ -51,6 +51,8 @@ PRIVATE_V4 = tuple(
 GLOBAL_V6 = IPv6Network("2000::/3")
 PRIVATE_V6 = tuple(IPv6Network(block) for block in ("2001::/23", "2001:db8::/32", "3fff::/20"))
 NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+EVERY_NETWORK = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+"""What is allowed to an operator's own addresses."""
 MAPPED = (IPv6Network("::ffff:0:0/96"), IPv6Network("::ffff:0:0:0/96"), IPv6Network("::/96"))
 
 
