@@ -1,6 +1,6 @@
 """Who runs a turn. A lease is an epoch in the turn's row; the database's clock alone decides when one has run out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -48,19 +48,9 @@ class Leases:
 
     async def take_orphans(self, *, limit: int) -> Sequence[Orphan]:
         """Take over turns whose lease has run out. Two processes never take the same one."""
-        return await self._take(_TAKE, {"limit": limit})
-
-    async def take_queued(self, *, limit: int, cancelled: bool) -> Sequence[Orphan]:
-        """Take turns that wait for a process: fairly, the organisation's first that has the fewest running, in turn.
-
-        cancelled: only those that are to be ended.
-        """
-        return await self._take(_TAKE_QUEUED, {"limit": limit, "cancelled": cancelled})
-
-    async def _take(self, statement: sa.TextClause, parameters: Mapping[str, object]) -> Sequence[Orphan]:
         async with self._database.everyone() as connection:
-            mine = {"owner": self.owner, "seconds": self.seconds}
-            rows = (await connection.execute(statement, {**parameters, **mine})).mappings().all()
+            parameters = {"owner": self.owner, "seconds": self.seconds, "limit": limit}
+            rows = (await connection.execute(_TAKE, parameters)).mappings().all()
         return [
             Orphan(
                 turn=turn_from(row),
@@ -99,26 +89,7 @@ _TAKE = sa.text("""
         lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
     FROM orphans WHERE t.id = orphans.id
     RETURNING t.*, (
-        SELECT COALESCE(extract(epoch FROM clock_timestamp() - COALESCE(t.started_at, min(e.created_at))), 0)::float8
-        FROM turn_events e WHERE e.turn_id = t.id
+        SELECT COALESCE(extract(epoch FROM clock_timestamp() - min(e.created_at)), 0)::float8 FROM turn_events e
+        WHERE e.turn_id = t.id
     ) AS seconds
-""")
-_TAKE_QUEUED = sa.text("""
-    WITH busy AS (
-        SELECT organization_id, count(*) AS turns FROM turns WHERE status = 'running' AND queue IS NOT NULL
-        GROUP BY organization_id
-    ), ranked AS (
-        SELECT t.id, COALESCE(busy.turns, 0)
-            + row_number() OVER (PARTITION BY t.organization_id, t.queue ORDER BY t.created_at, t.id) AS rank
-        FROM turns t LEFT JOIN busy USING (organization_id) WHERE t.status = 'pending'
-    ), chosen AS (
-        SELECT t.id FROM turns t JOIN ranked ON ranked.id = t.id
-        WHERE t.status = 'pending' AND (NOT :cancelled OR t.cancel_requested_at IS NOT NULL)
-        ORDER BY t.cancel_requested_at IS NULL, t.queue, ranked.rank, t.created_at
-        LIMIT :limit FOR NO KEY UPDATE OF t SKIP LOCKED
-    )
-    UPDATE turns t SET status = 'running', lease_owner = :owner, lease_epoch = t.lease_epoch + 1,
-        lease_expires_at = clock_timestamp() + make_interval(secs => :seconds), started_at = clock_timestamp()
-    FROM chosen WHERE t.id = chosen.id
-    RETURNING t.*, 0::float8 AS seconds
 """)
