@@ -72,7 +72,10 @@ class CallDelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replied:
-    """The model's reply is whole. items: the output items it made, in order; their first ordinal is `first_item`."""
+    """The model's reply is whole. items: the output items it made, in order; their first ordinal is `first_item`.
+
+    restated: nobody was asked for it; it says again the calls of an earlier turn that a human has decided on.
+    """
 
     step: int
     first_item: int
@@ -80,6 +83,7 @@ class Replied:
     usage: Usage
     finish: FinishReason
     seconds: float
+    restated: bool = False
     kind: Literal["replied"] = "replied"
 
 
@@ -95,7 +99,10 @@ class ReplyCut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolDispatched:
-    """A tool of ours is about to run; durable before it does. Digests are SHA-256 in hex, the arguments' of their JSON."""
+    """A tool of ours is about to run; durable before it does. Digests are SHA-256 in hex, the arguments' of their JSON.
+
+    approval: the id of the request by which a human has let it run.
+    """
 
     item: int
     call_id: str
@@ -103,7 +110,25 @@ class ToolDispatched:
     version_digest: str
     effect: str
     arguments_digest: str
+    approval: str | None = None
     kind: Literal["dispatched"] = "dispatched"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequested:
+    """A call of ours waits for a human, and the turn ends without it. The item's id is the request's.
+
+    arguments: canonical JSON. digest: what an approval is bound to; see core/tools/approval.py for it and the policy's fields.
+    """
+
+    item: int
+    tool: str
+    version_digest: str
+    arguments: str
+    digest: str
+    four_eyes: bool
+    expires_seconds: int
+    kind: Literal["approval_requested"] = "approval_requested"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +179,7 @@ TurnEvent = Annotated[
     | Replied
     | ReplyCut
     | ToolDispatched
+    | ApprovalRequested
     | ToolOutput
     | ToolReturned
     | TurnEnded,
@@ -176,6 +202,7 @@ ITEM_PREFIXES = {
     "function": "fc",
     "code_interpreter": "ci",
     "registry": "mcp",
+    "approval": "mcpr",
     "tool_list": "mcpl",
 }
 

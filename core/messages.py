@@ -60,6 +60,7 @@ class Offer(StrEnum):
     FUNCTION = "function"  # the client's: a call ends the turn
     CODE_INTERPRETER = "code_interpreter"  # ours, built in
     REGISTRY = "registry"  # a tool of the registry, run by us
+    APPROVAL = "approval"  # another one of these, which a human must approve first: a call ends the turn
     UNKNOWN = "unknown"  # the model made the name up: it is told so, and clients are not shown the call
 
 
@@ -82,12 +83,16 @@ class ReasoningItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallItem:
-    """A call and, for a tool that we ran, its result. A function's result is an item of its own."""
+    """A call and, for a tool that we ran, its result. A function's result is an item of its own.
+
+    approval: the id of the request that a human has approved or denied, where there was one.
+    """
 
     id: str
     call: ToolCall
     offer: Offer
     result: ToolResult | None = None
+    approval: str | None = None
     complete: bool = True
     kind: Literal["tool_call"] = "tool_call"
 
@@ -100,6 +105,17 @@ class FunctionOutputItem:
     call_id: str
     output: str
     kind: Literal["function_output"] = "function_output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalResponseItem:
+    """What a human says to a call that waits. request_id: of the item that asked."""
+
+    id: str
+    request_id: str
+    approve: bool
+    reason: str | None = None
+    kind: Literal["approval_response"] = "approval_response"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +136,10 @@ class ToolListItem:
     kind: Literal["tool_list"] = "tool_list"
 
 
-Item = Annotated[MessageItem | ReasoningItem | ToolCallItem | FunctionOutputItem | ToolListItem, Discriminator("kind")]
+Item = Annotated[
+    MessageItem | ReasoningItem | ToolCallItem | FunctionOutputItem | ApprovalResponseItem | ToolListItem,
+    Discriminator("kind"),
+]
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 
 

@@ -101,6 +101,7 @@ def to_turn_request(body: CreateChatCompletion, *, origin: Mapping[str, Any]) ->
         sampling=_sampling(body),
         format=_format(body),
         store=bool(body.store),
+        pauses=False,
         metadata=body.metadata or {},
         wire=WIRE,
         echo={**origin, "usage": bool(body.stream_options and body.stream_options.include_usage)},

@@ -9,6 +9,7 @@ from api.wire.compact import dump
 from core.errors import InvalidRequest
 from core.ids import new_id
 from core.messages import (
+    ApprovalResponseItem,
     FunctionOutputItem,
     Image,
     Item,
@@ -115,8 +116,28 @@ class McpCall(Body):
     arguments: str
     output: str | None = None
     error: str | McpToolError | None = None
-    approval_request_id: only(None) = None  # type: ignore[valid-type]
+    approval_request_id: str | None = Field(None, max_length=256)
     status: Literal["in_progress", "completed", "incomplete", "calling", "failed"] | None = None
+
+
+class McpApprovalRequest(Body):
+    """A call of history that waits, or waited, for a human."""
+
+    type: Literal["mcp_approval_request"]
+    id: str = Field(min_length=1, max_length=256)
+    server_label: Literal["registry"]
+    name: str = Field(min_length=1, max_length=256)
+    arguments: str
+
+
+class McpApprovalResponse(Body):
+    """What a human says to it."""
+
+    type: Literal["mcp_approval_response"]
+    approval_request_id: str = Field(min_length=1, max_length=256)
+    approve: bool
+    id: str | None = None
+    reason: str | None = Field(None, max_length=2_000)
 
 
 class McpListedTool(Body):
@@ -167,6 +188,8 @@ InputItem = Annotated[
     | Annotated[FunctionCallOutput, Tag("function_call_output")]
     | Annotated[CodeInterpreterCall, Tag("code_interpreter_call")]
     | Annotated[McpCall, Tag("mcp_call")]
+    | Annotated[McpApprovalRequest, Tag("mcp_approval_request")]
+    | Annotated[McpApprovalResponse, Tag("mcp_approval_response")]
     | Annotated[McpListTools, Tag("mcp_list_tools")]
     | Annotated[Reasoning, Tag("reasoning")],
     Discriminator(by_type),
@@ -195,6 +218,12 @@ def _item(item: InputItem, param: str) -> Item:
             return _code_call(item)
         case McpCall():
             return _registry_call(item)
+        case McpApprovalRequest():
+            asked = ToolCall(id=item.id, name=item.name, arguments=item.arguments)
+            return ToolCallItem(id=new_id("mcpr"), call=asked, offer=Offer.APPROVAL)
+        case McpApprovalResponse():
+            asked_as = item.approval_request_id
+            return ApprovalResponseItem(id=new_id("mcpa"), request_id=asked_as, approve=item.approve, reason=item.reason)
         case McpListTools():
             listed = [ListedTool(name=t.name, description=t.description or "", parameters=t.input_schema) for t in item.tools]
             return ToolListItem(id=new_id("mcpl"), tools=tuple(listed))
@@ -246,6 +275,7 @@ def _registry_call(item: McpCall) -> ToolCallItem:
         call=ToolCall(id=item.id, name=item.name, arguments=item.arguments),
         offer=Offer.REGISTRY,
         result=None if item.output is None and error is None else result,
+        approval=item.approval_request_id,
     )
 
 

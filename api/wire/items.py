@@ -5,6 +5,7 @@ from typing import Any, assert_never
 
 from api.wire.code_argument import code_of
 from core.messages import (
+    ApprovalResponseItem,
     FunctionOutputItem,
     Image,
     Item,
@@ -34,7 +35,18 @@ def encode_item(item: Item, *, outputs: bool = False) -> Json:
         case ToolCallItem(offer=Offer.FUNCTION):
             return function_call(item.id, item.call.id, item.call.name, item.call.arguments, _status(item.complete))
         case ToolCallItem(offer=Offer.REGISTRY):
-            return mcp_call(item.id, item.call.name, item.call.arguments, call_status(item.result), item.result)
+            called = (item.call.name, item.call.arguments, call_status(item.result), item.result)
+            return mcp_call(item.id, *called, approval=item.approval)
+        case ToolCallItem(offer=Offer.APPROVAL):
+            return mcp_approval_request(item.id, item.call.name, item.call.arguments)
+        case ApprovalResponseItem():
+            return {
+                "id": item.id,
+                "type": "mcp_approval_response",
+                "approval_request_id": item.request_id,
+                "approve": item.approve,
+                "reason": item.reason,
+            }
         case ToolListItem():
             return mcp_list_tools(item.id, item.tools)
         case ToolCallItem():
@@ -93,7 +105,13 @@ def code_interpreter_call(item_id: str, code: str, status: str, outputs: list[Js
     }
 
 
-def mcp_call(item_id: str, name: str, arguments: str, status: str, result: ToolResult | None) -> Json:
+def mcp_approval_request(item_id: str, name: str, arguments: str) -> Json:
+    return {"id": item_id, "type": "mcp_approval_request", "server_label": REGISTRY, "name": name, "arguments": arguments}
+
+
+def mcp_call(
+    item_id: str, name: str, arguments: str, status: str, result: ToolResult | None, *, approval: str | None = None
+) -> Json:
     failed = result is not None and result.failed
     return {
         "id": item_id,
@@ -101,7 +119,7 @@ def mcp_call(item_id: str, name: str, arguments: str, status: str, result: ToolR
         "server_label": REGISTRY,
         "name": name,
         "arguments": arguments,
-        "approval_request_id": None,
+        "approval_request_id": approval,
         "output": result.content if result is not None and not failed else None,
         "error": {"type": "mcp_tool_execution_error", "content": result.content} if result is not None and failed else None,
         "status": status,

@@ -10,7 +10,7 @@ from api.wire.code_argument import CodeArgument
 from api.wire.compact import quote
 from api.wire.event_writer import EventWriter
 from core.events import ITEM_PREFIXES, item_id
-from core.messages import Item, ListedTool, MessageItem, Offer, ReasoningItem, Role, Text, ToolCallItem, ToolResult
+from core.messages import Item, ListedTool, MessageItem, Offer, ReasoningItem, Role, Text, ToolCall, ToolCallItem, ToolResult
 
 Json = dict[str, Any]
 IN_PROGRESS, COMPLETED, INCOMPLETE, FAILED = "in_progress", "completed", "incomplete", "failed"
@@ -197,12 +197,14 @@ class StreamedCodeCall(StreamedOwnCall):
 
 
 class StreamedRegistryCall(StreamedOwnCall):
-    def __init__(self, place: Place, *, name: str) -> None:
+    def __init__(self, place: Place, *, name: str, approval: str | None = None) -> None:
         super().__init__(place, "registry")
         self._name = name
+        self._approval = approval
 
     def body(self) -> Json:
-        return items.mcp_call(self.id, self._name, self._text, self._status, self._result if self.closed else None)
+        result = self._result if self.closed else None
+        return items.mcp_call(self.id, self._name, self._text, self._status, result, approval=self._approval)
 
     def open(self) -> None:
         self._announce()
@@ -217,6 +219,25 @@ class StreamedRegistryCall(StreamedOwnCall):
 
     def _finish(self) -> None:
         self._emit("response.mcp_call_arguments.done", arguments=self._text)
+
+
+class StreamedApprovalRequest(StreamedItem):
+    """It has no deltas: nobody knows that a human will be asked before the call is whole and was found to be valid."""
+
+    def __init__(self, place: Place, call: ToolCall) -> None:
+        super().__init__(place, "approval")
+        self._call = call
+
+    def body(self) -> Json:
+        return items.mcp_approval_request(self.id, self._call.name, self._call.arguments)
+
+    def open(self) -> None:
+        self._announce()
+
+    def add(self, text: str) -> None:
+        raise TypeError("a request for approval is whole as soon as it is there")
+
+    def _finish(self) -> None: ...
 
 
 class StreamedToolList(StreamedItem):
@@ -264,9 +285,9 @@ def streamed(item: Item, place: Place, *, outputs: bool) -> StreamedItem | None:
             return StreamedFunctionCall(place, call_id=call.id, name=call.name)
         case ToolCallItem(offer=Offer.CODE_INTERPRETER):
             return StreamedCodeCall(place, outputs=outputs)
-        case ToolCallItem(offer=Offer.REGISTRY, call=call):
-            return StreamedRegistryCall(place, name=call.name)
-        case ToolCallItem():
+        case ToolCallItem(offer=Offer.REGISTRY, call=call, approval=approval):
+            return StreamedRegistryCall(place, name=call.name, approval=approval)
+        case ToolCallItem():  # made up; or not known yet to be a request for approval
             return None
         case _:
             raise TypeError(f"a model does not reply with a {item.kind}")

@@ -121,6 +121,7 @@ def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any]) -> TurnR
         format=_format(body.text),
         truncate=body.truncation == "auto",
         store=body.store is not False,
+        pauses=body.store is not False,
         metadata=body.metadata or {},
         wire=WIRE,
         echo=_echo(body, origin),

@@ -12,11 +12,13 @@ from api.wire.response_items import (
     COMPLETED,
     INCOMPLETE,
     Place,
+    StreamedApprovalRequest,
     StreamedFunctionCall,
     StreamedItem,
     StreamedMessage,
     StreamedOwnCall,
     StreamedReasoning,
+    StreamedRegistryCall,
     StreamedToolList,
     streamed,
     whole_text,
@@ -24,6 +26,7 @@ from api.wire.response_items import (
 from api.wire.sse import WireEvent
 from core.errors import PaddockError
 from core.events import (
+    ApprovalRequested,
     CallDelta,
     CallStarted,
     ReasoningDelta,
@@ -39,7 +42,7 @@ from core.events import (
     TurnStarted,
     TurnStatus,
 )
-from core.messages import Item, ToolCall, ToolCallItem
+from core.messages import Item, Offer, ToolCall, ToolCallItem
 from core.storage.records import Turn
 
 WIRE = "responses/1"
@@ -68,6 +71,7 @@ class ResponsesEncoder:
         self._items: dict[int, StreamedItem] = {}
         self._open: StreamedItem | None = None  # the one that deltas go to
         self._functions: list[StreamedFunctionCall] = []  # calls of the last reply
+        self._unsettled: dict[int, ToolCallItem] = {}  # calls of it that a human may have to approve
         self._ended: TurnEnded | None = None
         self.report = Report(turn)
 
@@ -88,6 +92,9 @@ class ResponsesEncoder:
                 self._cut(first)
             case ToolDispatched(item=ordinal):
                 self._dispatch(ordinal)
+            case ApprovalRequested(item=ordinal):
+                if call := self._unsettled.pop(ordinal, None):
+                    self._start(ordinal, StreamedApprovalRequest(self._place(ordinal), call.call)).close(COMPLETED)
             case ToolReturned() as event:
                 self._return(event)
             case ToolOutput():
@@ -168,9 +175,12 @@ class ResponsesEncoder:
         self._functions.clear()
 
     def _take_reply(self, reply: Replied) -> None:
-        self.report.add_step(reply)
+        if not reply.restated:
+            self.report.add_step(reply)
         functions: list[StreamedFunctionCall] = []
         for ordinal, item in enumerate(reply.items, reply.first_item):
+            if isinstance(item, ToolCallItem) and item.offer is Offer.APPROVAL:
+                self._unsettled[ordinal] = item
             shown = self._items.get(ordinal) or self._start_like(ordinal, item)
             if shown is None:
                 continue
@@ -194,8 +204,15 @@ class ResponsesEncoder:
         if isinstance(item, StreamedOwnCall):
             item.dispatch()
 
+    def _settle(self, ordinal: int) -> StreamedRegistryCall:
+        """Nobody is asked about this call: it is shown like any other."""
+        call = self._unsettled.pop(ordinal).call
+        shown = StreamedRegistryCall(self._place(ordinal), name=call.name)
+        self._start(ordinal, shown).seal(call.arguments)
+        return shown
+
     def _return(self, event: ToolReturned) -> None:
-        item = self._items.get(event.item)
+        item = self._settle(event.item) if event.item in self._unsettled else self._items.get(event.item)
         if isinstance(item, StreamedOwnCall):
             self.report.add_tool(event.seconds)
             item.give(event.result)
@@ -203,6 +220,8 @@ class ResponsesEncoder:
     def _end(self, end: TurnEnded) -> None:
         self._ended = end
         self._close_functions()
+        for ordinal in list(self._unsettled):
+            self._settle(ordinal)
         self._open = None
         for item in self._items.values():
             item.close(INCOMPLETE)

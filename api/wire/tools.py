@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Discriminator, Field
 
-from api.wire.body import Body, JsonObject, only
+from api.wire.body import Body, JsonObject
 from core.errors import InvalidRequest
 from core.llm.contract import ToolChoice, ToolMode, ToolSpec
+from core.tools.approval import Asking
 from core.tools.catalog import Selection
 from core.tools.schema import Schema, SchemaRefused
 
@@ -45,13 +46,42 @@ class ToolFilter(Body):
     tool_names: Names
 
 
+class ApprovalFilter(Body):
+    """always: these. never: not these, but all others, unless `always` says which. What a tool demands itself stays."""
+
+    always: ToolFilter | None = None
+    never: ToolFilter | None = None
+
+    @property
+    def asking(self) -> Asking:
+        always = self.always.tool_names if self.always else ()
+        never = self.never.tool_names if self.never else ()
+        if both := set(always) & set(never):
+            message = f"{min(both)!r} is in 'always' and in 'never'"
+            raise InvalidRequest(message, param="tools.require_approval", code="invalid_value")
+        return Asking(others=self.never is not None and self.always is None, always=tuple(always), never=tuple(never))
+
+
 class McpTool(Body):
-    """The tools of the registry. allowed_tools: only these; where it is left out, all that the caller may use."""
+    """The tools of the registry. allowed_tools: only these; where it is left out, all that the caller may use.
+
+    require_approval: calls that a human must approve, beyond those of tools that demand it themselves.
+    """
 
     type: Literal["mcp"]
     server_label: Literal["registry"]
     allowed_tools: Names | ToolFilter | None = None
-    require_approval: only("never", None) = None  # type: ignore[valid-type]
+    require_approval: Literal["always", "never"] | ApprovalFilter | None = None
+
+    @property
+    def asking(self) -> tuple[Asking, ...]:
+        match self.require_approval:
+            case ApprovalFilter() as given:
+                return (given.asking,)
+            case "always":
+                return (Asking(others=True),)
+            case _:
+                return ()
 
 
 Tool = Annotated[FunctionTool | CodeInterpreterTool | McpTool, Discriminator("type")]
@@ -102,7 +132,7 @@ def split_tools(tools: Sequence[Tool]) -> Tools:
                 builtins.append(CODE_INTERPRETER)
             case McpTool(allowed_tools=allowed):
                 names = allowed.tool_names if isinstance(allowed, ToolFilter) else allowed
-                registry = Selection(names=None if names is None else tuple(dict.fromkeys(names)))
+                registry = Selection(names=None if names is None else tuple(dict.fromkeys(names)), asking=tool.asking)
             case _:
                 assert_never(tool)
     refuse_duplicates([tool.name if isinstance(tool, FunctionTool) else tool.type for tool in tools])

@@ -55,7 +55,8 @@ def _tools(definition: Definition, asked: Selection | None) -> Selection | None:
         return None
     everything = any(selection.names is None for selection in (asked, definition.registry) if selection is not None)
     wanted = () if asked is None else asked.names or ()
-    return Selection(names=None if everything else tuple(wanted), granted=definition.granted)
+    asking = tuple(rule for selection in selections for rule in selection.asking)
+    return Selection(names=None if everything else tuple(wanted), granted=definition.granted, asking=asking)
 
 
 def _sampling(assistants: Sampling, asked: Sampling) -> Sampling:

@@ -3,20 +3,22 @@
 import json
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeGuard
 
 from core.llm.contract import ToolSpec
 from core.messages import (
+    ApprovalResponseItem,
     FunctionOutputItem,
     Image,
     Item,
     Message,
     MessageItem,
+    Offer,
     ReasoningItem,
     Reply,
     Role,
     SystemMessage,
     Text,
-    ToolCall,
     ToolCallItem,
     ToolListItem,
     ToolResult,
@@ -24,6 +26,7 @@ from core.messages import (
 )
 
 NO_RESULT = "no result: the call was interrupted"
+NOT_APPROVED = "not run: nobody has approved it"
 MESSAGE_TOKENS = 8  # what a chat template adds to one message, generously
 IMAGE_TOKENS = 1_500
 
@@ -33,9 +36,10 @@ CountTokens = Callable[[str], int]
 
 def assemble(items: Iterable[Item], instructions: str | None) -> list[Message]:
     """Every call gets its result right after the reply that asked for it: the client's output, ours, or a note that there
-    is none. Outputs that answer no call are dropped, and calls that were cut off: their arguments are no JSON.
+    is none. Outputs that answer no call are dropped; so are calls that were cut off (their arguments are no JSON), and those
+    that a human has decided on: the turn that carries that out says them again.
     """
-    kept = _not_said_again(list(items))
+    kept = _not_said_again(_undecided(list(items)))
     outputs: Outputs = defaultdict(deque)
     for item in kept:
         if isinstance(item, FunctionOutputItem):
@@ -55,9 +59,19 @@ def assemble(items: Iterable[Item], instructions: str | None) -> list[Message]:
             case MessageItem():
                 messages += reply.take(outputs)
                 messages.append(_message(item))
-            case ReasoningItem() | FunctionOutputItem() | ToolListItem():
+            case ReasoningItem() | FunctionOutputItem() | ApprovalResponseItem() | ToolListItem():
                 pass
     return messages + reply.take(outputs)
+
+
+def _undecided(items: list[Item]) -> list[Item]:
+    decided = {item.request_id for item in items if isinstance(item, ApprovalResponseItem)}
+    return [item for item in items if not (is_request(item) and {item.id, item.call.id} & decided)] if decided else items
+
+
+def is_request(item: Item) -> TypeGuard[ToolCallItem]:
+    """For approval. Its id is the item's, or the call's where a client has given it back to us."""
+    return isinstance(item, ToolCallItem) and item.offer is Offer.APPROVAL
 
 
 def _not_said_again(items: list[Item]) -> list[Item]:
@@ -84,14 +98,17 @@ class _ReplyInParts:
         if not self.texts and not self.calls:
             return []
         calls = tuple(item.call for item in self.calls)
-        results = [item.result or _client_result(item.call, outputs) for item in self.calls]
+        results = [item.result or _result(item, outputs) for item in self.calls]
         reply = Reply(text="".join(self.texts), tool_calls=calls)
         self.texts, self.calls = [], []
         return [reply, *results]
 
 
-def _client_result(call: ToolCall, outputs: Outputs) -> ToolResult:
+def _result(item: ToolCallItem, outputs: Outputs) -> ToolResult:
     """A call id may come again in a long history: the first call gets the first output, and so on."""
+    call = item.call
+    if is_request(item):
+        return ToolResult(call_id=call.id, content=NOT_APPROVED, failed=True)
     output = outputs[call.id].popleft() if outputs[call.id] else None
     return ToolResult(call_id=call.id, content=NO_RESULT if output is None else output, failed=output is None)
 

@@ -10,9 +10,20 @@ from typing import Literal
 
 from core.conversations.budget import Budget
 from core.conversations.reply import StreamedReply, as_message
-from core.events import Replied, ToolDispatched, ToolOutput, ToolReturned, TurnEnded, TurnEvent, TurnStatus
+from core.events import (
+    ApprovalRequested,
+    Replied,
+    ToolDispatched,
+    ToolOutput,
+    ToolReturned,
+    TurnEnded,
+    TurnEvent,
+    TurnStatus,
+)
 from core.llm.contract import Model, ModelRequest
 from core.messages import FinishReason, Offer, ToolCallItem, ToolResult, Transcript
+from core.tools.approval import Demand
+from core.tools.definition import ToolVersion
 from core.tools.executor import Prepared, Toolset
 from sandbox import Stream
 
@@ -68,16 +79,17 @@ async def run(
         if end := _end(replied, [call for _, call in calls], budget):
             yield end
             return
-        left = [(n, call) for n, call in calls if n not in results]
+        left, waits = [(n, call) for n, call in calls if n not in results], False
         async with aclosing(_execute(tools, left, budget)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
                 if isinstance(outcome, ToolReturned):
                     results[outcome.item] = outcome.result
+                waits = waits or isinstance(outcome, ApprovalRequested)
         for n in sorted(results):  # as they were asked for, whichever was ready first
             transcript.add(results[n])
-        if any(call.offer is Offer.FUNCTION for _, call in calls):
-            yield TurnEnded(status=TurnStatus.COMPLETED, usage=budget.usage)  # the client's turn to act
+        if waits or any(call.offer is Offer.FUNCTION for _, call in calls):
+            yield TurnEnded(status=TurnStatus.COMPLETED, usage=budget.usage)  # the client's turn to act, or a human's
             return
         if budget.exhausted:
             yield TurnEnded(status=TurnStatus.INCOMPLETE, usage=budget.usage, reason="max_output_tokens")
@@ -115,18 +127,21 @@ def _end(replied: Replied, calls: Sequence[ToolCallItem], budget: Budget) -> Tur
 async def _execute(
     tools: Toolset, calls: Sequence[tuple[int, ToolCallItem]], budget: Budget
 ) -> AsyncGenerator[TurnEvent, None]:
-    """Run the calls of tools that are ours, all at once. Results come as they are ready."""
+    """Run the calls of tools that are ours, all at once. Results come as they are ready, and last what waits for a human."""
     ready: list[tuple[int, Prepared]] = []
+    waiting: list[TurnEvent] = []
     for item, call in calls:
         if call.offer is Offer.FUNCTION:
             continue
-        prepared = tools.prepare(call.call)
+        prepared = tools.prepare(call.call, approval=call.approval)
         if isinstance(prepared, ToolResult):
             yield ToolReturned(item=item, result=prepared, seconds=0.0)
         elif len(ready) == CALLS_AT_ONCE or not budget.take_call():
             why = TOO_MANY_CALLS if len(ready) == CALLS_AT_ONCE else NO_CALLS_LEFT
             refused = ToolResult(call_id=call.call.id, content=why, failed=True)
             yield ToolReturned(item=item, result=refused, seconds=0.0)
+        elif prepared.demand is not None:
+            waiting.append(_asked(item, prepared.version, prepared.demand))
         else:
             ready.append((item, prepared))
     refusals = await tools.admit([prepared for _, prepared in ready])
@@ -141,6 +156,20 @@ async def _execute(
         async with aclosing(_run_all(tools, admitted)) as events:
             async for event in events:
                 yield event
+    for event in waiting:
+        yield event
+
+
+def _asked(item: int, version: ToolVersion, demand: Demand) -> ApprovalRequested:
+    return ApprovalRequested(
+        item=item,
+        tool=version.name,
+        version_digest=version.digest,
+        arguments=demand.arguments,
+        digest=demand.digest,
+        four_eyes=demand.policy.four_eyes,
+        expires_seconds=demand.policy.expires_seconds,
+    )
 
 
 def _dispatched(item: int, prepared: Prepared) -> ToolDispatched:
@@ -151,6 +180,7 @@ def _dispatched(item: int, prepared: Prepared) -> ToolDispatched:
         version_digest=prepared.version.digest,
         effect=prepared.version.effect,
         arguments_digest=prepared.arguments_digest,
+        approval=prepared.approval,
     )
 
 

@@ -121,6 +121,7 @@ class TurnManager:
             lease_owner=self._leases.owner,
             lease_seconds=self._leases.seconds,
             idempotency=idempotency,
+            continues=request.continues,
         )
         feed = Feed()
         journal = self._journal.open_turn(acceptance, publish=feed.publish)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from core.audit.turns import TurnAudit
 from core.conversations.story import Story
-from core.events import Replied, ToolDispatched, ToolReturned, TurnEnded, TurnEvent, TurnStarted
+from core.events import ApprovalRequested, Replied, ToolDispatched, ToolReturned, TurnEnded, TurnEvent, TurnStarted
 from core.storage.journal import CallState, Entry, LedgerRow
 
 PURE = "pure"  # what is not durable of such a call is done again
@@ -26,8 +26,10 @@ class Recorder:
         match event:
             case TurnStarted():
                 return Entry(event=event, audit=(self._audit.started(),))
-            case Replied():
+            case Replied(restated=False):
                 return Entry(event=event, audit=(self._audit.replied(event),))
+            case ApprovalRequested():
+                return Entry(event=event, approvals=(event,), audit=(self._audit.asked(event),))
             case ToolDispatched():
                 self._dispatched[event.item] = event
                 return Entry(event=event, ledger=(_row(event, CallState.DISPATCHED),), audit=(self._audit.dispatched(event),))

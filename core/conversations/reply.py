@@ -19,7 +19,13 @@ from core.messages import (
 )
 
 OfferOf = Callable[[str], Offer]
-PREFIX_OF_CALL = {Offer.FUNCTION: "fc", Offer.CODE_INTERPRETER: "ci", Offer.REGISTRY: "mcp", Offer.UNKNOWN: "fc"}
+PREFIX_OF_CALL = {
+    Offer.FUNCTION: "fc",
+    Offer.CODE_INTERPRETER: "ci",
+    Offer.REGISTRY: "mcp",
+    Offer.APPROVAL: "mcpr",
+    Offer.UNKNOWN: "fc",
+}
 
 REPLY_WEIGHT = 8_000_000
 PIECE_WEIGHT = 16

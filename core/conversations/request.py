@@ -15,6 +15,9 @@ class TurnRequest:
 
     functions: the client's own tools; a call ends the turn. builtins: names of tools that ship, run by us.
     registry: which of its tools are offered; None for none.
+    pauses: calls may wait for a human, and end the turn; else those that need it are refused.
+    continues, approved: the turn whose calls were decided on and that this one takes up, and of each request that a human has
+    approved, by its id, the digest of what was approved.
     store: keep the text; an unstored turn is cancelled when its caller leaves.
     wire: name and version of the encoder that the caller reads through, kept with the turn (`responses/1`, `chat/1`).
     echo: the request's fields as that encoder gives them back, opaque to the platform.
@@ -28,6 +31,9 @@ class TurnRequest:
     functions: tuple[ToolSpec, ...] = ()
     builtins: tuple[str, ...] = ()
     registry: Selection | None = None
+    pauses: bool = True
+    continues: str | None = None
+    approved: Mapping[str, str] = field(default_factory=dict)
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
     parallel_tool_calls: bool = True
     max_tool_calls: int | None = None

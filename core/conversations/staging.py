@@ -12,6 +12,7 @@ from core.conversations.history import History
 from core.conversations.loop import Ask
 from core.conversations.request import TurnRequest
 from core.errors import InvalidRequest
+from core.events import ToolsListed, TurnEvent
 from core.identity.principals import Principal
 from core.limits.limiter import Grant
 from core.limits.metering import MeteredModel, demand
@@ -19,7 +20,7 @@ from core.llm.contract import Model
 from core.llm.router import ModelRouter
 from core.messages import Image, Item, ListedTool, MessageItem, ToolListItem, Transcript
 from core.storage.records import Turn
-from core.tools.executor import ToolExecutor, Toolset
+from core.tools.executor import Approvals, ToolExecutor, Toolset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,11 @@ class Scene:
     def demand(self) -> int:
         """Tokens of the first model call."""
         return demand(self.ask.request(self.transcript, self.budget), self.model)
+
+    @property
+    def listing(self) -> list[TurnEvent]:
+        """The news, as the turn's first item tells them."""
+        return [ToolsListed(item=0, tools=self.news)] if self.news else []
 
     def metered(self, grant: Grant) -> Ask:
         return replace(self.ask, model=MeteredModel(self.model, grant))
@@ -104,6 +110,11 @@ class Staging:
             functions=request.functions,
             choice=request.tool_choice,
             durable=durable,
+            approvals=Approvals(
+                asking=() if request.registry is None else request.registry.asking,
+                given=request.approved,
+                possible=request.pauses,
+            ),
         )
         known = [*before, *request.input]
         limits = replace(self._limits, seconds=max(0.0, self._limits.seconds - seconds_gone))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from core.conversations.reply import PREFIX_OF_CALL
 from core.events import (
+    ApprovalRequested,
     CallDelta,
     CallStarted,
     ReasoningDelta,
@@ -27,6 +28,7 @@ class Story:
         self._turn_id = turn_id
         self._whole: dict[int, Item] = {}
         self._partial: dict[int, tuple[TextDelta | ReasoningDelta | CallStarted, list[str]]] = {}
+        self._waiting: set[int] = set()
 
     @classmethod
     def of(cls, turn_id: str, events: Iterable[Recorded]) -> "Story":
@@ -55,6 +57,8 @@ class Story:
                 called = self._whole[n]
                 assert isinstance(called, ToolCallItem)
                 self._whole[n] = replace(called, result=result)
+            case ApprovalRequested(item=n):
+                self._waiting.add(n)
             case _:
                 pass
 
@@ -62,7 +66,13 @@ class Story:
     def items(self) -> tuple[Item, ...]:
         """All so far; the one that was cut off amid its stream is incomplete. Calls that nobody offered are left out."""
         told = {**self._whole, **{n: self._cut(n) for n in self._partial}}
-        return tuple(told[n] for n in sorted(told) if not _made_up(told[n]))
+        return tuple(self._settled(n, told[n]) for n in sorted(told) if not _made_up(told[n]))
+
+    def _settled(self, n: int, item: Item) -> Item:
+        """A call that nobody was asked to approve is like any other: it was not valid, or the turn ended before."""
+        if not isinstance(item, ToolCallItem) or item.offer is not Offer.APPROVAL or n in self._waiting:
+            return item
+        return replace(item, id=item_id(self._turn_id, n, PREFIX_OF_CALL[Offer.REGISTRY]), offer=Offer.REGISTRY)
 
     def _cut(self, n: int) -> Item:
         """What was streamed of an item. Only a later item tells that a text was whole; no call of such a reply is run."""

@@ -18,7 +18,17 @@ from typing import Any
 import asyncpg
 
 from core.errors import Conflict, InvalidRequest, PaddockError, Unauthenticated, Unavailable
-from core.events import TURN_EVENT, CallDelta, ReasoningDelta, Recorded, TextDelta, ToolOutput, TurnEnded, TurnEvent
+from core.events import (
+    TURN_EVENT,
+    ApprovalRequested,
+    CallDelta,
+    ReasoningDelta,
+    Recorded,
+    TextDelta,
+    ToolOutput,
+    TurnEnded,
+    TurnEvent,
+)
 from core.messages import ITEM, Item
 from core.storage.audit import AuditRecord
 from core.storage.connection import LOST, DatabaseUnavailable
@@ -81,6 +91,7 @@ class Entry:
     event: TurnEvent
     urgent: bool = False
     ledger: tuple[LedgerRow, ...] = ()
+    approvals: tuple[ApprovalRequested, ...] = ()
     audit: tuple[AuditRecord, ...] = ()
     outputs: tuple[Item, ...] = ()
 
@@ -89,7 +100,8 @@ class Entry:
 class Acceptance:
     """The first write of a turn: its row, its request (JSON) and its input. Only what may be kept is in it.
 
-    idempotency: names the request that it answers; of two turns with the same one the second is not accepted.
+    idempotency: names the request that it answers; continues: the turn whose approvals it uses. Of two turns with the same one
+    the second is not accepted.
     """
 
     turn: Turn
@@ -99,6 +111,7 @@ class Acceptance:
     lease_owner: str
     lease_seconds: float
     idempotency: str | None = None
+    continues: str | None = None
 
 
 @dataclass(slots=True)
@@ -108,6 +121,7 @@ class Pending:
     acceptance: Acceptance | None = None
     events: list[Recorded] = field(default_factory=list)
     ledger: dict[str, LedgerRow] = field(default_factory=dict)
+    approvals: list[ApprovalRequested] = field(default_factory=list)
     audit: list[AuditRecord] = field(default_factory=list)
     outputs: tuple[Item, ...] = ()
     end: TurnEnded | None = None
@@ -117,6 +131,7 @@ class Pending:
         """Take the entry in; False when its text went into the event before it, and no number was used."""
         for row in entry.ledger:
             self.ledger[row.call_path] = row
+        self.approvals += entry.approvals
         self.audit += entry.audit
         self.outputs += entry.outputs
         if isinstance(entry.event, TurnEnded):
@@ -363,6 +378,8 @@ def _encoded(group: dict[TurnJournal, Pending]) -> dict[TurnJournal, Rows]:
 def _verdict(turn: TurnJournal, pending: Pending, alive: dict[str, bool]) -> PaddockError | None:
     revoked = alive.get(turn.turn.id)
     if revoked is None and pending.acceptance is not None:
+        if pending.acceptance.continues is not None and turn.turn.conversation_id is None:
+            return Conflict("what was decided is carried out by another response already", code="approval_used")
         if pending.acceptance.idempotency is not None and turn.turn.conversation_id is None:
             return Conflict("the same request was accepted meanwhile: come again", code="idempotency_in_progress")
         return Conflict(f"conversation {turn.turn.conversation_id!r} is gone or has a turn running", code="conversation_locked")

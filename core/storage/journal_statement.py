@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from core.events import TURN_EVENT, TurnEnded
+from core.events import TURN_EVENT, TurnEnded, item_id
 from core.messages import ITEM, Usage
 from core.storage.audit import line
 from core.storage.records import Turn
@@ -27,7 +27,7 @@ _COLUMNS = {
         "id text, organization_id text, user_id text, key_id text, conversation_id text, previous_turn_id text, model text,"
         " status text, stored bool, wire text, request text, metadata text, created_at timestamptz, ended_at timestamptz,"
         " reason text, message text, input_tokens int8, output_tokens int8, cached_tokens int8, reasoning_tokens int8,"
-        " lease_owner text, lease_epoch int8, lease_seconds float8, idempotency text, queue int2"
+        " lease_owner text, lease_epoch int8, lease_seconds float8, idempotency text, queue int2, continues text"
     ),
     "held": "id text, lease_epoch int8",
     "events": "turn_id text, seq int8, organization_id text, payload text",
@@ -35,6 +35,10 @@ _COLUMNS = {
     "ledger": (
         "turn_id text, call_path text, organization_id text, tool text, version_digest text, effect text, state text,"
         " arguments_digest text, result_digest text, lease_epoch int8, seconds float8"
+    ),
+    "approvals": (
+        "turn_id text, id text, organization_id text, conversation_id text, user_id text, key_id text, tool text,"
+        " version_digest text, arguments text, digest text, four_eyes bool, expires_seconds int4"
     ),
     "audit": "turn_id text, id text, organization_id text, record text",
     "ended": (
@@ -47,7 +51,7 @@ _COLUMNS = {
 _INVALID = "(k.id IS NULL)"
 _TURN_COLUMNS = """id, organization_id, user_id, key_id, conversation_id, previous_turn_id, model, status, stored, wire,
         request, metadata, created_at, ended_at, reason, message, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
-        lease_owner, lease_epoch, idempotency, queue"""
+        lease_owner, lease_epoch, idempotency, queue, continues"""
 
 # Each part of the statement, by the array that it writes. A name of `_COLUMNS` in braces is that table of arrays.
 _PARTS = {
@@ -98,6 +102,15 @@ ledger AS (
     FROM {ledger} JOIN written ON written.id = w.turn_id
     ON CONFLICT (turn_id, call_path) DO UPDATE SET state = excluded.state, result_digest = excluded.result_digest,
         lease_epoch = excluded.lease_epoch, seconds = excluded.seconds, completed_at = excluded.completed_at
+)""",
+    "approvals": """
+asked AS (
+    INSERT INTO approvals (id, organization_id, turn_id, conversation_id, user_id, key_id, tool, version_digest, arguments,
+        digest, four_eyes, expires_seconds, status, expires_at)
+    SELECT w.id, w.organization_id, w.turn_id, w.conversation_id, w.user_id, w.key_id, w.tool, w.version_digest, w.arguments,
+        w.digest, w.four_eyes, w.expires_seconds, 'pending', clock_timestamp() + make_interval(secs => w.expires_seconds)
+    FROM {approvals} JOIN written ON written.id = w.turn_id
+    ON CONFLICT DO NOTHING
 )""",
     "audit": """
 audited AS (
@@ -157,6 +170,11 @@ def rows_of(turn: Turn, epoch: int, pending: "Pending") -> Rows:
          row.arguments_digest, row.result_digest, epoch, row.seconds)
         for row in pending.ledger.values()
     ]  # fmt: skip
+    rows["approvals"] = [
+        (turn.id, item_id(turn.id, asked.item, "mcpr"), turn.organization_id, turn.conversation_id, turn.user_id, turn.key_id,
+         asked.tool, asked.version_digest, asked.arguments, asked.digest, asked.four_eyes, asked.expires_seconds)
+        for asked in pending.approvals
+    ]  # fmt: skip
     rows["audit"] = [(turn.id, record.id, record.organization_id, line(record)) for record in pending.audit]
     return rows
 
@@ -182,6 +200,7 @@ def _accepted(acceptance: "Acceptance", end: TurnEnded | None, epoch: int) -> tu
         turn.id, turn.organization_id, turn.user_id, turn.key_id, turn.conversation_id, turn.previous_turn_id, turn.model,
         status, turn.stored, turn.wire, acceptance.request, acceptance.metadata, turn.created_at, *ended,
         acceptance.lease_owner, epoch, acceptance.lease_seconds, acceptance.idempotency, turn.queue,
+        acceptance.continues,
     )  # fmt: skip
 
 

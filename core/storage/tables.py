@@ -98,12 +98,14 @@ turns = Table(
     Column("lease_epoch", sa.BigInteger, nullable=False),  # the fencing token: every write of a turn carries it
     Column("lease_expires_at", TIME, nullable=False),
     Column("idempotency", Text),  # the request that it answers, of idempotency_keys
+    Column("continues", Text),  # the turn whose calls humans have decided on, and that it takes up
     Column(
         "queue", sa.SmallInteger
     ),  # of a turn that runs in the background: which one it waits in, the first to be served first
     Column("started_at", TIME),  # of such a turn: when a process first took it
     Index("turns_by_organization", "organization_id", "created_at"),
     Index("turns_by_idempotency", "idempotency", unique=True, postgresql_where=sa.text("idempotency IS NOT NULL")),
+    Index("turns_by_what_they_continue", "continues", unique=True, postgresql_where=sa.text("continues IS NOT NULL")),
     Index("turns_in_queue", "queue", "created_at", postgresql_where=sa.text("status = 'pending'")),
     Index("running_turns_of_queue", "organization_id", postgresql_where=sa.text("status = 'running' AND queue IS NOT NULL")),
     Index(
@@ -438,4 +440,31 @@ alert_messages = Table(
     _created(),
     Index("alert_messages_of_alert", "alert_id", "receiver"),
     Index("alert_messages_to_send", "next_at", postgresql_where=sa.text("delivered_at IS NULL AND given_up_at IS NULL")),
+)
+
+approvals = Table(
+    "approvals",
+    METADATA,
+    Column("id", Text, primary_key=True),  # of the item that asks
+    Column("organization_id", Text, nullable=False),
+    Column("turn_id", Text, nullable=False),
+    Column("conversation_id", Text),
+    Column("user_id", Text, nullable=False),  # whose turn it is
+    Column("key_id", Text, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("version_digest", Text, nullable=False),
+    Column("arguments", Text, nullable=False),  # canonical JSON
+    Column("digest", Text, nullable=False),  # of all that an approval is for; see core/tools/approval.py
+    Column("four_eyes", sa.Boolean, nullable=False),
+    Column("expires_seconds", sa.Integer, nullable=False),
+    Column("status", Text, nullable=False),  # pending, approved, denied, void
+    Column("edited", sa.Boolean, nullable=False, server_default=sa.false()),
+    Column("reason", Text),
+    Column("decided_by", Text),  # a user's id
+    Column("decided_at", TIME),
+    Column("expires_at", TIME, nullable=False),
+    _created(),
+    Index("approvals_of_organization", "organization_id", "id"),
+    Index("approvals_of_turn", "turn_id"),
+    Index("approvals_by_decision", "decided_at", postgresql_where=sa.text("status IN ('approved', 'denied')")),
 )

@@ -10,6 +10,7 @@ from core.errors import InvalidRequest
 from core.identity.principals import Principal
 from core.storage.audit import AuditRecord, Outcome
 from core.storage.tool_calls import ToolCallStore
+from core.tools.approval import Asking
 from core.tools.definition import ToolVersion, parse_manifest
 from core.tools.permissions import counters, holders, quotas_from
 from core.tools.versions import Versions
@@ -33,12 +34,14 @@ class Pin:
 class Selection:
     """Tools of the registry that a turn wants. names: None for all that the caller may use.
 
-    granted: others, which an assistant lets every caller of it use; those that are turned off are left out. pins: what came
-    of it, once the registry was asked: it is kept with the turn, whatever becomes of the registry and of the process.
+    granted: others, which an assistant lets every caller of it use; those that are turned off are left out. asking: which
+    calls a human must approve; any of them is enough. pins: what came of it, once the registry was asked: it is kept with the
+    turn, whatever becomes of the registry and of the process.
     """
 
     names: tuple[str, ...] | None = None
     granted: tuple[str, ...] = ()
+    asking: tuple[Asking, ...] = ()
     pins: tuple[Pin, ...] | None = None
 
 

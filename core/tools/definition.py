@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from core.llm.contract import ToolSpec
 from core.tools import kinds
+from core.tools.approval import DAY_SECONDS, Policy
 from core.tools.canonical import canonical, digest_of
 from core.tools.schema import Schema, SchemaRefused, refuse_unbounded
 from core.tools.work import ManifestRefused
@@ -58,6 +59,13 @@ class LimitManifest(_Model):
     output_bytes: Annotated[int, Field(ge=0, le=2**26)] = 2**20
 
 
+class ApprovalManifest(_Model):
+    """A human approves each call. Its fields are those of `Policy`."""
+
+    four_eyes: bool = False
+    expires_seconds: Annotated[int, Field(ge=60, le=30 * DAY_SECONDS)] = DAY_SECONDS
+
+
 JsonObject = dict[str, JsonValue]
 
 
@@ -72,12 +80,15 @@ class Manifest(_Model):
     capabilities: CapabilityManifest = CapabilityManifest()
     limits: LimitManifest = LimitManifest()
     effect: Annotated[Effect, Field(strict=False)] = Effect.EFFECTFUL
-    approval: Literal["never"] = "never"
+    approval: Literal["never", "always"] | ApprovalManifest = "never"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToolVersion:
-    """runtime: checked by its kind. manifest: the canonical text of the whole, and digest the SHA-256, in hex, of that text."""
+    """runtime: checked by its kind. manifest: the canonical text of the whole, and digest the SHA-256, in hex, of that text.
+
+    approval: what every call of it has to wait for, whatever the request says; None for nothing.
+    """
 
     name: str
     description: str
@@ -87,6 +98,7 @@ class ToolVersion:
     capabilities: Capabilities
     limits: Limits
     effect: Effect
+    approval: Policy | None
     manifest: str
     digest: str
 
@@ -156,9 +168,16 @@ def _version(manifest: Manifest, runtime: Mapping[str, Any], text: bytes) -> Too
         ),
         limits=Limits(**manifest.limits.model_dump()),
         effect=manifest.effect,
+        approval=_policy(manifest.approval),
         manifest=text.decode(),
         digest=digest_of(text),
     )
+
+
+def _policy(approval: Literal["never", "always"] | ApprovalManifest) -> Policy | None:
+    if isinstance(approval, ApprovalManifest):
+        return Policy(**approval.model_dump())
+    return Policy() if approval == "always" else None
 
 
 def _check_schema(schema: Mapping[str, Any], field: str) -> None:

@@ -5,7 +5,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from core.identity.principals import Principal
 from core.llm.contract import ToolChoice, ToolMode, ToolSpec
 from core.messages import ListedTool, Offer, ToolCall, ToolResult
 from core.tools import again, kinds
+from core.tools.approval import Asking, Demand, Policy, demand
 from core.tools.canonical import digest, digest_of
 from core.tools.catalog import Catalog, Registered, Selection
 from core.tools.definition import ToolVersion
@@ -35,13 +36,30 @@ Refusal = Callable[[str], Awaitable[str | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approvals:
+    """asking: what the request wants to be asked about. given: digests of what humans have approved, by the request's id.
+
+    possible: the turn may end for it and another one take it up; else a call that needs it is refused.
+    """
+
+    asking: Sequence[Asking] = ()
+    given: Mapping[str, str] = field(default_factory=dict)
+    possible: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A call that is valid and allowed, ready to be dispatched."""
+    """A call that is valid and allowed, ready to be dispatched; but where there is a `demand`, a human has to allow it first.
+
+    approval: the id of the request by which that was done.
+    """
 
     call: ToolCall
     version: ToolVersion
     work: Work
     arguments_digest: str
+    demand: Demand | None = None
+    approval: str | None = None
 
 
 class ToolCallRejected(Exception):
@@ -66,6 +84,7 @@ class Toolset:
         retries: int,
         turn_id: str,
         organization_id: str,
+        approvals: Approvals | None = None,
     ) -> None:
         self._ours = {**builtins, **{tool.version.name: tool.version for tool in registered}}
         self._ids = {tool.version.name: tool.tool_id for tool in registered}
@@ -77,11 +96,19 @@ class Toolset:
         self._retries = retries
         self._turn_id = turn_id
         self._organization_id = organization_id
+        self._approvals = approvals or Approvals()
+        self._policies = {tool.version.name: policy for tool in registered if (policy := self._policy(tool.version))}
         self._failures: Counter[str] = Counter()
+
+    def _policy(self, version: ToolVersion) -> Policy | None:
+        wanted = any(asking.wants(version.name) for asking in self._approvals.asking)
+        return version.approval or (Policy() if wanted else None)
 
     def offer(self, name: str) -> Offer:
         if name in self._functions:
             return Offer.FUNCTION
+        if name in self._policies and self._approvals.possible:
+            return Offer.APPROVAL
         if name in self._ids:
             return Offer.REGISTRY
         return Offer(name) if name in self._ours else Offer.UNKNOWN
@@ -97,29 +124,45 @@ class Toolset:
         version = self._ours.get(name)
         return None if version is None else version.digest
 
-    def prepare(self, call: ToolCall) -> Prepared | ToolResult:
-        """A result means: refused, and this is what the model is told."""
+    def prepare(self, call: ToolCall, *, approval: str | None = None) -> Prepared | ToolResult:
+        """A result means: refused, and this is what the model is told. approval: the id of a request that was approved."""
         try:
-            return self._prepared(call)
+            return self._prepared(call, approval)
         except (ToolCallRejected, CallRefused) as exc:
             self._failures[call.name] += 1
             return ToolResult(call_id=call.id, content=str(exc), failed=True)
 
-    def _prepared(self, call: ToolCall) -> Prepared:
+    def _prepared(self, call: ToolCall, approval: str | None) -> Prepared:
         version = self._ours.get(call.name)
         if version is None:
             names = ", ".join(repr(spec.name) for spec in self.specs) or "none"
             raise ToolCallRejected(f"unknown tool {call.name[:100]!r}; available: {names}")
         if self._failures[call.name] > self._retries:
             raise ToolCallRejected(f"tool {call.name!r} failed {self._failures[call.name]} times: do not call it again")
-        arguments = _arguments(call)
-        if mistake := version.arguments_schema.mistake(arguments):
-            raise ToolCallRejected(f"arguments do not fit the schema of {call.name!r}: {mistake}")
+        arguments = arguments_of(version, call.arguments)
         name = f"{self._turn_id}/{call.id}"  # the id is the model's, and may hold anything: what goes into a header must not
         key = digest_of(name.encode(errors="surrogatepass"))
         asked = Call(id=name, organization_id=self._organization_id, arguments=arguments, idempotency_key=key)
         work = kinds.load(version.runtime["kind"]).prepare(version, asked)
-        return Prepared(call=call, version=version, work=work, arguments_digest=digest(arguments))
+        waits = self._demand(version, arguments, approval)
+        return Prepared(
+            call=call, version=version, work=work, arguments_digest=digest(arguments), demand=waits, approval=approval
+        )
+
+    def _demand(self, version: ToolVersion, arguments: Mapping[str, Any], approval: str | None) -> Demand | None:
+        """None when nobody has to be asked, or was asked about just this."""
+        policy = self._policies.get(version.name)
+        if policy is None and approval is None:
+            return None
+        wanted = demand(version.digest, arguments, policy or Policy())
+        if approval is not None:
+            if self._approvals.given.get(approval) != wanted.digest:
+                raise ToolCallRejected("not run: what was approved is another call, version or policy")
+            return None
+        if not self._approvals.possible:
+            message = f"not run: {version.name!r} needs a human's approval, and this request cannot wait for one"
+            raise ToolCallRejected(f"{message}; a stored response can")
+        return wanted
 
     async def admit(self, calls: Sequence[Prepared]) -> list[ToolResult | None]:
         """For each, what the model is told where the tool may not be called now. To be asked right before the dispatch."""
@@ -173,10 +216,18 @@ class Toolset:
         return ToolResult(call_id=call.id, content=_capped(result.decode(errors="replace")))
 
 
-def _arguments(call: ToolCall) -> dict[str, Any]:
-    if len(call.arguments) > ARGUMENTS_CHARACTERS:
-        raise ToolCallRejected(f"arguments have {len(call.arguments)} characters; at most {ARGUMENTS_CHARACTERS} are taken")
-    text = call.arguments or "{}"
+def arguments_of(version: ToolVersion, given: str) -> dict[str, Any]:
+    """Of the JSON that a model or a human gave, what the tool takes. Raises ToolCallRejected."""
+    arguments = _arguments(given)
+    if mistake := version.arguments_schema.mistake(arguments):
+        raise ToolCallRejected(f"arguments do not fit the schema of {version.name!r}: {mistake}")
+    return arguments
+
+
+def _arguments(given: str) -> dict[str, Any]:
+    if len(given) > ARGUMENTS_CHARACTERS:
+        raise ToolCallRejected(f"arguments have {len(given)} characters; at most {ARGUMENTS_CHARACTERS} are taken")
+    text = given or "{}"
     try:
         from_json(text, allow_inf_nan=False)  # refuses lone surrogates and what is nested too deep, which `json` does not
         arguments = json.loads(text, object_pairs_hook=_each_once, parse_float=_finite)
@@ -242,6 +293,7 @@ class ToolExecutor:
         functions: Sequence[ToolSpec] = (),
         choice: ToolChoice | None = None,
         durable: Durable,
+        approvals: Approvals | None = None,
     ) -> Toolset:
         """Raises InvalidRequest for a tool that is not there, a name that two tools have, a choice that nothing fits."""
         registered = [] if registry is None else await self.catalog.registered(principal, registry)
@@ -255,6 +307,7 @@ class ToolExecutor:
             retries=self.retries,
             turn_id=turn_id,
             organization_id=principal.organization_id,
+            approvals=approvals,
         )
         _refuse_duplicates([*builtins, *(tool.version.name for tool in registered), *(spec.name for spec in functions)])
         _refuse_choice(choice or ToolChoice(), [spec.name for spec in tools.specs])
