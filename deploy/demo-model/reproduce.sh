@@ -1,23 +1,24 @@
 #!/bin/sh
 # Makes paddock-demo.gguf from nothing: an environment of its own, data, training, export, evaluation.
-#   ./reproduce.sh [work directory] [minutes of training] [result]
+#   ./reproduce.sh [work directory] [minutes of training] [result] [conversations to evaluate]
 # An accelerator is used when DEVICE=cuda is set; none is needed. TRAIN_PYTHON names a Python that has requirements.txt already,
 # LLAMA_PYTHON one that has llama-cpp-python (Paddock's own). Stopped and started again, the training goes on where it was.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-work=${1:-$here/.work}
+mkdir -p "${1:-$here/.work}"
+work=$(cd "${1:-$here/.work}" && pwd)
 minutes=${2:-240}
-result=${3:-$here/paddock-demo.gguf}
+result=$(realpath "${3:-$here/paddock-demo.gguf}")
+conversations=${4:-1000}
 cores=$(getconf _NPROCESSORS_ONLN)
 device=${DEVICE:-cpu}
 python=${TRAIN_PYTHON:-$work/venv/bin/python}
-mkdir -p "$work"
 if [ ! -x "$python" ]; then
     python3 -m venv "$work/venv"
     "$python" -m pip install --quiet --require-hashes --requirement "$here/requirements.txt"
 fi
 cd "$here"
-"$python" prepare.py "$work/data" --shards 60 --processes "$cores"
+"$python" prepare.py "$work/data" --shards "$((minutes / 3 + 2))" --processes "$cores"
 if [ "$device" = cpu ]; then
     # Two processes meet once a step, threads at every operation; and threads that spin at a barrier cost a busy machine more than they gain.
     export OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0
@@ -28,4 +29,4 @@ fi
 "$python" -m torch.distributed.run --standalone --nproc-per-node "$workers" train.py "$work/data" "$work/model.pt" --device "$device" \
     --minutes "$minutes" --tokens "$tokens" --threads "$(((cores + 1) / 2))"
 "$python" export.py "$work/model.pt" "$result"
-"${LLAMA_PYTHON:-$here/../../.venv/bin/python}" evaluate.py "$result" --conversations 1000 --threads "$cores"
+"${LLAMA_PYTHON:-$here/../../.venv/bin/python}" evaluate.py "$result" --conversations "$conversations" --threads "$cores"
