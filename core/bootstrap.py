@@ -15,6 +15,7 @@ from core.alerts.courier import Courier
 from core.alerts.sampling import Sampling
 from core.alerts.watch import Watch
 from core.assistants.assistants import Assistants
+from core.audit.archiving import Archiver
 from core.audit.export.making import ExportMaker
 from core.audit.exports import Exports
 from core.audit.log import AuditLog
@@ -25,6 +26,7 @@ from core.conversations.adoption import Adoption
 from core.conversations.budget import TurnLimits
 from core.conversations.history import History
 from core.conversations.manager import TurnManager
+from core.conversations.runner import Runner, WaitingRoom
 from core.conversations.staging import Staging
 from core.conversations.upkeep import Upkeep
 from core.egress.addresses import EVERY_NETWORK, AddressRules
@@ -48,6 +50,7 @@ from core.messages import Usage
 from core.readings import readings
 from core.storage.alerts import AlertStore
 from core.storage.assistants import AssistantStore
+from core.storage.audit_archives import ArchiveStore
 from core.storage.audit_events import EventStore
 from core.storage.audit_exports import ExportStore
 from core.storage.audit_seals import SealStore
@@ -199,6 +202,9 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             leases=leases,
             turns=turn_store,
             staging=staging,
+            waiting_room=WaitingRoom(
+                turn_store, most=settings.limits.queued_turns, most_of_one=settings.limits.queued_turns_of_organization
+            ),
             wakeups=wakeups,
             limiter=limiter,
             telemetry=telemetry,
@@ -224,6 +230,10 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         )
         stack.push_async_callback(turns.stop)
         await stack.enter_async_context(_in_background(upkeep))
+        runner = Runner(
+            leases=leases, adoption=adoption, running=turns.running, wakeups=wakeups, at_once=settings.limits.background_turns
+        )
+        await stack.enter_async_context(_in_background(runner))
         await stack.enter_async_context(_in_background(FileUpkeep(files)))
         seals = SealStore(database)
         signer = open_signer(settings.audit.key_file or settings.home / "audit.key")
@@ -234,9 +244,16 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             objects,
             sealer,
             signer,
-            database=database.address,
+            stores={"database": database.address, "objects": addresses.objects},
             home=settings.home,
             days=settings.audit.export_days,
+        )
+        archiver = Archiver(
+            ArchiveStore(database),
+            objects,
+            database=database.address,
+            archive_days=settings.audit.archive_days,
+            keep_days=settings.audit.keep_days,
         )
         idempotency = IdempotencyStore(database)
         alert_store = AlertStore(database)
@@ -244,6 +261,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             Job(name="forgetting idempotency keys", every_seconds=600, run=idempotency.sweep),
             Job(name="sealing", every_seconds=settings.audit.seal_seconds, run=sealer.seal),
             Job(name="exports", every_seconds=1, run=maker.make_all),
+            Job(name="archiving", every_seconds=600, run=archiver.run),
             *await stack.enter_async_context(_alerting(settings, alert_store, telemetry.metrics, leases.owner)),
         ]
         await stack.enter_async_context(_in_background(Keeper(database, jobs)))

@@ -117,13 +117,19 @@ ObjectsUrl = Annotated[SecretStr, AfterValidator(_address(("file", "s3")))]
 
 
 class Limits(Section):
-    """What one request or turn may take. tool_retries: failures of one tool in a turn before the turn ends."""
+    """What one request or turn may take. tool_retries: failures of one tool in a turn before the turn ends.
+
+    background_turns: how many this server runs at once, of those that wait in the queue.
+    """
 
     request_body_bytes: Annotated[int, Field(ge=1024, le=2**30)] = 10_000_000
     max_steps: Annotated[int, Field(ge=1, le=1000)] = 10
     turn_seconds: Seconds = 600
     tool_retries: Annotated[int, Field(ge=0, le=100)] = 3
     lease_seconds: Annotated[float, Field(ge=1, le=300, allow_inf_nan=False)] = 10
+    background_turns: Annotated[int, Field(ge=0, le=10_000)] = 8
+    queued_turns: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    queued_turns_of_organization: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
 
 
 class Files(Section):

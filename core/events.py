@@ -13,6 +13,7 @@ from core.messages import FinishReason, Item, ListedTool, Offer, ToolResult, Usa
 
 
 class TurnStatus(StrEnum):
+    PENDING = "pending"  # accepted, and no process has taken it yet
     RUNNING = "running"
     COMPLETED = "completed"
     INCOMPLETE = "incomplete"  # stopped by a limit; what was produced stands
@@ -21,12 +22,19 @@ class TurnStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        return self is not TurnStatus.RUNNING
+        return self not in (TurnStatus.PENDING, TurnStatus.RUNNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnQueued:
+    """The first event of a turn in the background; `TurnStarted` comes when a process takes it."""
+
+    kind: Literal["queued"] = "queued"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnStarted:
-    """Always the first event."""
+    """The first event of every other turn."""
 
     kind: Literal["started"] = "started"
 
@@ -170,7 +178,8 @@ class TurnEnded:
 
 
 TurnEvent = Annotated[
-    TurnStarted
+    TurnQueued
+    | TurnStarted
     | ToolsListed
     | TextDelta
     | ReasoningDelta

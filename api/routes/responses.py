@@ -1,7 +1,7 @@
 """/v1/responses: a turn is run, read again, followed from any event on, deleted."""
 
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 from starlette.requests import Request
@@ -26,6 +26,16 @@ from core.storage.records import Turn
 router = Router("/v1/responses")
 
 
+class Rest(NamedTuple):
+    """Of a stream, what its reader has not seen. seq: of the last journal event that is in it."""
+
+    frames: bytes
+    seq: int
+
+
+FROM_THE_BEGINNING = Rest(b"", 0)
+
+
 class Retrieving(Query):
     """starting_after: the sequence number of the last event that was seen, for a stream."""
 
@@ -45,6 +55,8 @@ async def create(request: Request) -> Response:
     encoder = ResponsesEncoder(turn, silent=not body.stream)
     if body.stream:
         return _stream(turns, principal, turn, encoder)
+    if body.background:
+        return await _as_it_stands(turns, principal, turn, encoder)
     await unless_left(request.receive, _play(turns, principal, turn, encoder))
     return _whole(encoder)
 
@@ -61,18 +73,19 @@ async def retrieve(request: Request, response_id: str) -> Response:
         turn, outputs=outputs, report=report, obfuscate=query.include_obfuscation, silent=not query.stream
     )
     if query.stream:
-        return _stream(turns, principal, turn, encoder, after=after)
-    for recorded in await turns.events(principal, turn.id):
-        encoder.feed(recorded)
-    return answer(encoder.response(), headers=encoder.report.headers())
+        return _stream(turns, principal, turn, encoder, await _rest(turns, principal, turn, encoder, after))
+    return await _as_it_stands(turns, principal, turn, encoder)
 
 
 @router.post("/{response_id}/cancel")
 async def cancel(request: Request, response_id: str) -> Response:
-    """For background responses, of which there are none yet."""
-    principal = await authenticated(request)
-    await _turn(platform_of(request).turns, principal, response_id)
-    raise InvalidRequest("Cannot cancel a synchronous response.", code="response_not_background")
+    """For background responses, whichever server runs them; one that has ended stays as it is."""
+    turns, principal = platform_of(request).turns, await authenticated(request)
+    turn = await _turn(turns, principal, response_id)
+    if turn.queue is None:
+        raise InvalidRequest("Cannot cancel a synchronous response.", code="response_not_background")
+    turn = await turns.cancel(principal, turn.id)
+    return await _as_it_stands(turns, principal, turn, ResponsesEncoder(turn, silent=True))
 
 
 @router.delete("/{response_id}")
@@ -101,6 +114,12 @@ async def _turn(turns: TurnManager, principal: Principal, response_id: str) -> T
     return turn
 
 
+async def _as_it_stands(turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder) -> Response:
+    for recorded in await turns.events(principal, turn.id):
+        encoder.feed(recorded)
+    return answer(encoder.response(), headers=encoder.report.headers())
+
+
 async def _play(turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder) -> None:
     async with aclosing(turns.follow(principal, turn.id, live=False)) as events:
         async for recorded in events:
@@ -117,19 +136,42 @@ def _whole(encoder: ResponsesEncoder) -> Response:
     return response
 
 
-def _stream(turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder, *, after: int = -1) -> EventStream:
+async def _rest(turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder, after: int) -> Rest:
+    """What is there by now. All is encoded from the first event on, so that numbers and bytes are the same for every reader.
+
+    Raises InvalidRequest for an event that never was: whoever has seen one was sent it from the journal.
+    """
+    if after < 0:
+        return FROM_THE_BEGINNING
+    frames, last, seq = list[bytes](), -1, 0
+    for recorded in await turns.events(principal, turn.id):
+        seq = recorded.seq
+        for event in encoder.feed(recorded):
+            last = event.number
+            if last > after:
+                frames.append(frame(event))
+    if after > last:
+        message = f"response {turn.id!r} has no event {after}; its last one so far is {last}"
+        raise InvalidRequest(message, param="starting_after", code="event_not_found")
+    return Rest(b"".join(frames), seq)
+
+
+def _stream(
+    turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder, rest: Rest = FROM_THE_BEGINNING
+) -> EventStream:
     return EventStream(
-        _frames(turns, principal, turn, encoder, after),
+        _frames(turns, principal, turn, encoder, rest),
         farewell=lambda error: last_frame(encoder.failure(error)),
         headers={"x-paddock-turn-id": turn.id},
     )
 
 
-async def _frames(turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder, after: int) -> Frames:
-    """All is encoded from the first event on, so that numbers and bytes are the same for every reader."""
-    async with aclosing(turns.follow(principal, turn.id)) as events:
+async def _frames(turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder, rest: Rest) -> Frames:
+    if rest.frames:
+        yield rest.frames
+    async with aclosing(turns.follow(principal, turn.id, after=rest.seq)) as events:
         async for recorded in events:
-            frames = b"".join([frame(event) for event in encoder.feed(recorded) if event.number > after])
+            frames = b"".join([frame(event) for event in encoder.feed(recorded)])
             if frames:
                 yield frames
     if encoder.ended is None:

@@ -9,6 +9,7 @@ from core.messages import Usage
 from core.storage.records import Turn
 
 _STATUSES = {
+    TurnStatus.PENDING: "queued",
     TurnStatus.RUNNING: "in_progress",
     TurnStatus.COMPLETED: "completed",
     TurnStatus.INCOMPLETE: "incomplete",

@@ -9,7 +9,7 @@ from api.wire.body import Body, JsonObject, Metadata, only
 from api.wire.input_items import InputItem, to_items
 from api.wire.responses_stream import WIRE
 from api.wire.tools import Choice, FunctionTool, Tool, check_schema, split_tools, to_choice
-from core.conversations.request import TurnRequest
+from core.conversations.request import Queue, TurnRequest
 from core.errors import InvalidRequest
 from core.llm.contract import JsonFormat, Sampling
 
@@ -66,7 +66,7 @@ class ConversationReference(Body):
 class CreateResponse(Body):
     input: str | Annotated[list[InputItem], Field(min_length=1)]
     model: str | None = None
-    background: only(False, None) = None  # type: ignore[valid-type]
+    background: bool | None = None
     conversation: str | ConversationReference | None = None
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     include: list[Include] | None = None
@@ -103,6 +103,8 @@ def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any]) -> TurnR
         raise InvalidRequest(
             "give either a conversation or a previous response", param="previous_response_id", code="mutually_exclusive"
         )
+    if body.background and body.store is False:
+        raise InvalidRequest("a response in the background must be stored", param="store", code="invalid_value")
     tools = split_tools(body.tools or [])
     conversation = body.conversation
     return TurnRequest(
@@ -123,6 +125,7 @@ def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any]) -> TurnR
         store=body.store is not False,
         pauses=body.store is not False,
         metadata=body.metadata or {},
+        queue=Queue.BACKGROUND if body.background else None,
         wire=WIRE,
         echo=_echo(body, origin),
     )
@@ -152,7 +155,8 @@ def _format(text: TextOptions | None) -> JsonFormat | None:
 
 # fmt: off
 _ECHOED = (
-    "frequency_penalty", "instructions", "max_output_tokens", "max_tool_calls", "parallel_tool_calls", "presence_penalty",
+    "background", "frequency_penalty", "instructions", "max_output_tokens", "max_tool_calls", "parallel_tool_calls",
+    "presence_penalty",
     "prompt_cache_key", "safety_identifier", "temperature", "top_p", "truncation", "user",
 )
 # fmt: on

@@ -39,6 +39,7 @@ from core.events import (
     ToolReturned,
     ToolsListed,
     TurnEnded,
+    TurnQueued,
     TurnStarted,
     TurnStatus,
 )
@@ -72,6 +73,7 @@ class ResponsesEncoder:
         self._open: StreamedItem | None = None  # the one that deltas go to
         self._functions: list[StreamedFunctionCall] = []  # calls of the last reply
         self._unsettled: dict[int, ToolCallItem] = {}  # calls of it that a human may have to approve
+        self._created = False
         self._ended: TurnEnded | None = None
         self.report = Report(turn)
 
@@ -99,9 +101,15 @@ class ResponsesEncoder:
                 self._return(event)
             case ToolOutput():
                 pass  # OpenAI's wire has no event for it: the item shows it when the call has returned
+            case TurnQueued():
+                waiting = self._with_report(response_body(self._turn, status=TurnStatus.PENDING))
+                self._writer.emit("response.created", response=waiting)
+                self._writer.emit("response.queued", response=waiting)
+                self._created = True
             case TurnStarted():
                 beginning = self._with_report(response_body(self._turn, status=TurnStatus.RUNNING))
-                self._writer.emit("response.created", response=beginning)
+                if not self._created:
+                    self._writer.emit("response.created", response=beginning)
                 self._writer.emit("response.in_progress", response=beginning)
             case TurnEnded() as event:
                 self._end(event)

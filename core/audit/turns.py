@@ -2,7 +2,7 @@
 
 import hashlib
 
-from core.events import Replied, ToolDispatched, ToolReturned, TurnEnded, TurnStatus
+from core.events import ApprovalRequested, Replied, ToolDispatched, ToolReturned, TurnEnded, TurnStatus
 from core.messages import ITEM, ToolCallItem
 from core.storage.audit import AuditRecord, Detail, Outcome
 from core.storage.records import Turn
@@ -22,10 +22,16 @@ class TurnAudit:
         self._turn = turn
         self._request_id = request_id
 
+    def queued(self) -> AuditRecord:
+        return self._begun("turn.queued")
+
     def started(self) -> AuditRecord:
+        return self._begun("turn.started")
+
+    def _begun(self, kind: str) -> AuditRecord:
         turn = self._turn
         return self._record(
-            "turn.started",
+            kind,
             model=turn.model,
             stored=turn.stored,
             conversation=turn.conversation_id,
@@ -56,6 +62,19 @@ class TurnAudit:
             item=event.item,
             effect=event.effect,
             arguments=event.arguments_digest,
+            approval=event.approval,
+        )
+
+    def asked(self, event: ApprovalRequested) -> AuditRecord:
+        """digest: of what an approval will be bound to."""
+        return self._record(
+            "approval.requested",
+            digest=event.digest,
+            tool=event.tool,
+            tool_version=event.version_digest,
+            item=event.item,
+            four_eyes=event.four_eyes,
+            expires_seconds=event.expires_seconds,
         )
 
     def returned(self, dispatched: ToolDispatched, event: ToolReturned, result_digest: str | None) -> AuditRecord:

@@ -1,4 +1,7 @@
-"""Goes on with turns whose process is gone, from where their journal leaves them. Knows no client: they read the journal."""
+"""Goes on with turns whose process is gone, from where their journal leaves them, and begins those that none has begun.
+
+Knows no client: they read the journal.
+"""
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -11,11 +14,11 @@ from core.conversations.feed import Feed
 from core.conversations.kept import recall
 from core.conversations.record import Recorder
 from core.conversations.recovery import Past
-from core.conversations.running import RunningTurn, StopReason
+from core.conversations.running import TOLD, RunningTurn, StopReason
 from core.conversations.staging import Staging
 from core.conversations.story import Story
 from core.errors import PaddockError, Unavailable
-from core.events import Recorded, Replied, TurnEnded, TurnEvent, TurnStatus
+from core.events import Recorded, Replied, TurnEnded, TurnEvent, TurnStarted, TurnStatus
 from core.limits.limiter import Grant, Limiter
 from core.messages import Usage
 from core.storage.journal import Acceptance, Journal
@@ -26,6 +29,7 @@ log = logging.getLogger(__name__)
 MOST_EPOCHS = 10
 """A turn that so many processes did not survive is not given to another one."""
 LOST = TurnEnded(status=TurnStatus.FAILED, reason="server_lost", message="the server process that ran the turn is gone")
+REVOKED = TurnEnded(status=TurnStatus.FAILED, reason=StopReason.KEY_REVOKED, message=TOLD[StopReason.KEY_REVOKED])
 CANCELLED = TurnEnded(status=TurnStatus.CANCELLED, reason=StopReason.CANCELLED)
 OUT_OF_TIME = TurnEnded(status=TurnStatus.INCOMPLETE, reason="time_limit")
 
@@ -76,6 +80,8 @@ class Adoption:
     def _verdict(self, orphan: Orphan) -> TurnEnded | None:
         if orphan.cancelled:
             return CANCELLED
+        if orphan.revoked:
+            return REVOKED
         if orphan.epoch > MOST_EPOCHS:
             return LOST
         return OUT_OF_TIME if orphan.seconds >= self._staging.seconds else None
@@ -96,9 +102,10 @@ class Adoption:
             raise
         except PaddockError as exc:
             return TurnEnded(status=TurnStatus.FAILED, reason=exc.code, message=exc.message)
-        past = Past(scene.transcript, scene.budget)
-        for recorded in events:
-            past.take(recorded.event)
+        past, told = Past(scene.transcript, scene.budget), [recorded.event for recorded in events]
+        beginning = [] if any(isinstance(event, TurnStarted) for event in told) else [TurnStarted(), *scene.listing]
+        for event in (*told, *beginning):
+            past.take(event)
         back = past.back(scene.tools.digest_of)
         grant = await self._limiter.resume(turn, tokens=scene.demand)
         rest = loop.run(
@@ -110,7 +117,7 @@ class Adoption:
             entrance=back.entrance,
         )
         log.info("turn %s goes on here, after %d events", turn.id, len(events))
-        self._play(running, grant, back.first, rest, scene.budget)
+        self._play(running, grant, [*beginning, *back.first], rest, scene.budget)
         return None
 
     async def _events(self, orphan: Orphan) -> list[Recorded]:

@@ -14,11 +14,12 @@ from core.conversations.kept import keep
 from core.conversations.loop import Entrance
 from core.conversations.record import Recorder
 from core.conversations.request import TurnRequest
+from core.conversations.runner import WaitingRoom
 from core.conversations.running import RunningTurn, StopReason
 from core.conversations.staging import Staging
 from core.conversations.story import Story
 from core.errors import NotFound, PaddockError, Unavailable
-from core.events import Recorded, ToolsListed, TurnEvent, TurnStarted, TurnStatus
+from core.events import Recorded, TurnEvent, TurnQueued, TurnStarted, TurnStatus
 from core.identity.principals import Principal, Scope
 from core.ids import new_id
 from core.limits.limiter import Grant, Limiter
@@ -27,7 +28,7 @@ from core.storage.journal import Acceptance, Journal
 from core.storage.leases import Leases
 from core.storage.records import Page, Turn
 from core.storage.turns import TurnStore
-from core.storage.wakeups import CANCELLATIONS, Wakeups
+from core.storage.wakeups import CANCELLATIONS, QUEUE, Wakeups
 from core.telemetry.telemetry import Telemetry
 
 UNREAD_SECONDS = 30.0
@@ -42,6 +43,7 @@ class TurnManager:
         leases: Leases,
         turns: TurnStore,
         staging: Staging,
+        waiting_room: WaitingRoom,
         wakeups: Wakeups,
         limiter: Limiter,
         telemetry: Telemetry,
@@ -50,6 +52,7 @@ class TurnManager:
         self._leases = leases
         self._turns = turns
         self._staging = staging
+        self._waiting_room = waiting_room
         self._wakeups = wakeups
         self._limiter = limiter
         self._telemetry = telemetry
@@ -74,17 +77,27 @@ class TurnManager:
         running = self._open(turn, principal, request, idempotency)
         scene = await self._staging.scene(turn, principal, request, before, durable=running.durable)
         grant = await self._limiter.admit(turn, tokens=scene.demand)
-        news = [ToolsListed(item=0, tools=scene.news)] if scene.news else []
+        if request.queue is not None:
+            grant.end()  # it counts as a request now, and for what it takes when it runs
+            return await self._queue(running)
         events = loop.run(
             turn.id,
             scene.transcript,
             ask=scene.metered(grant),
             tools=scene.tools,
             budget=scene.budget,
-            entrance=Entrance(item=len(news)),
+            entrance=Entrance(item=len(scene.listing)),
         )
-        self.play(running, grant, [TurnStarted(), *news], events, scene.budget)
+        self.play(running, grant, [TurnStarted(), *scene.listing], events, scene.budget)
         await self._accepted(running)
+        return turn
+
+    async def _queue(self, running: RunningTurn) -> Turn:
+        turn = running.turn
+        await self._waiting_room.check(turn.organization_id)
+        running.record(TurnQueued())
+        await running.durable()
+        self._wakeups.publish([QUEUE])
         return turn
 
     def play(
@@ -102,6 +115,8 @@ class TurnManager:
             grant.end()
             watch.end(running.turn.status, budget.usage)
             self._forget(running)
+            if running.turn.queue is not None:
+                self._wakeups.publish([QUEUE])  # there is room for another one
 
         try:
             if self._stopping:
@@ -245,7 +260,7 @@ class TurnManager:
                 return turn
         if not (await self._turns.get(organization_id, turn_id)).status.ended:
             await self._turns.request_cancel(organization_id, turn_id)
-            self._wakeups.publish([CANCELLATIONS])
+            self._wakeups.publish([CANCELLATIONS, QUEUE])  # one that waits is taken at once, to be ended
             async with aclosing(self._tail(organization_id, turn_id, after=0)) as events:
                 async for _ in events:
                     pass
@@ -282,10 +297,11 @@ def _new_turn(principal: Principal, request: TurnRequest, model: str) -> Turn:
         conversation_id=request.conversation_id if request.store else None,
         previous_turn_id=request.previous_turn_id if request.store else None,
         model=model,
-        status=TurnStatus.RUNNING,
+        status=TurnStatus.RUNNING if request.queue is None else TurnStatus.PENDING,
         stored=request.store,
         wire=request.wire,
         echo=request.echo,
         metadata=request.metadata if request.store else {},
         created_at=datetime.now(UTC),
+        queue=request.queue,
     )

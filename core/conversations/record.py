@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from core.audit.turns import TurnAudit
 from core.conversations.story import Story
-from core.events import ApprovalRequested, Replied, ToolDispatched, ToolReturned, TurnEnded, TurnEvent, TurnStarted
+from core.events import ApprovalRequested, Replied, ToolDispatched, ToolReturned, TurnEnded, TurnEvent, TurnQueued, TurnStarted
 from core.storage.journal import CallState, Entry, LedgerRow
 
 PURE = "pure"  # what is not durable of such a call is done again
@@ -24,6 +24,8 @@ class Recorder:
     def entry(self, event: TurnEvent) -> Entry:
         self._story.take(event)
         match event:
+            case TurnQueued():
+                return Entry(event=event, audit=(self._audit.queued(),))
             case TurnStarted():
                 return Entry(event=event, audit=(self._audit.started(),))
             case Replied(restated=False):

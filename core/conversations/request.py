@@ -2,11 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 from core.llm.contract import JsonFormat, Sampling, ToolChoice, ToolSpec
 from core.messages import Item
 from core.tools.catalog import Selection
+
+
+class Queue(IntEnum):
+    """What waits in the lower one is served first."""
+
+    BACKGROUND = 0
+    BATCH = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +27,7 @@ class TurnRequest:
     continues, approved: the turn whose calls were decided on and that this one takes up, and of each request that a human has
     approved, by its id, the digest of what was approved.
     store: keep the text; an unstored turn is cancelled when its caller leaves.
+    queue: to run in the background, whenever a process takes it from there; None: now, in this one.
     wire: name and version of the encoder that the caller reads through, kept with the turn (`responses/1`, `chat/1`).
     echo: the request's fields as that encoder gives them back, opaque to the platform.
     """
@@ -42,5 +51,6 @@ class TurnRequest:
     truncate: bool = False
     store: bool = True
     metadata: Mapping[str, str] = field(default_factory=dict)
+    queue: Queue | None = None
     wire: str = "responses/1"
     echo: Mapping[str, Any] = field(default_factory=dict)

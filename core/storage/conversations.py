@@ -115,7 +115,7 @@ class ConversationStore:
             raise _no_item(item_id, conversation_id)
 
 
-_RUNNING = sa.text("SELECT id FROM turns WHERE conversation_id = :conversation_id AND status = 'running'")
+_RUNNING = sa.text("SELECT id FROM turns WHERE conversation_id = :conversation_id AND status IN ('pending', 'running')")
 
 
 def _first_position(turn_id: str) -> sa.ScalarSelect[int]:

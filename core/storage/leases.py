@@ -1,6 +1,6 @@
 """Who runs a turn. A lease is an epoch in the turn's row; the database's clock alone decides when one has run out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ class Orphan:
     """A turn whose process is gone, now leased to us under a new epoch.
 
     request: as it was accepted (JSON). seconds: since its first event, by the database's clock. cancelled: somebody asked
-    for that.
+    for that. revoked: its key opens nothing any more.
     """
 
     turn: Turn
@@ -23,6 +23,7 @@ class Orphan:
     request: str
     seconds: float
     cancelled: bool
+    revoked: bool
 
 
 class Leases:
@@ -48,9 +49,20 @@ class Leases:
 
     async def take_orphans(self, *, limit: int) -> Sequence[Orphan]:
         """Take over turns whose lease has run out. Two processes never take the same one."""
+        return await self._take(_TAKE, {"limit": limit})
+
+    async def take_queued(self, *, limit: int, cancelled: bool) -> Sequence[Orphan]:
+        """Take turns that wait for a process: fairly, the organisation's first that has the fewest running; of these,
+        whose turn it is.
+
+        cancelled: only those that are to be ended.
+        """
+        return await self._take(_TAKE_QUEUED, {"limit": limit, "cancelled": cancelled})
+
+    async def _take(self, statement: sa.TextClause, parameters: Mapping[str, object]) -> Sequence[Orphan]:
         async with self._database.everyone() as connection:
-            parameters = {"owner": self.owner, "seconds": self.seconds, "limit": limit}
-            rows = (await connection.execute(_TAKE, parameters)).mappings().all()
+            mine = {"owner": self.owner, "seconds": self.seconds}
+            rows = (await connection.execute(statement, {**parameters, **mine})).mappings().all()
         return [
             Orphan(
                 turn=turn_from(row),
@@ -58,6 +70,7 @@ class Leases:
                 request=row["request"],
                 seconds=row["seconds"],
                 cancelled=row["cancel_requested_at"] is not None,
+                revoked=row["revoked"],
             )
             for row in rows
         ]
@@ -89,7 +102,30 @@ _TAKE = sa.text("""
         lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
     FROM orphans WHERE t.id = orphans.id
     RETURNING t.*, (
-        SELECT COALESCE(extract(epoch FROM clock_timestamp() - min(e.created_at)), 0)::float8 FROM turn_events e
-        WHERE e.turn_id = t.id
-    ) AS seconds
+        SELECT COALESCE(extract(epoch FROM clock_timestamp() - COALESCE(t.started_at, min(e.created_at))), 0)::float8
+        FROM turn_events e WHERE e.turn_id = t.id
+    ) AS seconds, NOT EXISTS (SELECT FROM live_keys k WHERE k.id = t.key_id) AS revoked
+""")
+_TAKE_QUEUED = sa.text("""
+    WITH busy AS (
+        SELECT organization_id, count(*) AS turns FROM turns WHERE status = 'running' AND queue IS NOT NULL
+        GROUP BY organization_id
+    ), served AS (
+        SELECT waiting.organization_id, (
+            SELECT max(t.started_at) FROM turns t WHERE t.organization_id = waiting.organization_id AND t.started_at IS NOT NULL
+        ) AS last FROM (SELECT DISTINCT organization_id FROM turns WHERE status = 'pending') waiting
+    ), ranked AS (
+        SELECT t.id, served.last, COALESCE(busy.turns, 0)
+            + row_number() OVER (PARTITION BY t.organization_id, t.queue ORDER BY t.created_at, t.id) AS rank
+        FROM turns t JOIN served USING (organization_id) LEFT JOIN busy USING (organization_id) WHERE t.status = 'pending'
+    ), chosen AS (
+        SELECT t.id FROM turns t JOIN ranked ON ranked.id = t.id
+        WHERE t.status = 'pending' AND (NOT :cancelled OR t.cancel_requested_at IS NOT NULL)
+        ORDER BY t.cancel_requested_at IS NULL, t.queue, ranked.rank, ranked.last NULLS FIRST, t.created_at
+        LIMIT :limit FOR NO KEY UPDATE OF t SKIP LOCKED
+    )
+    UPDATE turns t SET status = 'running', lease_owner = :owner, lease_epoch = t.lease_epoch + 1,
+        lease_expires_at = clock_timestamp() + make_interval(secs => :seconds), started_at = clock_timestamp()
+    FROM chosen WHERE t.id = chosen.id
+    RETURNING t.*, 0::float8 AS seconds, NOT EXISTS (SELECT FROM live_keys k WHERE k.id = t.key_id) AS revoked
 """)

@@ -16,6 +16,7 @@ from core.storage.records import Page, Turn
 from core.storage.tables import items, tool_ledger, turn_events, turns
 
 EVENTS_PAGE = 2_000
+UNENDED = [status for status in TurnStatus if not status.ended]
 OPEN = (CallState.INTENDED, CallState.DISPATCHED)
 
 
@@ -105,11 +106,19 @@ class TurnStore:
         """Leave word for the process that runs the turn; it looks when it renews its leases."""
         query = (
             sa.update(turns)
-            .where(turns.c.organization_id == organization_id, turns.c.id == turn_id, turns.c.status == TurnStatus.RUNNING)
+            .where(turns.c.organization_id == organization_id, turns.c.id == turn_id, turns.c.status.in_(UNENDED))
             .values(cancel_requested_at=sa.func.coalesce(turns.c.cancel_requested_at, sa.func.now()))
         )
         async with self._database.everyone() as connection:
             await connection.execute(query)
+
+    async def waiting(self, organization_id: str) -> tuple[int, int]:
+        """How many turns wait for a process: the organisation's, and all."""
+        mine = sa.func.count().filter(turns.c.organization_id == organization_id)
+        query = sa.select(mine, sa.func.count()).where(turns.c.status == TurnStatus.PENDING)
+        async with self._database.everyone() as connection:
+            its, everybodys = (await connection.execute(query)).one()
+        return its, everybodys
 
     async def organization_of(self, turn_id: str) -> str:
         """Whose turn it is, stored or not; for operators. Raises NotFound."""

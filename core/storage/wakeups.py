@@ -11,6 +11,8 @@ from redis.exceptions import RedisError
 from core.errors import Unavailable
 
 CHANNEL = "paddock:turns"
+QUEUE = "queue"
+"""In place of a turn's id: there is something to take, or room to take it."""
 CANCELLATIONS = "cancellations"
 """In place of a turn's id: somebody asked for some turn to stop."""
 POLL_SECONDS = 0.5

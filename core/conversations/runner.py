@@ -1,0 +1,70 @@
+"""Takes turns that wait for a process, as many as may run at once in this one, and says when no more may wait."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from core.conversations.adoption import Adoption
+from core.conversations.running import RunningTurn
+from core.errors import PaddockError, RateLimited
+from core.storage.leases import Leases
+from core.storage.turns import TurnStore
+from core.storage.wakeups import POLL_SECONDS, QUEUE, Wakeups
+
+log = logging.getLogger(__name__)
+ENDED_AT_ONCE = 20
+COME_AGAIN_SECONDS = 10.0
+
+
+class WaitingRoom:
+    """most: in all; most_of_one: of one organisation. What comes at the same moment may be a few more."""
+
+    def __init__(self, turns: TurnStore, *, most: int, most_of_one: int) -> None:
+        self._turns = turns
+        self._most = most
+        self._most_of_one = most_of_one
+
+    async def check(self, organization_id: str) -> None:
+        """Raises RateLimited (`queue_full`)."""
+        its, everybodys = await self._turns.waiting(organization_id)
+        if its >= self._most_of_one or everybodys >= self._most:
+            raise RateLimited("too many turns wait in the background", retry_after=COME_AGAIN_SECONDS, code="queue_full")
+
+
+class Runner:
+    """PostgreSQL knows what waits. A hint through Redis makes it quick; without one it looks every POLL_SECONDS."""
+
+    def __init__(
+        self, *, leases: Leases, adoption: Adoption, running: Mapping[str, RunningTurn], wakeups: Wakeups, at_once: int
+    ) -> None:
+        self._leases = leases
+        self._adoption = adoption
+        self._running = running
+        self._wakeups = wakeups
+        self._at_once = at_once
+
+    async def run(self) -> None:
+        """Until cancelled. A database that is away is asked again."""
+        while True:
+            try:
+                if await self.take():
+                    continue
+            except PaddockError as exc:
+                log.warning("turns in the queue have to wait: %s", exc.message)
+                await asyncio.sleep(POLL_SECONDS)
+            await self._wakeups.wait(QUEUE)
+
+    async def take(self) -> int:
+        """Begin what there is room for, and end what was cancelled while it waited. Returns how many there were.
+
+        One that fails to begin is leased to us all the same: it is begun when the lease has run out.
+        """
+        room = self._at_once - sum(running.turn.queue is not None for running in self._running.values())
+        full = room <= 0
+        taken = await self._leases.take_queued(limit=ENDED_AT_ONCE if full else room, cancelled=full)
+        for turn in taken:
+            try:
+                await self._adoption.take(turn)
+            except PaddockError as exc:
+                log.warning("turn %s cannot begin here yet: %s", turn.turn.id, exc.message)
+        return len(taken)
