@@ -14,6 +14,9 @@ from sandbox.errors import SandboxError
 from sandbox.protocol import Kind
 from sandbox.walls import Wall
 
+PIECES = 1000  # of a program's output, which are sent as they come, however small they are
+PIECE_BYTES, PIECE_SECONDS = 8192, 0.01  # after those, a piece waits until it is so long or the last one so long ago
+
 Write = Callable[[Stream, bytes], None]
 
 
@@ -48,18 +51,44 @@ def serve(connection: socket.socket, guest: Guest, built: Sequence[Wall]) -> Non
 
 def _run(payload: bytes, connection: socket.socket, guest: Guest) -> bytes:
     invocation = protocol.parse_run(payload)
-    capture = Capture(invocation.limits.output_bytes, lambda stream, data: _send(connection, stream, data))
+    outgoing = Outgoing(connection)
+    capture = Capture(invocation.limits.output_bytes, outgoing.write)
     started = time.process_time()
     try:
         exit_code = guest.run(invocation.program, invocation.limits, capture.write)
         capture.check()
     except SandboxError as exc:
-        return protocol.failed(exc)
-    return protocol.done(Outcome(exit_code=exit_code, truncated=capture.truncated, cpu_seconds=time.process_time() - started))
+        return outgoing.rest() + protocol.failed(exc)
+    spent = time.process_time() - started
+    return outgoing.rest() + protocol.done(Outcome(exit_code=exit_code, truncated=capture.truncated, cpu_seconds=spent))
 
 
-def _send(connection: socket.socket, stream: Stream, data: bytes) -> None:
-    try:
-        connection.sendall(protocol.output(stream, data))
-    except OSError:
-        os._exit(1)  # the host is gone, and an exception could not leave the guest's call from here
+class Outgoing:
+    """Output on its way to the host. A program that writes byte after byte must not cost the host a frame for each."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._held, self._stream = bytearray(), Stream.STDOUT
+        self._sent, self._sent_at = 0, 0.0
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        if stream is not self._stream:
+            self._send(self.rest())
+            self._stream = stream
+        self._held += data
+        now = time.monotonic()
+        if self._sent < PIECES or len(self._held) >= PIECE_BYTES or now - self._sent_at >= PIECE_SECONDS:
+            self._sent, self._sent_at = self._sent + 1, now
+            self._send(self.rest())
+
+    def rest(self) -> bytes:
+        """What is held back, as a frame, which the caller sends."""
+        data = bytes(self._held)
+        self._held.clear()
+        return protocol.output(self._stream, data) if data else b""
+
+    def _send(self, frame: bytes) -> None:
+        try:
+            self._connection.sendall(frame)
+        except OSError:
+            os._exit(1)  # the host is gone, and an exception could not leave the guest's call from here

@@ -108,6 +108,20 @@ async def test_output_arrives_while_the_program_still_runs(run: Runner) -> None:
     assert run.seen == [(Stream.STDOUT, b"early\n")]
 
 
+async def test_a_program_that_writes_byte_after_byte_makes_no_piece_of_each(run: Runner) -> None:
+    source = """
+import sys
+for n in range(20_000):
+    to, what = (sys.stdout, 'o') if n % 1000 else (sys.stderr, 'e')
+    _ = to.write(what)
+    to.flush()"""
+    outcome = await run(source)
+
+    assert (outcome.stdout, outcome.stderr) == (b"o" * 19_980, b"e" * 20)
+    assert b"".join(data for _, data in run.seen) == (b"e" + b"o" * 999) * 20
+    assert len(run.seen) < 10_000
+
+
 async def test_bytes_that_are_no_text_come_back_as_they_are(run: Runner) -> None:
     outcome = await run("import sys\nn = sys.stdout.buffer.write(bytes(range(256)))\nsys.stdout.flush()")
 
