@@ -1,0 +1,31 @@
+"""A turn is cancelled from whichever process is asked, long before its lease would be renewed."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.events import TurnStatus
+from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_turns import SLOW, asking
+
+PATIENCE_SECONDS = 30
+LEASE_SECONDS = 300  # what is seen at its renewal is not seen here
+
+
+@pytest.mark.parametrize("redis", ["there", "away"])
+async def test_a_turn_is_cancelled_from_another_process(stage: Stage, tenant: Tenant, tmp_path: Path, redis: str) -> None:
+    if redis == "away":
+        stage = replace(stage, addresses=replace(stage.addresses, redis=f"unix://{tmp_path / 'nobody.sock'}"))
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        stage.open_with(SLOW, lease_seconds=LEASE_SECONDS) as runs,
+        stage.open_with(SLOW, lease_seconds=LEASE_SECONDS) as asked,
+    ):
+        turn = await runs.turns.start(tenant.principal, asking("go"))
+        other = await runs.turns.start(tenant.principal, asking("go"))
+        assert (await asked.turns.cancel(tenant.principal, turn.id)).status is TurnStatus.CANCELLED
+        assert turn.id not in runs.turns.running
+        assert not (await asked.turns.get(tenant.principal, other.id)).status.ended
+        await runs.turns.cancel(tenant.principal, other.id)
