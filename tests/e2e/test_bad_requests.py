@@ -99,7 +99,7 @@ BAD_RESPONSES: dict[str, tuple[Any, str | None, str]] = {
     ),
     "unknown parameter": ({"input": "a", "temprature": 1}, "temprature", "unknown_parameter"),
     "unsupported parameter": ({"input": "a", "prompt": {"id": "p"}}, "prompt", "unsupported_parameter"),
-    "background": ({"input": "a", "background": True}, "background", "unsupported_parameter"),
+    "background": ({"input": "a", "background": True, "store": False}, "store", "invalid_value"),
     "service tier": ({"input": "a", "service_tier": "priority"}, "service_tier", "unsupported_parameter"),
     "log probabilities": ({"input": "a", "top_logprobs": 3}, "top_logprobs", "unsupported_parameter"),
     "include of log probabilities": (
