@@ -30,8 +30,6 @@ class Metrics:
     def __init__(self) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each one
         self.registry = CollectorRegistry()
-        self._readings = _Readings()
-        self.registry.register(self._readings)
         ProcessCollector(registry=self.registry)
         self.requests = self._counter("requests")
         self.request_seconds = self._histogram("request_seconds")
@@ -56,7 +54,8 @@ class Metrics:
 
     def read(self, *readings: Reading) -> None:
         """To be read at each scrape from now on."""
-        self._readings.all += readings
+        for reading in readings:
+            self.registry.register(_Read(reading))
 
     def exposition(self) -> bytes:
         """In Prometheus's text format, version 0.0.4."""
@@ -65,7 +64,7 @@ class Metrics:
     def sums(self, selectors: Sequence[Selector]) -> Mapping[str, float]:
         """Of what each selector takes now, by its text."""
         sums = {selector.text: 0.0 for selector in selectors}
-        for family in self.registry.collect():
+        for family in self.registry.restricted_registry([selector.name for selector in selectors]).collect():
             for sample in family.samples:
                 for selector in selectors:
                     if selector.name == sample.name and selector.takes(sample.labels):
@@ -81,17 +80,18 @@ class Metrics:
         return Histogram(PREFIX + name, family.help, family.labels, buckets=family.buckets, registry=self.registry)
 
 
-class _Readings(Collector):
-    def __init__(self) -> None:
-        self.all: list[Reading] = []
+class _Read(Collector):
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def describe(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
+        family = FAMILIES[self._reading.name]
+        kind = CounterMetricFamily if family.kind is Kind.COUNTER else GaugeMetricFamily
+        return [kind(PREFIX + self._reading.name, family.help, labels=family.labels)]
 
     def collect(self) -> Iterable[Metric]:
-        for reading in self.all:
-            family = FAMILIES[reading.name]
-            metric = (CounterMetricFamily if family.kind is Kind.COUNTER else GaugeMetricFamily)(
-                PREFIX + reading.name, family.help, labels=family.labels
-            )
-            value = reading.read()
+        value = self._reading.read()
+        for metric in self.describe():
             for label, number in value.items() if isinstance(value, Mapping) else [((), value)]:
                 metric.add_metric([label] if isinstance(label, str) else [], number)
             yield metric

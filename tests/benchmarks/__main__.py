@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.errors import PaddockError
-from tests.benchmarks import gate, gateway, machine, memory, sandbox, streaming, turn
+from tests.benchmarks import gate, gateway, limits, machine, memory, observability, sandbox, streaming, turn
 from tests.benchmarks.client import Failed
 from tests.benchmarks.figures import Figure, store, table
 from tests.benchmarks.stand import ROOT, open_stand
@@ -79,7 +79,12 @@ def _sandbox() -> Sequence[Figure]:
     return [*figures, *(Figure(what=f"fresh print(6*7): {name}", unit="1/s", ours=rate) for name, rate in rates.items())]
 
 
-ALONE: dict[str, Callable[[], Sequence[Figure]]] = {"sandbox": _sandbox, "gate": gate.measure}
+ALONE: dict[str, Callable[[], Sequence[Figure]]] = {
+    "sandbox": _sandbox,
+    "gate": gate.measure,
+    "limits": limits.measure,
+    "observability": observability.measure,
+}
 
 
 if __name__ == "__main__":

@@ -183,6 +183,7 @@ async def test_redis_stops_and_starts_in_the_middle_of_a_load_and_nobody_notices
         await until(lambda: server.platform.limiter.away)
         before = len(statuses)
         await until(lambda: len(statuses) > before + 20)
+        seen = (await server.client.get("/metrics")).text
         await redis.start()
         await until(lambda: not server.platform.limiter.away)
         before = len(statuses)
@@ -190,6 +191,8 @@ async def test_redis_stops_and_starts_in_the_middle_of_a_load_and_nobody_notices
         load.cancel()
         await asyncio.wait([load])
     assert set(statuses) == {200}
+    assert "paddock_limiter_redis_up 0.0" in seen
+    assert "paddock_limiter_local_total 0.0" not in seen
     lines = [record.message for record in caplog.records if record.name == "core.storage.limiter"]
     assert len(lines) == 2, "one when it goes, one when it is back"
 
