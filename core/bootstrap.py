@@ -15,6 +15,7 @@ from core.alerts.courier import Courier
 from core.alerts.sampling import Sampling
 from core.alerts.watch import Watch
 from core.assistants.assistants import Assistants
+from core.audit.archiving import Archiver
 from core.audit.export.making import ExportMaker
 from core.audit.exports import Exports
 from core.audit.log import AuditLog
@@ -49,6 +50,7 @@ from core.messages import Usage
 from core.readings import readings
 from core.storage.alerts import AlertStore
 from core.storage.assistants import AssistantStore
+from core.storage.audit_archives import ArchiveStore
 from core.storage.audit_events import EventStore
 from core.storage.audit_exports import ExportStore
 from core.storage.audit_seals import SealStore
@@ -242,9 +244,16 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             objects,
             sealer,
             signer,
-            database=database.address,
+            stores={"database": database.address, "objects": addresses.objects},
             home=settings.home,
             days=settings.audit.export_days,
+        )
+        archiver = Archiver(
+            ArchiveStore(database),
+            objects,
+            database=database.address,
+            archive_days=settings.audit.archive_days,
+            keep_days=settings.audit.keep_days,
         )
         idempotency = IdempotencyStore(database)
         alert_store = AlertStore(database)
@@ -252,6 +261,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             Job(name="forgetting idempotency keys", every_seconds=600, run=idempotency.sweep),
             Job(name="sealing", every_seconds=settings.audit.seal_seconds, run=sealer.seal),
             Job(name="exports", every_seconds=1, run=maker.make_all),
+            Job(name="archiving", every_seconds=600, run=archiver.run),
             *await stack.enter_async_context(_alerting(settings, alert_store, telemetry.metrics, leases.owner)),
         ]
         await stack.enter_async_context(_in_background(Keeper(database, jobs)))

@@ -146,12 +146,21 @@ class Files(Section):
 class Audit(Section):
     """key_file: what checkpoints are signed with; several servers share one. `audit.key` in the home, where it is left out.
 
-    seal_seconds: how often records are sealed. export_days: how long an export is kept.
+    seal_seconds: how often records are sealed. export_days: how long an export is kept. archive_days: when records leave the
+    database for object storage; keep_days: when they are removed from there, for ever. None: never.
     """
 
     key_file: Path | None = None
     seal_seconds: Annotated[float, Field(ge=0.05, le=3_600, allow_inf_nan=False)] = 5
     export_days: Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)] = 30
+    archive_days: Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)] | None = 90
+    keep_days: Annotated[float, Field(ge=1, le=36_500, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _archived_before_removed(self) -> "Audit":
+        if self.keep_days is not None and (self.archive_days is None or self.archive_days > self.keep_days):
+            raise ValueError("keep_days needs an archive_days that is not longer: what is removed was archived before")
+        return self
 
 
 class Egress(Section):

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 
 from core.storage.audit import first_id_of
+from core.storage.audit_archives import Archive, read_archive
 from core.storage.audit_events import Filter
 from core.storage.audit_seals import Section
 from core.storage.connection import LOST, DatabaseUnavailable, connect
@@ -21,18 +22,6 @@ Row = tuple[bool, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Archive:
-    """Where the records of checkpoints first to last are, once they have left their table. removed: their time was over."""
-
-    id: str
-    first_checkpoint: int
-    last_checkpoint: int
-    object_key: str
-    sha256: str
-    removed: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
     """A checkpoint with the sections that are wanted of all its `of_sections`, and the rows that are there in its place."""
 
@@ -41,7 +30,7 @@ class Sealed:
     end_moment: int
     of_sections: int
     sections: Sequence[Section]
-    rows: Mapping[str, list[Row]] = field(default_factory=dict)
+    rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +52,8 @@ class SealedRecords:
         return None if row is None or row[0] is None else (row[0], row[1])
 
     async def archives(self, first: int, last: int) -> Sequence[Archive]:
-        return [Archive(**row) for row in await self._connection.fetch(_ARCHIVES, first, last)]
+        """Those that hold records of these checkpoints, or held them."""
+        return [read_archive(row) for row in await self._connection.fetch(_ARCHIVES, first, last)]
 
     async def page(self, first: int, last: int) -> Sequence[Sealed]:
         """The next checkpoints, with their rows, of those from first to last; at least one."""
@@ -137,7 +127,7 @@ _SPAN = """
     WHERE ($1::timestamptz IS NULL OR latest >= $1) AND ($2::timestamptz IS NULL OR earliest < $2)
 """
 _ARCHIVES = """
-    SELECT id, first_checkpoint, last_checkpoint, object_key, sha256, removed_at IS NOT NULL AS removed FROM audit_archives
+    SELECT * FROM audit_archives
     WHERE last_checkpoint >= $1 AND first_checkpoint <= $2 ORDER BY first_checkpoint
 """
 _SIZES = """

@@ -5,6 +5,7 @@ The object `a/b` is the file `a/b~`, so that it and `a/b/c` can both be there, a
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +20,7 @@ from core.storage.objects import CHUNK_BYTES, LARGEST_BYTES, Objects, StoredObje
 T = TypeVar("T")
 THREADS = 4
 UNFINISHED = ".unfinished"  # no key begins with a dot
+ABANDONED_SECONDS = 3600.0
 SUFFIX = "~"  # nor has a tilde
 PAGE = 500
 MISSING = (FileNotFoundError, NotADirectoryError)
@@ -41,12 +43,14 @@ class _Directory:
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="objects")
 
     async def prepare(self) -> None:
-        """What a crash left unfinished goes."""
+        """What a crash left unfinished goes, once nobody can be writing it: other processes use the directory too."""
 
         def make() -> None:
             self.unfinished.mkdir(mode=0o700, parents=True, exist_ok=True)
             for left_over in self.unfinished.iterdir():
-                left_over.unlink()
+                with suppress(*MISSING):
+                    if left_over.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                        left_over.unlink()
 
         await self._run(make)
 

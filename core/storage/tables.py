@@ -352,7 +352,7 @@ audit_sections = Table(
     Column("size", sa.Integer, nullable=False),
     Column("root", sa.LargeBinary, nullable=False),
     Column("path", sa.LargeBinary, nullable=False),  # from the section to the checkpoint's root, 32 bytes a step
-    Column("leaves", sa.LargeBinary),  # hashes of its records, 32 bytes each; None once they are archived
+    Column("leaves", sa.LargeBinary),  # hashes of its records, 32 bytes each; None once they are removed by age
     Index("audit_sections_by_checkpoint", "checkpoint"),
 )
 
@@ -390,17 +390,15 @@ audit_archives = Table(
     "audit_archives",
     METADATA,
     Column("id", Text, primary_key=True),
-    Column("organization_id", Text, nullable=False),
-    Column("first_checkpoint", sa.BigInteger, nullable=False),
+    Column("first_checkpoint", sa.BigInteger, nullable=False, unique=True),
     Column("last_checkpoint", sa.BigInteger, nullable=False),
     Column("records", sa.BigInteger, nullable=False),
-    Column("latest", TIME, nullable=False),
-    Column("object_key", Text, nullable=False),
+    Column("latest", TIME, nullable=False),  # when the last of them was made
     Column("bytes", sa.BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
+    Column("parts", Text, nullable=False),  # JSON: where each organisation's records are in it, [from, bytes]
     _created(),
     Column("removed_at", TIME),  # its time was over; its proof is kept
-    Index("audit_archives_of_organization", "organization_id", "first_checkpoint"),
 )
 
 metric_samples = Table(

@@ -11,12 +11,14 @@ from typing import Any
 import asyncpg
 from sqlalchemy import make_url
 
+from core.audit.archiving import Archiver
 from core.audit.export.making import ExportMaker
 from core.audit.exports import Exports
 from core.audit.log import AuditLog
 from core.audit.sealing import Sealer
 from core.audit.signing import Signer, open_signer
 from core.storage.audit import AuditRecord, insert
+from core.storage.audit_archives import ArchiveStore
 from core.storage.audit_events import EventStore, Filter
 from core.storage.audit_exports import Export, ExportStore
 from core.storage.audit_seals import SealStore
@@ -76,6 +78,10 @@ class AuditStand:
             (directory / file["name"]).write_bytes(data)
         return directory
 
+    def archiver(self, *, archive_days: float | None = 0, keep_days: float | None = None) -> Archiver:
+        store = ArchiveStore(self.database)
+        return Archiver(store, self.objects, database=self.database.address, archive_days=archive_days, keep_days=keep_days)
+
     async def tamper(self, statement: str, *values: Any) -> None:
         """As a database's superuser can."""
         connection = await asyncpg.connect(self.owner)
@@ -93,7 +99,8 @@ async def audit_stand(postgres: EmbeddedPostgres, home: Path) -> AsyncIterator[A
         signer = open_signer(home / "audit.key")
         store, sealer = ExportStore(database), Sealer(SealStore(database), signer)
         await sealer.announce()
-        maker = ExportMaker(store, objects, sealer, signer, database=database.address, home=home, days=30)
+        stores = {"database": database.address, "objects": f"file://{home / 'objects'}"}
+        maker = ExportMaker(store, objects, sealer, signer, stores=stores, home=home, days=30)
         yield AuditStand(
             owner=owner,
             database=database,

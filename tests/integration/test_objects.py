@@ -1,6 +1,7 @@
 """One contract for both kinds of object storage, the S3 one spoken to a server in a process of its own."""
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -215,6 +216,9 @@ async def test_what_a_crash_left_unfinished_goes_at_the_next_start(tmp_path: Pat
     left_over = tmp_path / "objects" / ".unfinished" / "half"
     left_over.parent.mkdir(parents=True)
     left_over.write_bytes(b"ha")
+    async with open_objects(f"file://{tmp_path}/objects"):
+        assert left_over.exists(), "another process may be writing it"
+    os.utime(left_over, (0, 0))
     async with open_objects(f"file://{tmp_path}/objects") as objects:
         assert await keys(objects) == []
     assert not left_over.exists()

@@ -55,7 +55,10 @@ class ExportFailed(PaddockError):
 
 
 class ExportMaker:
-    """database: its address. home: where logs are, and files while they are made. days: how long an export is kept."""
+    """stores: the addresses of the database and of objects. home: where logs are, and files while they are made.
+
+    days: how long an export is kept.
+    """
 
     def __init__(
         self,
@@ -64,7 +67,7 @@ class ExportMaker:
         sealer: Sealer,
         signer: Signer,
         *,
-        database: str,
+        stores: Mapping[str, str],
         home: Path,
         days: float,
     ) -> None:
@@ -72,7 +75,7 @@ class ExportMaker:
         self._objects = objects
         self._sealer = sealer
         self._signer = signer
-        self._database = database
+        self._stores = stores
         self._home = home
         self._days = days
 
@@ -113,7 +116,7 @@ class ExportMaker:
         wanted = Wanted(organization_id=request.organization_id, filter=request.filter)
         order = directory / "order.json"
         order.touch(mode=0o600)
-        order.write_bytes(ORDER.dump_json(Order(database=self._database, format=request.format, wanted=wanted)))
+        order.write_bytes(ORDER.dump_json(Order(**self._stores, format=request.format, wanted=wanted)))
         argv = (sys.executable, "-P", "-m", "core.audit.export.process", str(directory))
         told: dict[str, int] = {}
         async with running(
@@ -145,6 +148,7 @@ class ExportMaker:
             "records": result["records"],
             "checkpoints": {"first": result["first"], "last": result["last"]},
             "head": result["head"],
+            "removed": result["removed"],
             "problems": result["problems"],
             "files": result["files"],
             "key_id": self._signer.id,

@@ -1,13 +1,14 @@
 """The process that writes an export's files into a directory: its work and its memory are no server's. It holds no key.
 
 `python -m core.audit.export.process DIRECTORY`: the order is `order.json` in it, which is removed when it is read, since the
-database's address may hold a password. It prints how far it is, a JSON object a line, and leaves `result.json`.
+addresses of the stores may hold passwords. It prints how far it is, a JSON object a line, and leaves `result.json`.
 """
 
 import asyncio
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from core.audit.export.archived import ArchivedRecords
 from core.audit.export.formats import FORMATS
 from core.audit.export.proofs import prove
 from core.errors import PaddockError
 from core.storage.audit_reading import Sealed, SealedRecords, Wanted, open_sealed_records
+from core.storage.objects import open_objects
 
 PROBLEMS_TOLD = 100
 
@@ -26,6 +29,7 @@ PROBLEMS_TOLD = 100
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     database: str
+    objects: str
     format: str
     wanted: Wanted
 
@@ -35,13 +39,17 @@ ORDER = TypeAdapter(Order)
 
 @dataclass(slots=True)
 class Progress:
-    """first, last: checkpoints; 0 where there are none. problems: the first hundred."""
+    """first, last: checkpoints; 0 where there are none. removed: records whose time was over. problems: the first hundred."""
 
     first: int = 0
     last: int = 0
     records: int = 0
+    removed: int = 0
     checkpoints: int = 0
     problems: list[str] = field(default_factory=list)
+
+    def wrong(self, problems: Sequence[str]) -> None:
+        self.problems += problems[: PROBLEMS_TOLD - len(self.problems)]
 
     def tell(self) -> None:
         told = {"records": self.records, "checkpoints": self.checkpoints, "total": self.last - self.first + 1}
@@ -65,8 +73,9 @@ class Files:
             self._records.write(proven.lines)
             self._proofs.write(json.dumps(proven.proof, separators=(",", ":")) + "\n")
             progress.records += len(proven.lines)
+            progress.removed += proven.removed
             progress.checkpoints += 1
-            progress.problems += proven.problems[: PROBLEMS_TOLD - len(progress.problems)]
+            progress.wrong(proven.problems)
 
     def close(self) -> None:
         self._records.close()
@@ -84,18 +93,20 @@ class Files:
 async def export(order: Order, directory: Path) -> None:
     progress = Progress()
     with closing(Files(directory, order.format)) as files:
-        async with open_sealed_records(order.database, order.wanted) as records:
+        async with open_sealed_records(order.database, order.wanted) as records, open_objects(order.objects) as objects:
             if (span := await records.span()) is not None:
                 progress.first, progress.last = span
-                await _copy(records, files, progress)
+                await _copy(records, ArchivedRecords(records, objects, order.wanted), files, progress)
     result = {**asdict(progress), "files": files.described()}
     (directory / "result.json").write_text(json.dumps(result))
 
 
-async def _copy(records: SealedRecords, files: Files, progress: Progress) -> None:
+async def _copy(records: SealedRecords, archived: ArchivedRecords, files: Files, progress: Progress) -> None:
     """PostgreSQL makes the next page while this one is hashed and written."""
     coming = asyncio.create_task(records.page(progress.first, progress.last))
     while page := list(await coming):
+        page = await archived.added_to(page)
+        progress.wrong(archived.take_problems())
         if page[-1].number < progress.last:
             coming = asyncio.create_task(records.page(page[-1].number + 1, progress.last))
         await asyncio.to_thread(files.write, page, progress)

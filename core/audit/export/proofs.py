@@ -17,11 +17,15 @@ from core.storage.audit_seals import Section
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """lines: the records to write, in the order of the proof. problems: where the table is not what was sealed."""
+    """lines: the records to write, in the order of the proof. problems: where the table is not what was sealed.
+
+    removed: how many records are not there any more because their time was over.
+    """
 
     proof: dict[str, Any]
     lines: list[str]
     problems: list[str]
+    removed: int
 
 
 def prove(sealed: Sealed) -> Proven:
@@ -33,17 +37,20 @@ def prove(sealed: Sealed) -> Proven:
         rows = sealed.rows.get(section.organization_id, [])
         leaves = [leaf_hash(line.encode()) for _, line in rows]
         shown = [wanted for wanted, _ in rows]
-        if b"".join(leaves) != section.leaves:
+        if section.leaves is None:
+            leaves, shown = [], []
+        elif b"".join(leaves) != section.leaves:
             problems.append(
                 f"checkpoint {sealed.number}: the records of {section.organization_id} are not those that were sealed"
             )
-            leaves, shown, rows = _split(section.leaves or b""), [True] * section.size, [(True, line) for _, line in rows]
+            leaves, shown, rows = _split(section.leaves), [True] * section.size, [(True, line) for _, line in rows]
         sections.append({**_section(section, leaves, shown), "of": sealed.of_sections})
         lines += [line for wanted, line in rows if wanted]
     for organization_id in sealed.rows.keys() - {section.organization_id for section in sealed.sections}:
         problems.append(f"checkpoint {sealed.number}: records of {organization_id} were added after it was sealed")
         lines += [line for _, line in sealed.rows[organization_id]]
-    return Proven({"note": sealed.note, "sections": sections}, lines, problems)
+    removed = sum(section.size for section in sealed.sections if section.leaves is None)
+    return Proven({"note": sealed.note, "sections": sections}, lines, problems, removed)
 
 
 def _section(section: Section, leaves: Sequence[bytes], shown: Sequence[bool]) -> dict[str, Any]:
@@ -55,7 +62,7 @@ def _section(section: Section, leaves: Sequence[bytes], shown: Sequence[bool]) -
         "path": _base64([section.path]),
         "shown": _ranges(shown),
         "leaves": _base64([leaf for leaf, wanted in zip(leaves, shown, strict=True) if wanted]),
-        "hidden": _base64(hidden_nodes(leaves, shown)),
+        "hidden": _base64(hidden_nodes(leaves, shown) if leaves else [section.root]),
     }
 
 

@@ -1,0 +1,79 @@
+"""Puts records that have left the database back into their places: an export has them all, wherever they are by now."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from core.errors import NotFound, TooLarge
+from core.storage.audit import first_id_of
+from core.storage.audit_archives import LARGEST_ARCHIVE, Archive, BrokenArchive, unpack
+from core.storage.audit_reading import Row, Sealed, SealedRecords, Wanted
+from core.storage.objects import Objects, read
+
+Rows = dict[int, dict[str, list[Row]]]
+"""By checkpoint, then by organisation."""
+
+
+class ArchivedRecords:
+    def __init__(self, records: SealedRecords, objects: Objects, wanted: Wanted) -> None:
+        self._records = records
+        self._objects = objects
+        self._wanted = wanted
+        self._read: dict[str, Rows] = {}
+        self._problems: list[str] = []
+
+    async def added_to(self, page: list[Sealed]) -> list[Sealed]:
+        archives = [a for a in await self._records.archives(page[0].number, page[-1].number) if not a.removed]
+        self._read = {archive.id: self._read.get(archive.id) or await self._fetch(archive) for archive in archives}
+        return [self._whole(sealed) for sealed in page] if archives else page
+
+    def take_problems(self) -> Sequence[str]:
+        """What was wrong with archives since it was asked last."""
+        told, self._problems = self._problems, []
+        return told
+
+    def _whole(self, sealed: Sealed) -> Sealed:
+        for rows in self._read.values():
+            if (own := rows.get(sealed.number)) is not None:
+                there = {name: [*lines, *sealed.rows.get(name, ())] for name, lines in own.items()}
+                return replace(sealed, rows={**sealed.rows, **there})
+        return sealed
+
+    async def _fetch(self, archive: Archive) -> Rows:
+        name = f"archive {archive.id}, of checkpoints {archive.first_checkpoint} to {archive.last_checkpoint}"
+        try:
+            data = await read(self._objects, archive.object_key, limit_bytes=LARGEST_ARCHIVE)
+        except (NotFound, TooLarge) as exc:
+            self._problems.append(f"{name}: {exc.message}")
+            return {}
+        if hashlib.sha256(data).hexdigest() != archive.sha256:
+            self._problems.append(f"{name}: its SHA-256 is not the one that was noted: it was changed")
+        found: Rows = {}
+        for organization_id in self._organizations(archive):
+            try:
+                for number, lines in unpack(data, archive, organization_id):
+                    found.setdefault(number, {})[organization_id] = [(self._is_wanted(line), line) for line in lines]
+            except BrokenArchive:
+                self._problems.append(f"{name}: the records of {organization_id} cannot be read")
+        return found
+
+    def _organizations(self, archive: Archive) -> Sequence[str]:
+        who = self._wanted.organization_id
+        return list(archive.parts) if who is None else [who]
+
+    def _is_wanted(self, line: str) -> bool:
+        """As PostgreSQL decides it of those that are in the database."""
+        wanted = self._wanted.filter
+        if not (wanted.kinds or wanted.since or wanted.until):
+            return True
+        try:
+            record = json.loads(line)
+            kind, made = str(record["kind"]), str(record["id"])
+        except (ValueError, KeyError, TypeError):
+            return True  # it was changed: the verifier is to see it
+        return (
+            (not wanted.kinds or any(kind == one or (one[-1] == "*" and kind.startswith(one[:-1])) for one in wanted.kinds))
+            and (wanted.since is None or made >= first_id_of(wanted.since))
+            and (wanted.until is None or made < first_id_of(wanted.until))
+        )

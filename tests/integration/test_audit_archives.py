@@ -1,0 +1,188 @@
+"""Records that left the database for object storage are exported and proven as before; those whose time is over are gone."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from core.audit.verification import verify
+from core.storage.audit import AuditRecord
+from core.storage.audit_events import Filter
+from core.storage.embedded.postgres import EmbeddedPostgres
+from core.storage.objects import read
+from tests.integration.audit_stand import AuditStand, audit_stand
+from tests.integration.conftest import make_tenant
+
+OLD = "UPDATE audit_checkpoints SET earliest = earliest - interval '{days} days', latest = latest - interval '{days} days'"
+
+
+@pytest.fixture
+async def stand(postgres: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[AuditStand]:
+    async with audit_stand(postgres, tmp_path) as opened:
+        yield opened
+
+
+async def archived(stand: AuditStand, times: int = 10, *, days: int = 10) -> list[str]:
+    """Records that were sealed in three checkpoints, and archived."""
+    ids: list[str] = []
+    for _ in range(3):
+        ids += await stand.act(times)
+        await stand.sealer.seal()
+    await stand.tamper(OLD.format(days=days))
+    await stand.archiver().run()
+    return ids
+
+
+async def in_the_database(stand: AuditStand) -> set[str]:
+    async with stand.database.everyone() as connection:
+        return set((await connection.execute(sa.text("SELECT id FROM audit_records"))).scalars())
+
+
+async def objects_of(stand: AuditStand) -> list[str]:
+    return [found.key async for found in stand.objects.list("audit/archives/")]
+
+
+async def one_byte(value: bytes) -> AsyncIterator[bytes]:
+    yield value
+
+
+async def test_archived_records_are_exported_in_their_places_and_verify(stand: AuditStand, tmp_path: Path) -> None:
+    other = await make_tenant(stand.database, "two")
+    theirs = await stand.act(5, tenant=other)
+    ids = await archived(stand)
+    assert (await in_the_database(stand)).isdisjoint({*ids, *theirs})
+    late = await stand.act(5)
+    own = await stand.fetch(await stand.export(), tmp_path / "own")
+    everybodys = await stand.fetch(await stand.export(organization_id="all", format="parquet"), tmp_path / "all")
+    for directory in (own, everybodys):
+        report = verify(directory, await stand.public_keys())
+        assert (report.problems, report.removed, report.hidden) == ([], 0, 0)
+    told = [json.loads(line)["id"] for line in (own / "records.jsonl").read_text().splitlines()]
+    assert [id for id in told if id in {*ids, *late}] == [*ids, *late]
+    assert set(told).isdisjoint(theirs)
+
+
+async def test_a_filter_takes_the_same_of_what_is_archived(stand: AuditStand, tmp_path: Path) -> None:
+    wanted = await stand.act(4, "tool.enabled")
+    await archived(stand)
+    now = datetime.now(UTC)
+    for n, filter in enumerate(
+        (
+            Filter(kinds=("tool.e*", "x.y"), until=now + timedelta(days=1)),
+            Filter(kinds=("tool.enabled",), since=now - timedelta(days=11)),
+        )
+    ):
+        export = await stand.export(wanted=filter)
+        directory = await stand.fetch(export, tmp_path / str(n))
+        assert [json.loads(line)["id"] for line in (directory / "records.jsonl").read_text().splitlines()] == list(wanted)
+        assert verify(directory, await stand.public_keys()).problems == []
+
+
+async def test_an_archive_that_is_changed_or_gone_is_found_and_the_records_are_named(stand: AuditStand, tmp_path: Path) -> None:
+    ids = await archived(stand)
+    (key,) = await objects_of(stand)
+    whole = await read(stand.objects, key, limit_bytes=2**20)
+    await stand.objects.put(key, one_byte(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:]))
+    export = await stand.export()
+    assert "its SHA-256 is not the one that was noted" in export.problems[0]
+    await stand.objects.delete(key)
+    export = await stand.export()
+    assert "archive archive_" in export.problems[0]
+    problems = verify(await stand.fetch(export, tmp_path / "gone"), await stand.public_keys()).problems
+    assert sum("is missing" in problem for problem in problems) >= len(ids)
+
+
+async def test_one_archived_record_that_is_edited_is_named(stand: AuditStand, tmp_path: Path) -> None:
+    """By somebody who can write both stores: the archive's digest is made to fit."""
+    import gzip
+    import hashlib
+
+    ids = await archived(stand)
+    (key,) = await objects_of(stand)
+    text = gzip.decompress(await read(stand.objects, key, limit_bytes=2**20)).decode()
+    place = text.index(ids[7])
+    forged = gzip.compress((text[:place] + text[place:].replace("success", "refused", 1)).encode())
+    await stand.objects.put(key, one_byte(forged))
+    parts = json.dumps({stand.tenant.principal.organization_id: [0, len(forged)]})
+    digest = hashlib.sha256(forged).hexdigest()
+    await stand.tamper("UPDATE audit_archives SET sha256 = $1, bytes = $2, parts = $3", digest, len(forged), parts)
+    problems = verify(await stand.fetch(await stand.export(), tmp_path / "x"), await stand.public_keys()).problems
+    assert any(ids[7] in problem and "was changed" in problem for problem in problems), problems
+
+
+async def test_a_record_that_is_added_among_archived_ones_is_found(stand: AuditStand, tmp_path: Path) -> None:
+    await archived(stand)
+    stranger = AuditRecord.by(stand.tenant.principal, "tool.disabled", "tool_x")
+    await stand.record(stranger)
+    await stand.tamper("UPDATE audit_records SET moment = (SELECT first_moment FROM audit_checkpoints WHERE number = 2)")
+    problems = verify(await stand.fetch(await stand.export(), tmp_path / "x"), await stand.public_keys()).problems
+    assert any(stranger.id in problem and "was added" in problem for problem in problems), problems
+
+
+async def test_records_whose_time_is_over_are_gone_and_the_proof_of_the_others_is_whole(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    await stand.record(
+        AuditRecord.by(stand.tenant.principal, "user.updated", "user_9", subject="user_9", personal={"name": "Ada"})
+    )
+    ids = await archived(stand, days=400)
+    young = await stand.act(3)
+    await stand.sealer.seal()
+    await stand.archiver(archive_days=90, keep_days=365).run()
+    assert await objects_of(stand) == []
+    directory = await stand.fetch(await stand.export(), tmp_path / "x")
+    report = verify(directory, await stand.public_keys())
+    assert report.problems == []
+    assert report.removed == report.hidden >= len(ids)
+    told = (directory / "records.jsonl").read_text()
+    assert all(id in told for id in young)
+    assert not any(id in told for id in ids)
+    async with stand.database.everyone() as connection:
+        assert await connection.scalar(sa.text("SELECT count(*) FROM audit_personal WHERE subject = 'user_9'")) == 0
+
+
+async def test_what_the_archiver_does_is_in_the_log(stand: AuditStand) -> None:
+    await archived(stand, days=400)
+    await stand.archiver(archive_days=90, keep_days=365).run()
+    page = await stand.log.page(
+        stand.tenant.principal, Filter(), organization_id="platform", after=None, limit=10, descending=True
+    )
+    told = [(row.record["kind"], row.record["details"]["last_checkpoint"], row.record["object"]) for row in page.rows]
+    archive = told[0][2]
+    assert told == [("audit.removed", 3, archive), ("audit.archived", 3, archive)]
+
+
+async def test_young_records_and_a_few_of_them_stay(stand: AuditStand) -> None:
+    ids = await stand.act(3)
+    await stand.sealer.seal()
+    await stand.archiver(archive_days=90).run()
+    await stand.archiver(archive_days=None).run()
+    await stand.archiver(archive_days=0).run()  # old enough, but a day is waited for more
+    assert set(ids) <= await in_the_database(stand)
+    assert await objects_of(stand) == []
+
+
+async def test_an_archiver_that_was_cut_off_begins_again_and_its_object_is_swept_later(stand: AuditStand) -> None:
+    left_over = "audit/archives/archive_0189b9d47400" + "0" * 20
+    await stand.objects.put(left_over, one_byte(b"x"))
+    await archived(stand)
+    assert left_over not in await objects_of(stand)
+    assert len(await objects_of(stand)) == 1
+    await stand.archiver().run()
+    assert len(await objects_of(stand)) == 1
+
+
+@pytest.mark.parametrize("role", ["app", "system"])
+async def test_no_role_of_the_server_can_change_what_it_noted_of_an_archive(stand: AuditStand, role: str) -> None:
+    engine = stand.database.app if role == "app" else stand.database.system
+    for statement in (
+        "UPDATE audit_archives SET sha256 = ''",
+        "DELETE FROM audit_archives",
+        "UPDATE audit_sections SET size = 0",
+    ):
+        async with engine.connect() as connection:
+            with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
+                await connection.execute(sa.text(statement))
