@@ -68,11 +68,11 @@ class Pool:
     async def run_apart(self, errand: Errand, invocation: Invocation, on_output: OnOutput, file: int) -> Outcome:
         """In a worker that is forked for this one errand and dies with it. file: what the errand is about."""
         program, limits = protocol.run(invocation), invocation.limits
-        async with asyncio.timeout(START_SECONDS):
-            nursery = await asyncio.shield(self._nursery)
         try:
+            async with asyncio.timeout(START_SECONDS):
+                nursery = await asyncio.shield(self._nursery)
             worker = await nursery.fork(_forgotten, errand, [file], limits.memory_bytes + HEADROOM_BYTES)
-        except (NurseryEnded, OSError) as exc:
+        except (NurseryEnded, OSError, TimeoutError) as exc:
             raise RuntimeUnavailable("no sandbox worker could be started") from exc
         try:
             self._judge(await worker.ready())

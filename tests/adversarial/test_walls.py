@@ -1,8 +1,11 @@
 """The second wall: the engine is broken and hostile code runs natively in the worker. What it can still do is this."""
 
 import os
+import re
 import sys
+import tempfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest_asyncio
 
 from sandbox import GuestCrashed, LimitExceeded, Outcome, RuntimeUnavailable, walls
 from sandbox.dispatcher import Sandbox
+from sandbox.nursery import Errand
 from sandbox.pool import PoolOptions, open_pool
 from tests.sandboxing import nowhere, program
 
@@ -72,6 +76,10 @@ ATTACKS = {
 }
 
 
+CHOSEN = ("reads a file", "writes a file", "makes a TCP socket", "makes a Unix socket", "executes a program", "forks")
+CHOSEN += ("kills the host", "mounts", "makes an anonymous file", "raises its limits")
+
+
 @pytest.mark.parametrize("source", ATTACKS.values(), ids=ATTACKS)
 async def test_a_broken_engine_cannot(broken: Sandbox, source: str) -> None:
     try:
@@ -80,6 +88,19 @@ async def test_a_broken_engine_cannot(broken: Sandbox, source: str) -> None:
         return
     assert outcome.exit_code == 1 or outcome.stdout == b"-1\n"
     assert not outcome.stdout.strip(b"-1\n")
+
+
+@pytest.mark.parametrize("errand", [Errand.COMPILE, Errand.PROGRAM], ids=["compiler", "program"])
+@pytest.mark.parametrize("source", [ATTACKS[name] for name in CHOSEN], ids=CHOSEN)
+async def test_a_worker_of_one_errand_is_behind_the_same_walls(source: str, errand: Errand) -> None:
+    with tempfile.TemporaryFile("rb") as file:
+        async with open_pool(PoolOptions(command=BROKEN, workers=2)) as pool:
+            said = bytearray()
+            for code in ("tell(6 * 7)", source):
+                asked = program(code, cpu_seconds=0.5)
+                with suppress(GuestCrashed):
+                    await pool.run_apart(errand, asked, lambda _, data: said.extend(data), file.fileno())
+    assert said == b"42\n" or re.fullmatch(rb"42\n(-1\n)?\w*Error: .*\n", said)
 
 
 async def test_a_broken_engine_sees_no_environment_and_no_descriptor_of_the_host(broken: Sandbox) -> None:
