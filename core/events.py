@@ -161,6 +161,18 @@ class ToolReturned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnDeferred:
+    """A turn in the background failed in a way that may pass: it waits for a process again, for so long at least.
+
+    reason: an error's code.
+    """
+
+    reason: str
+    seconds: float
+    kind: Literal["deferred"] = "deferred"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnEnded:
     """Always the last event, exactly once.
 
@@ -191,6 +203,7 @@ TurnEvent = Annotated[
     | ApprovalRequested
     | ToolOutput
     | ToolReturned
+    | TurnDeferred
     | TurnEnded,
     Discriminator("kind"),
 ]

@@ -38,6 +38,7 @@ from core.events import (
     ToolOutput,
     ToolReturned,
     ToolsListed,
+    TurnDeferred,
     TurnEnded,
     TurnQueued,
     TurnStarted,
@@ -99,8 +100,8 @@ class ResponsesEncoder:
                     self._start(ordinal, StreamedApprovalRequest(self._place(ordinal), call.call)).close(COMPLETED)
             case ToolReturned() as event:
                 self._return(event)
-            case ToolOutput():
-                pass  # OpenAI's wire has no event for it: the item shows it when the call has returned
+            case ToolOutput() | TurnDeferred():
+                pass  # OpenAI's wire has no event for them: the item shows it when the call has returned, and the status
             case TurnQueued():
                 waiting = self._with_report(response_body(self._turn, status=TurnStatus.PENDING))
                 self._writer.emit("response.created", response=waiting)

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from core.events import ApprovalRequested, Replied, ToolDispatched, ToolReturned, TurnEnded, TurnStatus
+from core.events import ApprovalRequested, Replied, ToolDispatched, ToolReturned, TurnDeferred, TurnEnded, TurnStatus
 from core.messages import ITEM, ToolCallItem
 from core.storage.audit import AuditRecord, Detail, Outcome
 from core.storage.records import Turn
@@ -94,6 +94,9 @@ class TurnAudit:
 
     def unknown(self, dispatched: ToolDispatched) -> AuditRecord:
         return self._record("tool.returned", outcome=Outcome.UNKNOWN, tool=dispatched.tool, item=dispatched.item)
+
+    def deferred(self, event: TurnDeferred) -> AuditRecord:
+        return self._record("turn.deferred", outcome=Outcome.FAILURE, reason=event.reason, seconds=event.seconds)
 
     def ended(self, event: TurnEnded) -> AuditRecord:
         return self._record(

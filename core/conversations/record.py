@@ -6,7 +6,17 @@ from dataclasses import replace
 
 from core.audit.turns import TurnAudit
 from core.conversations.story import Story
-from core.events import ApprovalRequested, Replied, ToolDispatched, ToolReturned, TurnEnded, TurnEvent, TurnQueued, TurnStarted
+from core.events import (
+    ApprovalRequested,
+    Replied,
+    ToolDispatched,
+    ToolReturned,
+    TurnDeferred,
+    TurnEnded,
+    TurnEvent,
+    TurnQueued,
+    TurnStarted,
+)
 from core.storage.journal import CallState, Entry, LedgerRow
 
 PURE = "pure"  # what is not durable of such a call is done again
@@ -45,6 +55,8 @@ class Recorder:
                 return Entry(event=event, urgent=dispatched.effect != PURE, ledger=(row,), audit=told)
             case ToolReturned():
                 return Entry(event=event, audit=(self._audit.refused(event),))
+            case TurnDeferred():
+                return Entry(event=event, audit=(self._audit.deferred(event),))
             case TurnEnded():
                 lost = tuple(self._audit.unknown(dispatched) for dispatched in self._dispatched.values())
                 audit = (*lost, self._audit.ended(event))

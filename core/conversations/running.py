@@ -11,8 +11,9 @@ from enum import StrEnum
 from core.conversations.budget import Budget
 from core.conversations.feed import Feed
 from core.conversations.record import Recorder
+from core.conversations.states import moved, pause_before_next_try
 from core.errors import PaddockError
-from core.events import TurnEnded, TurnEvent, TurnStatus
+from core.events import TurnDeferred, TurnEnded, TurnEvent, TurnStatus
 from core.storage.connection import DatabaseUnavailable
 from core.storage.journal import TurnJournal
 from core.storage.records import Turn
@@ -116,7 +117,7 @@ class RunningTurn:
 
     async def _play(self, events: AsyncGenerator[TurnEvent, None], seconds: float) -> TurnEnded | None:
         """Every way in which a turn can end, as an event; None for one that is to go on, here or elsewhere, when its lease ran
-        out: the server stops, or PostgreSQL is away.
+        out (the server stops, or PostgreSQL is away) or when it is tried again.
         """
         if self._stop_reason is not None:
             return self._stopped()
@@ -134,12 +135,22 @@ class RunningTurn:
         except asyncio.CancelledError:
             return self._stopped()
         except PaddockError as exc:
-            if isinstance(exc, DatabaseUnavailable) and self.turn.stored:
-                return None
-            return TurnEnded(status=TurnStatus.FAILED, reason=exc.code, message=exc.message)
+            return await self._failed(exc)
         except Exception:
             return self._bug()
         return self._bug()
+
+    async def _failed(self, failure: PaddockError) -> TurnEnded | None:
+        if isinstance(failure, DatabaseUnavailable) and self.turn.stored:
+            return None
+        pause = pause_before_next_try(self.turn, failure, tries=self._journal.epoch - 1)  # its first epoch was its acceptance
+        if pause is None:
+            return TurnEnded(status=TurnStatus.FAILED, reason=failure.code, message=failure.message)
+        self._ending, waiting = True, moved(self.turn, TurnStatus.PENDING)
+        self.record(TurnDeferred(reason=failure.code, seconds=pause))
+        await self.durable()
+        self.turn = waiting
+        return None
 
     def _stopped(self) -> TurnEnded | None:
         task = asyncio.current_task()
@@ -158,14 +169,8 @@ class RunningTurn:
 
     async def finish(self, end: TurnEnded) -> None:
         """Record the end and wait for it. Raises when it cannot be recorded."""
-        self._ending, now = True, max(datetime.now(UTC), self.turn.created_at)  # the clock of who accepted it may be ahead
+        self._ending, ended = True, moved(self.turn, end.status)
+        now = max(datetime.now(UTC), self.turn.created_at)  # the clock of who accepted it may be ahead
         self.record(replace(end, at=now.timestamp()))
         await self.durable()
-        self.turn = replace(
-            self.turn,
-            status=end.status,
-            reason=end.reason,
-            message=end.message,
-            usage=end.usage,
-            ended_at=now,
-        )
+        self.turn = replace(ended, reason=end.reason, message=end.message, usage=end.usage, ended_at=now)

@@ -26,6 +26,7 @@ from core.events import (
     Recorded,
     TextDelta,
     ToolOutput,
+    TurnDeferred,
     TurnEnded,
     TurnEvent,
 )
@@ -125,6 +126,7 @@ class Pending:
     audit: list[AuditRecord] = field(default_factory=list)
     outputs: tuple[Item, ...] = ()
     end: TurnEnded | None = None
+    deferral: TurnDeferred | None = None
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
 
     def merge(self, entry: Entry, seq: int) -> bool:
@@ -134,8 +136,11 @@ class Pending:
         self.approvals += entry.approvals
         self.audit += entry.audit
         self.outputs += entry.outputs
-        if isinstance(entry.event, TurnEnded):
-            self.end = entry.event
+        match entry.event:
+            case TurnEnded() as end:
+                self.end = end
+            case TurnDeferred() as deferral:
+                self.deferral = deferral
         if self.events and (joined := _joined(self.events[-1].event, entry.event)) is not None:
             self.events[-1] = Recorded(self.events[-1].seq, joined)
             return False

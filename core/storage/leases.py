@@ -120,7 +120,8 @@ _TAKE_QUEUED = sa.text("""
         FROM turns t JOIN served USING (organization_id) LEFT JOIN busy USING (organization_id) WHERE t.status = 'pending'
     ), chosen AS (
         SELECT t.id FROM turns t JOIN ranked ON ranked.id = t.id
-        WHERE t.status = 'pending' AND (NOT :cancelled OR t.cancel_requested_at IS NOT NULL)
+        WHERE t.status = 'pending' AND (t.cancel_requested_at IS NOT NULL
+            OR NOT :cancelled AND (t.started_at IS NULL OR t.lease_expires_at < clock_timestamp()))
         ORDER BY t.cancel_requested_at IS NULL, t.queue, ranked.rank, ranked.last NULLS FIRST, t.created_at
         LIMIT :limit FOR NO KEY UPDATE OF t SKIP LOCKED
     )

@@ -1,0 +1,79 @@
+"""A turn in the background that failed in a way that may pass waits again, and goes on from where it was."""
+
+import asyncio
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from core.bootstrap import Platform
+from core.conversations import states
+from core.conversations.request import Queue
+from core.events import TurnDeferred, TurnStatus
+from core.storage.database import Database
+from core.storage.records import Turn
+from core.storage.tables import audit_records
+from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_turns import asking, text
+
+PATIENCE_SECONDS = 30
+HALF: dict[str, Any] = {"reply": [{"text": "half of"}, {"error": {"status": 503}}]}
+WHOLE = {"reply": {"text": " the whole"}}
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states, "TRY_AGAIN_SECONDS", (0.1, 0.1))
+
+
+async def ended(platform: Platform, tenant: Tenant, queue: Queue | None) -> Turn:
+    turn = await platform.turns.start(tenant.principal, asking("go", queue=queue))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return await platform.turns.wait(tenant.principal, turn.id)
+
+
+async def test_what_may_pass_is_tried_again_and_what_had_come_stands(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with stage.open_with({**HALF, "times": 1}, WHOLE) as platform:
+        turn = await ended(platform, tenant, Queue.BACKGROUND)
+        events = await platform.turns.events(tenant.principal, turn.id)
+    assert turn.status is TurnStatus.COMPLETED
+    assert text(events) == "half of the whole"
+    assert [recorded.event.reason for recorded in events if isinstance(recorded.event, TurnDeferred)] == ["model_unavailable"]
+    async with database.tenant(tenant.principal.organization_id) as connection:
+        query = sa.select(audit_records.c.kind).where(audit_records.c.object == turn.id)
+        assert (await connection.execute(query)).scalars().all().count("turn.deferred") == 1
+
+
+async def test_it_ends_after_as_many_tries_as_there_may_be(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with(HALF) as platform:
+        turn = await ended(platform, tenant, Queue.BACKGROUND)
+        events = await platform.turns.events(tenant.principal, turn.id)
+    assert (turn.status, turn.reason) == (TurnStatus.FAILED, "model_unavailable")
+    assert text(events) == "half of" * 3
+
+
+async def test_somebody_who_waits_for_the_answer_is_told_at_once(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with({**HALF, "times": 1}, WHOLE) as platform:
+        turn = await ended(platform, tenant, None)
+    assert (turn.status, turn.reason) == (TurnStatus.FAILED, "model_unavailable")
+
+
+async def test_one_that_waits_for_its_next_try_is_cancelled_at_once(
+    stage: Stage, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states, "TRY_AGAIN_SECONDS", (3600.0,))
+    async with stage.open_with(HALF) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        turn = await platform.turns.start(tenant.principal, asking("go", queue=Queue.BACKGROUND))
+        async for recorded in platform.turns.follow(tenant.principal, turn.id):
+            if isinstance(recorded.event, TurnDeferred):
+                break
+        assert (await platform.turns.get(tenant.principal, turn.id)).status is TurnStatus.PENDING
+        assert (await platform.turns.cancel(tenant.principal, turn.id)).status is TurnStatus.CANCELLED
+
+
+async def test_an_end_is_for_ever_and_an_illegal_move_is_told_in_words(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with(WHOLE) as platform:
+        turn = await ended(platform, tenant, None)
+    for status in TurnStatus:
+        with pytest.raises(states.IllegalMove, match=f"is completed and cannot become {status}; .* nothing: that is an end"):
+            states.moved(turn, status)
