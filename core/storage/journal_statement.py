@@ -41,6 +41,7 @@ _COLUMNS = {
         " version_digest text, arguments text, digest text, four_eyes bool, expires_seconds int4"
     ),
     "audit": "turn_id text, id text, organization_id text, record text",
+    "deferred": "id text, seconds float8",
     "ended": (
         "id text, status text, ended_at timestamptz, reason text, message text, input_tokens int8, output_tokens int8,"
         " cached_tokens int8, reasoning_tokens int8"
@@ -119,6 +120,11 @@ audited AS (
     ORDER BY w.nth
     ON CONFLICT DO NOTHING
 )""",
+    "deferred": """
+deferred AS (
+    UPDATE turns t SET status = 'pending', lease_expires_at = clock_timestamp() + make_interval(secs => w.seconds)
+    FROM {deferred} JOIN written ON written.id = w.id WHERE t.id = w.id
+)""",
     "ended": """
 ended AS (
     UPDATE turns t SET status = w.status, reason = w.reason, message = w.message, ended_at = w.ended_at,
@@ -160,6 +166,8 @@ def rows_of(turn: Turn, epoch: int, pending: "Pending") -> Rows:
         rows["accepted"].append(_accepted(pending.acceptance, pending.end, epoch))
     elif pending.end is not None:
         rows["ended"].append((turn.id, *_end(pending.end)))
+    if pending.deferral is not None:
+        rows["deferred"].append((turn.id, pending.deferral.seconds))
     rows["items"] = _items(turn, pending)
     rows["events"] = [
         (turn.id, recorded.seq, turn.organization_id, TURN_EVENT.dump_json(recorded.event).decode())
