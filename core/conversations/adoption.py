@@ -103,7 +103,7 @@ class Adoption:
         except PaddockError as exc:
             return TurnEnded(status=TurnStatus.FAILED, reason=exc.code, message=exc.message)
         past, told = Past(scene.transcript, scene.budget), [recorded.event for recorded in events]
-        beginning = [] if any(isinstance(event, TurnStarted) for event in told) else [TurnStarted(), *scene.listing]
+        beginning = [] if any(isinstance(event, TurnStarted) for event in told) else [TurnStarted(), *scene.opening]
         for event in (*told, *beginning):
             past.take(event)
         back = past.back(scene.tools.digest_of)

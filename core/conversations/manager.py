@@ -11,7 +11,6 @@ from core.conversations import loop
 from core.conversations.budget import Budget
 from core.conversations.feed import Feed
 from core.conversations.kept import keep
-from core.conversations.loop import Entrance
 from core.conversations.record import Recorder
 from core.conversations.request import TurnRequest
 from core.conversations.runner import WaitingRoom
@@ -73,6 +72,7 @@ class TurnManager:
         """
         request = await self._staging.assisted(principal, request)
         before = await self._staging.before(principal, request)
+        request = await self._staging.taken_up(principal, request, before)
         turn = _new_turn(principal, request, self._staging.model_of(request)[0])
         running = self._open(turn, principal, request, idempotency)
         scene = await self._staging.scene(turn, principal, request, before, durable=running.durable)
@@ -86,9 +86,9 @@ class TurnManager:
             ask=scene.metered(grant),
             tools=scene.tools,
             budget=scene.budget,
-            entrance=Entrance(item=len(scene.listing)),
+            entrance=scene.entrance,
         )
-        self.play(running, grant, [TurnStarted(), *scene.listing], events, scene.budget)
+        self.play(running, grant, [TurnStarted(), *scene.opening], events, scene.budget)
         await self._accepted(running)
         return turn
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.llm.contract import JsonFormat, Sampling, ToolChoice, ToolSpec
 from core.messages import Item
+from core.tools.approval import Decided
 from core.tools.catalog import Selection
 
 
@@ -24,8 +25,7 @@ class TurnRequest:
     functions: the client's own tools; a call ends the turn. builtins: names of tools that ship, run by us.
     registry: which of its tools are offered; None for none.
     pauses: calls may wait for a human, and end the turn; else those that need it are refused.
-    continues, approved: the turn whose calls were decided on and that this one takes up, and of each request that a human has
-    approved, by its id, the digest of what was approved.
+    continues, decided: the turn whose calls humans have decided on and that this one takes up, and these calls.
     store: keep the text; an unstored turn is cancelled when its caller leaves.
     queue: to run in the background, whenever a process takes it from there; None: now, in this one.
     wire: name and version of the encoder that the caller reads through, kept with the turn (`responses/1`, `chat/1`).
@@ -42,7 +42,7 @@ class TurnRequest:
     registry: Selection | None = None
     pauses: bool = True
     continues: str | None = None
-    approved: Mapping[str, str] = field(default_factory=dict)
+    decided: tuple[Decided, ...] = ()
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
     parallel_tool_calls: bool = True
     max_tool_calls: int | None = None

@@ -3,14 +3,17 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from core.approvals.approvals import Approvals as HumanApprovals
 from core.assistants.assistants import Assistants
 from core.conversations.asking import asking
 from core.conversations.assisted import assisted
 from core.conversations.budget import Budget, TurnLimits
 from core.conversations.context import assemble
 from core.conversations.history import History
-from core.conversations.loop import Ask
+from core.conversations.loop import Ask, Entrance
+from core.conversations.recovery import Past
 from core.conversations.request import TurnRequest
+from core.conversations.restating import restated
 from core.errors import InvalidRequest
 from core.events import ToolsListed, TurnEvent
 from core.identity.principals import Principal
@@ -18,21 +21,24 @@ from core.limits.limiter import Grant
 from core.limits.metering import MeteredModel, demand
 from core.llm.contract import Model
 from core.llm.router import ModelRouter
-from core.messages import Image, Item, ListedTool, MessageItem, ToolListItem, Transcript
+from core.messages import ApprovalResponseItem, Image, Item, ListedTool, MessageItem, ToolCallItem, ToolListItem, Transcript
 from core.storage.records import Turn
+from core.tools.approval import Decided
 from core.tools.executor import Approvals, ToolExecutor, Toolset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """news: tools of the registry that the conversation has to be told of."""
+    """news: tools of the registry that the conversation has to be told of. decided: calls that humans have decided on."""
 
+    turn_id: str
     model: Model
     ask: Ask
     tools: Toolset
     transcript: Transcript
     budget: Budget
     news: tuple[ListedTool, ...]
+    decided: tuple[Decided, ...]
 
     @property
     def demand(self) -> int:
@@ -40,9 +46,18 @@ class Scene:
         return demand(self.ask.request(self.transcript, self.budget), self.model)
 
     @property
-    def listing(self) -> list[TurnEvent]:
-        """The news, as the turn's first item tells them."""
-        return [ToolsListed(item=0, tools=self.news)] if self.news else []
+    def opening(self) -> list[TurnEvent]:
+        """What follows `TurnStarted`, before any model is asked."""
+        listed: list[TurnEvent] = [ToolsListed(item=0, tools=self.news)] if self.news else []
+        return [*listed, *restated(self.turn_id, self.decided, first_item=len(listed))]
+
+    @property
+    def entrance(self) -> Entrance:
+        """Into the loop of a turn that has told no more than that."""
+        past = Past(self.transcript, self.budget)
+        for event in self.opening:
+            past.take(event)
+        return past.back(self.tools.digest_of).entrance
 
     def metered(self, grant: Grant) -> Ask:
         return replace(self.ask, model=MeteredModel(self.model, grant))
@@ -50,11 +65,19 @@ class Scene:
 
 class Staging:
     def __init__(
-        self, *, models: ModelRouter, assistants: Assistants, tools: ToolExecutor, history: History, limits: TurnLimits
+        self,
+        *,
+        models: ModelRouter,
+        assistants: Assistants,
+        tools: ToolExecutor,
+        approvals: HumanApprovals,
+        history: History,
+        limits: TurnLimits,
     ) -> None:
         self._models = models
         self._assistants = assistants
         self._tools = tools
+        self._approvals = approvals
         self._history = history
         self._limits = limits
 
@@ -90,6 +113,20 @@ class Staging:
         _refuse_images_of_before(before, request, model, name)
         return before
 
+    async def taken_up(self, principal: Principal, request: TurnRequest, before: Sequence[Item]) -> TurnRequest:
+        """With what humans have decided on, where the request says something of that; it is decided then.
+
+        Raises Conflict, InvalidRequest, NotFound, PermissionDenied.
+        """
+        known = [*before, *request.input]
+        done = {item.approval for item in known if isinstance(item, ToolCallItem)}  # a client's history has both
+        said = [item for item in request.input if isinstance(item, ApprovalResponseItem) and item.request_id not in done]
+        if not said:
+            return request
+        pins = (request.registry and request.registry.pins) or ()
+        found = await self._approvals.taken_up(principal, said, known, {pin.digest for pin in pins})
+        return replace(request, continues=found.turn_id, decided=found.decided)
+
     async def scene(
         self,
         turn: Turn,
@@ -112,19 +149,21 @@ class Staging:
             durable=durable,
             approvals=Approvals(
                 asking=() if request.registry is None else request.registry.asking,
-                given=request.approved,
+                given={one.request_id: one.digest for one in request.decided if one.denial is None},
                 possible=request.pauses,
             ),
         )
         known = [*before, *request.input]
         limits = replace(self._limits, seconds=max(0.0, self._limits.seconds - seconds_gone))
         return Scene(
+            turn_id=turn.id,
             model=model,
             ask=asking(model, request, tools),
             tools=tools,
             transcript=Transcript(assemble(known, request.instructions)),
             budget=Budget(limits, request.sampling, max_tool_calls=request.max_tool_calls),
             news=() if tools.listed == _told(known) else tools.listed,
+            decided=request.decided,
         )
 
 

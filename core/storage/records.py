@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from core.events import TurnStatus
@@ -144,6 +145,46 @@ class RegisteredVersion:
     manifest: str
     created_by: str
     created_at: datetime
+
+
+class ApprovalStatus(StrEnum):
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"  # nobody decided in time
+    VOID = "void"  # its response was deleted, or cannot go on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A call that waits, or waited, for a human. user_id, key_id: of who asked the model. arguments: canonical JSON.
+
+    digest, four_eyes, expires_seconds: see core/tools/approval.py. edited: arguments and digest are not those of the model.
+    next_turn_id: the turn that carries it out. current_digest: of the version that the tool has now, None where it is gone.
+    """
+
+    id: str
+    organization_id: str
+    turn_id: str
+    turn_status: TurnStatus
+    conversation_id: str | None
+    user_id: str
+    key_id: str
+    tool: str
+    version_digest: str
+    current_digest: str | None
+    arguments: str
+    digest: str
+    four_eyes: bool
+    expires_seconds: int
+    status: ApprovalStatus
+    edited: bool
+    reason: str | None
+    decided_by: str | None
+    decided_at: datetime | None
+    expires_at: datetime
+    created_at: datetime
+    next_turn_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,6 +100,7 @@ class TurnStore:
         async with self._database.everyone() as connection:
             await connection.execute(_DELETE_EVENTS, mine)
             await connection.execute(_DELETE_ITEMS, mine)
+            await connection.execute(_FORGET_APPROVALS, mine)
             await connection.execute(_FORGET, mine)
 
     async def request_cancel(self, organization_id: str, turn_id: str) -> None:
@@ -144,6 +145,9 @@ _DELETE_EVENTS = sa.text("DELETE FROM turn_events WHERE organization_id = :organ
 _DELETE_ITEMS = sa.text(
     "DELETE FROM items WHERE organization_id = :organization_id AND turn_id = :turn_id AND NOT EXISTS"
     " (SELECT FROM conversations c WHERE c.id = items.conversation_id AND c.deleted_at IS NULL)"
+)
+_FORGET_APPROVALS = sa.text(
+    "UPDATE approvals SET arguments = '{}', reason = NULL WHERE organization_id = :organization_id AND turn_id = :turn_id"
 )
 _FORGET = sa.text(
     "UPDATE turns SET stored = false, request = '{}', metadata = '{}', message = NULL"

@@ -43,3 +43,17 @@ class Demand:
 def demand(version_digest: str, arguments: Mapping[str, Any], policy: Policy) -> Demand:
     bound = {"tool_version": version_digest, "arguments": arguments, "policy": asdict(policy)}
     return Demand(arguments=canonical(arguments).decode(), digest=digest(bound), policy=policy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A call that a human has decided on, as the turn that takes it up keeps it. request_id: of the item that asked.
+
+    digest: of what was approved. denial: what the model is told instead of a result; None where it may run.
+    """
+
+    request_id: str
+    tool: str
+    arguments: str
+    digest: str
+    denial: str | None = None

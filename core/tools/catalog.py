@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, NotFound
 from core.identity.principals import Principal
 from core.storage.audit import AuditRecord, Outcome
 from core.storage.tool_calls import ToolCallStore
@@ -116,6 +116,13 @@ class Catalog:
         if sum(version.schema_bytes for version in versions.values()) > SCHEMAS_BYTES:
             raise _too_many(f"tools whose schemas have more than {SCHEMAS_BYTES} bytes")
         return [Registered(tool_id=pin.tool_id, version=versions[pin.digest], granted=pin.granted) for pin in pins]
+
+    async def version(self, organization_id: str, digest: str) -> ToolVersion:
+        """Also of a tool that was deleted. Raises NotFound."""
+        found = await self._versions_of(organization_id, [digest])
+        if digest not in found:
+            raise NotFound(f"no tool version with the digest {digest!r}", code="tool_version_not_found")
+        return found[digest]
 
     async def missing(self, organization_id: str, names: Sequence[str]) -> str | None:
         """One of the names that no enabled tool of the registry has, whoever may use it."""

@@ -52,8 +52,11 @@ class Client:
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
 
+    async def raw(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        return await self._http.request(method, path, json=body)
+
     async def ask(self, method: str, path: str, body: Any = None, *, status: int = 200) -> Any:
-        answer = await self._http.request(method, path, json=body)
+        answer = await self.raw(method, path, body)
         assert answer.status_code == status, answer.text
         return answer.json()
 

@@ -1,0 +1,81 @@
+"""`paddock approvals`."""
+
+import json
+from contextlib import closing
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from api.client import find_server
+
+STATUSES = click.Choice(["pending", "approved", "denied", "expired", "void"])
+
+
+@click.group()
+@click.option("--url", help="Where the server answers; PADDOCK_URL, or the one on this machine.")
+@click.option("--key", help="A key with the scope admin; PADDOCK_KEY, or PADDOCK_HOME/admin.key.")
+@click.pass_context
+def command(context: click.Context, url: str | None, key: str | None) -> None:
+    """Calls of tools that wait for a human."""
+    from api.admin import Admin
+
+    context.obj = lambda: closing(Admin(find_server(url, key)))
+
+
+@command.command("list")
+@click.option("--status", type=STATUSES, default="pending", show_default=True)
+@click.pass_obj
+def list_approvals(open_admin: Any, status: str) -> None:
+    """What waits, the oldest first."""
+    from api.chat import plain
+
+    with open_admin() as admin:
+        for one in admin.all("/approvals", status=status, order="asc", limit=100):
+            arguments = plain(json.dumps(one["arguments"], ensure_ascii=False)).replace("\n", " ")
+            click.echo(f"{one['id']}  {one['status']:8} {one['tool']:24} {arguments[:200]}")
+
+
+@command.command()
+@click.argument("approval_id")
+@click.pass_obj
+def show(open_admin: Any, approval_id: str) -> None:
+    """The request APPROVAL_ID with all that an approval is bound to, as JSON."""
+    with open_admin() as admin:
+        click.echo(json.dumps(admin.get(_path(approval_id)), indent=2))
+
+
+@command.command()
+@click.argument("approval_id")
+@click.option("--arguments", help="JSON, in place of the model's.")
+@click.option("--reason", help="Kept with the approval.")
+@click.pass_obj
+def approve(open_admin: Any, approval_id: str, arguments: str | None, reason: str | None) -> None:
+    """Let the call run, just as it is shown, or with other arguments."""
+    body: dict[str, Any] = {} if reason is None else {"reason": reason}
+    if arguments is not None:
+        try:
+            body["arguments"] = json.loads(arguments)
+        except ValueError as exc:
+            raise click.BadParameter(f"not JSON: {exc}", param_hint="--arguments") from exc
+    with open_admin() as admin:
+        _tell(admin.post(f"{_path(approval_id)}/approve", body))
+
+
+@command.command()
+@click.argument("approval_id")
+@click.option("--reason", help="The model is told.")
+@click.pass_obj
+def deny(open_admin: Any, approval_id: str, reason: str | None) -> None:
+    """Do not let the call run."""
+    with open_admin() as admin:
+        _tell(admin.post(f"{_path(approval_id)}/deny", {} if reason is None else {"reason": reason}))
+
+
+def _path(approval_id: str) -> str:
+    return f"/approvals/{quote(approval_id, safe='')}"
+
+
+def _tell(approval: dict[str, Any]) -> None:
+    goes_on = f"; it goes on in {approval['next_response_id']}" if approval["next_response_id"] else ""
+    click.echo(f"{approval['status']} {approval['tool']}{goes_on}")

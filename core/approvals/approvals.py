@@ -1,0 +1,197 @@
+"""What humans decide on calls that wait for them: who may, on what exactly, and once. It starts no turn."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+from core.errors import Conflict, InvalidRequest, PaddockError, PermissionDenied
+from core.events import TurnStatus
+from core.identity.principals import Principal
+from core.messages import ApprovalResponseItem, Item, Offer, ToolCallItem
+from core.storage.approvals import ApprovalStore, Decision
+from core.storage.audit import AuditRecord, Outcome
+from core.storage.records import Approval, ApprovalStatus, Page
+from core.tools.approval import Decided, Policy, demand
+from core.tools.catalog import Catalog
+from core.tools.executor import ToolCallRejected, arguments_of
+
+NOT_IN_TIME = "not run: nobody has approved it in time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """arguments: JSON, in place of those that the model gave; None for these."""
+
+    approve: bool
+    reason: str | None = None
+    arguments: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """What a turn takes up. turn_id: the one whose calls were decided on."""
+
+    turn_id: str
+    decided: tuple[Decided, ...]
+
+
+class Approvals:
+    """Methods that take an id raise NotFound, for another organisation's too."""
+
+    def __init__(self, store: ApprovalStore, catalog: Catalog) -> None:
+        self._store = store
+        self._catalog = catalog
+
+    async def get(self, principal: Principal, approval_id: str) -> Approval:
+        return await self._store.get(principal.organization_id, approval_id)
+
+    async def page(
+        self, principal: Principal, status: ApprovalStatus | None, *, after: str | None, limit: int, descending: bool
+    ) -> Page[Approval]:
+        return await self._store.page(principal.organization_id, status, after=after, limit=limit, descending=descending)
+
+    async def decide(self, principal: Principal, approval_id: str, verdict: Verdict) -> Approval:
+        """As it was before. Raises Conflict when there is nothing to decide any more, PermissionDenied (`four_eyes`),
+        InvalidRequest for arguments that the tool does not take.
+        """
+        approval = await self._store.get(principal.organization_id, approval_id)
+        await self._settle(principal, [(approval, verdict)])
+        return approval
+
+    async def taken_up(
+        self, principal: Principal, said: Sequence[ApprovalResponseItem], known: Sequence[Item], offered: Set[str]
+    ) -> Continuation:
+        """What is said is decided now, where it was not yet. known: what was said before. offered: digests of tool versions.
+
+        Raises as `decide` does; InvalidRequest for a request that nobody has asked here, or for some of those that wait.
+        """
+        verdicts = _once_each(said)
+        asked = await self._store.get(principal.organization_id, said[0].request_id)
+        siblings = await self._store.of_turn(principal.organization_id, asked.turn_id)
+        await self._refuse_strangers(principal, said, siblings, known)
+        for one in siblings:
+            if one.status is ApprovalStatus.PENDING and one.id not in verdicts:
+                message = f"the response asked for {len(siblings)} approvals, and {one.id!r} is not answered"
+                raise InvalidRequest(message, param="input", code="approval_missing")
+            if one.id in verdicts and verdicts[one.id].approve and one.version_digest not in offered:
+                message = f"the version of {one.tool!r} that is approved is not among the request's tools"
+                raise InvalidRequest(message, param="tools", code="approval_tool_missing")
+        new = [(one, verdicts[one.id]) for one in siblings if one.id in verdicts and not _says(one, verdicts[one.id])]
+        await self._settle(principal, new)
+        told = {one.id: verdict for one, verdict in new}
+        return Continuation(turn_id=asked.turn_id, decided=tuple(_decided(one, told.get(one.id)) for one in siblings))
+
+    async def _refuse_strangers(
+        self, principal: Principal, said: Sequence[ApprovalResponseItem], siblings: Sequence[Approval], known: Sequence[Item]
+    ) -> None:
+        ids = {one.id for one in siblings}
+        requests = [item for item in known if isinstance(item, ToolCallItem) and item.offer is Offer.APPROVAL]
+        here = {name for item in requests for name in (item.id, item.call.id)}
+        for item in said:
+            await self._store.get(principal.organization_id, item.request_id)
+            if item.request_id not in here:
+                message = f"approval request {item.request_id!r} is none of what came before"
+                raise InvalidRequest(message, param="input", code="approval_not_here")
+            if item.request_id not in ids:
+                message = "one response takes up the approval requests of one other response"
+                raise InvalidRequest(message, param="input", code="approval_not_here")
+
+    async def _settle(self, principal: Principal, verdicts: Sequence[tuple[Approval, Verdict]]) -> None:
+        decisions = []
+        for approval, verdict in verdicts:
+            if refused := _refusal(principal, approval, verdict):
+                await self._note_refusal(principal, approval, refused)
+                raise refused
+            decisions.append(await self._decision(principal, approval, verdict))
+        if late := await self._store.decide(principal.organization_id, decisions):
+            refused = Conflict(f"somebody else has decided on {late.id!r}, or it has just expired", code="approval_decided")
+            await self._note_refusal(principal, late, refused)
+            raise refused
+
+    async def _decision(self, principal: Principal, approval: Approval, verdict: Verdict) -> Decision:
+        arguments, digest = approval.arguments, approval.digest
+        if verdict.arguments is not None:
+            arguments, digest = await self._edited(approval, verdict.arguments)
+        record = AuditRecord.by(
+            principal,
+            "approval.approved" if verdict.approve else "approval.denied",
+            approval.id,
+            digest=digest,
+            details={
+                "tool": approval.tool,
+                "tool_version": approval.version_digest,
+                "response": approval.turn_id,
+                **({"asked": approval.digest} if digest != approval.digest else {}),
+            },
+            personal=None if verdict.reason is None else {"reason": verdict.reason},
+        )
+        status = ApprovalStatus.APPROVED if verdict.approve else ApprovalStatus.DENIED
+        return Decision(
+            approval=approval, status=status, arguments=arguments, digest=digest, reason=verdict.reason, record=record
+        )
+
+    async def _edited(self, approval: Approval, arguments: str) -> tuple[str, str]:
+        """Checked like a model's, and with a digest of their own: what was asked for is void."""
+        version = await self._catalog.version(approval.organization_id, approval.version_digest)
+        try:
+            given = arguments_of(version, arguments)
+        except ToolCallRejected as exc:
+            raise InvalidRequest(str(exc), param="arguments", code="invalid_arguments") from exc
+        policy = Policy(four_eyes=approval.four_eyes, expires_seconds=approval.expires_seconds)
+        wanted = demand(version.digest, given, policy)
+        return wanted.arguments, wanted.digest
+
+    async def _note_refusal(self, principal: Principal, approval: Approval, why: PaddockError) -> None:
+        record = AuditRecord.by(
+            principal,
+            "approval.refused",
+            approval.id,
+            digest=approval.digest,
+            outcome=Outcome.REFUSED,
+            details={"tool": approval.tool, "code": why.code},
+        )
+        await self._store.note(record)
+
+
+def _once_each(said: Sequence[ApprovalResponseItem]) -> dict[str, Verdict]:
+    verdicts = {item.request_id: Verdict(approve=item.approve, reason=item.reason) for item in said}
+    if len(verdicts) < len(said):
+        raise InvalidRequest("an approval request is answered twice", param="input", code="invalid_value")
+    return verdicts
+
+
+def _says(approval: Approval, verdict: Verdict) -> bool:
+    """It was decided so before, and nobody has carried it out."""
+    wanted = ApprovalStatus.APPROVED if verdict.approve else ApprovalStatus.DENIED
+    return approval.status is wanted and approval.next_turn_id is None
+
+
+def _refusal(principal: Principal, approval: Approval, verdict: Verdict) -> PaddockError | None:
+    name = f"approval request {approval.id!r}"
+    if approval.next_turn_id is not None:
+        return Conflict(f"{name} was answered: response {approval.next_turn_id!r} carries it out", code="approval_used")
+    if approval.status is ApprovalStatus.EXPIRED:
+        return Conflict(f"{name} has expired", code="approval_expired")
+    if approval.status in (ApprovalStatus.APPROVED, ApprovalStatus.DENIED):
+        return Conflict(f"{name} was {approval.status.value} already", code="approval_decided")
+    if not approval.turn_status.ended:
+        return Conflict(f"response {approval.turn_id!r} is still running", code="response_running")
+    if approval.status is ApprovalStatus.VOID or approval.turn_status is not TurnStatus.COMPLETED:
+        return Conflict(f"{name} is void: its response was deleted, or did not complete", code="approval_void")
+    if verdict.approve and approval.four_eyes and approval.user_id == principal.user_id:
+        return PermissionDenied(f"{name} has to be approved by somebody else", code="four_eyes")
+    if verdict.approve and approval.current_digest != approval.version_digest:
+        message = f"{name} is void: the tool {approval.tool!r} is gone, or has another version"
+        return Conflict(message, code="approval_void")
+    return None
+
+
+def _decided(approval: Approval, verdict: Verdict | None) -> Decided:
+    """verdict: of this moment; else the row tells."""
+    approve = approval.status is ApprovalStatus.APPROVED if verdict is None else verdict.approve
+    reason = approval.reason if verdict is None else verdict.reason
+    denial = None if approve else f"denied by a human: {reason}" if reason else "denied by a human"
+    if verdict is None and approval.status in (ApprovalStatus.EXPIRED, ApprovalStatus.VOID):
+        denial = NOT_IN_TIME
+    return Decided(
+        request_id=approval.id, tool=approval.tool, arguments=approval.arguments, digest=approval.digest, denial=denial
+    )

@@ -1,0 +1,161 @@
+"""Calls that wait for humans, and what these decide. The journal writes them, with the event that tells of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from core.errors import InvalidRequest, NotFound
+from core.events import TurnStatus
+from core.storage import audit
+from core.storage.audit import AuditRecord
+from core.storage.database import Database
+from core.storage.records import Approval, ApprovalStatus, Page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """To be written where the request still is as it was seen. digest: of what is approved; another one than was asked for
+    where its arguments were edited.
+    """
+
+    approval: Approval
+    status: ApprovalStatus
+    arguments: str
+    digest: str
+    reason: str | None
+    record: AuditRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A turn whose calls were all decided on, and that nobody has continued. request: as it was accepted (JSON)."""
+
+    turn_id: str
+    organization_id: str
+    conversation_id: str | None
+    request: str
+
+
+class _Late(Exception):
+    """Takes the whole transaction back."""
+
+
+class ApprovalStore:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, organization_id: str, approval_id: str) -> Approval:
+        """Raises NotFound."""
+        found = await self._find(organization_id, "a.id = :id", id=approval_id)
+        if not found:
+            raise NotFound(f"no approval request {approval_id[:100]!r}", code="approval_not_found")
+        return found[0]
+
+    async def of_turn(self, organization_id: str, turn_id: str) -> Sequence[Approval]:
+        """In the order in which the model asked."""
+        return await self._find(organization_id, "a.turn_id = :turn_id", turn_id=turn_id)
+
+    async def page(
+        self, organization_id: str, status: ApprovalStatus | None, *, after: str | None, limit: int, descending: bool
+    ) -> Page[Approval]:
+        """after: the id of one of them; raises InvalidRequest when it is not."""
+        if after is not None and not await self._find(organization_id, "a.id = :id", id=after):
+            raise InvalidRequest(f"no {after[:100]!r} in this list", param="after", code="invalid_cursor")
+        where = "(:status IS NULL OR a.effective = :status) AND (:after IS NULL OR a.id {} :after)"
+        rows = await self._find(
+            organization_id,
+            where.format("<" if descending else ">"),
+            order="DESC" if descending else "ASC",
+            status=status,
+            after=after,
+            limit=limit + 1,
+        )
+        return Page(rows=rows[:limit], more=len(rows) > limit)
+
+    async def decide(self, organization_id: str, decisions: Sequence[Decision]) -> Approval | None:
+        """All of them with their audit records, or none; then one that somebody else decided on, or that has expired."""
+        decision: Decision
+        try:
+            async with self._database.tenant(organization_id) as connection:
+                for decision in decisions:
+                    values = {
+                        "id": decision.approval.id,
+                        "was": decision.approval.digest,
+                        "status": decision.status,
+                        "arguments": decision.arguments,
+                        "digest": decision.digest,
+                        "reason": decision.reason,
+                        "decided_by": decision.record.actor,
+                    }
+                    if (await connection.execute(_DECIDE, values)).rowcount == 0:
+                        raise _Late
+                    await audit.insert(connection, decision.record)
+        except _Late:
+            return decision.approval
+        return None
+
+    async def note(self, record: AuditRecord) -> None:
+        async with self._database.tenant(record.organization_id) as connection:
+            await audit.insert(connection, record)
+
+    async def due(self, *, turn_id: str | None, limit: int) -> Sequence[Due]:
+        """Those that go on by themselves: in conversations and in the background. turn_id: only this one."""
+        async with self._database.everyone() as connection:
+            rows = (await connection.execute(_DUE, {"turn_id": turn_id, "limit": limit})).mappings().all()
+        return [Due(**row) for row in rows]
+
+    async def void(self, turn_id: str, record: AuditRecord) -> None:
+        """What was decided of a turn's calls can never be carried out."""
+        async with self._database.everyone() as connection:
+            await connection.execute(_VOID, {"turn_id": turn_id})
+            await audit.insert(connection, record)
+
+    async def _find(self, organization_id: str, where: str, *, order: str = "ASC", **values: Any) -> Sequence[Approval]:
+        """where, order: constants of this file."""
+        query = sa.text(_FIND.format(where=where, order=order)).bindparams(
+            *(sa.bindparam(name, type_=sa.Text) for name in values if name != "limit")
+        )
+        values = {"organization_id": organization_id, "limit": None, **values}
+        async with self._database.tenant(organization_id) as connection:
+            rows = (await connection.execute(query, values)).mappings().all()
+        return [_approval(row) for row in rows]
+
+
+def _approval(row: sa.RowMapping) -> Approval:
+    values = {field.name: row[field.name] for field in fields(Approval)}
+    return Approval(**{**values, "status": ApprovalStatus(row["effective"]), "turn_status": TurnStatus(row["turn_status"])})
+
+
+_FIND = """
+    SELECT a.*, NULL AS status FROM (
+        SELECT p.id, p.organization_id, p.turn_id, p.conversation_id, p.user_id, p.key_id, p.tool, p.version_digest,
+            p.arguments, p.digest, p.four_eyes, p.expires_seconds, p.edited, p.reason, p.decided_by, p.decided_at, p.expires_at,
+            p.created_at, asked.status AS turn_status, next.id AS next_turn_id, t.digest AS current_digest,
+            CASE WHEN NOT asked.stored THEN 'void'
+                 WHEN p.status = 'pending' AND p.expires_at <= clock_timestamp() THEN 'expired' ELSE p.status END AS effective
+        FROM approvals p
+        JOIN turns asked ON asked.id = p.turn_id
+        LEFT JOIN turns next ON next.continues = p.turn_id
+        LEFT JOIN tools t ON t.organization_id = p.organization_id AND t.name = p.tool AND t.deleted_at IS NULL
+        WHERE p.organization_id = :organization_id
+    ) a WHERE {where} ORDER BY a.id {order} LIMIT :limit
+"""
+_DECIDE = sa.text("""
+    UPDATE approvals SET status = :status, arguments = :arguments, digest = CAST(:digest AS text), reason = :reason,
+        edited = digest <> CAST(:digest AS text), decided_by = :decided_by, decided_at = clock_timestamp()
+    WHERE id = :id AND status = 'pending' AND digest = :was AND expires_at > clock_timestamp()
+""")
+_DUE = sa.text("""
+    SELECT t.id AS turn_id, t.organization_id, t.conversation_id, t.request FROM turns t
+    WHERE t.id IN (
+        SELECT turn_id FROM approvals
+        WHERE status IN ('approved', 'denied') AND decided_at > now() - interval '1 day'
+            AND (CAST(:turn_id AS text) IS NULL OR turn_id = :turn_id)
+    ) AND t.stored AND t.status = 'completed' AND (t.conversation_id IS NOT NULL OR t.queue IS NOT NULL)
+    AND NOT EXISTS (SELECT FROM turns n WHERE n.continues = t.id) AND NOT EXISTS (
+        SELECT FROM approvals p WHERE p.turn_id = t.id AND p.status = 'pending' AND p.expires_at > clock_timestamp()
+    ) LIMIT :limit
+""")
+_VOID = sa.text("UPDATE approvals SET status = 'void' WHERE turn_id = :turn_id")

@@ -1,0 +1,356 @@
+"""Calls that wait for humans: asked on the wire, decided there or by administrators, carried out once and as approved."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from core.bootstrap import Platform
+from core.identity.keys import Keys
+from core.identity.principals import Role, Scope
+from core.identity.sign_in import Identity
+from core.identity.users import Users
+from core.storage.database import Database
+from core.storage.directory import Directory
+from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_tool_registry import ANSWER, OFFERED, Client, audited, call_of, calls, client_of
+
+APPROVALS = "/admin/v1/approvals"
+ASKING = {**OFFERED, "require_approval": "always"}
+STORY = (calls("double"), ANSWER)
+
+
+@asynccontextmanager
+async def opened(
+    stage: Stage, tenant: Tenant, *rules: Mapping[str, Any], approval: Any = "always"
+) -> AsyncIterator[tuple[Platform, Client]]:
+    async with stage.open_with(*(rules or STORY)) as platform, client_of(platform, tenant) as client:
+        await client.create(approval=approval)
+        yield platform, client
+
+
+def requests_of(response: Any) -> list[Any]:
+    return [item for item in response["output"] if item["type"] == "mcp_approval_request"]
+
+
+def said(request: Any, approve: bool = True, **fields: Any) -> dict[str, Any]:
+    return {"type": "mcp_approval_response", "approval_request_id": request["id"], "approve": approve, **fields}
+
+
+async def answered(client: Client, response: Any, *items: Any, **fields: Any) -> Any:
+    return await client.respond(input=list(items), previous_response_id=response["id"], **fields)
+
+
+def text_of(response: Any) -> str:
+    [message] = [item for item in response["output"] if item["type"] == "message"]
+    text: str = message["content"][0]["text"]
+    return text
+
+
+async def colleague(database: Database, tenant: Tenant) -> Tenant:
+    """Another user of the same organisation, who administers too."""
+    directory = Directory(database)
+    user = await Users(directory).create(tenant.principal, name="another", role=Role.ADMIN)
+    _, secret = await Keys(directory).create(tenant.principal, name="other", scopes=list(Scope), user_id=user.id)
+    return Tenant(principal=await Identity(directory).authenticate(secret), secret=secret)
+
+
+async def kinds_of_audit(platform: Platform, tenant: Tenant) -> list[str]:
+    return [record["kind"] for record in await audited(platform, tenant)]
+
+
+async def test_a_call_waits_for_a_human_and_runs_in_the_next_response(stage: Stage, tenant: Tenant) -> None:
+    async with opened(stage, tenant) as (platform, client):
+        response = await client.respond()
+        assert [item["type"] for item in response["output"]] == ["mcp_list_tools", "mcp_approval_request"]
+        assert response["status"] == "completed"
+        [asked] = requests_of(response)
+        assert asked.keys() == {"id", "type", "server_label", "name", "arguments"}
+        assert (asked["name"], asked["server_label"], json.loads(asked["arguments"])) == ("double", "registry", {"x": 21})
+        assert await client.get(f"/v1/responses/{response['id']}") == response
+        assert "tool.dispatched" not in await kinds_of_audit(platform, tenant)
+        after = await answered(client, response, said(asked))
+        assert [item["type"] for item in after["output"]] == ["mcp_call", "message"]
+        call = call_of(after)
+        assert (call["approval_request_id"], call["output"], call["status"]) == (asked["id"], "42", "completed")
+        assert text_of(after) == "It is 42."
+        assert await client.get(f"/v1/responses/{after['id']}") == after
+        records = await audited(platform, tenant)
+        of_approval = [record for record in records if record["kind"].startswith("approval.")]
+        assert [record["kind"] for record in of_approval] == ["approval.requested", "approval.approved"]
+        assert len({record["digest"] for record in of_approval}) == 1, "what was approved is what was asked"
+        [dispatched] = [record for record in records if record["kind"] == "tool.dispatched"]
+        assert dispatched["details"]["approval"] == asked["id"]
+
+
+async def test_a_denied_call_is_told_to_the_model_as_a_failure_with_the_reason(stage: Stage, tenant: Tenant) -> None:
+    async with opened(stage, tenant) as (platform, client):
+        response = await client.respond()
+        after = await answered(client, response, said(requests_of(response)[0], False, reason="too dear"))
+        call = call_of(after)
+        assert (call["status"], call["error"]["content"]) == ("failed", "denied by a human: too dear")
+        assert "denied by a human: too dear" in text_of(after)
+        assert "tool.dispatched" not in await kinds_of_audit(platform, tenant)
+
+
+async def test_an_approval_is_used_once(stage: Stage, tenant: Tenant) -> None:
+    async with opened(stage, tenant) as (platform, client):
+        response = await client.respond()
+        [asked] = requests_of(response)
+        body = {"input": [said(asked)], "previous_response_id": response["id"], "tools": [OFFERED]}
+        answers = await asyncio.gather(*(client.raw("POST", "/v1/responses", body) for _ in range(4)))
+        assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+        code, _, message = await client.refused("/v1/responses", body, status=409)
+        assert code == "approval_used"
+        assert asked["id"] in message
+        code, _, _ = await client.refused(f"{APPROVALS}/{asked['id']}/deny", {}, status=409)
+        assert code == "approval_used"
+        kinds = await kinds_of_audit(platform, tenant)
+        assert kinds.count("tool.dispatched") == 1
+        assert kinds.count("approval.approved") == 1
+        assert kinds.count("approval.refused") >= 2
+
+
+async def test_an_approval_in_a_conversation_goes_on_by_itself(stage: Stage, tenant: Tenant) -> None:
+    async with opened(stage, tenant) as (platform, client):
+        conversation = (await client.post("/v1/conversations"))["id"]
+        response = await client.respond(conversation=conversation)
+        [waiting] = (await client.get(f"{APPROVALS}?status=pending"))["data"]
+        assert (waiting["tool"], waiting["arguments"], waiting["status"]) == ("double", {"x": 21}, "pending")
+        assert (waiting["response_id"], waiting["conversation_id"]) == (response["id"], conversation)
+        approved = await client.post(f"{APPROVALS}/{waiting['id']}/approve")
+        assert (approved["status"], approved["decided_by"]) == ("approved", tenant.principal.user_id)
+        after = approved["next_response_id"]
+        await platform.turns.wait(tenant.principal, after)
+        assert text_of(await client.get(f"/v1/responses/{after}")) == "It is 42."
+        items = (await client.get(f"/v1/conversations/{conversation}/items?order=asc"))["data"]
+        assert [item["type"] for item in items] == [
+            "message",
+            "mcp_list_tools",
+            "mcp_approval_request",
+            "mcp_approval_response",
+            "mcp_call",
+            "message",
+        ]
+        assert (await client.get(f"{APPROVALS}?status=pending"))["data"] == []
+
+
+async def test_what_an_administrator_decided_is_taken_up_by_the_next_request(stage: Stage, tenant: Tenant) -> None:
+    async with opened(stage, tenant) as (_, client):
+        response = await client.respond()
+        [asked] = requests_of(response)
+        assert (await client.post(f"{APPROVALS}/{asked['id']}/approve"))["next_response_id"] is None
+        body = {"input": [said(asked, False)], "previous_response_id": response["id"], "tools": [OFFERED]}
+        assert (await client.refused("/v1/responses", body, status=409))[0] == "approval_decided"
+        after = await answered(client, response, said(asked))
+        assert call_of(after)["output"] == "42"
+        assert (await client.get(f"{APPROVALS}/{asked['id']}"))["next_response_id"] == after["id"]
+
+
+async def test_edited_arguments_are_checked_and_have_a_digest_of_their_own(stage: Stage, tenant: Tenant) -> None:
+    async with opened(stage, tenant) as (platform, client):
+        conversation = (await client.post("/v1/conversations"))["id"]
+        await client.respond(conversation=conversation)
+        [waiting] = (await client.get(APPROVALS))["data"]
+        path = f"{APPROVALS}/{waiting['id']}"
+        code, param, _ = await client.refused(f"{path}/approve", {"arguments": {"x": "many"}})
+        assert (code, param) == ("invalid_arguments", "arguments")
+        approved = await client.post(f"{path}/approve", {"arguments": {"x": 4}, "reason": "less"})
+        assert (approved["arguments"], approved["edited"]) == ({"x": 4}, True)
+        assert approved["digest"] != waiting["digest"]
+        await platform.turns.wait(tenant.principal, approved["next_response_id"])
+        call = call_of(await client.get(f"/v1/responses/{approved['next_response_id']}"))
+        assert (json.loads(call["arguments"]), call["output"]) == ({"x": 4}, "8")
+        [record] = [one for one in await audited(platform, tenant) if one["kind"] == "approval.approved"]
+        assert (record["digest"], record["details"]["asked"]) == (approved["digest"], waiting["digest"])
+        assert "less" not in json.dumps(record)
+
+
+async def test_with_four_eyes_whoever_asked_may_deny_and_not_approve(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with opened(stage, tenant, approval={"four_eyes": True}) as (platform, client):
+        other = await colleague(database, tenant)
+        response = await client.respond()
+        [asked] = requests_of(response)
+        body = {"input": [said(asked)], "previous_response_id": response["id"], "tools": [OFFERED]}
+        assert (await client.refused("/v1/responses", body, status=403))[0] == "four_eyes"
+        assert (await client.refused(f"{APPROVALS}/{asked['id']}/approve", {}, status=403))[0] == "four_eyes"
+        async with client_of(platform, other) as somebody_else:
+            assert (await somebody_else.post(f"{APPROVALS}/{asked['id']}/approve"))["status"] == "approved"
+        assert call_of(await answered(client, response, said(asked)))["output"] == "42"
+
+
+async def test_another_version_is_not_what_was_approved(stage: Stage, tenant: Tenant) -> None:
+    async with opened(stage, tenant) as (platform, client):
+        response = await client.respond()
+        [asked] = requests_of(response)
+        version = manifest_of(await client.get("/admin/v1/tools/double"), "def main(x):\n    return x * 200")
+        await client.post("/admin/v1/tools/double/versions", version)
+        assert (await client.refused(f"{APPROVALS}/{asked['id']}/approve", {}, status=409))[0] == "approval_void"
+        body = {"input": [said(asked)], "previous_response_id": response["id"], "tools": [OFFERED]}
+        assert (await client.refused("/v1/responses", body))[0] == "approval_tool_missing"
+        assert "tool.dispatched" not in await kinds_of_audit(platform, tenant)
+        assert call_of(await answered(client, response, said(asked, False)))["status"] == "failed"
+
+
+def manifest_of(tool: Any, code: str) -> dict[str, Any]:
+    return {**tool["manifest"], "runtime": {"kind": "python", "code": code}}
+
+
+async def test_an_approval_expires(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with opened(stage, tenant, approval={"expires_seconds": 60}) as (_, client):
+        response = await client.respond()
+        [asked] = requests_of(response)
+        async with database.everyone() as connection:
+            query = "UPDATE approvals SET expires_at = now() - interval '1 second' WHERE id = :id"
+            await connection.execute(sa.text(query), {"id": asked["id"]})
+        assert (await client.get(f"{APPROVALS}/{asked['id']}"))["status"] == "expired"
+        assert [one["id"] for one in (await client.get(f"{APPROVALS}?status=expired"))["data"]] == [asked["id"]]
+        assert (await client.refused(f"{APPROVALS}/{asked['id']}/approve", {}, status=409))[0] == "approval_expired"
+        body = {"input": [said(asked)], "previous_response_id": response["id"], "tools": [OFFERED]}
+        assert (await client.refused("/v1/responses", body, status=409))[0] == "approval_expired"
+        assert len(requests_of(await answered(client, response, {"role": "user", "content": "well?"}))) == 1, "asked anew"
+
+
+async def test_of_two_approvers_at_once_one_wins(stage: Stage, tenant: Tenant) -> None:
+    async with opened(stage, tenant) as (platform, client):
+        conversation = (await client.post("/v1/conversations"))["id"]
+        await client.respond(conversation=conversation)
+        [waiting] = (await client.get(APPROVALS))["data"]
+        answers = await asyncio.gather(
+            *(client.raw("POST", f"{APPROVALS}/{waiting['id']}/{verb}", {}) for verb in ("approve", "deny", "approve", "deny"))
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+        kinds = await kinds_of_audit(platform, tenant)
+        assert kinds.count("approval.approved") + kinds.count("approval.denied") == 1
+        assert kinds.count("approval.refused") == 3
+
+
+async def test_all_calls_that_wait_are_answered_together(stage: Stage, tenant: Tenant) -> None:
+    story = (calls("double", "double", "triple"), {"when": {"after_tool": True}, "reply": {"text": "Done."}})
+    async with opened(stage, tenant, *story) as (_, client):
+        await client.create(name="triple", code="def main(x):\n    return x * 3")
+        response = await client.respond()
+        assert [item["type"] for item in response["output"]] == [
+            "mcp_list_tools",
+            "mcp_call",
+            "mcp_approval_request",
+            "mcp_approval_request",
+        ], "what needs nobody runs at once"
+        first, second = requests_of(response)
+        body = {"input": [said(first)], "previous_response_id": response["id"], "tools": [OFFERED]}
+        assert (await client.refused("/v1/responses", body))[0] == "approval_missing"
+        after = await answered(client, response, said(second, False), said(first))
+        made = {item["approval_request_id"]: item["status"] for item in after["output"] if item["type"] == "mcp_call"}
+        assert made == {first["id"]: "completed", second["id"]: "failed"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "wanted", "waits"),
+    [
+        ("never", "always", True),
+        ("never", "never", False),
+        ("never", None, False),
+        ("always", "never", True),
+        ("never", {"always": {"tool_names": ["double"]}}, True),
+        ("never", {"never": {"tool_names": ["double"]}}, False),
+        ("never", {"never": {"tool_names": ["triple"]}}, True),
+        ("always", {"never": {"tool_names": ["double"]}}, True),
+    ],
+)
+async def test_a_request_may_ask_for_more_and_never_for_less_than_the_tool(
+    stage: Stage, tenant: Tenant, policy: str, wanted: Any, waits: bool
+) -> None:
+    async with opened(stage, tenant, approval=policy) as (_, client):
+        response = await client.respond(tools=[{**OFFERED, "require_approval": wanted}])
+        assert bool(requests_of(response)) == waits
+
+
+async def test_a_call_that_is_not_valid_is_told_to_the_model_and_to_no_human(stage: Stage, tenant: Tenant) -> None:
+    wrong = {"when": {"tool_results": 0}, "reply": {"tool_calls": [{"name": "double", "arguments": {"x": "many"}}]}}
+    async with opened(stage, tenant, wrong, ANSWER) as (_, client):
+        response = await client.respond()
+        call = call_of(response)
+        assert call["status"] == "failed"
+        assert "do not fit the schema" in call["error"]["content"]
+        assert (await client.get(APPROVALS))["data"] == []
+        assert await client.get(f"/v1/responses/{response['id']}") == response
+
+
+async def test_what_cannot_wait_is_refused(stage: Stage, tenant: Tenant) -> None:
+    async with opened(stage, tenant) as (_, client):
+        call = call_of(await client.respond(store=False))
+        assert call["status"] == "failed"
+        assert "cannot wait" in call["error"]["content"]
+
+
+async def test_what_a_stranger_or_a_clumsy_client_sends_approves_nothing(
+    stage: Stage, tenant: Tenant, other_tenant: Tenant
+) -> None:
+    async with opened(stage, tenant) as (platform, client):
+        response = await client.respond()
+        [asked] = requests_of(response)
+        here = {"previous_response_id": response["id"], "tools": [OFFERED]}
+        elsewhere = await client.respond(tools=[])
+        for body, status, code in (
+            ({**here, "input": [{**said(asked), "approval_request_id": "mcpr_unknown"}]}, 404, "approval_not_found"),
+            ({**here, "input": [said(asked), said(asked, False)]}, 400, "invalid_value"),
+            ({**here, "input": [said(asked)], "tools": []}, 400, "approval_tool_missing"),
+            ({**here, "input": [said(asked)], "previous_response_id": elsewhere["id"]}, 400, "approval_not_here"),
+            ({**here, "input": [said(asked)], "previous_response_id": None}, 400, "approval_not_here"),
+            ({**here, "input": [{**said(asked), "approve": "yes"}]}, 400, "invalid_type"),
+            ({**here, "input": [{**said(asked), "arguments": "{}"}]}, 400, "unknown_parameter"),
+        ):
+            assert (await client.refused("/v1/responses", body, status=status))[0] == code
+        async with client_of(platform, other_tenant) as stranger:
+            assert (await stranger.get(APPROVALS))["data"] == []
+            for path, method in ((asked["id"], "GET"), (f"{asked['id']}/approve", "POST"), (f"{asked['id']}/deny", "POST")):
+                code, _, _ = await stranger.refused(f"{APPROVALS}/{path}", {}, method=method, status=404)
+                assert code == "approval_not_found"
+            code, _, _ = await stranger.refused("/v1/responses", {"input": [said(asked)]}, status=404)
+            assert code == "approval_not_found"
+        for query in ("?limit=0", "?status=open", "?after=mcpr_x", "?after=%00"):
+            await client.get(APPROVALS + query, status=400)
+        assert (await client.get(f"{APPROVALS}/{asked['id']}"))["status"] == "pending"
+
+
+async def test_the_approvals_of_a_deleted_response_are_void_and_their_text_is_gone(stage: Stage, tenant: Tenant) -> None:
+    async with opened(stage, tenant) as (_, client):
+        response = await client.respond()
+        [asked] = requests_of(response)
+        await client.ask("DELETE", f"/v1/responses/{response['id']}")
+        gone = await client.get(f"{APPROVALS}/{asked['id']}")
+        assert (gone["status"], gone["arguments"]) == ("void", {})
+        assert (await client.refused(f"{APPROVALS}/{asked['id']}/approve", {}, status=409))[0] == "approval_void"
+
+
+async def test_a_client_that_keeps_the_history_itself_gives_the_request_back_with_its_answer(
+    stage: Stage, tenant: Tenant
+) -> None:
+    async with opened(stage, tenant) as (_, client):
+        response = await client.respond()
+        history: Sequence[Any] = [{"role": "user", "content": "go"}, *response["output"]]
+        after = await client.respond(input=[*history, said(requests_of(response)[0])])
+        assert call_of(after)["output"] == "42"
+        history = [*history, said(requests_of(response)[0]), *after["output"], {"role": "user", "content": "and now?"}]
+        assert len(requests_of(await client.respond(input=history))) == 1, "what was carried out is history"
+
+
+async def test_what_was_decided_while_the_conversation_was_busy_goes_on_later(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with opened(stage, tenant) as (platform, client):
+        conversation = (await client.post("/v1/conversations"))["id"]
+        await client.respond(conversation=conversation)
+        [waiting] = (await client.get(APPROVALS))["data"]
+        async with database.everyone() as connection:  # as the decision leaves it when its process dies right after
+            query = "UPDATE approvals SET status = 'approved', decided_at = now() WHERE id = :id"
+            await connection.execute(sa.text(query), {"id": waiting["id"]})
+        async with asyncio.timeout(30):
+            while (after := (await client.get(f"{APPROVALS}/{waiting['id']}"))["next_response_id"]) is None:
+                await asyncio.sleep(0.1)
+            await platform.turns.wait(tenant.principal, after)
+        assert text_of(await client.get(f"/v1/responses/{after}")) == "It is 42."
