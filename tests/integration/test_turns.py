@@ -104,8 +104,8 @@ async def test_a_model_runs_code_in_the_sandbox_and_answers_with_its_result(
 async def test_a_turn_with_one_tool_waits_for_two_commits_while_the_model_is_not_at_work(
     stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Accepted (the model is asked meanwhile), dispatched, and the end with what was returned; nothing else is in the way. Where the
-    model is faster than the first commit, the first two are one.
+    """Accepted (the model is asked meanwhile), dispatched, and the end with what was returned; nothing else is in the
+    way. Where the model is faster than the first commit, the first two are one.
     """
     monkeypatch.setattr(journal, "LINGER_SECONDS", 60.0)
     async with stage.open_with(code("print(1)"), ANSWER) as platform:
