@@ -27,7 +27,6 @@ RULES: Mapping[str, tuple[Rule, Rule]] = {
     "/v1/models": (CHAT, CHAT),
     "/v1/responses": (CHAT, CHAT),
     "/admin/v1/alerts": (OPERATE, OPERATE),
-    "/admin/v1/approvals": (REPORT, MANAGE),
     "/admin/v1/assistants": (REPORT, MANAGE),
     "/admin/v1/audit": (REPORT, REPORT),
     "/admin/v1/audit/erasures": (REPORT, MANAGE),
@@ -39,6 +38,8 @@ RULES: Mapping[str, tuple[Rule, Rule]] = {
     "/admin/v1/turns": (REPORT, MANAGE),
     "/admin/v1/usage": (REPORT, REPORT),
     "/admin/v1/users": (REPORT, MANAGE),
+    "/admin/v1/webhook_deliveries": (REPORT, MANAGE),
+    "/admin/v1/webhooks": (REPORT, MANAGE),
 }
 
 

@@ -14,7 +14,6 @@ from core.alerts.alerts import Alerts
 from core.alerts.courier import Courier
 from core.alerts.sampling import Sampling
 from core.alerts.watch import Watch
-from core.approvals.approvals import Approvals
 from core.assistants.assistants import Assistants
 from core.audit.archiving import Archiver
 from core.audit.export.making import ExportMaker
@@ -25,7 +24,6 @@ from core.audit.signing import open_signer
 from core.config import Settings
 from core.conversations.adoption import Adoption
 from core.conversations.budget import TurnLimits
-from core.conversations.continuing import Continuing
 from core.conversations.history import History
 from core.conversations.manager import TurnManager
 from core.conversations.runner import Runner, WaitingRoom
@@ -51,7 +49,6 @@ from core.llm.router import ModelRouter, open_router
 from core.messages import Usage
 from core.readings import readings
 from core.storage.alerts import AlertStore
-from core.storage.approvals import ApprovalStore
 from core.storage.assistants import AssistantStore
 from core.storage.audit_archives import ArchiveStore
 from core.storage.audit_events import EventStore
@@ -72,6 +69,9 @@ from core.storage.tools import ToolStore
 from core.storage.turns import TurnStore
 from core.storage.usage import UsageStore
 from core.storage.wakeups import Wakeups, open_wakeups
+from core.storage.webhooks import WebhookStore
+from core.subscriptions.deliveries import Deliveries
+from core.subscriptions.endpoints import Endpoints
 from core.telemetry.metrics import Metrics
 from core.telemetry.telemetry import Telemetry
 from core.telemetry.tracing import Collector, open_tracer
@@ -89,8 +89,6 @@ from sandbox import SandboxError
 from sandbox.client import SandboxClient, open_client
 
 CHECK_SECONDS = 2.0
-CONTINUE_SECONDS = 3.0
-"""How often turns are begun that could not begin when humans had decided."""
 log = logging.getLogger(__name__)
 
 
@@ -127,11 +125,10 @@ class Platform:
     models: ModelRouter
     tools: Registry
     trials: Trials
-    approvals: Approvals
-    continuing: Continuing
     objects: Objects
     files: Files
     idempotency: IdempotencyStore
+    webhooks: Endpoints
     assistants: Assistants
     sandbox: SandboxClient
     audit: AuditLog
@@ -197,13 +194,10 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         workshop = await stack.enter_async_context(_workshop(settings, sandbox, programs, telemetry))
         limiter = await stack.enter_async_context(_limiter(settings, addresses, TierStore(database)))
         assistants = Assistants(AssistantStore(database), models, catalog)
-        approval_store = ApprovalStore(database)
-        approvals = Approvals(approval_store, catalog)
         staging = Staging(
             models=models,
             assistants=assistants,
             tools=ToolExecutor(catalog=catalog, workshop=workshop, retries=settings.limits.tool_retries),
-            approvals=approvals,
             history=History(turn_store, conversations),
             limits=TurnLimits(steps=settings.limits.max_steps, seconds=settings.limits.turn_seconds),
         )
@@ -229,7 +223,6 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             running=turns.running,
             play=turns.play,
         )
-        continuing = Continuing(approvals, approval_store, turns)
         directory = Directory(database)
         admission = None
         if settings.tokens is not None:
@@ -241,6 +234,8 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         )
         stack.push_async_callback(turns.stop)
         await stack.enter_async_context(_in_background(upkeep))
+        webhook_store = WebhookStore(database)
+        await stack.enter_async_context(_webhooks(settings, webhook_store))
         runner = Runner(
             leases=leases, adoption=adoption, running=turns.running, wakeups=wakeups, at_once=settings.limits.background_turns
         )
@@ -269,10 +264,10 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         idempotency = IdempotencyStore(database)
         alert_store = AlertStore(database)
         jobs = [
+            Job(name="forgetting deliveries", every_seconds=600, run=webhook_store.sweep),
             Job(name="forgetting idempotency keys", every_seconds=600, run=idempotency.sweep),
             Job(name="sealing", every_seconds=settings.audit.seal_seconds, run=sealer.seal),
             Job(name="exports", every_seconds=1, run=maker.make_all),
-            Job(name="approvals", every_seconds=CONTINUE_SECONDS, run=continuing.begin_due),
             Job(name="archiving", every_seconds=600, run=archiver.run),
             *await stack.enter_async_context(_alerting(settings, alert_store, telemetry.metrics, leases.owner)),
         ]
@@ -294,11 +289,10 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             models=models,
             tools=Registry(ToolStore(database), catalog, workshop),
             trials=Trials(ToolStore(database), catalog, workshop),
-            approvals=approvals,
-            continuing=continuing,
             objects=objects,
             files=files,
             idempotency=idempotency,
+            webhooks=Endpoints(webhook_store),
             assistants=assistants,
             sandbox=sandbox,
             database=database,
@@ -350,6 +344,16 @@ async def _limiter(settings: Settings, addresses: Addresses, store: TierStore) -
         async with _in_background(limiter):
             yield limiter
             await limiter.close()
+
+
+@asynccontextmanager
+async def _webhooks(settings: Settings, store: WebhookStore) -> AsyncGenerator[None, None]:
+    """Of tenants: what a tool may not speak to, a webhook may not either."""
+    async with (
+        open_egress(AddressRules(allow_private=settings.egress.allow_private)) as egress,
+        _in_background(Deliveries(store, Webhooks(egress))),
+    ):
+        yield
 
 
 @asynccontextmanager

@@ -19,6 +19,9 @@ from core.storage.records import Turn
 if TYPE_CHECKING:
     from core.storage.journal import Acceptance, Pending
 
+BACKGROUND = 0
+"""The queue of turns whose end is told by webhook."""
+
 Arrays = Sequence[Sequence[Any]]
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -41,6 +44,7 @@ _COLUMNS = {
         " version_digest text, arguments text, digest text, four_eyes bool, expires_seconds int4"
     ),
     "audit": "turn_id text, id text, organization_id text, record text",
+    "told": "turn_id text, organization_id text, event text",
     "deferred": "id text, seconds float8",
     "ended": (
         "id text, status text, ended_at timestamptz, reason text, message text, input_tokens int8, output_tokens int8,"
@@ -125,6 +129,14 @@ deferred AS (
     UPDATE turns t SET status = 'pending', lease_expires_at = clock_timestamp() + make_interval(secs => w.seconds)
     FROM {deferred} JOIN written ON written.id = w.id WHERE t.id = w.id
 )""",
+    "told": """
+told AS (
+    INSERT INTO webhook_deliveries (id, organization_id, endpoint_id, event, object_id)
+    SELECT 'evt_' || split_part(w.turn_id, '_', 2) || left(md5(e.id), 8), w.organization_id, e.id, w.event, w.turn_id
+    FROM {told} JOIN written ON written.id = w.turn_id
+    JOIN webhook_endpoints e ON e.organization_id = w.organization_id AND e.enabled AND w.event = ANY(e.events)
+    ON CONFLICT DO NOTHING
+)""",
     "ended": """
 ended AS (
     UPDATE turns t SET status = w.status, reason = w.reason, message = w.message, ended_at = w.ended_at,
@@ -183,6 +195,8 @@ def rows_of(turn: Turn, epoch: int, pending: "Pending") -> Rows:
          asked.tool, asked.version_digest, asked.arguments, asked.digest, asked.four_eyes, asked.expires_seconds)
         for asked in pending.approvals
     ]  # fmt: skip
+    if pending.end is not None and turn.queue == BACKGROUND:
+        rows["told"] = [(turn.id, turn.organization_id, f"response.{pending.end.status}")]
     rows["audit"] = [(turn.id, record.id, record.organization_id, line(record)) for record in pending.audit]
     return rows
 

@@ -106,6 +106,7 @@ turns = Table(
     Index("turns_by_organization", "organization_id", "created_at"),
     Index("turns_by_idempotency", "idempotency", unique=True, postgresql_where=sa.text("idempotency IS NOT NULL")),
     Index("turns_by_what_they_continue", "continues", unique=True, postgresql_where=sa.text("continues IS NOT NULL")),
+    Index("turns_by_start", "organization_id", "started_at", postgresql_where=sa.text("started_at IS NOT NULL")),
     Index("turns_in_queue", "queue", "created_at", postgresql_where=sa.text("status = 'pending'")),
     Index("running_turns_of_queue", "organization_id", postgresql_where=sa.text("status = 'running' AND queue IS NOT NULL")),
     Index(
@@ -172,6 +173,85 @@ idempotency_keys = Table(
     Column("answer", sa.LargeBinary),  # sealed under the caller's secret; none of a stored turn, whose journal tells it
     _created(),
     Index("idempotency_keys_by_age", "created_at"),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", ARRAY(Text), nullable=False),
+    Column("secret", Text, nullable=False),  # what it is sent is signed with it
+    Column("enabled", sa.Boolean, nullable=False),
+    _created(),
+    Index("webhook_endpoints_of_organization", "organization_id", "id"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("endpoint_id", Text, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
+    Column("event", Text, nullable=False),
+    Column("object_id", Text, nullable=False),  # the turn or the batch that it tells of
+    Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    Column("next_at", TIME, nullable=False, server_default=sa.func.now()),
+    Column("delivered_at", TIME),
+    Column("given_up_at", TIME),  # a dead letter
+    Column("error", Text),  # of the last attempt
+    _created(),
+    Index("webhook_deliveries_of_organization", "organization_id", "id"),
+    Index("webhook_deliveries_of_endpoint", "endpoint_id"),
+    Index(
+        "webhook_deliveries_to_send",
+        "next_at",
+        postgresql_where=sa.text("delivered_at IS NULL AND given_up_at IS NULL"),
+    ),
+    Index("webhook_deliveries_by_age", "created_at"),
+)
+
+batches = Table(
+    "batches",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("principal", Text, nullable=False),  # who asked, as core/conversations/kept.py writes it
+    Column("endpoint", Text, nullable=False),
+    Column("input_file_id", Text, nullable=False),
+    Column("completion_window", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("total", sa.Integer, nullable=False, server_default="0"),
+    Column("completed", sa.Integer, nullable=False, server_default="0"),
+    Column("failed", sa.Integer, nullable=False, server_default="0"),
+    Column("output_file_id", Text),
+    Column("error_file_id", Text),
+    Column("problem", Text),  # what is wrong with all of it
+    Column("worker", Text),  # who works on it, until then
+    Column("worked_until", TIME, nullable=False, server_default=sa.text("'-infinity'")),
+    _created(),
+    Column("expires_at", TIME, nullable=False),
+    Column("in_progress_at", TIME),
+    Column("finalizing_at", TIME),
+    Column("cancelling_at", TIME),
+    Column("ended_at", TIME),
+    Index("batches_of_organization", "organization_id", "id"),
+    Index("batches_to_do", "worked_until", postgresql_where=sa.text("ended_at IS NULL")),
+)
+
+batch_lines = Table(
+    "batch_lines",
+    METADATA,
+    Column("batch_id", Text, ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True),
+    Column("line", sa.Integer, primary_key=True, autoincrement=False),
+    Column("organization_id", Text, nullable=False),
+    Column("custom_id", Text, nullable=False),
+    Column("body", Text),  # the request, until its turn is accepted
+    Column("turn_id", Text),
+    Column("error", Text),  # JSON: code and message, of a line that has no turn
+    Index("batch_lines_of_turn", "turn_id", postgresql_where=sa.text("turn_id IS NOT NULL")),
 )
 
 limit_tiers = Table(

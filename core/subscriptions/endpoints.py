@@ -1,0 +1,61 @@
+"""An organisation's webhooks: who is told of its turns in the background and of its batches, and what could not be told."""
+
+from collections.abc import Sequence
+
+from core.errors import InvalidRequest
+from core.identity.principals import Principal
+from core.ids import new_id
+from core.storage.audit import AuditRecord
+from core.storage.records import Page
+from core.storage.webhooks import Delivery, Endpoint, WebhookStore
+from core.webhooks.receiver import check_url
+from core.webhooks.signing import new_secret
+
+
+class Endpoints:
+    """Reading asks for nothing: the route has. Each change is in the audit log, without the address, which may be a secret."""
+
+    def __init__(self, store: WebhookStore) -> None:
+        self.store = store
+
+    async def create(self, principal: Principal, *, url: str, events: Sequence[str]) -> Endpoint:
+        """With a new secret. Raises InvalidRequest, Conflict."""
+        record = AuditRecord.by(principal, "webhook.created", new_id("whk"), details={"events": " ".join(events)})
+        return await self.store.add(record, url=_checked(url), events=events, secret=new_secret())
+
+    async def update(
+        self, principal: Principal, endpoint_id: str, *, url: str | None, events: Sequence[str] | None, enabled: bool | None
+    ) -> Endpoint:
+        """None: as it was. What was written for it before is still sent. Raises InvalidRequest, NotFound."""
+        given = {"url": url and _checked(url), "events": events and list(events), "enabled": enabled}
+        values = {name: value for name, value in given.items() if value is not None}
+        if not values:
+            return await self.store.get(principal.organization_id, endpoint_id)
+        record = AuditRecord.by(principal, "webhook.updated", endpoint_id, details={"changed": " ".join(values)})
+        return await self.store.set(record, values)
+
+    async def rotate(self, principal: Principal, endpoint_id: str) -> Endpoint:
+        """Another secret, from the next attempt on. Raises NotFound."""
+        record = AuditRecord.by(principal, "webhook.rotated", endpoint_id)
+        return await self.store.set(record, {"secret": new_secret()})
+
+    async def delete(self, principal: Principal, endpoint_id: str) -> None:
+        """With all that waits for it. Raises NotFound."""
+        await self.store.delete(AuditRecord.by(principal, "webhook.deleted", endpoint_id))
+
+    async def list(self, principal: Principal, *, after: str | None, limit: int, descending: bool) -> Page[Endpoint]:
+        return await self.store.list(principal.organization_id, after=after, limit=limit, descending=descending)
+
+    async def get(self, principal: Principal, endpoint_id: str) -> Endpoint:
+        return await self.store.get(principal.organization_id, endpoint_id)
+
+    async def send_again(self, principal: Principal, delivery_id: str) -> Delivery:
+        """Raises NotFound, and Conflict while it is tried still."""
+        return await self.store.send_again(AuditRecord.by(principal, "webhook.sent_again", delivery_id))
+
+
+def _checked(url: str) -> str:
+    try:
+        return check_url(url)
+    except ValueError as exc:
+        raise InvalidRequest(f"invalid 'url': {exc}", param="url", code="invalid_value") from exc

@@ -1,0 +1,205 @@
+"""The end of a turn in the background is told by webhook: signed, again and again, and never into the house."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from api.app import create_app
+from core.bootstrap import Platform, open_platform
+from core.config import Settings
+from core.storage.database import Database
+from core.storage.tables import audit_records, webhook_deliveries, webhook_endpoints
+from tests.doubles.web import Web, open_web
+from tests.integration.conftest import Stage, Tenant
+
+PATIENCE_SECONDS = 60
+SCRIPT = [
+    {"when": {"contains": "breaks"}, "reply": {"error": {"status": 400, "message": "no"}}},
+    {"when": {"contains": "slow"}, "pace_seconds": 0.05, "piece_characters": 1, "reply": {"text": "slow " * 200}},
+    {"reply": {"text": "You said: {last_user_text}"}},
+]
+ALL = ["response.completed", "response.failed", "response.cancelled", "response.incomplete"]
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[Web]:
+    async with open_web() as opened:
+        opened.says("/hook")
+        yield opened
+
+
+@asynccontextmanager
+async def serving(stage: Stage, tenant: Tenant, *, private: str | None = "127.0.0.0/8") -> AsyncIterator[httpx.AsyncClient]:
+    made = Settings.model_validate(
+        {
+            "home": stage.home,
+            "config": stage.home / "paddock.yaml",
+            "models": [{"name": "scripted", "backend": "scripted", "script": SCRIPT, "retries": {"attempts": 1}}],
+            "egress": {"allow_private": [private] if private else []},
+        }
+    )
+    async with open_platform(made, stage.addresses) as platform, client(platform, tenant) as http:
+        yield http
+
+
+@asynccontextmanager
+async def client(platform: Platform, tenant: Tenant) -> AsyncIterator[httpx.AsyncClient]:
+    headers = {"authorization": f"Bearer {tenant.secret}"}
+    transport = httpx.ASGITransport(create_app(platform), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://paddock", headers=headers, timeout=60) as opened:
+        yield opened
+
+
+async def add(http: httpx.AsyncClient, url: str, events: list[str] = ALL) -> dict[str, Any]:
+    made = await http.post("/admin/v1/webhooks", json={"url": url, "events": events})
+    assert made.status_code == 200, made.text
+    return dict(made.json())
+
+
+async def begin(http: httpx.AsyncClient, text: str, *, background: bool = True) -> str:
+    return str((await http.post("/v1/responses", json={"input": text, "background": background})).json()["id"])
+
+
+async def deliveries(http: httpx.AsyncClient, state: str, count: int) -> list[dict[str, Any]]:
+    """As soon as there are so many."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            found: list[dict[str, Any]] = (await http.get("/admin/v1/webhook_deliveries", params={"state": state})).json()[
+                "data"
+            ]
+            if len(found) >= count:
+                return found
+            await asyncio.sleep(0.05)
+
+
+def parts(raw: bytes) -> tuple[dict[str, str], bytes]:
+    head, _, body = raw.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")[1:]
+    return {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}, body
+
+
+async def test_each_end_is_told_once_signed_as_standard_webhooks_has_it(stage: Stage, tenant: Tenant, web: Web) -> None:
+    async with serving(stage, tenant) as http:
+        hook = await add(http, f"{web.origin}/hook")
+        done, failed, slow = [await begin(http, text) for text in ("hi", "breaks", "slow")]
+        await http.post(f"/v1/responses/{slow}/cancel")
+        await begin(http, "this one is not in the background", background=False)
+        await deliveries(http, "delivered", 3)
+        told = {}
+        for headers, body in map(parts, web.requests):
+            signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+            key = base64.b64decode(hook["secret"].removeprefix("whsec_"))
+            expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+            assert headers["webhook-signature"] == f"v1,{expected}"
+            event = json.loads(body)
+            assert (event["object"], event["id"]) == ("event", headers["webhook-id"])
+            told[event["data"]["id"]] = event["type"]
+        assert told == {done: "response.completed", failed: "response.failed", slow: "response.cancelled"}
+        assert len(web.requests) == 3
+
+
+async def test_an_endpoint_hears_what_it_asked_for_while_it_is_enabled(stage: Stage, tenant: Tenant, web: Web) -> None:
+    async with serving(stage, tenant) as http:
+        web.says("/other")
+        one = await add(http, f"{web.origin}/hook", ["response.failed"])
+        await add(http, f"{web.origin}/other", ["response.completed"])
+        await begin(http, "hi")
+        await deliveries(http, "delivered", 1)
+        assert [raw.split(b" ")[1] for raw in web.requests] == [b"/other"]
+        await http.post(f"/admin/v1/webhooks/{one['id']}", json={"enabled": False})
+        await begin(http, "breaks")
+        await begin(http, "hi")
+        await deliveries(http, "delivered", 2)
+        assert (await http.get("/admin/v1/webhook_deliveries", params={"state": "waiting"})).json()["data"] == []
+
+
+async def test_one_that_is_down_is_tried_again_later(stage: Stage, tenant: Tenant, web: Web, database: Database) -> None:
+    async with serving(stage, tenant) as http:
+        web.says("/hook", status="503 Service Unavailable")
+        await add(http, f"{web.origin}/hook")
+        await begin(http, "hi")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (waiting := (await deliveries(http, "waiting", 1))[0])["error"] is None:
+                await asyncio.sleep(0.05)
+        assert "503" in waiting["error"]
+        assert waiting["next_attempt_at"] > waiting["created_at"]
+        web.says("/hook")
+        async with database.everyone() as connection:  # the pause is over
+            await connection.execute(sa.update(webhook_deliveries).values(next_at=sa.func.now()))
+        delivered = (await deliveries(http, "delivered", 1))[0]
+        assert (delivered["attempts"], delivered["error"]) == (2, None)
+
+
+async def test_what_leads_into_the_house_is_a_dead_letter_at_once_and_can_be_sent_again_elsewhere(
+    stage: Stage, tenant: Tenant, other_tenant: Tenant, web: Web
+) -> None:
+    async with serving(stage, tenant, private=None) as http:
+        hook = await add(http, f"{web.origin}/hook")
+        await begin(http, "hi")
+        dead = (await deliveries(http, "dead", 1))[0]
+        assert dead["webhook_id"] == hook["id"]
+        assert "127.0.0.1" in dead["error"]
+        assert web.requests == []
+    async with serving(stage, tenant) as http:
+        again = await http.post(f"/admin/v1/webhook_deliveries/{dead['id']}/send_again")
+        assert again.json()["state"] == "waiting"
+        assert (await deliveries(http, "delivered", 1))[0]["id"] == dead["id"]
+        assert parts(web.requests[0])[0]["webhook-id"] == dead["id"]
+    async with serving(stage, other_tenant) as foreign:
+        assert (await foreign.post(f"/admin/v1/webhook_deliveries/{dead['id']}/send_again")).status_code == 404
+        assert (await foreign.get(f"/admin/v1/webhooks/{hook['id']}")).status_code == 404
+        assert (await foreign.get("/admin/v1/webhook_deliveries")).json()["data"] == []
+
+
+async def test_a_receiver_that_never_answers_keeps_no_other_waiting(stage: Stage, tenant: Tenant, web: Web) -> None:
+    async def silence(_: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(PATIENCE_SECONDS)
+
+    async with serving(stage, tenant) as http:
+        web.answers["/silent"] = silence
+        await add(http, f"{web.origin}/silent")
+        await add(http, f"{web.origin}/hook")
+        for n in range(3):
+            await begin(http, f"{n}")
+        await deliveries(http, "delivered", 3)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "file:///etc/passwd", "https://user:pw@example.com/", "https:///x", "x" * 3000, "http://[::1", "javascript:1"]
+)
+async def test_what_is_no_address_is_refused_by_name(stage: Stage, tenant: Tenant, url: str) -> None:
+    async with serving(stage, tenant) as http:
+        refused = await http.post("/admin/v1/webhooks", json={"url": url, "events": ALL})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "url")
+        unknown = await http.post("/admin/v1/webhooks", json={"url": "https://example.com", "events": ["everything"]})
+        assert unknown.status_code == 400
+
+
+async def test_a_secret_is_shown_when_it_is_made_and_each_change_is_in_the_audit_log_without_it(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with serving(stage, tenant) as http:
+        hook = await add(http, "https://example.com/s3cret-path")
+        path = f"/admin/v1/webhooks/{hook['id']}"
+        assert "secret" not in (await http.get(path)).json()
+        rotated = (await http.post(f"{path}/rotate")).json()["secret"]
+        assert rotated != hook["secret"]
+        await http.post(path, json={"events": ["response.failed"]})
+        assert [one["id"] for one in (await http.get("/admin/v1/webhooks")).json()["data"]] == [hook["id"]]
+        assert (await http.delete(path)).json()["deleted"] is True
+        assert (await http.delete(path)).status_code == 404
+    async with database.tenant(tenant.principal.organization_id) as connection:
+        query = sa.select(audit_records.c.kind, audit_records.c.record).where(audit_records.c.object == hook["id"])
+        rows = (await connection.execute(query.order_by(audit_records.c.id))).all()
+        assert (await connection.execute(sa.select(sa.func.count()).select_from(webhook_endpoints))).scalar_one() == 0
+    assert [row.kind for row in rows] == ["webhook.created", "webhook.rotated", "webhook.updated", "webhook.deleted"]
+    assert all("s3cret" not in repr(row) and rotated not in repr(row) for row in rows)
