@@ -9,10 +9,10 @@ from errno import EACCES
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from core.egress.addresses import AddressRules
+from core.egress.names import Names
 
 CONNECT_SECONDS = 10.0
 CONNECTIONS = 512
@@ -171,8 +171,9 @@ async def open_egress(rules: AddressRules, resolver: AbstractResolver | None = N
             raise OSError(EACCES, refusal)
         return socket.socket(family, kind, protocol)
 
+    names = resolver or Names()
     connector = aiohttp.TCPConnector(
-        resolver=_JudgingResolver(resolver or ThreadedResolver(), rules),
+        resolver=_JudgingResolver(names, rules),
         use_dns_cache=False,
         force_close=True,
         limit=CONNECTIONS,
@@ -185,4 +186,7 @@ async def open_egress(rules: AddressRules, resolver: AbstractResolver | None = N
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
     ) as session:
-        yield Egress(session, rules)
+        try:
+            yield Egress(session, rules)
+        finally:
+            await names.close()

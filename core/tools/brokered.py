@@ -12,10 +12,9 @@ from yarl import URL
 
 from core.egress.client import Answer, EgressError, EgressRefused, Request
 from core.tools.placeholders import Template
-from core.tools.work import ToolSecret, Workshop
+from core.tools.work import PARSED_BYTES, ToolSecret, Workshop
 from sandbox import Limits, OnOutput, Outcome
 
-BODY_BYTES = 4 * 2**20  # of an answer: it is parsed in the server's own process
 EXCERPT_CHARACTERS = 1000
 
 
@@ -76,7 +75,7 @@ class HttpWork:
             answer = await workshop.egress.send(
                 Request(method=self.method, url=self.url, headers=headers, body=self.body),
                 seconds=self.limits.wall_seconds,
-                body_bytes=min(self.limits.output_bytes, BODY_BYTES),
+                body_bytes=min(self.limits.output_bytes, PARSED_BYTES),
                 judge=self.grants.judge,
                 redirects=self.redirects,
             )

@@ -20,7 +20,7 @@ from core.tools.approval import Asking, Demand, Policy, demand
 from core.tools.canonical import digest, digest_of
 from core.tools.catalog import Catalog, Registered, Selection
 from core.tools.definition import ToolVersion
-from core.tools.work import Call, CallRefused, Work, Workshop
+from core.tools.work import PARSED_BYTES, Call, CallRefused, Work, Workshop
 from sandbox import OnOutput, SandboxError
 
 TOLD_CHARACTERS = 20_000
@@ -256,6 +256,8 @@ def _finite(digits: str) -> float:
 def _result_mistake(version: ToolVersion, stdout: bytes) -> str | None:
     if version.result_schema is None:
         return None
+    if len(stdout) > PARSED_BYTES:
+        return f"it has {len(stdout)} bytes; at most {PARSED_BYTES} are read"
     try:
         return version.result_schema.mistake(json.loads(stdout))
     except (ValueError, RecursionError) as exc:

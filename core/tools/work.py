@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from core.tools.definition import ToolVersion
 
 
+PARSED_BYTES = 4 * 2**20
+"""The largest result that is read as JSON: it is done in the server's own process, while everybody else waits."""
+
+
 class Sandbox(Protocol):
     async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome: ...
 

@@ -3,8 +3,10 @@
 import asyncio
 import gzip
 import socket
+import threading
 from collections.abc import AsyncIterator, Sequence
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -176,6 +178,25 @@ async def test_a_name_with_one_private_address_among_public_ones_is_refused() ->
     async with open_egress(AddressRules(), Names(["1.1.1.1", "192.168.0.1"])) as egress:
         with pytest.raises(EgressRefused, match=r"192\.168\.0\.1"):
             await get(egress, "http://mixed.example/")
+
+
+async def test_names_whose_servers_never_answer_keep_nobody_elses_threads(monkeypatch: pytest.MonkeyPatch, web: Web) -> None:
+    web.says("/", b'"here"')
+    answered, ask = threading.Event(), socket.getaddrinfo
+
+    def getaddrinfo(host: str, *more: Any) -> Any:
+        return ask(host, *more) if "hanging" not in host or answered.wait(30) else []
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    async with asyncio.timeout(20), open_egress(LOOPBACK) as egress:
+        try:
+            for n in range(20):
+                with pytest.raises(EgressFailed, match="no whole answer within"):
+                    await get(egress, f"http://hanging-{n}.example/", seconds=0.01)
+            assert await asyncio.to_thread(lambda: "files are read") == "files are read"
+            assert (await get(egress, f"http://localhost:{web.port}/")).body == b'"here"'
+        finally:
+            answered.set()
 
 
 # Hostile answers

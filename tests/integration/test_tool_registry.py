@@ -195,6 +195,15 @@ async def test_who_goes_on_with_a_turn_offers_the_versions_that_it_began_with(
         assert call_of(await client.get(f"/v1/responses/{orphan}"))["error"]["content"] == "not run: the tool was deleted"
 
 
+async def test_a_huge_result_is_not_read_in_the_servers_own_process(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with(calls("double"), ANSWER) as platform, client_of(platform, tenant) as client:
+        code, limits = "def main(x):\n    return 'y' * 5_000_000", {"output_bytes": 2**26}
+        await client.create(code=code, limits=limits, returns={"type": "string"})
+        call = call_of(await client.respond())
+        told = "the tool's result does not fit its schema: it has 5000002 bytes; at most 4194304 are read"
+        assert (call["status"], call["error"]["content"]) == ("failed", told)
+
+
 async def test_calls_of_one_reply_run_at_the_same_time_and_are_told_in_the_order_of_asking(
     stage: Stage, tenant: Tenant
 ) -> None:

@@ -9,13 +9,11 @@ from pydantic_core import from_json
 
 from core.errors import NotFound, TooLarge
 from core.tools.programs import RUNTIME
-from core.tools.work import Call, ManifestRefused, Work, Workshop, refuse_capabilities
+from core.tools.work import PARSED_BYTES, Call, ManifestRefused, Work, Workshop, refuse_capabilities
 from sandbox import Invocation, LimitExceeded, OnOutput, Outcome, ProgramMissing, ProgramRefused, Stream, WasmProgram
 
 if TYPE_CHECKING:
     from core.tools.definition import ToolVersion
-
-RESULT_BYTES = 4 * 2**20  # it is parsed in the server's own process
 
 
 class Options(BaseModel):
@@ -76,8 +74,8 @@ class WasmWork:
     def _returned(self, outcome: Outcome) -> Outcome:
         if outcome.truncated:
             raise LimitExceeded("output_bytes", f"{self.invocation.limits.output_bytes} bytes", stderr=outcome.stderr)
-        if len(outcome.stdout) > RESULT_BYTES:
-            return _failed(outcome, f"its result has {len(outcome.stdout)} bytes; at most {RESULT_BYTES} are taken")
+        if len(outcome.stdout) > PARSED_BYTES:
+            return _failed(outcome, f"its result has {len(outcome.stdout)} bytes; at most {PARSED_BYTES} are taken")
         try:
             from_json(outcome.stdout, allow_inf_nan=False)
         except ValueError as exc:
