@@ -27,6 +27,7 @@ RULES: Mapping[str, tuple[Rule, Rule]] = {
     "/v1/models": (CHAT, CHAT),
     "/v1/responses": (CHAT, CHAT),
     "/admin/v1/alerts": (OPERATE, OPERATE),
+    "/admin/v1/approvals": (REPORT, MANAGE),
     "/admin/v1/assistants": (REPORT, MANAGE),
     "/admin/v1/audit": (REPORT, REPORT),
     "/admin/v1/audit/erasures": (REPORT, MANAGE),

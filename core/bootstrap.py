@@ -14,6 +14,7 @@ from core.alerts.alerts import Alerts
 from core.alerts.courier import Courier
 from core.alerts.sampling import Sampling
 from core.alerts.watch import Watch
+from core.approvals.approvals import Approvals
 from core.assistants.assistants import Assistants
 from core.audit.archiving import Archiver
 from core.audit.export.making import ExportMaker
@@ -24,6 +25,7 @@ from core.audit.signing import open_signer
 from core.config import Settings
 from core.conversations.adoption import Adoption
 from core.conversations.budget import TurnLimits
+from core.conversations.continuing import Continuing
 from core.conversations.history import History
 from core.conversations.manager import TurnManager
 from core.conversations.runner import Runner, WaitingRoom
@@ -49,6 +51,7 @@ from core.llm.router import ModelRouter, open_router
 from core.messages import Usage
 from core.readings import readings
 from core.storage.alerts import AlertStore
+from core.storage.approvals import ApprovalStore
 from core.storage.assistants import AssistantStore
 from core.storage.audit_archives import ArchiveStore
 from core.storage.audit_events import EventStore
@@ -89,6 +92,8 @@ from sandbox import SandboxError
 from sandbox.client import SandboxClient, open_client
 
 CHECK_SECONDS = 2.0
+CONTINUE_SECONDS = 3.0
+"""How often turns are begun that could not begin when humans had decided."""
 log = logging.getLogger(__name__)
 
 
@@ -125,6 +130,8 @@ class Platform:
     models: ModelRouter
     tools: Registry
     trials: Trials
+    approvals: Approvals
+    continuing: Continuing
     objects: Objects
     files: Files
     idempotency: IdempotencyStore
@@ -194,10 +201,13 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         workshop = await stack.enter_async_context(_workshop(settings, sandbox, programs, telemetry))
         limiter = await stack.enter_async_context(_limiter(settings, addresses, TierStore(database)))
         assistants = Assistants(AssistantStore(database), models, catalog)
+        approval_store = ApprovalStore(database)
+        approvals = Approvals(approval_store, catalog)
         staging = Staging(
             models=models,
             assistants=assistants,
             tools=ToolExecutor(catalog=catalog, workshop=workshop, retries=settings.limits.tool_retries),
+            approvals=approvals,
             history=History(turn_store, conversations),
             limits=TurnLimits(steps=settings.limits.max_steps, seconds=settings.limits.turn_seconds),
         )
@@ -223,6 +233,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             running=turns.running,
             play=turns.play,
         )
+        continuing = Continuing(approvals, approval_store, turns)
         directory = Directory(database)
         admission = None
         if settings.tokens is not None:
@@ -268,6 +279,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             Job(name="forgetting idempotency keys", every_seconds=600, run=idempotency.sweep),
             Job(name="sealing", every_seconds=settings.audit.seal_seconds, run=sealer.seal),
             Job(name="exports", every_seconds=1, run=maker.make_all),
+            Job(name="approvals", every_seconds=CONTINUE_SECONDS, run=continuing.begin_due),
             Job(name="archiving", every_seconds=600, run=archiver.run),
             *await stack.enter_async_context(_alerting(settings, alert_store, telemetry.metrics, leases.owner)),
         ]
@@ -289,6 +301,8 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             models=models,
             tools=Registry(ToolStore(database), catalog, workshop),
             trials=Trials(ToolStore(database), catalog, workshop),
+            approvals=approvals,
+            continuing=continuing,
             objects=objects,
             files=files,
             idempotency=idempotency,
