@@ -138,6 +138,15 @@ async def test_only_a_file_of_the_own_organization_is_taken(stage: Stage, tenant
             assert told == ("invalid_manifest", "runtime.artifact", f"invalid 'runtime.artifact': no file {file!r}")
 
 
+async def test_a_file_that_is_too_large_for_a_program_is_refused_before_it_is_read(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with(calls("factor"), ANSWER) as platform, client_of(platform, tenant) as client:
+        file = await uploaded(platform, tenant, bytes(PROGRAM_BYTES + 1))
+        code, param, message = await client.refused(TOOLS, {"name": "f", "description": "d", **of(file)})
+        assert (code, param) == ("invalid_manifest", "runtime.artifact")
+        assert message.endswith("has 33554433 bytes; at most 33554432 are taken here")
+        await client.ask("DELETE", f"/v1/files/{file}")  # nothing holds on to it
+
+
 async def test_a_host_that_has_it_no_more_gets_it_again_once_for_all_that_wait(workshop: Workshop, uploads: Uploads) -> None:
     factor = await tool(workshop, uploads, (EXAMPLE / FORMS[0]).read_bytes())
     forget(factor.made.runtime["sha256"])
