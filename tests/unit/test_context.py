@@ -1,7 +1,8 @@
 """What a model is given to read."""
 
-from core.conversations.context import NO_RESULT, assemble, fit
+from core.conversations.context import NO_RESULT, NOT_APPROVED, assemble, fit
 from core.messages import (
+    ApprovalResponseItem,
     FunctionOutputItem,
     Item,
     Message,
@@ -56,6 +57,13 @@ def test_a_call_that_never_got_a_result_gets_a_note_and_an_output_without_a_call
 def test_calls_and_a_later_answer_are_two_replies() -> None:
     messages = assemble([called("a", result="1"), says(Role.ASSISTANT, "it is 1")], None)
     assert [type(m).__name__ for m in messages] == ["Reply", "ToolResult", "Reply"]
+
+
+def test_a_call_that_waits_for_a_human_is_not_run_until_one_has_decided_and_then_said_again() -> None:
+    waits: list[Item] = [says(Role.USER, "q"), called("a", offer=Offer.APPROVAL)]
+    assert assemble(waits, None)[-1] == ToolResult(call_id="a", content=NOT_APPROVED, failed=True)
+    decided = [*waits, ApprovalResponseItem(id="x", request_id="t", approve=True), called("t", result="1")]
+    assert [type(m).__name__ for m in assemble(decided, None)] == ["UserMessage", "Reply", "ToolResult"]
 
 
 def exchange(n: int) -> list[Message]:

@@ -5,6 +5,7 @@ were written by the one that is there.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from api.wire.chat_stream import ChatEncoder
 from api.wire.responses_stream import ResponsesEncoder
 from api.wire.sse import DONE, data_frame, frame
 from core.events import (
+    ApprovalRequested,
     CallDelta,
     CallStarted,
     ReasoningDelta,
@@ -98,6 +100,22 @@ def code_started(item: int, call_id: str = "call_1") -> CallStarted:
 
 def function_started(item: int, call_id: str) -> CallStarted:
     return CallStarted(item=item, call_id=call_id, name="weather", offer=Offer.FUNCTION)
+
+
+def approval_started(item: int, call_id: str) -> CallStarted:
+    return CallStarted(item=item, call_id=call_id, name="area", offer=Offer.APPROVAL)
+
+
+def asked(item: int) -> ApprovalRequested:
+    return ApprovalRequested(
+        item=item,
+        tool="area",
+        version_digest="a" * 64,
+        arguments='{"x":1}',
+        digest="b" * 64,
+        four_eyes=False,
+        expires_seconds=60,
+    )
 
 
 def registry_started(item: int, call_id: str) -> CallStarted:
@@ -188,6 +206,52 @@ STORIES: dict[str, tuple[TurnEvent, ...]] = {
         returned(1, "a", "not run: tool 'fx_rate' is turned off", failed=True),
         replied(said("Sorry."), step=1, first=2),
         END,
+    ),
+    "a_call_that_waits_for_a_human_beside_one_that_does_not": (
+        TurnStarted(),
+        approval_started(0, "call_1"),
+        CallDelta(item=0, arguments='{"x": 1}'),
+        registry_started(1, "call_2"),
+        CallDelta(item=1, arguments='{"x": 2}'),
+        approval_started(2, "call_3"),
+        CallDelta(item=2, arguments='{"x": '),
+        CallDelta(item=2, arguments='"y"}'),
+        replied(
+            called("call_1", "area", '{"x": 1}', Offer.APPROVAL),
+            called("call_2", "area", '{"x": 2}', Offer.REGISTRY),
+            called("call_3", "area", '{"x": "y"}', Offer.APPROVAL),
+            finish=FinishReason.TOOL_CALLS,
+        ),
+        returned(2, "call_3", "'y' is no number", failed=True),
+        dispatched(1, "call_2"),
+        returned(1, "call_2", "4"),
+        asked(0),
+        asked(0),  # again, after a crash
+        END,
+    ),
+    "decided_calls_are_taken_up": (
+        TurnStarted(),
+        replace(
+            replied(
+                replace(called("mcpr_1", "area", '{"x":1}', Offer.REGISTRY), approval="mcpr_1"),
+                replace(called("mcpr_2", "area", '{"x":2}', Offer.REGISTRY), approval="mcpr_2"),
+                finish=FinishReason.TOOL_CALLS,
+            ),
+            restated=True,
+        ),
+        returned(1, "mcpr_2", "denied by a human", failed=True),
+        dispatched(0, "mcpr_1"),
+        returned(0, "mcpr_1", "1"),
+        TextDelta(item=2, text="Done."),
+        replied(said("Done."), step=1, first=2),
+        END,
+    ),
+    "cancelled_before_a_human_was_asked": (
+        TurnStarted(),
+        approval_started(0, "call_1"),
+        CallDelta(item=0, arguments='{"x": 1}'),
+        replied(called("call_1", "area", '{"x": 1}', Offer.APPROVAL), finish=FinishReason.TOOL_CALLS),
+        TurnEnded(status=TurnStatus.CANCELLED, reason="cancelled", usage=USAGE, at=END.at),
     ),
     "cancelled_amid_a_registry_call": (
         TurnStarted(),
