@@ -5,9 +5,9 @@ import re
 import subprocess
 from pathlib import Path
 
-import yaml
-
-from core.config import Secret, Tokens
+from core.config import load_settings
+from core.llm.declaration import declaration_of
+from core.webhooks.signing import new_secret
 from tests.e2e.paddock import PADDOCK, ROOT, environment, make_home, started
 
 PAGE = ROOT / "deploy" / "docs" / "administrators.md"
@@ -49,14 +49,17 @@ def test_every_command_does_what_the_page_says(tmp_path: Path, session_home: Pat
         "[71, 839, 1471, 6857]",
         "version 2",
         "surveyor",
+        '"tier":"free"',
     ):
         assert said in done.stdout
     assert (tmp_path / "again.txt").read_text() == (tmp_path / "rooms.txt").read_text()
     assert "It is 42." in done.stdout
     assert '"object":"usage.report"' in done.stdout
+    assert "paddock_turns_total{" in (tmp_path / "metrics.txt").read_text()
 
 
-def test_every_setting_is_one() -> None:
-    tokens, secrets = (yaml.safe_load(block) for block in blocks("yaml"))
-    assert Tokens.model_validate(tokens["tokens"]).create_users
-    assert Secret.model_validate(secrets["secrets"]["RATES_KEY"]).origins == ("https://api.frankfurter.dev",)
+def test_every_setting_is_one(tmp_path: Path) -> None:
+    variables = {"PADDOCK_HOME": str(tmp_path), "RATES_KEY": "a-secret-of-rates", "ALERT_SECRET": new_secret()}
+    for block in blocks("yaml"):
+        (tmp_path / "paddock.yaml").write_text(block)
+        assert load_settings(declaration_of, variables)

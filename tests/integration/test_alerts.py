@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -114,6 +114,26 @@ async def test_what_goes_wrong_is_told_once_with_a_signature_and_told_again_when
         listed = (await client.get("/admin/v1/alerts", params={"status": "resolved"})).json()["data"]
         assert [alert["id"] for alert in listed] == [firing["data"]["id"]]
         assert (await client.get("/admin/v1/alerts", params={"status": "firing"})).json()["data"] == []
+
+
+async def test_what_two_servers_see_together_is_told_once_though_the_keeper_dies(
+    stage: Stage, tenant: Tenant, web: Web
+) -> None:
+    web.says("/hook")
+    rule = {**RULE, "above": 7, "window_seconds": 4}
+    async with AsyncExitStack() as outlives:
+        async with serving(stage, tenant, f"{web.origin}/hook", rule) as (_, first):
+            await lose(first)
+            _, second = await outlives.enter_async_context(serving(stage, tenant, f"{web.origin}/hook", rule))
+            await asyncio.sleep(0.5)
+            assert web.requests == [], "five are not enough"
+            await lose(second)
+            await heard(web, 1)
+        (_, firing), (_, over) = await heard(web, 2)
+        await asyncio.sleep(1)
+    assert len(web.requests) == 2
+    assert [json.loads(body)["type"] for body in (firing, over)] == ["alert.firing", "alert.resolved"]
+    assert json.loads(firing)["data"]["id"] == json.loads(over)["data"]["id"]
 
 
 async def test_a_receiver_that_is_down_is_asked_again_later_and_an_operator_sees_why(
