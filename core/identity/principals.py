@@ -41,6 +41,11 @@ class Principal:
     scopes: frozenset[Scope]
     request_id: str | None = None
 
+    @property
+    def counted_as(self) -> str:
+        """Where keys are counted: the key, or the user of a bearer token, who may fetch any number of them."""
+        return self.user_id if self.key_id.startswith("token_") else self.key_id
+
     def require(self, *scopes: Scope) -> None:
         """One of them is enough. Raises PermissionDenied."""
         if self.scopes.isdisjoint(scopes):

@@ -57,6 +57,8 @@ class TokenVerifier:
 
     def _claims(self, claims: Mapping[str, Any]) -> Claims:
         settings = self.settings
+        if not isinstance(claims["exp"], int | float):
+            raise _invalid("has an end that is no number")
         until = claims["exp"] + settings.clock_skew_seconds
         if until > datetime.now(UTC).timestamp() + settings.longest_seconds + 2 * settings.clock_skew_seconds:
             raise _invalid("is valid for longer than this server allows")

@@ -70,7 +70,7 @@ def counters(principal: Principal, quotas: Sequence[Quota]) -> list[Counter]:
     """Where a call of this caller counts. In one order for everybody, so that no two calls wait for each other."""
     found = [
         Counter(
-            subject=principal.key_id if quota.per is Per.KEY else principal.organization_id,
+            subject=principal.counted_as if quota.per is Per.KEY else principal.organization_id,
             period=quota.period.value,
             most=quota.calls,
         )

@@ -113,6 +113,25 @@ async def test_an_expiring_token_ends_its_running_turn(doors: Doors, issuer: Iss
         assert code(await alice("GET", "/v1/models")) == (401, "token_expired")
 
 
+async def test_another_token_of_the_same_user_brings_no_other_quota(doors: Doors, issuer: Issuer) -> None:
+    tool = {
+        "name": "lookup",
+        "description": "Looks it up.",
+        "parameters": {"type": "object", "properties": {}},
+        "runtime": {"kind": "http", "method": "GET", "url": "http://127.0.0.1:1/"},
+        "capabilities": {"network": [{"host": "127.0.0.1", "ports": [1]}]},
+        "permissions": {"organization": True},
+        "quotas": [{"per": "key", "period": "day", "calls": 1}],
+    }
+    async with doors.open(scopes=["chat", "admin"], create_users=True, default_role="admin") as (office, operator):
+        await operator.made("/admin/v1/tools", tool)
+        told = [
+            (await office.caller(issuer.token(jti=jti)).made("/admin/v1/tools/lookup/dry-run", {}))["output"]
+            for jti in ("one", "another")
+        ]
+        assert ["1 times in a day" in output for output in told] == [False, True], told
+
+
 async def test_without_the_provider_keys_go_on_and_tokens_wait(doors: Doors, issuer: Issuer) -> None:
     issuer.down = True
     async with doors.open(create_users=True) as (office, operator):

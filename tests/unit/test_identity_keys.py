@@ -66,6 +66,8 @@ HOSTILE = {
     "no issuer": {"iss": None},
     "no end": {"exp": None},
     "an end that is no number": {"exp": "soon"},
+    "an end that is written as text": {"exp": "4000000000"},
+    "an end that is a list": {"exp": [4_000_000_000]},
     "an end that never comes": {"exp": 10**18},
     "not yet": {"nbf": 4_000_000_000},
     "no subject": {"sub": None},
