@@ -16,6 +16,7 @@ from struct import Struct
 from sandbox import walls, worker
 
 PID = Struct(">I")
+COMPILE_NICENESS = 10  # what runs already goes before what is being made
 MESSAGE = Struct(">cQ")  # an errand, and the bytes of memory that its worker may take more than the nursery has; 0: any
 
 
@@ -67,6 +68,8 @@ def _become_worker(message: bytes, descriptors: list[int], guests: Guests, built
         guest = guests[errand](descriptors[1] if len(descriptors) > 1 else -1)
         os.dup2(nothing, sys.stdin.fileno())
         os.setsid()
+        if errand is Errand.COMPILE:
+            os.nice(COMPILE_NICENESS)
         walls.die_with_parent()
         built += walls.after_fork(settle, data_bytes=data_bytes or None, compiles=errand is Errand.COMPILE)
         worker.serve(connection, guest, built)

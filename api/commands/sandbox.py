@@ -12,8 +12,8 @@ import click
 @click.option(
     "--guests", type=click.Path(path_type=Path), help="Folder that keeps the built guest; PADDOCK_HOME/guests by default."
 )
-@click.option("--permits", type=click.IntRange(1, 1024), help="Programs that run at once; one a core by default.")
-@click.option("--workers", type=click.IntRange(1, 4096), help="Processes, some of them spare; cores + 2 by default.")
+@click.option("--permits", type=click.IntRange(1, 1024), help="Programs that run at once; cores + 8 by default.")
+@click.option("--workers", type=click.IntRange(1, 4096), help="Processes at most, some of them spare; permits + 2 by default.")
 @click.option("--queue", type=click.IntRange(0, 100_000), help="Programs that may wait; more are refused as busy.")
 def command(socket: Path, guests: Path | None, **numbers: int | None) -> None:
     """Run untrusted programs for gateways that are told the socket."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -14,7 +15,7 @@ from wasmtime import wat2wasm
 
 from sandbox import GuestCrashed, LimitExceeded, Outcome, ProgramRefused, SandboxClient, SandboxError, WasmProgram, open_client
 from sandbox.protocol import MAX_PROGRAM_BYTES, Installation, Kind, frame, hello, install, parse_failed, read_frame
-from tests.adversarial.test_sandbox_host import still_serves
+from tests.adversarial.test_sandbox_host import children, still_serves
 from tests.sandboxing import host_process, nowhere, program
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -150,12 +151,18 @@ async def test_a_program_that_would_hurt_its_readers_is_refused_in_few_words(cli
     assert len(str(refused.value)) < 500
 
 
-async def test_who_stops_waiting_for_a_compilation_ends_it(client: SandboxClient) -> None:
+def heavy() -> bytes:
+    """Takes the compiler many seconds."""
     step = "(if (local.get {0}) (then (local.set {1} (i32.load (local.get {2})))))"
     steps = "".join(step.format(n % 1000, n * 7 % 1000, n * 3 % 1000) for n in range(20_000))
-    heavy = wat(f"(module {COMMAND} (func (local {'i32 ' * 1000}) {steps}))")
-    waiting = asyncio.create_task(client.install("wasmtime", heavy))
-    await asyncio.sleep(0.5)
+    return wat(f"(module {COMMAND} (func (local {'i32 ' * 1000}) {steps}))")
+
+
+async def test_a_compilation_gives_way_to_what_runs_and_ends_with_who_waits_for_it(client: SandboxClient) -> None:
+    waiting = asyncio.create_task(client.install("wasmtime", heavy()))
+    async with asyncio.timeout(10):
+        while 10 not in [os.getpriority(os.PRIO_PROCESS, pid) for pid in children(os.getpid())]:
+            await asyncio.sleep(0.01)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
