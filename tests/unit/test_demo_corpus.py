@@ -1,4 +1,4 @@
-"""The demonstration model's generator: what is held out and what counts as right. No package of Paddock's: imported from its folder."""
+"""The demonstration model's generator, imported from its folder: what is held out and what counts as a right answer."""
 
 from importlib import import_module
 from pathlib import Path
