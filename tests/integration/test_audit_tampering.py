@@ -92,6 +92,20 @@ async def test_what_is_done_to_a_record_in_the_database_is_found(
     assert named(problems, record.format(**names), what), problems
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "ocsf"])
+async def test_a_record_that_is_made_into_something_else_breaks_no_export_and_is_found(
+    stand: AuditStand, tmp_path: Path, form: str
+) -> None:
+    ids = await stand.act(10)
+    await stand.sealer.seal()
+    for n, other in enumerate(['["x"]', '{"id":7}', '{"kind":\n"a"\n}', "null", '{"id":{"kind":1},"kind":[]}']):
+        await stand.tamper("UPDATE audit_records SET record = $1::text::json WHERE id = $2", other, ids[n])
+    export = await stand.export(format=form)
+    assert export.error is None
+    problems = await found_in(stand, await stand.fetch(export, tmp_path / "fetched"))
+    assert sum("was changed" in problem or "is missing" in problem for problem in problems) == 5, problems
+
+
 async def test_a_record_that_is_added_for_an_organization_that_had_none_is_found(stand: AuditStand, tmp_path: Path) -> None:
     ids = await stand.act(10)
     await stand.sealer.seal()

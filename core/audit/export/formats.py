@@ -1,15 +1,23 @@
-"""An export's records in one of four shapes. In each the record's own line is there, word for word: its hash is of that."""
+"""An export's records in one of four shapes. In each the record's own line is there, word for word: its hash is of that.
 
-import csv
-import json
+A line that was changed in the database may be anything: it is written as it is, without columns, for the verifier to tell.
+"""
+
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic_core import from_json, to_json
+
 from core.audit.export.ocsf import event_of
 
-COLUMNS = ("id", "time", "kind", "organization", "actor", "key", "request", "object", "digest", "outcome", "details", "record")
-ROW_GROUP = 65_536
+PARSED = ("id", "time", "kind", "organization", "actor", "key", "request", "object", "digest", "outcome")
+COLUMNS = (*PARSED, "details", "record")
+DETAILS = ',"details":'
+ROW_GROUP = 32_768
+NO_RECORD = (ValueError, KeyError, TypeError, AttributeError)
+"""What is raised where a line is no record of ours."""
 
 
 class Writer(Protocol):
@@ -22,11 +30,11 @@ class JsonLines:
     """A line is a record."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file.open("w", encoding="ascii", newline="")
+        self._file = file.open("wb")
 
     def write(self, lines: Sequence[str]) -> None:
         if lines:
-            self._file.write("\n".join(lines) + "\n")
+            self._file.write(("\n".join(lines) + "\n").encode())
 
     def close(self) -> None:
         self._file.close()
@@ -36,19 +44,30 @@ class Ocsf(JsonLines):
     """A line is an event of the Open Cybersecurity Schema Framework, with the record as `raw_data`."""
 
     def write(self, lines: Sequence[str]) -> None:
-        super().write([json.dumps(event_of(json.loads(line), line), separators=(",", ":")) for line in lines])
+        self._file.writelines(map(self._event, lines))
+
+    def _event(self, line: str) -> bytes:
+        try:
+            event = event_of(from_json(line), line)
+        except NO_RECORD:
+            event = {"raw_data": line}
+        return to_json(event) + b"\n"
 
 
 class Csv:
-    """RFC 4180, with a header; `details` is JSON."""
+    """With a header; all text is in quotes, what is empty is not; `details` is JSON."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file.open("w", encoding="ascii", newline="")
-        self._writer = csv.writer(self._file)
-        self._writer.writerow(COLUMNS)
+        import pyarrow.csv
+
+        self._file = file.open("wb")
+        self._file.write((",".join(COLUMNS) + "\n").encode())
+        self._csv, self._options = pyarrow.csv, pyarrow.csv.WriteOptions(include_header=False)
+        self._columns = Columns()
 
     def write(self, lines: Sequence[str]) -> None:
-        self._writer.writerows(map(_flat, lines))
+        if lines:
+            self._csv.write_csv(self._columns.of(lines), self._file, self._options)
 
     def close(self) -> None:
         self._file.close()
@@ -58,17 +77,17 @@ class Parquet:
     """Columns of strings, compressed with zstd."""
 
     def __init__(self, file: Path) -> None:
-        import pyarrow
         import pyarrow.parquet
 
-        self._arrow = pyarrow
-        self._schema = pyarrow.schema([(name, pyarrow.string()) for name in COLUMNS])
-        self._writer = pyarrow.parquet.ParquetWriter(file, self._schema, compression="zstd")
-        self._rows: list[Sequence[str | None]] = []
+        self._columns = Columns()
+        self._concat = pyarrow.concat_tables
+        self._writer = pyarrow.parquet.ParquetWriter(file, self._columns.schema, compression="zstd")
+        self._waiting: list[Any] = []
 
     def write(self, lines: Sequence[str]) -> None:
-        self._rows += map(_flat, lines)
-        if len(self._rows) >= ROW_GROUP:
+        if lines:
+            self._waiting.append(self._columns.of(lines))
+        if sum(map(len, self._waiting)) >= ROW_GROUP:
             self._flush()
 
     def close(self) -> None:
@@ -76,16 +95,44 @@ class Parquet:
         self._writer.close()
 
     def _flush(self) -> None:
-        columns = list(zip(*self._rows, strict=True)) or [()] * len(COLUMNS)
-        arrays = [self._arrow.array(column, self._arrow.string()) for column in columns]
-        self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
-        self._rows.clear()
+        if self._waiting:
+            self._writer.write_table(self._concat(self._waiting))
+            self._waiting.clear()
 
 
-def _flat(line: str) -> Sequence[str | None]:
-    record: Mapping[str, Any] = json.loads(line)
-    values = [record[name] for name in COLUMNS[:-2]]
-    return [*values, json.dumps(record["details"], separators=(",", ":")), line]
+class Columns:
+    """Records as a table of Arrow's, which writes it several times as fast as we could."""
+
+    def __init__(self) -> None:
+        import pyarrow
+
+        self._arrow = pyarrow
+        self.schema = pyarrow.schema([(name, pyarrow.string()) for name in COLUMNS])
+
+    def of(self, lines: Sequence[str]) -> Any:
+        try:
+            return self._table([_cells(line) for line in lines])
+        except (self._arrow.ArrowException, *NO_RECORD):
+            return self._arrow.concat_tables([self._one(line) for line in lines])
+
+    def _one(self, line: str) -> Any:
+        try:
+            return self._table([_cells(line)])
+        except (self._arrow.ArrowException, *NO_RECORD):
+            return self._arrow.Table.from_pylist([{"record": line}], schema=self.schema)
+
+    def _table(self, rows: Sequence[Sequence[str | None]]) -> Any:
+        arrays = [self._arrow.array(column, self._arrow.string()) for column in zip(*rows, strict=True)]
+        return self._arrow.Table.from_arrays(arrays, schema=self.schema)
+
+
+def _cells(line: str) -> tuple[str | None, ...]:
+    """Raises one of NO_RECORD. In a record `details` stand before `personal`, and no text before them has a bare quote."""
+    details = line[line.index(DETAILS) + len(DETAILS) : line.rindex(',"personal":')]
+    return (*_parsed_cells(from_json(line)), details, line)
+
+
+_parsed_cells = itemgetter(*PARSED)
 
 
 FORMATS: Mapping[str, tuple[str, Callable[[Path], Writer]]] = {

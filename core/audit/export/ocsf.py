@@ -6,43 +6,60 @@ all that a turn or a tool does API Activity.
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 VERSION = "1.3.0"
+ACCOUNT_CHANGE = 3001
 CLASSES = {
     # the beginning of a kind: class, its category, activities by the kind's verb
     "sign_in.": (3002, "Authentication", 3, {"refused": 1}),
     "user.signed_in": (3002, "Authentication", 3, {"signed_in": 1}),
-    "user.": (3001, "Account Change", 3, {"created": 1, "deleted": 6, "deactivated": 5, "activated": 2}),
-    "key.": (3001, "Account Change", 3, {"created": 1, "revoked": 6}),
+    "user.": (ACCOUNT_CHANGE, "Account Change", 3, {"created": 1, "deleted": 6, "deactivated": 5, "activated": 2}),
+    "key.": (ACCOUNT_CHANGE, "Account Change", 3, {"created": 1, "revoked": 6}),
     "organization.": (3004, "Entity Management", 3, {"created": 1, "updated": 3, "deleted": 4}),
     "": (6003, "API Activity", 6, {"created": 1, "started": 1, "updated": 3, "changed": 3, "ended": 3, "deleted": 4}),
 }
 CATEGORIES = {3: "Identity & Access Management", 6: "Application Activity"}
 STATUS = {"success": (1, "Success"), "failure": (2, "Failure"), "refused": (2, "Failure"), "unknown": (0, "Unknown")}
+PRODUCT = {"name": "Paddock", "vendor_name": "Paddock"}
 OTHER = 99
 INFORMATIONAL, MEDIUM = (1, "Informational"), (3, "Medium")
 
 
 def event_of(record: Mapping[str, Any], line: str) -> dict[str, Any]:
-    kind: str = record["kind"]
-    number, name, category, activities = next(value for prefix, value in CLASSES.items() if kind.startswith(prefix))
-    verb = kind.rpartition(".")[2]
-    activity = activities.get(verb, OTHER)
-    severity = MEDIUM if record["outcome"] == "refused" else INFORMATIONAL
-    status = STATUS[record["outcome"]]
-    user = {"uid": record["actor"], "credential_uid": record["key"], "org": {"uid": record["organization"]}}
+    """Raises KeyError, ValueError, TypeError or AttributeError for what is no record."""
+    kind, organization = record["kind"], record["organization"]
+    classified = _classified(kind, record["outcome"])
     return {
         "metadata": {
             "version": VERSION,
             "uid": record["id"],
-            "product": {"name": "Paddock", "vendor_name": "Paddock"},
+            "product": PRODUCT,
             "log_name": "audit",
-            "tenant_uid": record["organization"],
+            "tenant_uid": organization,
             "correlation_uid": record["request"],
             "original_time": record["time"],
         },
         "time": int(datetime.fromisoformat(record["time"]).timestamp() * 1000),
+        **classified,
+        "actor": {"user": {"uid": record["actor"], "credential_uid": record["key"], "org": {"uid": organization}}},
+        "user": {"uid": record["object" if classified["class_uid"] == ACCOUNT_CHANGE else "actor"]},
+        "api": {"operation": kind, "request": {"uid": record["request"]}},
+        "resources": [{"uid": record["object"], "type": kind.partition(".")[0]}],
+        "unmapped": {"digest": record["digest"], "details": record["details"]},
+        "raw_data": line,
+    }
+
+
+@lru_cache(maxsize=1_000)
+def _classified(kind: str, outcome: str) -> Mapping[str, Any]:
+    number, name, category, activities = next(value for prefix, value in CLASSES.items() if kind.startswith(prefix))
+    verb = kind.rpartition(".")[2]
+    activity = activities.get(verb, OTHER)
+    severity = MEDIUM if outcome == "refused" else INFORMATIONAL
+    status = STATUS[outcome]
+    return {
         "class_uid": number,
         "class_name": name,
         "category_uid": category,
@@ -54,12 +71,6 @@ def event_of(record: Mapping[str, Any], line: str) -> dict[str, Any]:
         "severity": severity[1],
         "status_id": status[0],
         "status": status[1],
-        "status_code": record["outcome"],
-        "actor": {"user": user},
-        "user": {"uid": record["object"] if number == 3001 else record["actor"]},
-        "api": {"operation": kind, "request": {"uid": record["request"]}},
+        "status_code": outcome,
         "src_endpoint": {"svc_name": "paddock"},
-        "resources": [{"uid": record["object"], "type": kind.partition(".")[0]}],
-        "unmapped": {"digest": record["digest"], "details": record["details"]},
-        "raw_data": line,
     }
