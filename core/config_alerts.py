@@ -80,6 +80,13 @@ RULES: Mapping[str, Mapping[str, Any]] = {
         "severity": "critical",
         "summary": "more than a tenth of all turns fail",
     },
+    "queue_slow": {
+        "series": "paddock_queue_seconds_sum",
+        "per": "paddock_queue_seconds_count",
+        "at_least": 5,
+        "above": 60,
+        "summary": "turns in the background wait more than a minute until they begin, on average",
+    },
     "models_failing": {
         "series": 'paddock_model_calls_total{outcome!~"ok|cancelled|model_refused|context_length_exceeded"}',
         "per": "paddock_model_calls_total",

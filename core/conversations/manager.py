@@ -109,7 +109,7 @@ class TurnManager:
         budget: Budget,
     ) -> None:
         """Record these events and play the others, in a task of the turn's own. Raises PaddockError; then nothing runs."""
-        watch = self._telemetry.turn(running.turn)
+        watch = self._telemetry.turn(running.turn, first)
 
         def over() -> None:
             grant.end()

@@ -35,6 +35,7 @@ class Metrics:
         self.request_seconds = self._histogram("request_seconds")
         self.turns = self._counter("turns")
         self.turn_seconds = self._histogram("turn_seconds")
+        self.queue_seconds = self._histogram("queue_seconds")
         self.model_calls = self._counter("model_calls")
         self.model_seconds = self._histogram("model_seconds")
         self.first_token_seconds = self._histogram("first_token_seconds")

@@ -6,16 +6,17 @@ model wrote is in them, unless the operator asks for the messages (`content`).
 
 import json
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from opentelemetry import context, trace
 from opentelemetry.trace import NoOpTracer, Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation import set_span_in_context
 
-from core.events import Replied, ToolReturned, TurnEvent
+from core.events import Replied, ToolReturned, TurnEvent, TurnStarted
 from core.messages import Offer, ToolCallItem, Usage
 from core.telemetry.metrics import METHODS, OTHER, Metrics
 from core.telemetry.tracing import entry_span, incoming
@@ -38,6 +39,10 @@ class Watched(Protocol):
     def conversation_id(self) -> str | None: ...
     @property
     def model(self) -> str: ...
+    @property
+    def queue(self) -> int | None: ...
+    @property
+    def created_at(self) -> datetime: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,10 @@ class Telemetry:
     def request(self, method: str, headers: Mapping[str, str]) -> "RequestWatch":
         return RequestWatch(self, method, headers)
 
-    def turn(self, turn: Watched) -> "TurnWatch":
+    def turn(self, turn: Watched, first: Sequence[TurnEvent]) -> "TurnWatch":
+        """first: the events that it begins with here."""
+        if turn.queue is not None and any(isinstance(event, TurnStarted) for event in first):
+            self.metrics.queue_seconds.observe(max(0.0, (datetime.now(UTC) - turn.created_at).total_seconds()))
         return TurnWatch(self, turn)
 
     def model_call(self, model: str, provider: str, attributes: Attributes) -> "ModelWatch":

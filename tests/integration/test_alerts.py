@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from api.app import create_app
 from core.bootstrap import Platform, open_platform
 from core.config import Settings
+from core.config_alerts import RULES
 from core.storage.alerts import Alert, AlertMessage, AlertStore
 from core.storage.database import Database
 from core.webhooks.signing import new_secret
@@ -23,17 +24,7 @@ from tests.integration.conftest import Stage, Tenant
 CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "the cat's secret name"}]}
 SECRET = new_secret()
 RULE = {"series": 'paddock_requests_total{status="404"}', "above": 2, "window_seconds": 1, "summary": "lost souls"}
-OFF = dict.fromkeys(
-    (
-        "requests_failing",
-        "turns_failing",
-        "models_failing",
-        "models_slow",
-        "sandboxes_unavailable",
-        "journal_slow",
-        "limits_without_redis",
-    )
-)
+OFF = dict.fromkeys(RULES)
 
 
 @pytest.fixture

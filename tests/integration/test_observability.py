@@ -73,6 +73,16 @@ async def test_a_turn_with_a_tool_is_seen_in_the_metrics_of_every_part(stage: St
     assert seen["paddock_turns_running",] == 0
 
 
+async def test_the_wait_of_a_turn_in_the_background_is_measured_once(stage: Stage, tenant: Tenant) -> None:
+    async with serving(stage, tenant) as (_, client):
+        made = (await client.post("/v1/responses", json={"model": "scripted", "input": "later", "background": True})).json()
+        async with asyncio.timeout(20):
+            while (await client.get(f"/v1/responses/{made['id']}")).json()["status"] != "completed":
+                await asyncio.sleep(0.05)
+        seen = await scrape_at_rest(client)
+    assert seen["paddock_queue_seconds_count",] == 1
+
+
 async def test_no_label_holds_what_a_caller_wrote_and_unknown_names_are_one(stage: Stage, tenant: Tenant) -> None:
     async with serving(stage, tenant) as (_, client):
         await client.post("/v1/chat/completions", json=CHAT)
