@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from core.errors import InvalidRequest, NotFound
-from core.identity.principals import Principal, Scope
+from core.errors import InvalidRequest, NotFound, PermissionDenied
+from core.identity.principals import Principal, Role, Scope
 from core.storage.audit import AuditRecord
 from core.storage.limiter import Allowance, Subject
 from core.storage.records import Page
-from core.storage.tiers import GivenTier, TierStore, Used
+from core.storage.tiers import GivenTier, TierStore, Used, Whose
 
 FRESH_SECONDS = 5.0
 """How long a tier that was changed may still be the old one in another process."""
@@ -82,7 +82,7 @@ class Tiers:
     async def get(self, principal: Principal, subject_id: str) -> "Limits":
         """Raises NotFound, also for another organisation's."""
         principal.require(Scope.ADMIN, Scope.AUDIT)
-        home = await self._home(principal, subject_id)
+        home = (await self._whose(principal, subject_id)).organization_id
         tier = await self._store.find(subject_id) or (self.default if subject_id == home else None)
         used = await self._store.used(home, subject_id, until=datetime.now(UTC))
         allowance = None if tier is None else self._allowance(tier)
@@ -94,9 +94,12 @@ class Tiers:
         Holds here at once and elsewhere within FRESH_SECONDS. Raises PermissionDenied, NotFound, InvalidRequest.
         """
         principal.require(Scope.ADMIN)
-        home = await self._home(principal, subject_id)
+        whose = await self._whose(principal, subject_id)
+        home = whose.organization_id
         if subject_id == home:
             principal.require(Scope.OPERATOR)
+        if whose.role == Role.OWNER and principal.role is not Role.OWNER and Scope.OPERATOR not in principal.scopes:
+            raise PermissionDenied("only an owner changes what belongs to an owner")
         if tier is not None and tier not in self.declared:
             known = ", ".join(map(repr, self.declared))
             raise InvalidRequest(f"unknown tier {tier[:200]!r}; declared: {known}", param="tier", code="unknown_tier")
@@ -105,11 +108,11 @@ class Tiers:
         self._known.pop(subject_id, None)
         return await self.get(principal, subject_id)
 
-    async def _home(self, principal: Principal, subject_id: str) -> str:
-        home = await self._store.organization_of(subject_id)
-        if home != principal.organization_id and Scope.OPERATOR not in principal.scopes:
+    async def _whose(self, principal: Principal, subject_id: str) -> Whose:
+        whose = await self._store.whose(subject_id)
+        if whose.organization_id != principal.organization_id and Scope.OPERATOR not in principal.scopes:
             raise NotFound(f"no organization, user or key {subject_id[:200]!r}", code="subject_not_found")
-        return home
+        return whose
 
     def _stale(self, ids: Sequence[str]) -> bool:
         now = self._clock()

@@ -32,6 +32,14 @@ class GivenTier:
     set_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whose:
+    """role: of the user who it is, or whose key it is; None for an organisation."""
+
+    organization_id: str
+    role: str | None
+
+
 class TierStore:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -40,13 +48,13 @@ class TierStore:
         row = await self._database.reads.find(_FIND, subject_id)
         return None if row is None else str(row["tier"])
 
-    async def organization_of(self, subject_id: str) -> str:
+    async def whose(self, subject_id: str) -> Whose:
         """Raises NotFound for what is no organisation, user or key."""
         async with self._database.everyone() as connection:
-            home: str | None = await connection.scalar(_HOME, {"subject_id": subject_id})
-        if home is None:
+            row = (await connection.execute(_WHOSE, {"subject_id": subject_id})).one_or_none()
+        if row is None:
             raise NotFound(f"no organization, user or key {subject_id[:200]!r}", code="subject_not_found")
-        return home
+        return Whose(organization_id=row.organization_id, role=row.role)
 
     async def list(self, organization_id: str, *, after: str | None, limit: int, descending: bool) -> Page[GivenTier]:
         """By the ids of those who were given one. Raises InvalidRequest for a cursor that is none of them."""
@@ -88,8 +96,10 @@ class TierStore:
 
 _FIND = "SELECT subject_id, tier FROM limit_tiers WHERE subject_id = ANY($1::text[])"
 _SUBJECT: "sa.BindParameter[str]" = sa.bindparam("subject_id")
-_HOME = sa.union_all(
-    sa.select(organizations.c.id).where(organizations.c.id == _SUBJECT),
-    sa.select(users.c.organization_id).where(users.c.id == _SUBJECT),
-    sa.select(api_keys.c.organization_id).where(api_keys.c.id == _SUBJECT),
+_WHOSE = sa.union_all(
+    sa.select(organizations.c.id.label("organization_id"), sa.null().label("role")).where(organizations.c.id == _SUBJECT),
+    sa.select(users.c.organization_id, users.c.role).where(users.c.id == _SUBJECT),
+    sa.select(users.c.organization_id, users.c.role)
+    .join(api_keys, api_keys.c.user_id == users.c.id)
+    .where(api_keys.c.id == _SUBJECT),
 )

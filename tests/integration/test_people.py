@@ -86,6 +86,8 @@ async def test_nobody_gets_more_out_of_a_key_than_they_have(operator: Caller, te
         admin("POST", "/admin/v1/users", {"name": "x", "role": "owner"}),
         admin("POST", f"/admin/v1/users/{tenant.principal.user_id}", {"role": "member"}),
         admin("DELETE", f"/admin/v1/users/{tenant.principal.user_id}"),
+        admin("POST", f"/admin/v1/limits/{tenant.principal.user_id}", {"tier": "free"}),
+        admin("POST", f"/admin/v1/limits/{tenant.principal.key_id}", {"tier": "free"}),
     ):
         assert code(await attempt) == (403, "permission_denied")
     assert (await operator("GET", "/v1/models")).status_code == 200
