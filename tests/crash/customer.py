@@ -16,6 +16,7 @@ LAST = ("response.completed", "response.incomplete", "response.failed")
 ASK_AGAIN_SECONDS = 0.05
 LEAVES = 0.02
 """How probable it is, after each event, that it hangs up and comes back."""
+IN_BACKGROUND = 0.3
 FRAME = re.compile(rb"event: (\S+)\nid: (\d+)\ndata: ")
 
 
@@ -70,6 +71,7 @@ class Customer:
 
     async def _ask(self, text: str, replica: Replica) -> Answer | None:
         body = {"model": "scripted", "input": text, "conversation": self.conversation_id, "stream": True, "tools": REGISTRY}
+        body["background"] = self.chance.random() < IN_BACKGROUND
         answer = None
         try:
             async with self.client.stream("POST", f"{replica.url}/v1/responses", json=body) as response:

@@ -1,0 +1,139 @@
+"""Durable turns of three steps against LangGraph and DBOS on the same PostgreSQL: one by one and 64 at once, interleaved."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from tests.benchmarks.figures import Figure, percentile
+from tests.benchmarks.peers import Missing, environment
+from tests.benchmarks.stand import PASSED_ON, ROOT, Stand
+
+HERE = Path(__file__).parent
+BATCHES, TURNS = 4, 10
+AT_ONCE, TURNS_AT_ONCE = 64, 192
+COMMITS = {"on": "with fsync", "off": "synchronous_commit=off"}
+
+
+class Side:
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    async def run(self, turns: int, at_once: int) -> Any:
+        """Its answer: the seconds of each turn, and of all."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{turns} {at_once}\n".encode())
+        return json.loads(await self._line())
+
+    async def _line(self) -> bytes:
+        assert self._process.stdout is not None
+        if not (line := await self._process.stdout.readline()):
+            said = self._log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+            raise Missing(f"it ended with exit code {await self._process.wait()}: {said[-1][:200]}")
+        return line
+
+    async def ready(self) -> None:
+        while await self._line() != b"ready\n":
+            pass
+
+
+@asynccontextmanager
+async def _started(*argv: str, log: Path) -> AsyncIterator[Side]:
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    pipe = asyncio.subprocess.PIPE
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(*argv, cwd=ROOT, env=passed_on, stdin=pipe, stdout=pipe, stderr=errors)
+    try:
+        side = Side(process, log)
+        await side.ready()
+        yield side
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        await process.wait()
+
+
+async def measure(stand: Stand, *, rounds: int, seconds: float) -> Sequence[Figure]:
+    notes: list[str] = []
+    async with AsyncExitStack() as stack:
+        home = stand.kept / "paddock"  # where the sandbox's guest is built once
+        home.mkdir(mode=0o700, exist_ok=True)
+        ours = (sys.executable, "-m", "tests.benchmarks.durable.with_paddock", str(home))
+        urls = (stand.postgres.server_url, stand.postgres.owner_url)
+        sides = {"Paddock": await stack.enter_async_context(_started(*ours, *urls, log=stand.folder / "paddock.log"))}
+        for name in ("LangGraph", "DBOS"):
+            try:
+                sides[name] = await stack.enter_async_context(_peer(stand, name.lower()))
+            except Missing as missing:
+                notes.append(f"{name}: {missing}")
+        figures: list[Figure] = []
+        for commit in COMMITS:
+            await _commits(stand, commit)
+            figures += await _compared(sides, COMMITS[commit], rounds, times=4 if commit == "on" else 8, note="; ".join(notes))
+        return figures
+
+
+@asynccontextmanager
+async def _peer(stand: Stand, name: str) -> AsyncIterator[Side]:
+    """On a database of its own in the stand's PostgreSQL."""
+    programs = await environment(stand, name)
+    connection = await asyncpg.connect(stand.postgres.owner_url)
+    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
+    scheme = {"langgraph": "postgresql://", "dbos": "postgresql+psycopg://"}[name]
+    url = stand.postgres.owner_url.replace("postgresql://", scheme).replace("@/paddock?", f"@/{name}?")
+    async with _started(str(programs / "python"), str(HERE / f"with_{name}.py"), url, log=stand.folder / f"{name}.log") as side:
+        yield side
+
+
+async def _commits(stand: Stand, synchronous: str) -> None:
+    connection = await asyncpg.connect(stand.postgres.owner_url)
+    await connection.execute(f"ALTER SYSTEM SET synchronous_commit = {synchronous}")
+    await connection.execute("SELECT pg_reload_conf()")
+    await connection.close()
+
+
+async def _compared(sides: dict[str, Side], how: str, rounds: int, *, times: float, note: str) -> Sequence[Figure]:
+    took: dict[str, list[float]] = {name: [] for name in sides}
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for batch in range(1 + rounds * BATCHES):
+        for name, side in sides.items():
+            told = await side.run(TURNS, 1)
+            if batch:  # the first warms
+                took[name] += [1000 * seconds for seconds in told["turns"]]
+    for batch in range(1 + rounds):
+        for name, side in sides.items():
+            told = await side.run(TURNS_AT_ONCE, AT_ONCE)
+            if batch:
+                rates[name].append(TURNS_AT_ONCE / told["seconds"])
+    medians = {name: percentile(values, 50) for name, values in took.items()}
+    best = min((name for name in sides if name != "Paddock"), key=lambda name: medians[name], default="")
+    most = max((name for name in sides if name != "Paddock"), key=lambda name: percentile(rates[name], 50), default="")
+    return [
+        Figure(
+            what=f"durable turn of three steps, {how}: p50",
+            unit="ms",
+            ours=medians["Paddock"],
+            peer=best,
+            theirs=medians.get(best),
+            times=times,
+            note=note or "ours in a sandbox, theirs in their own process",
+        ),
+        Figure(
+            what=f"durable turns, {AT_ONCE} at once, {how}",
+            unit="1/s",
+            ours=percentile(rates["Paddock"], 50),
+            peer=most,
+            theirs=percentile(rates[most], 50) if most else None,
+            more_is_better=True,
+            times=8,
+            note=note,
+        ),
+    ]
