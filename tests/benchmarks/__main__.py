@@ -13,6 +13,7 @@ from pathlib import Path
 from core.errors import PaddockError
 from tests.benchmarks import gate, gateway, limits, machine, memory, observability, sandbox, streaming, turn
 from tests.benchmarks.client import Failed
+from tests.benchmarks.durable import measure as durable
 from tests.benchmarks.figures import Figure, store, table
 from tests.benchmarks.stand import ROOT, open_stand
 
@@ -20,6 +21,7 @@ Measure = Callable[..., Awaitable[Sequence[Figure]]]
 ON_THE_STAND: dict[str, Measure] = {
     "gateway": gateway.measure,
     "turn": turn.measure,
+    "durable": durable.measure,
     "streaming": streaming.measure,
     "memory": memory.measure,
 }
