@@ -237,6 +237,7 @@ async def test_a_table_that_grows_is_stopped(sandbox: Sandbox) -> None:
     assert (await Runner(sandbox, await install(sandbox, wat(grow)))("")).exit_code == 0
 
 
+RUN = '(instance $i) (export "wasi:cli/run@0.2.0" (instance $i))'
 OPEN = '(import "wasi_snapshot_preview1" "sock_open" (func (param i32) (result i32)))'
 REFUSED = {
     "nothing": (b"", "neither a WASI"),
@@ -257,6 +258,15 @@ REFUSED = {
     ),
     "HTTP in a component": (wat('(component (import "wasi:http/outgoing-handler@0.2.0" (instance)))'), "'wasi:http/outgoing"),
     "another WASI": (wat('(component (import "wasi:cli/stdin@0.3.0" (instance)))'), "imports 'wasi:cli/stdin@0.3.0'"),
+    "a function that WASI has not": (wat(f'(module (import "wasi_snapshot_preview1" "nope" (func)) {COMMAND})'), "::nope`"),
+    "a function of another type": (
+        wat(f'(module (import "wasi_snapshot_preview1" "fd_write" (func)) {COMMAND})'),
+        "imports what is not offered: incompatible import type for `wasi_snapshot_preview1::fd_write`",
+    ),
+    "an interface with a function that it has not": (
+        wat(f'(component (import "wasi:cli/stdin@0.2.0" (instance (export "nope" (func)))) {RUN})'),
+        "imports what is not offered: .*`wasi:cli/stdin@0.2.0`.*`nope`",
+    ),
     "shared memory": (wat('(module (memory (export "memory") 1 1 shared) (func (export "_start")))'), "not valid WebAssembly"),
     "a memory of 64 bits": (wat('(module (memory (export "memory") i64 1) (func (export "_start")))'), "not valid WebAssembly"),
 }

@@ -59,6 +59,20 @@ class ProgramEngine:
         self._modules.define_wasi()
         self._components.add_wasip2()
 
+    def check_imports(self, program: Module | component.Component) -> None:
+        """Against what a run finds. Nothing of it runs: the limit of instances is met after the imports, before any start."""
+        store = Store(self.engine)
+        store.set_wasi(WasiConfig())
+        store.set_limits(0, 0, 0, 0, 0)
+        try:
+            if isinstance(program, Module):
+                self._modules.instantiate(store, program)
+            else:
+                self._components.instantiate(store, program)
+        except WasmtimeError as exc:
+            if not str(exc).startswith("resource limit exceeded"):
+                raise ProgramRefused(f"it imports what is not offered: {' '.join(str(exc).split())[:300]}") from exc
+
     def run_module(self, store: Store, module: Module) -> int:
         start: Any = self._modules.instantiate(store, module).exports(store)["_start"]
         start(store)
@@ -78,7 +92,7 @@ class Compiler:
     """A worker's guest: reads the program from its file and writes native code, as its output."""
 
     def __init__(self, engine: ProgramEngine, file: int) -> None:
-        self._engine = engine.engine
+        self._engine = engine
         self._file = file
 
     def exercise(self) -> None:
@@ -96,12 +110,14 @@ class Compiler:
     def _compiled(self) -> bytes:
         try:
             if self._wasm.startswith(MODULE):
-                module = Module(self._engine, self._wasm)
+                module = Module(self._engine.engine, self._wasm)
                 _check_module(module)
+                self._engine.check_imports(module)
                 return bytes(module.serialize())
             if self._wasm.startswith(COMPONENT):
-                whole = component.Component(self._engine, self._wasm)
-                _check_component(whole, self._engine)
+                whole = component.Component(self._engine.engine, self._wasm)
+                _check_component(whole, self._engine.engine)
+                self._engine.check_imports(whole)
                 return bytes(whole.serialize())
         except WasmtimeError as exc:
             raise ProgramRefused(f"not valid WebAssembly: {str(exc).splitlines()[0][:300]}") from exc
