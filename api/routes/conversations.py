@@ -28,6 +28,13 @@ class UpdateConversation(Body):
     metadata: Metadata | None
 
 
+class ForkConversation(Body):
+    """item_id: the last one that both have; the last there is, where it is left out. metadata: else the conversation's."""
+
+    item_id: str | None = None
+    metadata: Metadata | None = None
+
+
 class CreateItems(Body):
     items: Annotated[list[InputItem], Field(min_length=1, max_length=MOST_ITEMS)]
 
@@ -73,6 +80,16 @@ async def delete(request: Request, conversation_id: str) -> Response:
     principal = await authenticated(request)
     await platform_of(request).conversations.delete(principal.organization_id, conversation_id)
     return answer({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
+
+
+@router.post("/{conversation_id}/fork", body=ForkConversation)
+async def fork(request: Request, conversation_id: str) -> Response:
+    """Another conversation that has the same items up to one of them, and its own from there on."""
+    principal = await authenticated(request)
+    body = await body_of(request, ForkConversation)
+    conversations = platform_of(request).conversations
+    made = await conversations.fork(principal.organization_id, conversation_id, item_id=body.item_id, metadata=body.metadata)
+    return answer(_encode(made))
 
 
 @router.post("/{conversation_id}/items", body=CreateItems, query=Including)

@@ -1,19 +1,24 @@
 """Conversations and their items. One turn at a time runs in a conversation; that rule is the journal's (its unique index)."""
 
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, InvalidRequest, NotFound
 from core.ids import new_id
 from core.messages import ITEM, Item
 from core.storage.database import Database
 from core.storage.journal import decode_item
 from core.storage.records import Conversation, Page
 from core.storage.tables import conversations, items
-from core.storage.turns import page_of_items
+
+EVERYTHING = 2**63 - 1
+MOST_SOURCES = 100
+"""How many forks of forks of forks."""
 
 
 class ConversationStore:
@@ -45,12 +50,42 @@ class ConversationStore:
 
     async def delete(self, organization_id: str, conversation_id: str) -> None:
         """A turn that runs in it goes on, and what it keeps is not seen again."""
-        async with self._database.tenant(organization_id) as connection:
+        async with self._database.everyone() as connection:
+            gone = await _get(connection, organization_id, conversation_id)
+            ids = {"ids": [source for source, _ in _sources(gone)], "organization_id": organization_id}
+            await connection.execute(_LOCK, ids)  # of a fork and its source that are deleted at once, the second one sees it
             await _get(connection, organization_id, conversation_id)
             await connection.execute(
                 sa.update(conversations).where(_mine(organization_id, conversation_id)).values(deleted_at=sa.func.now())
             )
-            await connection.execute(sa.delete(items).where(_items_of(organization_id, conversation_id)))
+            await connection.execute(_DELETE_UNSHARED, ids)
+            await connection.execute(_VOID_APPROVALS, ids)
+
+    async def fork(
+        self, organization_id: str, conversation_id: str, *, item_id: str | None, metadata: Mapping[str, str] | None
+    ) -> Conversation:
+        """Another conversation with the items up to this one, or up to the last. They are shared, not copied.
+
+        metadata: None for what the conversation has. Raises Conflict while a turn runs and no item is named; InvalidRequest.
+        """
+        fork_id = new_id("conv")
+        async with self._database.tenant(organization_id) as connection:
+            await connection.execute(_HOLD, {"ids": [conversation_id]})  # it is not deleted meanwhile
+            parent = await _get(connection, organization_id, conversation_id)
+            if item_id is None and await connection.scalar(_RUNNING, {"conversation_id": conversation_id}) is not None:
+                raise _locked(conversation_id)
+            shared = await _shared(connection, parent, item_id)
+            if len(shared) > MOST_SOURCES:
+                raise InvalidRequest(f"a fork of more than {MOST_SOURCES} forks", code="too_many_forks")
+            values = {
+                "id": fork_id,
+                "organization_id": organization_id,
+                "metadata": json.dumps(dict(parent.metadata if metadata is None else metadata)),
+                "source_ids": [source for source, _ in shared],
+                "source_ends": [end for _, end in shared],
+            }
+            await connection.execute(sa.insert(conversations).values(values))
+            return await _get(connection, organization_id, fork_id)
 
     async def add_items(self, organization_id: str, conversation_id: str, new: Sequence[Item]) -> None:
         async with self._database.tenant(organization_id) as connection:
@@ -62,9 +97,13 @@ class ConversationStore:
     ) -> Page[Item]:
         """after: an item's id. Raises InvalidRequest when it is none of this conversation."""
         async with self._database.tenant(organization_id) as connection:
-            await _get(connection, organization_id, conversation_id)
-            mine = _items_of(organization_id, conversation_id)
-            return await page_of_items(connection, mine, after=after, limit=limit, descending=descending)
+            conversation = await _get(connection, organization_id, conversation_id)
+            start = None if after is None else await _item(connection, conversation, after)
+            if after is not None and start is None:
+                raise InvalidRequest(f"no item {after!r} in this list", param="after", code="invalid_cursor")
+            past = None if start is None else start.position
+            rows = await _items(connection, conversation, past=past, limit=limit + 1, descending=descending)
+        return Page(rows=[decode_item(row.payload) for row in rows[:limit]], more=len(rows) > limit)
 
     async def last_items(
         self,
@@ -81,46 +120,114 @@ class ConversationStore:
         is about to say would be missing.
         """
         found: list[Item] = []
-        query = sa.select(items.c.position, items.c.payload).where(_items_of(organization_id, conversation_id))
-        query = query.order_by(items.c.position.desc()).limit(page)
+        past: int | None = None
         async with self._database.tenant(organization_id) as connection:
-            await _get(connection, organization_id, conversation_id)
+            conversation = await _get(connection, organization_id, conversation_id)
             if before_turn is not None:
-                query = query.where(items.c.position < _first_position(before_turn))
+                past = await connection.scalar(_FIRST_POSITION, {"turn_id": before_turn})
             elif await connection.scalar(_RUNNING, {"conversation_id": conversation_id}) is not None:
-                raise Conflict(f"conversation {conversation_id!r} has a turn running", code="conversation_locked")
-            rows = (await connection.execute(query)).all()
-            while rows:
+                raise _locked(conversation_id)
+            while rows := await _items(connection, conversation, past=past, limit=page):
                 found += [decode_item(row.payload) for row in rows]
+                past = rows[-1].position
                 if len(rows) < page or enough(found):
                     break
-                rows = (await connection.execute(query.where(items.c.position < rows[-1].position))).all()
         return found[::-1]
 
     async def get_item(self, organization_id: str, conversation_id: str, item_id: str) -> Item:
         async with self._database.tenant(organization_id) as connection:
-            await _get(connection, organization_id, conversation_id)
-            query = sa.select(items.c.payload).where(_items_of(organization_id, conversation_id), items.c.id == item_id)
-            payload: str | None = await connection.scalar(query)
-        if payload is None:
+            conversation = await _get(connection, organization_id, conversation_id)
+            found = await _item(connection, conversation, item_id)
+        if found is None:
             raise _no_item(item_id, conversation_id)
-        return decode_item(payload)
+        return decode_item(found.payload)
 
     async def delete_item(self, organization_id: str, conversation_id: str, item_id: str) -> None:
+        """From the forks that share it too. Raises Conflict for one that is shared from elsewhere: it is deleted there."""
         async with self._database.tenant(organization_id) as connection:
-            await _get(connection, organization_id, conversation_id)
-            query = sa.delete(items).where(_items_of(organization_id, conversation_id), items.c.id == item_id)
-            deleted = await connection.execute(query)
-        if deleted.rowcount == 0:
-            raise _no_item(item_id, conversation_id)
+            conversation = await _get(connection, organization_id, conversation_id)
+            found = await _item(connection, conversation, item_id)
+            if found is None:
+                raise _no_item(item_id, conversation_id)
+            if found.conversation_id != conversation_id:
+                message = f"item {item_id!r} is shared with conversation {found.conversation_id!r}: delete it there"
+                raise Conflict(message, code="item_shared")
+            await connection.execute(sa.delete(items).where(items.c.id == item_id))
 
 
 _RUNNING = sa.text("SELECT id FROM turns WHERE conversation_id = :conversation_id AND status IN ('pending', 'running')")
 
 
-def _first_position(turn_id: str) -> sa.ScalarSelect[int]:
-    its = items.alias()
-    return sa.select(sa.func.min(its.c.position)).where(its.c.turn_id == turn_id).scalar_subquery()
+_FIRST_POSITION = sa.text("SELECT min(position) FROM items WHERE turn_id = :turn_id")
+_LOCK = sa.text("SELECT id FROM conversations WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
+_HOLD = sa.text("SELECT id FROM conversations WHERE id = ANY(:ids) ORDER BY id FOR SHARE")
+_DELETE_UNSHARED = sa.text("""
+    DELETE FROM items i USING conversations gone
+    WHERE gone.id = ANY(:ids) AND gone.organization_id = :organization_id AND gone.deleted_at IS NOT NULL
+        AND i.conversation_id = gone.id AND i.position > COALESCE((
+            SELECT max(c.source_ends[array_position(c.source_ids, gone.id)]) FROM conversations c
+            WHERE c.source_ids @> ARRAY[gone.id] AND c.deleted_at IS NULL
+        ), 0)
+""")
+_VOID_APPROVALS = sa.text("""
+    UPDATE approvals a SET arguments = '{}', reason = NULL, status = CASE status WHEN 'pending' THEN 'void' ELSE status END
+    WHERE conversation_id = ANY(:ids) AND organization_id = :organization_id AND NOT EXISTS (
+        SELECT FROM items i WHERE i.id = a.id
+    ) AND EXISTS (SELECT FROM conversations c WHERE c.id = a.conversation_id AND c.deleted_at IS NOT NULL)
+""")
+# Each source is read by its index, no further than the page goes.
+_PAGE = """
+    SELECT i.position, i.conversation_id, i.payload
+    FROM unnest(CAST(:ids AS text[]), CAST(:ends AS bigint[])) AS s(id, last) CROSS JOIN LATERAL (
+        SELECT position, conversation_id, payload FROM items
+        WHERE organization_id = :organization_id AND conversation_id = s.id AND position <= s.last AND position {past} :past
+        ORDER BY position {order} LIMIT :limit
+    ) i ORDER BY i.position {order} LIMIT :limit
+"""
+_BACKWARDS = sa.text(_PAGE.format(past="<", order="DESC"))
+_FORWARDS = sa.text(_PAGE.format(past=">", order="ASC"))
+
+
+async def _items(
+    connection: AsyncConnection, conversation: Conversation, *, limit: int, past: int | None = None, descending: bool = True
+) -> Sequence[sa.Row[Any]]:
+    """Position, conversation and payload of so many items past this position, shared ones among them. One question."""
+    sources = _sources(conversation)
+    values = {
+        "ids": [source for source, _ in sources],
+        "ends": [end for _, end in sources],
+        "organization_id": conversation.organization_id,
+        "past": (EVERYTHING if descending else -1) if past is None else past,
+        "limit": limit,
+    }
+    return (await connection.execute(_BACKWARDS if descending else _FORWARDS, values)).all()
+
+
+async def _item(connection: AsyncConnection, conversation: Conversation, item_id: str) -> sa.Row[Any, Any, Any] | None:
+    query = sa.select(items.c.position, items.c.conversation_id, items.c.payload).where(
+        items.c.organization_id == conversation.organization_id, items.c.id == item_id
+    )
+    row = (await connection.execute(query)).one_or_none()
+    if row is None or row.position > dict(_sources(conversation)).get(row.conversation_id, -1):
+        return None
+    return row
+
+
+def _sources(conversation: Conversation) -> list[tuple[str, int]]:
+    """With itself, the last one."""
+    return [*conversation.sources, (conversation.id, EVERYTHING)]
+
+
+async def _shared(connection: AsyncConnection, parent: Conversation, item_id: str | None) -> list[tuple[str, int]]:
+    """Up to this item, or to the last: the sources of a fork. Raises NotFound."""
+    if item_id is None:
+        last = [(row.conversation_id, row.position) for row in await _items(connection, parent, limit=1)]
+    elif (found := await _item(connection, parent, item_id)) is not None:
+        last = [(found.conversation_id, found.position)]
+    else:
+        raise _no_item(item_id, parent.id)
+    before = itertools.takewhile(lambda source: last and source[0] != last[0][0], parent.sources)
+    return [*before, *last]
 
 
 def _mine(organization_id: str, conversation_id: str) -> sa.ColumnElement[bool]:
@@ -131,16 +238,16 @@ def _mine(organization_id: str, conversation_id: str) -> sa.ColumnElement[bool]:
     )
 
 
-def _items_of(organization_id: str, conversation_id: str) -> sa.ColumnElement[bool]:
-    return sa.and_(items.c.organization_id == organization_id, items.c.conversation_id == conversation_id)
-
-
 async def _get(connection: AsyncConnection, organization_id: str, conversation_id: str) -> Conversation:
     row = (await connection.execute(sa.select(conversations).where(_mine(organization_id, conversation_id)))).one_or_none()
     if row is None:
         raise NotFound(f"no conversation {conversation_id!r}", code="conversation_not_found")
     return Conversation(
-        id=row.id, organization_id=row.organization_id, metadata=json.loads(row.metadata), created_at=row.created_at
+        id=row.id,
+        organization_id=row.organization_id,
+        metadata=json.loads(row.metadata),
+        created_at=row.created_at,
+        sources=tuple(zip(row.source_ids, row.source_ends, strict=True)),
     )
 
 
@@ -158,6 +265,10 @@ async def _insert(connection: AsyncConnection, organization_id: str, conversatio
         for item in new
     ]
     await connection.execute(sa.insert(items), rows)
+
+
+def _locked(conversation_id: str) -> Conflict:
+    return Conflict(f"conversation {conversation_id!r} has a turn running", code="conversation_locked")
 
 
 def _no_item(item_id: str, conversation_id: str) -> NotFound:

@@ -41,10 +41,13 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
+    """sources: of a fork, the conversations whose items it shares, oldest first, each with the position of the last one."""
+
     id: str
     organization_id: str
     metadata: Mapping[str, str]
     created_at: datetime
+    sources: Sequence[tuple[str, int]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

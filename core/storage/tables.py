@@ -67,7 +67,11 @@ conversations = Table(
     Column("organization_id", Text, nullable=False, index=True),
     Column("metadata", Text, nullable=False),
     Column("deleted_at", TIME),
+    # Of a fork: the conversations whose items it shares, oldest first, and the position of the last one of each.
+    Column("source_ids", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("source_ends", ARRAY(sa.BigInteger), nullable=False, server_default="{}"),
     _created(),
+    Index("conversations_by_source", "source_ids", postgresql_using="gin"),
 )
 
 turns = Table(

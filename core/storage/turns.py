@@ -144,7 +144,9 @@ class TurnStore:
 _DELETE_EVENTS = sa.text("DELETE FROM turn_events WHERE organization_id = :organization_id AND turn_id = :turn_id")
 _DELETE_ITEMS = sa.text(
     "DELETE FROM items WHERE organization_id = :organization_id AND turn_id = :turn_id AND NOT EXISTS"
-    " (SELECT FROM conversations c WHERE c.id = items.conversation_id AND c.deleted_at IS NULL)"
+    " (SELECT FROM conversations c WHERE c.deleted_at IS NULL AND (c.id = items.conversation_id"
+    " OR (c.source_ids @> ARRAY[items.conversation_id]"  # a fork that shares it
+    " AND c.source_ends[array_position(c.source_ids, items.conversation_id)] >= items.position)))"
 )
 _FORGET_APPROVALS = sa.text(
     "UPDATE approvals SET arguments = '{}', reason = NULL WHERE organization_id = :organization_id AND turn_id = :turn_id"
