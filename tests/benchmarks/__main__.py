@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.errors import PaddockError
-from tests.benchmarks import gate, gateway, limits, machine, memory, observability, sandbox, streaming, turn
+from tests.benchmarks import audit, gate, gateway, limits, machine, memory, observability, sandbox, streaming, turn
 from tests.benchmarks.client import Failed
 from tests.benchmarks.durable import measure as durable
 from tests.benchmarks.figures import Figure, store, table
@@ -84,6 +84,7 @@ def _sandbox() -> Sequence[Figure]:
 ALONE: dict[str, Callable[[], Sequence[Figure]]] = {
     "sandbox": _sandbox,
     "gate": gate.measure,
+    "audit": audit.measure,
     "limits": limits.measure,
     "observability": observability.measure,
 }

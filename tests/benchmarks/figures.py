@@ -12,7 +12,7 @@ class Figure:
     """ours, theirs: in `unit`, medians unless `what` says another percentile. theirs is None where there is no peer, or `note`
     says why there is no figure of it.
 
-    at_most: what issue 2 aims at for `ours`; times: the same for the ratio.
+    at_most, at_least: what is aimed at for `ours`; times: the same for the ratio.
     """
 
     what: str
@@ -22,6 +22,7 @@ class Figure:
     theirs: float | None = None
     more_is_better: bool = False
     at_most: float | None = None
+    at_least: float | None = None
     times: float | None = None
     note: str = ""
 
@@ -36,6 +37,8 @@ class Figure:
     def aim(self) -> str:
         if self.at_most is not None:
             return f"<= {self.at_most:g}: {_met(self.ours <= self.at_most)}"
+        if self.at_least is not None:
+            return f">= {self.at_least:g}: {_met(self.ours >= self.at_least)}"
         if self.times is not None and self.ratio is not None:
             return f">= {self.times:g} x: {_met(self.ratio >= self.times)}"
         return ""
