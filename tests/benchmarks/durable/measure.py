@@ -4,13 +4,14 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
+from tests.benchmarks import machine
 from tests.benchmarks.figures import Figure, percentile
 from tests.benchmarks.peers import Missing, environment
 from tests.benchmarks.stand import PASSED_ON, ROOT, Stand
@@ -18,13 +19,17 @@ from tests.benchmarks.stand import PASSED_ON, ROOT, Stand
 HERE = Path(__file__).parent
 BATCHES, TURNS = 4, 10
 AT_ONCE, TURNS_AT_ONCE = 64, 192
+IN_A_SANDBOX = "our tool in a sandbox, theirs in their own process"
 COMMITS = {"on": "with fsync", "off": "synchronous_commit=off"}
 
 
 class Side:
+    """pid: of the process whose time, with its children's, the turns cost."""
+
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
         self._log = log
+        self.pid = process.pid
 
     async def run(self, turns: int, at_once: int) -> Any:
         """Its answer: the seconds of each turn, and of all."""
@@ -42,6 +47,9 @@ class Side:
     async def ready(self) -> None:
         while await self._line() != b"ready\n":
             pass
+
+
+Sides = Mapping[str, Side]
 
 
 @asynccontextmanager
@@ -76,7 +84,9 @@ async def measure(stand: Stand, *, rounds: int, seconds: float) -> Sequence[Figu
         figures: list[Figure] = []
         for commit in COMMITS:
             await _commits(stand, commit)
-            figures += await _compared(sides, COMMITS[commit], rounds, times=4 if commit == "on" else 8, note="; ".join(notes))
+            times, note = 4 if commit == "on" else 8, "; ".join(notes)
+            figures += await _one_by_one(sides, COMMITS[commit], rounds, times=times, note=note)
+            figures += await _all_at_once(sides, COMMITS[commit], rounds, stand.postgres.child.pid, note=note)
         return figures
 
 
@@ -100,22 +110,15 @@ async def _commits(stand: Stand, synchronous: str) -> None:
     await connection.close()
 
 
-async def _compared(sides: dict[str, Side], how: str, rounds: int, *, times: float, note: str) -> Sequence[Figure]:
+async def _one_by_one(sides: Sides, how: str, rounds: int, *, times: float, note: str) -> Sequence[Figure]:
     took: dict[str, list[float]] = {name: [] for name in sides}
-    rates: dict[str, list[float]] = {name: [] for name in sides}
     for batch in range(1 + rounds * BATCHES):
         for name, side in sides.items():
             told = await side.run(TURNS, 1)
             if batch:  # the first warms
                 took[name] += [1000 * seconds for seconds in told["turns"]]
-    for batch in range(1 + rounds):
-        for name, side in sides.items():
-            told = await side.run(TURNS_AT_ONCE, AT_ONCE)
-            if batch:
-                rates[name].append(TURNS_AT_ONCE / told["seconds"])
     medians = {name: percentile(values, 50) for name, values in took.items()}
-    best = min((name for name in sides if name != "Paddock"), key=lambda name: medians[name], default="")
-    most = max((name for name in sides if name != "Paddock"), key=lambda name: percentile(rates[name], 50), default="")
+    best = _best(medians, less=True)
     return [
         Figure(
             what=f"durable turn of three steps, {how}: p50",
@@ -124,16 +127,46 @@ async def _compared(sides: dict[str, Side], how: str, rounds: int, *, times: flo
             peer=best,
             theirs=medians.get(best),
             times=times,
-            note=note or "ours in a sandbox, theirs in their own process",
-        ),
+            note=note or IN_A_SANDBOX,
+        )
+    ]
+
+
+async def _all_at_once(sides: Sides, how: str, rounds: int, postgres: int, *, note: str) -> Sequence[Figure]:
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    spent: dict[str, list[float]] = {name: [] for name in sides}
+    for batch in range(1 + rounds):
+        for name, side in sides.items():
+            before = machine.cpu_seconds(side.pid, postgres)
+            told = await side.run(TURNS_AT_ONCE, AT_ONCE)
+            if batch:
+                rates[name].append(TURNS_AT_ONCE / told["seconds"])
+                spent[name].append((machine.cpu_seconds(side.pid, postgres) - before) / TURNS_AT_ONCE * 1000)
+    rate = {name: percentile(values, 50) for name, values in rates.items()}
+    processor = {name: percentile(values, 50) for name, values in spent.items()}
+    most, least = _best(rate, less=False), _best(processor, less=True)
+    return [
         Figure(
             what=f"durable turns, {AT_ONCE} at once, {how}",
             unit="1/s",
-            ours=percentile(rates["Paddock"], 50),
+            ours=rate["Paddock"],
             peer=most,
-            theirs=percentile(rates[most], 50) if most else None,
+            theirs=rate.get(most),
             more_is_better=True,
             times=8,
-            note=note,
+            note=note or IN_A_SANDBOX,
+        ),
+        Figure(
+            what=f"durable turns, {AT_ONCE} at once, {how}: processor of each, database included",
+            unit="ms",
+            ours=processor["Paddock"],
+            peer=least,
+            theirs=processor.get(least),
+            note=note or IN_A_SANDBOX,
         ),
     ]
+
+
+def _best(values: Mapping[str, float], *, less: bool) -> str:
+    """Of the peers; empty when there is none."""
+    return min((name for name in values if name != "Paddock"), key=lambda name: values[name] * (1 if less else -1), default="")
