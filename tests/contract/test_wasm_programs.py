@@ -247,7 +247,10 @@ REFUSED = {
     "a header of another version": (b"\0asm\x02\0\0\0", "neither a WASI"),
     "a module that is cut off": ((PROGRAMS / "probe.wasm").read_bytes()[:-100], "not valid WebAssembly"),
     "a component that is cut off": ((PROGRAMS / "probe.component.wasm").read_bytes()[:-100], "not valid WebAssembly"),
-    "no command": (wat("(module)"), "must export '_start' and 'memory'"),
+    "no command": (wat("(module)"), "must export a function '_start', .* and 'memory'"),
+    "a start that is no function": (wat('(module (memory (export "memory") (export "_start") 1))'), "function '_start'"),
+    "a start that wants to be told": (wat(f"(module {COMMAND.replace('))', ') (param i32))')})"), "takes and gives nothing"),
+    "a memory that is none": (wat('(module (func (export "memory") (export "_start")))'), "and 'memory'"),
     "a component without run": (wat("(component)"), "must export 'wasi:cli/run@0.2'"),
     "sockets": (wat(f"(module {OPEN} {COMMAND})"), "imports 'wasi_snapshot_preview1.sock_open', which is not offered"),
     "a function of its own": (wat(f'(module (import "env" "secret" (func)) {COMMAND})'), "imports 'env.secret'"),
@@ -280,28 +283,28 @@ async def test_what_cannot_be_a_program_is_refused_with_the_reason(sandbox: Sand
         await Runner(sandbox, hashlib.sha256(content).hexdigest())("")
 
 
-def heavy() -> bytes:
-    """Hundreds of kilobytes whose compilation takes seconds and hundreds of megabytes."""
+def heavy(steps: int) -> bytes:
+    """Ten thousand of them are hundreds of kilobytes whose compilation takes seconds and hundreds of megabytes."""
     step = "(if (local.get {0}) (then (local.set {1} (i32.load (local.get {2})))))"
-    steps = "".join(step.format(n % 1000, n * 7 % 1000, n * 3 % 1000) for n in range(10_000))
-    return wat(f"(module {COMMAND} (func (local {'i32 ' * 1000}) {steps}))")
+    body = "".join(step.format(n % 1000, n * 7 % 1000, n * 3 % 1000) for n in range(steps))
+    return wat(f"(module {COMMAND} (func (local {'i32 ' * 1000}) {body}))")
 
 
 @pytest.mark.parametrize(
-    ("limits", "told"),
+    ("steps", "limits", "told"),
     [
-        ({"cpu_seconds": 0.2}, "limit exceeded: cpu_seconds"),
-        ({"memory_bytes": 2**24}, "worker was killed"),
-        ({"output_bytes": 10}, "native code"),
+        (10_000, {"cpu_seconds": 0.2}, "limit exceeded: cpu_seconds"),
+        (10_000, {"memory_bytes": 2**24}, "worker was killed"),
+        (10, {"output_bytes": 10}, "native code"),
     ],
     ids=["time", "memory", "what it becomes"],
 )
 async def test_what_takes_the_compiler_too_much_is_refused(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, limits: dict[str, float], told: str
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, steps: int, limits: dict[str, float], told: str
 ) -> None:
     monkeypatch.setattr(wasmtime, "COMPILE_LIMITS", replace(wasmtime.COMPILE_LIMITS, **limits))  # type: ignore[arg-type]
     with pytest.raises(ProgramRefused, match=f"cannot be compiled: .*{told}"):
-        await install(sandbox, heavy())
+        await install(sandbox, heavy(steps))
     monkeypatch.undo()
     assert await Runner(sandbox, await install(sandbox, (PROGRAMS / "probe.wasm").read_bytes())).still_works()
 

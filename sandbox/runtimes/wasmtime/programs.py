@@ -10,7 +10,9 @@ from wasmtime import (
     Config,
     Engine,
     ExitTrap,
+    FuncType,
     Linker,
+    MemoryType,
     Module,
     Store,
     Trap,
@@ -126,9 +128,13 @@ class Compiler:
 
 def _check_module(module: Module) -> None:
     _check_offered((f"{entry.module}.{entry.name}" for entry in module.imports), OFFERED_MODULE)
-    exported = {entry.name for entry in module.exports}
-    if not {"_start", "memory"} <= exported:
-        raise ProgramRefused("it is no command: it must export '_start' and 'memory'")
+    exported = {entry.name: entry.type for entry in module.exports}
+    start = exported.get("_start")
+    starts = isinstance(start, FuncType) and not start.params and not start.results
+    if not starts or not isinstance(exported.get("memory"), MemoryType):
+        raise ProgramRefused(
+            "it is no command: it must export a function '_start', which takes and gives nothing, and 'memory'"
+        )
 
 
 def _check_component(whole: component.Component, engine: Engine) -> None:
