@@ -12,7 +12,10 @@ from api.app import create_app
 from core.bootstrap import Addresses, Platform, open_platform
 from core.config import Settings
 
-SCRIPT = [{"reply": "You said: {last_user_text}"}]
+SCRIPT = [
+    {"when": {"contains": "look it up", "tool_results": 0}, "reply": {"tool_calls": [{"name": "lookup", "arguments": {}}]}},
+    {"reply": "You said: {last_user_text}"},
+]
 MODEL = {"name": "scripted", "backend": "scripted", "prices": {"input": 1, "output": 2}, "script": SCRIPT}
 
 
