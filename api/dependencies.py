@@ -14,7 +14,7 @@ from api.wire.body import parse, refusal
 from api.wire.compact import dump
 from api.wire.responses_request import Include
 from core.bootstrap import Platform
-from core.errors import InvalidRequest, PermissionDenied, TooLarge, Unauthenticated
+from core.errors import InvalidRequest, PermissionDenied, RateLimited, TooLarge, Unauthenticated
 from core.identity.principals import Principal, Scope
 from core.storage.records import Page
 
@@ -48,8 +48,8 @@ async def _authenticate(request: Request) -> Principal:
     return principal
 
 
-async def refused(request: Request, action: str, error: PermissionDenied) -> None:
-    """Tell the audit log what a known caller may not. action: method and path of the route."""
+async def refused(request: Request, action: str, error: PermissionDenied | RateLimited) -> None:
+    """Tell the audit log what a known caller may not, or not so often. action: method and path of the route."""
     principal: Principal = request.scope["state"]["principal"]
     await platform_of(request).identity.refused(principal, action, error.code)
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from api.access import rule_of
 from api.dependencies import Query, authenticated, query_of, refused
 from api.idempotency import HEADER, once
-from core.errors import PermissionDenied
+from core.errors import PermissionDenied, RateLimited
 
 JSON = "application/json"
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Coroutine[Any, Any, Response]])
@@ -51,7 +51,7 @@ class Route(routing.Route):
                 if method == "POST" and HEADER in request.headers:
                     return await once(request, self.path, work, form=form is not None)
                 return await work(request)
-            except PermissionDenied as exc:
+            except (PermissionDenied, RateLimited) as exc:
                 await refused(request, f"{method} {path}", exc)
                 raise
 
