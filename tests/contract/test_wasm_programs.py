@@ -294,7 +294,7 @@ def heavy(steps: int) -> bytes:
     ("steps", "limits", "told"),
     [
         (10_000, {"cpu_seconds": 0.2}, "limit exceeded: cpu_seconds"),
-        (10_000, {"memory_bytes": 2**24}, "worker was killed"),
+        (10_000, {"memory_bytes": 2**24}, "with 16777216 bytes of memory"),
         (10, {"output_bytes": 10}, "native code"),
     ],
     ids=["time", "memory", "what it becomes"],
@@ -303,7 +303,7 @@ async def test_what_takes_the_compiler_too_much_is_refused(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, steps: int, limits: dict[str, float], told: str
 ) -> None:
     monkeypatch.setattr(wasmtime, "COMPILE_LIMITS", replace(wasmtime.COMPILE_LIMITS, **limits))  # type: ignore[arg-type]
-    with pytest.raises(ProgramRefused, match=f"cannot be compiled: .*{told}"):
+    with pytest.raises(ProgramRefused, match=f"cannot be compiled.*{told}"):
         await install(sandbox, heavy(steps))
     monkeypatch.undo()
     assert await Runner(sandbox, await install(sandbox, (PROGRAMS / "probe.wasm").read_bytes())).still_works()

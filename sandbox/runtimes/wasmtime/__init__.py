@@ -66,7 +66,10 @@ class Wasmtime:
 
             try:
                 outcome = await self._pool.run_apart(Errand.COMPILE, compiling, write, file)
-            except (GuestCrashed, LimitExceeded) as exc:
+            except LimitExceeded as exc:
                 raise ProgramRefused(f"it cannot be compiled: {exc}") from exc
+            except GuestCrashed as exc:  # as a compiler does that gets no more memory
+                given = f"{COMPILE_LIMITS.memory_bytes} bytes of memory"
+                raise ProgramRefused(f"it cannot be compiled with {given}: {exc}") from exc
             if outcome.truncated or not native.tell():
                 raise ProgramRefused("it cannot be compiled: its native code is too large")
