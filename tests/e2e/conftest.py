@@ -26,6 +26,8 @@ models:
         reply: {tool_calls: [{name: code_interpreter, arguments: '{"code": "print(1)'}]}
       - when: {contains: weather, tool_results: 0}
         reply: {tool_calls: [{name: weather, arguments: {city: Oslo}}, {name: weather, arguments: {city: Rome}}]}
+      - when: {contains: Tell the secret, tool_results: 0}
+        reply: {tool_calls: [{name: secret_tool, arguments: {}}]}
       - when: {after_tool: true}
         reply: {text: "It is {last_tool_result}."}
       - when: {contains: json}

@@ -10,6 +10,7 @@ TOOL = {
     "parameters": {"type": "object"},
     "runtime": {"kind": "python", "code": "def main(): return 'secret'"},
     "effect": "pure",
+    "permissions": {"organization": True},
 }
 
 
@@ -39,6 +40,9 @@ def furnished(http: httpx.Client) -> dict[str, str]:
     key = made("/admin/v1/keys", json={"name": "secret", "scopes": ["chat"]})
     tool = made("/admin/v1/tools", json=TOOL)
     made("/admin/v1/assistants", json={"name": "secret-helper", "model": "scripted", "instructions": "secret"})
+    offered = {"type": "mcp", "server_label": "registry", "allowed_tools": ["secret_tool"], "require_approval": "always"}
+    asking = made("/v1/responses", json={"model": "scripted", "input": "Tell the secret.", "tools": [offered]})
+    webhook = made("/admin/v1/webhooks", json={"url": "http://127.0.0.1:1/secret", "events": ["response.completed"]})
     return {
         "conversation_id": conversation["id"],
         "item_id": http.get(f"/v1/conversations/{conversation['id']}/items").json()["data"][0]["id"],
@@ -53,5 +57,7 @@ def furnished(http: httpx.Client) -> dict[str, str]:
         "name": "secret_tool",
         "digest": tool["digest"],
         "assistant": "secret-helper",
+        "approval_id": asking["output"][-1]["id"],
+        "webhook_id": webhook["id"],
         "event_id": http.get("/admin/v1/audit/events").json()["data"][0]["id"],
     }
