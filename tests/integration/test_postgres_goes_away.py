@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from sqlalchemy import make_url
 
+from api.app import create_app
 from core.bootstrap import Platform
 from core.errors import Unavailable
 from core.events import Recorded, TurnStatus
@@ -159,3 +161,26 @@ async def test_a_turn_whose_database_stays_away_stops_and_goes_on_when_it_is_bac
         assert cut + answer == text(stored)
         assert (await at.platform.readiness()).ready
         assert text(await play(at.platform, at.tenant, asking("again", conversation_id=conversation.id))) == "Hello there"
+
+
+async def test_who_waits_for_an_answer_when_the_database_goes_is_told_not_to_ask_again(
+    home: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The turn was accepted, and goes on when the database is back: OpenAI's clients would have it twice."""
+    monkeypatch.setattr(journal, "GIVE_UP_SECONDS", 0.2)
+    async with scene(home, stage, STORY | {"times": 1}, HELLO) as at, AsyncExitStack() as stack:
+        transport = httpx.ASGITransport(create_app(at.platform), raise_app_exceptions=False)
+        headers = {"authorization": f"Bearer {at.tenant.secret}"}
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(transport=transport, base_url="http://paddock", headers=headers)
+        )
+        asking_it = asyncio.create_task(http.post("/v1/responses", json={"input": "go"}, timeout=PATIENCE_SECONDS))
+        while not (running := list(at.platform.turns.running)):
+            await asyncio.sleep(0.01)
+        await _until_it_speaks(at.platform, at.tenant, running[0])
+        await at.server.stop()
+        told = await asking_it
+        assert (told.status_code, told.json()["error"]["code"]) == (503, "database_unavailable")
+        assert told.headers["x-should-retry"] == "false"
+        await at.server.start()
+        assert (await at.platform.turns.wait(at.tenant.principal, running[0])).status is TurnStatus.COMPLETED
