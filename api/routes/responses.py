@@ -18,7 +18,7 @@ from api.wire.responses_request import OUTPUTS, REPORT, CreateResponse, Include,
 from api.wire.responses_stream import WIRE, ResponsesEncoder
 from api.wire.sse import frame, last_frame
 from core.conversations.manager import TurnManager
-from core.errors import InvalidRequest, NotFound
+from core.errors import InvalidRequest, NotFound, PaddockError
 from core.events import TurnStatus
 from core.identity.principals import Principal
 from core.storage.records import Turn
@@ -57,7 +57,10 @@ async def create(request: Request) -> Response:
         return _stream(turns, principal, turn, encoder)
     if body.background:
         return await _as_it_stands(turns, principal, turn, encoder)
-    await unless_left(request.receive, _play(turns, principal, turn, encoder))
+    try:
+        await unless_left(request.receive, _play(turns, principal, turn, encoder))
+    except PaddockError as error:  # on the way to its events, which may go on
+        return _failed(encoder, error)
     return _whole(encoder)
 
 
@@ -127,12 +130,16 @@ async def _play(turns: TurnManager, principal: Principal, turn: Turn, encoder: R
 
 
 def _whole(encoder: ResponsesEncoder) -> Response:
-    """A failure is a status. OpenAI's clients would repeat it, and with it what the tools did: they are told not to."""
-    headers, end = encoder.report.headers(), encoder.ended
+    end = encoder.ended
     if end is not None and end.status is not TurnStatus.FAILED:
-        return answer(encoder.response(), headers=headers)
-    response = error_response(TurnFailed.of(end))
-    response.headers.update({**headers, "x-should-retry": "false"})
+        return answer(encoder.response(), headers=encoder.report.headers())
+    return _failed(encoder, TurnFailed.of(end))
+
+
+def _failed(encoder: ResponsesEncoder, error: PaddockError) -> Response:
+    """A failure is a status. OpenAI's clients would repeat it, and with it what the tools did: they are told not to."""
+    response = error_response(error)
+    response.headers.update({**encoder.report.headers(), "x-should-retry": "false"})
     return response
 
 
