@@ -21,6 +21,7 @@ RULES: Mapping[str, tuple[Rule, Rule]] = {
     "/health": (OPEN, OPEN),
     "/metrics": (OPEN, OPEN),  # asks by itself for an operator's key, of those who are not near
     "/v1/assistants": (CHAT, CHAT),
+    "/v1/batches": (CHAT, CHAT),
     "/v1/chat/completions": (CHAT, CHAT),
     "/v1/conversations": (CHAT, CHAT),
     "/v1/files": (CHAT, CHAT),

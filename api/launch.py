@@ -132,6 +132,7 @@ async def _write_first_key(database_url: str, file: Path) -> None:
 
 @asynccontextmanager
 async def _open_platform(servers: Servers) -> "AsyncIterator[Platform]":
+    from api.batches import WIRES
     from core.bootstrap import Addresses, open_platform
 
     settings = servers.settings
@@ -139,7 +140,7 @@ async def _open_platform(servers: Servers) -> "AsyncIterator[Platform]":
     addresses = Addresses(
         database=_database_url(settings, servers.postgres), redis=servers.redis, objects=objects, sandbox=servers.sandbox
     )
-    async with open_platform(settings, addresses) as platform:
+    async with open_platform(settings, addresses, WIRES) as platform:
         yield platform
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from core.alerts.alerts import Alerts
@@ -22,6 +23,10 @@ from core.audit.exports import Exports
 from core.audit.log import AuditLog
 from core.audit.sealing import Sealer
 from core.audit.signing import open_signer
+from core.batches.answers import Answers
+from core.batches.batches import Batches
+from core.batches.wire import Wires
+from core.batches.work import BatchWork
 from core.config import Settings
 from core.conversations.adoption import Adoption
 from core.conversations.budget import TurnLimits
@@ -57,6 +62,7 @@ from core.storage.audit_archives import ArchiveStore
 from core.storage.audit_events import EventStore
 from core.storage.audit_exports import ExportStore
 from core.storage.audit_seals import SealStore
+from core.storage.batches import BatchStore
 from core.storage.conversations import ConversationStore
 from core.storage.database import Database, open_database
 from core.storage.directory import Directory
@@ -136,6 +142,7 @@ class Platform:
     files: Files
     idempotency: IdempotencyStore
     webhooks: Endpoints
+    batches: Batches
     assistants: Assistants
     sandbox: SandboxClient
     audit: AuditLog
@@ -180,8 +187,13 @@ def _cost_of(models: ModelRouter) -> CostOf:
 
 
 @asynccontextmanager
-async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenerator[Platform, None]:
-    """Everything that a gateway needs. Turns that still run when it closes are ended as failed, and durably so."""
+async def open_platform(
+    settings: Settings, addresses: Addresses, wires: Wires = MappingProxyType({})
+) -> AsyncGenerator[Platform, None]:
+    """Everything that a gateway needs. Turns that still run when it closes are ended as failed, and durably so.
+
+    wires: that batches may be written in; without any, none is worked on here.
+    """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(addresses.database))
         wakeups = await stack.enter_async_context(open_wakeups(addresses.redis))
@@ -252,6 +264,11 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         )
         await stack.enter_async_context(_in_background(runner))
         await stack.enter_async_context(_in_background(FileUpkeep(files)))
+        batch_store = BatchStore(database)
+        if wires:
+            line_bytes = settings.limits.request_body_bytes
+            work = BatchWork(batch_store, files, turns, models, wires, worker=leases.owner, line_bytes=line_bytes)
+            await stack.enter_async_context(_in_background(work))
         seals = SealStore(database)
         signer = open_signer(settings.audit.key_file or settings.home / "audit.key")
         sealer, exports = Sealer(seals, signer), ExportStore(database)
@@ -275,6 +292,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
         idempotency = IdempotencyStore(database)
         alert_store = AlertStore(database)
         jobs = [
+            Job(name="forgetting lines of batches", every_seconds=5, run=Answers(batch_store, files, turns, wires).clear),
             Job(name="forgetting deliveries", every_seconds=600, run=webhook_store.sweep),
             Job(name="forgetting idempotency keys", every_seconds=600, run=idempotency.sweep),
             Job(name="sealing", every_seconds=settings.audit.seal_seconds, run=sealer.seal),
@@ -307,6 +325,7 @@ async def open_platform(settings: Settings, addresses: Addresses) -> AsyncGenera
             files=files,
             idempotency=idempotency,
             webhooks=Endpoints(webhook_store),
+            batches=Batches(batch_store, files, wires),
             assistants=assistants,
             sandbox=sandbox,
             database=database,

@@ -1,0 +1,59 @@
+"""The wires that batches speak: bodies of requests as their routes read them, answers as these routes give them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from api.errors import TurnFailed, error_body, status_of
+from api.wire import chat_answer, chat_request, responses_request, responses_stream
+from api.wire.body import parse
+from core.batches.wire import Wires
+from core.conversations.request import TurnRequest
+from core.errors import InvalidRequest
+from core.events import Recorded, TurnEnded, TurnStatus
+from core.storage.records import Turn
+
+GOOD = 200
+
+
+class ResponsesWire:
+    def read(self, body: str) -> TurnRequest:
+        given = parse(responses_request.CreateResponse, body.encode())
+        _refuse(given, "stream", "background")
+        return responses_request.to_turn_request(given, origin={})
+
+    def write(self, turn: Turn, events: Sequence[Recorded]) -> tuple[int, Mapping[str, Any]]:
+        encoder = responses_stream.ResponsesEncoder(turn, silent=True)
+        for recorded in events:
+            encoder.feed(recorded)
+        if encoder.ended is None or encoder.ended.status in (TurnStatus.FAILED, TurnStatus.CANCELLED):
+            return _failed(encoder.ended)
+        return GOOD, encoder.response()
+
+
+class ChatWire:
+    def read(self, body: str) -> TurnRequest:
+        given = parse(chat_request.CreateChatCompletion, body.encode())
+        _refuse(given, "stream")
+        return chat_request.to_turn_request(given, origin={})
+
+    def write(self, turn: Turn, events: Sequence[Recorded]) -> tuple[int, Mapping[str, Any]]:
+        reply = chat_answer.ChatAnswer(turn)
+        for recorded in events:
+            reply.take(recorded)
+        return (GOOD, reply.completion()) if reply.is_whole else _failed(reply.ended)
+
+
+WIRES: Wires = {"/v1/responses": ResponsesWire(), "/v1/chat/completions": ChatWire()}
+
+
+def _refuse(given: BaseModel, *names: str) -> None:
+    for name in names:
+        if getattr(given, name):
+            raise InvalidRequest(f"{name!r} is not for batches", param=name, code="unsupported_parameter")
+
+
+def _failed(end: TurnEnded | None) -> tuple[int, Mapping[str, Any]]:
+    error = TurnFailed.of(end)
+    return status_of(error), error_body(error)

@@ -1,0 +1,175 @@
+"""Works on batches, in any number of processes, a step at a time: PostgreSQL tells whoever goes on how far the last one came.
+
+A line becomes a turn in the queue, under a name of its own, so that it becomes one turn and no second, whatever is killed.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import replace
+
+from core.batches.answers import Answers
+from core.batches.batches import LARGEST_INPUT_BYTES
+from core.batches.lines import parsed, problem
+from core.batches.wire import Wires
+from core.conversations.kept import PRINCIPAL
+from core.conversations.manager import TurnManager
+from core.conversations.request import Queue
+from core.errors import InvalidRequest, NotFound, PaddockError, RateLimited, TooLarge, Unavailable
+from core.files.files import Files
+from core.identity.principals import Principal
+from core.llm.router import ModelRouter
+from core.storage.audit import AuditRecord, Outcome
+from core.storage.batches import Batch, BatchLine, BatchStatus, BatchStore
+
+log = logging.getLogger(__name__)
+IN_FLIGHT = 100
+LOOK_SECONDS = 1.0
+FULL_SECONDS = 5.0
+CANCELLED = problem("batch_cancelled", "the batch was cancelled before this line began")
+EXPIRED = problem("batch_expired", "the batch's time was over before all of its lines had begun")
+
+
+class BatchWork:
+    """worker: this process, under a name that no other one has. line_bytes: the most that one line may hold."""
+
+    def __init__(
+        self,
+        store: BatchStore,
+        files: Files,
+        turns: TurnManager,
+        models: ModelRouter,
+        wires: Wires,
+        *,
+        worker: str,
+        line_bytes: int,
+    ) -> None:
+        self._store = store
+        self._files = files
+        self._turns = turns
+        self._models = models
+        self._wires = wires
+        self._answers = Answers(store, files, turns, wires)
+        self._worker = worker
+        self._line_bytes = line_bytes
+
+    async def run(self) -> None:
+        """Until cancelled. What a batch cannot do now it does later."""
+        while True:
+            batch = None
+            try:
+                batch = await self._store.take(self._worker)
+                if batch is not None:
+                    await self._work_on(batch)
+            except PaddockError as exc:
+                log.warning("batch %s has to wait: %s", batch and batch.id, exc.message)
+            if batch is None:
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _work_on(self, batch: Batch) -> None:
+        """One step. Whatever becomes of it, somebody goes on soon."""
+        pause = FULL_SECONDS
+        try:
+            pause = await self._step(batch)
+        finally:
+            with suppress(Unavailable):  # then its time runs out
+                await asyncio.shield(self._store.hold(batch, seconds=pause))
+
+    async def _step(self, batch: Batch) -> float:
+        """Returns how long it is to be left alone, in seconds."""
+        if batch.endpoint not in self._wires:
+            await self._fail(batch, problem("unsupported_endpoint", "this server does not speak the batch's wire any more"))
+            return 0.0
+        match batch.status:
+            case BatchStatus.VALIDATING:
+                await self._begin(batch)
+            case BatchStatus.IN_PROGRESS if await self._store.outlived(batch):
+                await self._stop(batch, EXPIRED)
+            case BatchStatus.IN_PROGRESS:
+                return await self._go_on(batch)
+            case BatchStatus.CANCELLING:
+                await self._stop(batch, None)
+            case BatchStatus.FINALIZING:
+                await self._end(batch)
+            case _:
+                pass
+        return 0.0
+
+    async def _begin(self, batch: Batch) -> None:
+        try:
+            content = await self._files.read(batch.organization_id, batch.input_file_id, limit_bytes=LARGEST_INPUT_BYTES)
+            lines = await asyncio.to_thread(parsed, content, batch.endpoint, line_bytes=self._line_bytes)
+        except (NotFound, TooLarge, InvalidRequest) as exc:
+            await self._fail(batch, problem(exc.code, exc.message))
+        else:
+            await self._store.begin(batch, lines)
+
+    async def _go_on(self, batch: Batch) -> float:
+        before = await self._store.progress(batch)
+        if (before.completed, before.failed) != (batch.completed, batch.failed):
+            await self._store.count(batch, before)
+        if not before.waiting and not before.running:
+            await self._store.finalize(batch)
+            return 0.0
+        principal = PRINCIPAL.validate_json(batch.principal)
+        try:
+            for line in await self._store.waiting(batch, most=max(0, IN_FLIGHT - before.running)):
+                await self._start(batch, principal, line)
+        except RateLimited as exc:
+            return min(exc.retry_after, FULL_SECONDS)
+        return LOOK_SECONDS
+
+    async def _start(self, batch: Batch, principal: Principal, line: BatchLine) -> None:
+        """Raises RateLimited, Unavailable; then the line waits on."""
+        name = f"{batch.id} {line.line}"
+        assert line.body is not None
+        try:
+            request = self._wires[batch.endpoint].read(line.body)
+            model = request.model or next(iter(self._models.names), None)
+            prices = self._models.prices(model).model_dump() if model in self._models.names and model is not None else None
+            echo = {**request.echo, "request_id": principal.request_id, "prices": prices}
+            queued = replace(request, queue=Queue.BATCH, store=True, echo=echo)
+            turn = await self._turns.start(principal, queued, idempotency=name)
+        except (RateLimited, Unavailable):
+            raise
+        except PaddockError as exc:
+            begun = await self._store.turn_of(name)  # by a worker that could not write it down
+            if begun is not None:
+                await self._store.began(batch, line.line, begun)
+            else:
+                await self._store.refused(batch, line.line, problem(exc.code, exc.message))
+        else:
+            await self._store.began(batch, line.line, turn.id)
+
+    async def _stop(self, batch: Batch, why: str | None) -> None:
+        """why: None where somebody asked for it."""
+        await self._store.refuse_waiting(batch, why or CANCELLED)
+        principal = PRINCIPAL.validate_json(batch.principal)
+        await asyncio.gather(*(self._turns.cancel(principal, turn_id) for turn_id in await self._store.running(batch)))
+        await self._store.count(batch, await self._store.progress(batch))
+        await self._store.finalize(batch, problem=why)
+
+    async def _end(self, batch: Batch) -> None:
+        principal = PRINCIPAL.validate_json(batch.principal)
+        try:
+            output, errors = await self._answers.write(principal, batch)
+        except (TooLarge, InvalidRequest) as exc:
+            await self._fail(batch, problem(exc.code, exc.message))
+            return
+        status = BatchStatus.COMPLETED
+        if batch.cancelling_at is not None:
+            status = BatchStatus.CANCELLED
+        elif batch.problem is not None:
+            status = BatchStatus.EXPIRED
+        ended = {"output_file_id": output, "error_file_id": errors}
+        await self._store.end(batch, _ended(batch, status), status, ended)
+
+    async def _fail(self, batch: Batch, why: str) -> None:
+        record = _ended(batch, BatchStatus.FAILED, Outcome.FAILURE)
+        await self._store.end(batch, record, BatchStatus.FAILED, {"problem": why})
+
+
+def _ended(batch: Batch, status: BatchStatus, outcome: Outcome = Outcome.SUCCESS) -> AuditRecord:
+    principal = PRINCIPAL.validate_json(batch.principal)
+    details = {"status": status.value, "completed": batch.completed, "failed": batch.failed}
+    return AuditRecord.by(principal, "batch.ended", batch.id, outcome=outcome, details=details)

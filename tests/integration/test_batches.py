@@ -1,0 +1,229 @@
+"""Batches as OpenAI's SDK has them: a file of requests becomes a file of answers, and a bad line fails alone."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import openai
+import pytest
+import sqlalchemy as sa
+from openai.types import Batch
+
+from api.app import create_app
+from api.batches import WIRES
+from core.batches import work
+from core.bootstrap import Platform, open_platform
+from core.config import Settings
+from core.storage.database import Database
+from core.storage.tables import audit_records, batch_lines, batches, turn_events, turns
+from tests.integration.conftest import Stage, Tenant
+
+PATIENCE_SECONDS = 60
+RESPONSES, CHAT = "/v1/responses", "/v1/chat/completions"
+SCRIPT = [
+    {"when": {"contains": "breaks"}, "reply": {"error": {"status": 400, "message": "no"}}},
+    {"when": {"contains": "slow"}, "pace_seconds": 0.05, "piece_characters": 1, "reply": {"text": "slow " * 500}},
+    {"reply": {"text": "You said: {last_user_text}"}},
+]
+
+
+@asynccontextmanager
+async def serving(stage: Stage, **limits: float) -> AsyncIterator[Platform]:
+    made = Settings.model_validate(
+        {
+            "home": stage.home,
+            "config": stage.home / "paddock.yaml",
+            "models": [{"name": "scripted", "backend": "scripted", "script": SCRIPT, "retries": {"attempts": 1}}],
+            "limits": limits,
+        }
+    )
+    async with open_platform(made, stage.addresses, WIRES) as platform:
+        yield platform
+
+
+@asynccontextmanager
+async def sdk(platform: Platform, tenant: Tenant) -> AsyncIterator[openai.AsyncOpenAI]:
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(create_app(platform), raise_app_exceptions=False))
+    base = "http://paddock/v1"
+    async with openai.AsyncOpenAI(base_url=base, api_key=tenant.secret, http_client=http, max_retries=0) as opened:
+        yield opened
+
+
+def line(custom_id: str, text: str, *, url: str = RESPONSES, **more: Any) -> str:
+    asked = {"input": text} if url == RESPONSES else {"model": "scripted", "messages": [{"role": "user", "content": text}]}
+    return json.dumps({"custom_id": custom_id, "method": "POST", "url": url, "body": {**asked, **more}})
+
+
+async def begin(client: openai.AsyncOpenAI, lines: Sequence[str], *, endpoint: Any = RESPONSES) -> Batch:
+    file = await client.files.create(file=("in.jsonl", "\n".join(lines).encode("utf-8", "surrogateescape")), purpose="batch")
+    return await client.batches.create(input_file_id=file.id, endpoint=endpoint, completion_window="24h")
+
+
+async def until(client: openai.AsyncOpenAI, batch: Batch, *statuses: str) -> Batch:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while batch.status not in statuses:
+            await asyncio.sleep(0.1)
+            batch = await client.batches.retrieve(batch.id)
+        return batch
+
+
+async def content(client: openai.AsyncOpenAI, file_id: str | None) -> dict[str, Any]:
+    """By custom_id."""
+    if file_id is None:
+        return {}
+    text = (await client.files.content(file_id)).text
+    return {told["custom_id"]: told for told in map(json.loads, text.splitlines())}
+
+
+@pytest.mark.parametrize("endpoint", [RESPONSES, CHAT])
+async def test_each_line_is_answered_as_its_route_would(
+    stage: Stage, tenant: Tenant, database: Database, endpoint: str
+) -> None:
+    async with serving(stage) as platform, sdk(platform, tenant) as client:
+        batch = await begin(client, [line(f"n-{n}", f"{n}", url=endpoint) for n in range(5)], endpoint=endpoint)
+        assert batch.status == "validating"
+        done = await until(client, batch, "completed")
+        assert done.request_counts is not None
+        assert (done.request_counts.total, done.request_counts.completed, done.request_counts.failed) == (5, 5, 0)
+        assert done.error_file_id is None
+        told = await content(client, done.output_file_id)
+        assert sorted(told) == [f"n-{n}" for n in range(5)]
+        body = told["n-3"]["response"]["body"]
+        said = body["output"][0]["content"][0]["text"] if endpoint == RESPONSES else body["choices"][0]["message"]["content"]
+        assert (told["n-3"]["response"]["status_code"], told["n-3"]["error"], said) == (200, None, "You said: 3")
+        assert [one.id async for one in client.batches.list()] == [batch.id]
+        await cleared(database)
+        async with database.tenant(tenant.principal.organization_id) as connection:
+            kept = (await connection.execute(sa.select(sa.func.count()).select_from(turn_events))).scalar_one()
+            kinds = (
+                await connection.execute(sa.select(audit_records.c.kind).where(audit_records.c.object == batch.id))
+            ).scalars()
+            assert list(kinds) == ["batch.created", "batch.ended"]
+        assert (kept > 0) == (endpoint == RESPONSES), "the text of an unstored chat goes with its batch"
+
+
+async def cleared(database: Database) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            async with database.everyone() as connection:
+                if not (await connection.execute(sa.select(sa.func.count()).select_from(batch_lines))).scalar_one():
+                    return
+            await asyncio.sleep(0.2)
+
+
+async def test_a_bad_line_fails_alone_and_says_why(stage: Stage, tenant: Tenant) -> None:
+    bad = {
+        "not json": "{",
+        "no object": "[1]",
+        "another url": line("other-url", "x", url=CHAT),
+        "no body": json.dumps({"custom_id": "no-body", "method": "POST", "url": RESPONSES}),
+        "unknown field": line("unknown-field", "x", colour="blue"),
+        "stream": line("stream", "x", stream=True),
+        "model": line("model", "x", model="nonsense"),
+        "twice": line("good", "x"),
+        "surrogate": line("surrogate", "x").replace('"x"', '"\\ud800"'),
+        "no utf-8": '{"custom_id": "\udcff"}',
+    }
+    async with serving(stage) as platform, sdk(platform, tenant) as client:
+        lines = [line("good", "good"), "", *bad.values(), line("breaks", "breaks"), line("last", "last")]
+        done = await until(client, await begin(client, lines), "completed")
+        assert done.request_counts is not None
+        assert (done.request_counts.completed, done.request_counts.failed) == (2, len(bad) + 1)
+        assert sorted(await content(client, done.output_file_id)) == ["good", "last"]
+        errors = await content(client, done.error_file_id)
+        assert errors["unknown-field"]["error"]["code"] == "unknown_parameter"
+        assert errors["stream"]["error"]["code"] == "unsupported_parameter"
+        assert errors["model"]["error"]["code"] == "model_not_found"
+        assert errors["good"]["error"]["code"] == "duplicate_custom_id"
+        assert errors["no-body"]["error"]["code"] == errors["other-url"]["error"]["code"] == "invalid_line"
+        assert errors[None]["error"]["code"] == "invalid_json_line"
+        assert errors["breaks"]["response"]["status_code"] == 400
+
+
+async def test_a_file_without_requests_fails_and_what_is_no_batch_file_is_refused(stage: Stage, tenant: Tenant) -> None:
+    async with serving(stage) as platform, sdk(platform, tenant) as client:
+        failed = await until(client, await begin(client, [" ", ""]), "failed")
+        assert failed.errors is not None
+        assert failed.errors.data is not None
+        assert failed.errors.data[0].code == "empty_file"
+        other = await client.files.create(file=("a.txt", b"x"), purpose="user_data")
+        with pytest.raises(openai.BadRequestError, match="purpose"):
+            await client.batches.create(input_file_id=other.id, endpoint=RESPONSES, completion_window="24h")
+        with pytest.raises(openai.NotFoundError):
+            await client.batches.create(input_file_id="file_unknown", endpoint=RESPONSES, completion_window="24h")
+        with pytest.raises(openai.BadRequestError, match="endpoint"):
+            await client.batches.create(input_file_id=other.id, endpoint="/v1/embeddings", completion_window="24h")
+
+
+async def test_a_cancelled_batch_keeps_what_was_answered_and_begins_no_more(
+    stage: Stage, tenant: Tenant, other_tenant: Tenant
+) -> None:
+    async with serving(stage, background_turns=2) as platform, sdk(platform, tenant) as client:
+        lines = [line("quick", "hi"), *(line(f"slow-{n}", "slow") for n in range(3))]
+        batch = await begin(client, lines)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not (counts := (await client.batches.retrieve(batch.id)).request_counts) or not counts.completed:
+                await asyncio.sleep(0.1)
+        async with sdk(platform, other_tenant) as foreign:
+            with pytest.raises(openai.NotFoundError):
+                await foreign.batches.cancel(batch.id)
+        assert (await client.batches.cancel(batch.id)).status in ("cancelling", "finalizing", "cancelled")
+        ended = await until(client, batch, "cancelled")
+        assert sorted(await content(client, ended.output_file_id)) == ["quick"]
+        assert sorted(await content(client, ended.error_file_id)) == ["slow-0", "slow-1", "slow-2"]
+        assert not platform.turns.running
+        with pytest.raises(openai.ConflictError):
+            await client.batches.cancel(batch.id)
+
+
+async def test_a_batch_goes_on_in_another_server_and_runs_no_line_twice(
+    stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "IN_FLIGHT", 2)
+    async with serving(stage, background_turns=0) as platform, sdk(platform, tenant) as client:
+        batch = await begin(client, [line(f"n-{n}", f"{n}") for n in range(4)])
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await begun(database, batch.id):
+                await asyncio.sleep(0.05)
+    async with database.everyone() as connection:  # as if it had been killed between a turn's acceptance and its note of it
+        await connection.execute(sa.update(batch_lines).values(turn_id=None))
+        await connection.execute(sa.update(batches).values(worked_until=sa.text("'-infinity'")))
+    async with serving(stage) as platform, sdk(platform, tenant) as client:
+        done = await until(client, batch, "completed")
+        assert sorted(await content(client, done.output_file_id)) == [f"n-{n}" for n in range(4)]
+        async with database.tenant(tenant.principal.organization_id) as connection:
+            assert (await connection.execute(sa.select(sa.func.count()).select_from(turns))).scalar_one() == 4
+
+
+async def begun(database: Database, batch_id: str) -> int:
+    async with database.everyone() as connection:
+        query = sa.select(sa.func.count()).where(batch_lines.c.batch_id == batch_id, batch_lines.c.turn_id.is_not(None))
+        return int((await connection.execute(query)).scalar_one())
+
+
+async def test_a_batch_whose_time_is_over_has_what_was_answered_until_then(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with serving(stage, background_turns=0) as platform, sdk(platform, tenant) as client:
+        batch = await begin(client, [line("n", "hi")])
+        await until(client, batch, "in_progress")
+        async with database.everyone() as connection:
+            await connection.execute(sa.update(batches).values(expires_at=sa.func.now()))
+    async with serving(stage, background_turns=0) as platform, sdk(platform, tenant) as client:
+        ended = await until(client, batch, "expired")
+        assert ended.output_file_id is None
+        assert list(await content(client, ended.error_file_id)) == ["n"]
+
+
+async def test_lines_of_a_key_that_was_revoked_are_refused(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with serving(stage, background_turns=0) as platform, sdk(platform, tenant) as client:
+        batch = await begin(client, [line("n", "hi")])
+        await until(client, batch, "in_progress")
+        await platform.keys.revoke(tenant.principal, tenant.principal.key_id)
+    async with serving(stage) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        while (ended := await platform.batches.get(tenant.principal, batch.id)).ended_at is None:
+            await asyncio.sleep(0.1)
+        assert (ended.completed, ended.failed) == (0, 1)
