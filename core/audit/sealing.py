@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from core.audit.merkle import leaf_hash, paths_of, root_of
 from core.audit.signing import Signer
 from core.errors import ConfigurationError
+from core.storage.audit import PLATFORM, AuditRecord
 from core.storage.audit_seals import Batch, Checkpoint, SealStore, Section
 
 RECORDS_A_CHECKPOINT = 8192
@@ -34,7 +35,8 @@ class Sealer:
             raise ConfigurationError(
                 "the database counts its transactions from the beginning again, as after a restore: `paddock migrate` mends it"
             )
-        if await self._store.announce_key(self._signer.id, self._signer.public_key):
+        record = AuditRecord(kind="audit.key_announced", organization_id=PLATFORM, actor="system", object=self._signer.id)
+        if await self._store.announce_key(self._signer.public_key, record):
             log.info("checkpoints of the audit log are signed by a new key, %s", self._signer.id)
 
     async def seal(self) -> int:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import Conflict
-from core.storage.audit import made_at
+from core.storage.audit import AuditRecord, insert, made_at
 from core.storage.database import Database
 from core.storage.tables import audit_checkpoints, audit_keys, audit_sections
 
@@ -117,11 +117,14 @@ class SealStore:
         async with self._database.everyone() as connection:
             return [Checkpoint(**row) for row in (await connection.execute(query)).mappings()]
 
-    async def announce_key(self, key_id: str, public_key: str) -> bool:
-        """Whether it is a new one."""
-        values = {"id": key_id, "public_key": public_key}
+    async def announce_key(self, public_key: str, record: AuditRecord) -> bool:
+        """Whether it is a new one; then the record says so. Its object is the key's id."""
+        values = {"id": record.object, "public_key": public_key}
         async with self._database.everyone() as connection:
-            return (await connection.execute(_ANNOUNCE, values)).rowcount > 0
+            new = (await connection.execute(_ANNOUNCE, values)).rowcount > 0
+            if new:
+                await insert(connection, record)
+        return new
 
     async def keys(self) -> Sequence[SigningKey]:
         async with self._database.everyone() as connection:

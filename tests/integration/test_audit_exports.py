@@ -12,11 +12,14 @@ import pyarrow.parquet
 import pytest
 
 from core.audit.export.making import object_key
+from core.audit.sealing import Sealer
+from core.audit.signing import open_signer
 from core.audit.verification import verify
 from core.errors import Conflict, NotFound
 from core.storage.audit import AuditRecord, Outcome
 from core.storage.audit_events import Filter
 from core.storage.audit_exports import ExportStatus, ExportStore
+from core.storage.audit_seals import SealStore
 from core.storage.embedded.postgres import EmbeddedPostgres
 from tests.integration.audit_stand import AuditStand, audit_stand
 from tests.integration.conftest import make_tenant
@@ -71,7 +74,7 @@ async def test_an_operator_exports_everybodys_and_a_tenant_never_does(stand: Aud
     everything = await stand.fetch(await stand.export(organization_id="all"), tmp_path / "all")
     assert {*mine, *theirs} <= set(ids_in(everything))
     report = verify(everything, await stand.public_keys())
-    assert (report.problems, report.organizations) == ([], 2)
+    assert (report.problems, report.organizations) == ([], 3)  # the log's own affairs are `platform`'s
     own = await stand.fetch(await stand.export(), tmp_path / "own")
     assert set(ids_in(own)).isdisjoint(theirs)
     assert verify(own, await stand.public_keys()).problems == []
@@ -179,3 +182,25 @@ async def test_what_is_done_with_an_export_is_in_the_next_one(stand: AuditStand,
     told = [record["kind"] for record in records if record["object"] == first.id]
     assert told == ["export.created", "export.completed", *["export.downloaded"] * 4, "export.deleted"]
     assert {record["actor"] for record in records} == {stand.tenant.principal.user_id, "system"}
+
+
+async def test_a_key_that_was_changed_is_announced_and_both_are_needed(stand: AuditStand, tmp_path: Path) -> None:
+    await stand.act(3)
+    await stand.sealer.seal()
+    before = await stand.public_keys()
+    (tmp_path / "audit.key").unlink()
+    signer = open_signer(tmp_path / "audit.key")
+    later = Sealer(SealStore(stand.database), signer)
+    await later.announce()
+    await later.announce()
+    await stand.act(3)
+    await later.seal()
+    directory = await stand.fetch(await stand.export(), tmp_path / "fetched")
+    assert verify(directory, await stand.public_keys()).problems == []
+    assert any("signature is by none" in problem for problem in verify(directory, before).problems)
+    assert (tmp_path / "audit.pub").read_bytes() in await stand.public_keys()
+    page = await stand.log.page(
+        stand.tenant.principal, Filter(), organization_id="platform", after=None, limit=10, descending=True
+    )
+    told = [(event.record["kind"], event.record["object"]) for event in page.rows]
+    assert told == [("audit.key_announced", signer.id), ("audit.key_announced", stand.signer.id)]

@@ -51,7 +51,7 @@ class Ocsf(JsonLines):
             event = event_of(from_json(line), line)
         except NO_RECORD:
             event = {"raw_data": line}
-        return to_json(event) + b"\n"
+        return to_json(event, ensure_ascii=True) + b"\n"
 
 
 class Csv:
