@@ -33,6 +33,7 @@ from core.conversations.budget import TurnLimits
 from core.conversations.continuing import Continuing
 from core.conversations.history import History
 from core.conversations.manager import TurnManager
+from core.conversations.replay import Replay
 from core.conversations.runner import Runner, WaitingRoom
 from core.conversations.staging import Staging
 from core.conversations.upkeep import Upkeep
@@ -138,6 +139,7 @@ class Platform:
     trials: Trials
     approvals: Approvals
     continuing: Continuing
+    replay: Replay
     objects: Objects
     files: Files
     idempotency: IdempotencyStore
@@ -207,7 +209,8 @@ async def open_platform(
         )
         conversations, turn_store = ConversationStore(database), TurnStore(database)
         leases = Leases(database, owner=f"{os.getpid()}-{secrets.token_hex(8)}", seconds=settings.limits.lease_seconds)
-        catalog = Catalog(ToolCallStore(database))
+        tool_calls = ToolCallStore(database)
+        catalog = Catalog(tool_calls)
         files = Files(FileStore(database), objects, settings.files)
         programs = Programs(files, sandbox)
         workshop = await stack.enter_async_context(_workshop(settings, sandbox, programs, telemetry))
@@ -215,10 +218,11 @@ async def open_platform(
         assistants = Assistants(AssistantStore(database), models, catalog)
         approval_store = ApprovalStore(database)
         approvals = Approvals(approval_store, catalog)
+        executor = ToolExecutor(catalog=catalog, workshop=workshop, retries=settings.limits.tool_retries)
         staging = Staging(
             models=models,
             assistants=assistants,
-            tools=ToolExecutor(catalog=catalog, workshop=workshop, retries=settings.limits.tool_retries),
+            tools=executor,
             approvals=approvals,
             history=History(turn_store, conversations),
             limits=TurnLimits(steps=settings.limits.max_steps, seconds=settings.limits.turn_seconds),
@@ -321,6 +325,7 @@ async def open_platform(
             trials=Trials(ToolStore(database), catalog, workshop),
             approvals=approvals,
             continuing=continuing,
+            replay=Replay(turns=turn_store, staging=staging, tools=executor, limiter=limiter, store=tool_calls),
             objects=objects,
             files=files,
             idempotency=idempotency,

@@ -31,6 +31,17 @@ class TurnStore:
         async with self._database.tenant(organization_id) as connection:
             return await _get(connection, organization_id, turn_id)
 
+    async def request(self, organization_id: str, turn_id: str) -> str:
+        """As it was accepted (JSON). Raises NotFound."""
+        query = sa.select(turns.c.request).where(
+            turns.c.organization_id == organization_id, turns.c.id == turn_id, turns.c.stored
+        )
+        async with self._database.tenant(organization_id) as connection:
+            found: str | None = await connection.scalar(query)
+        if found is None:
+            raise _unknown(turn_id)
+        return found
+
     async def events(self, organization_id: str, turn_id: str, *, after: int = 0) -> Sequence[Recorded]:
         """At most EVENTS_PAGE events with seq > after, in order."""
         query = (

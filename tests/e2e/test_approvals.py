@@ -1,4 +1,4 @@
-"""Approvals by OpenAI's own client and by the command line, against a server as a user starts it."""
+"""Approvals and replays by OpenAI's own client and by the command line, against a server as a user starts it."""
 
 import json
 import re
@@ -25,6 +25,7 @@ models:
       - when: {after_tool: true}
         reply: {text: "{last_tool_result}"}
       - reply: "You said: {last_user_text}"
+  - {name: other, backend: scripted, script: [{reply: Never.}, {when: {after_tool: true}, reply: Never.}]}
 """
 PAY = {
     "name": "pay",
@@ -32,6 +33,7 @@ PAY = {
     "parameters": {"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]},
     "runtime": {"kind": "python", "code": "def main(amount):\n    return {'paid': amount}"},
     "approval": {"expires_seconds": 600},
+    "effect": "pure",
     "permissions": {"organization": True},
 }
 TOOLS: Any = [{"type": "mcp", "server_label": "registry", "require_approval": {"never": {"tool_names": ["pay"]}}}]
@@ -108,6 +110,17 @@ def test_a_conversation_that_waits_goes_on_when_the_shell_says_so(served: Served
     again = paddock("approvals", "deny", request.id, home=served.home, PADDOCK_URL=served.url)
     assert (again.returncode, "carries it out" in again.stderr) == (1, True)
     assert run("list") == ""
+    again = paddock("replay", last.response.id, home=served.home, PADDOCK_URL=served.url)
+    shown = ['step 0: pay({"amount":3}): the same', "no difference"]
+    assert (again.returncode, again.stdout.splitlines()) == (0, shown)
+    other = paddock("replay", last.response.id, "--model", "other", home=served.home, PADDOCK_URL=served.url)
+    assert other.returncode == 1
+    assert other.stdout.splitlines()[1:] == [
+        "step 1: the model: differs",
+        '  then: {"paid": 3}',
+        "  now: Never.",
+        "1 difference",
+    ]
 
 
 def test_a_background_response_goes_on_by_itself_in_another_one(served: Served, client: OpenAI) -> None:
