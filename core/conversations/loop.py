@@ -21,7 +21,7 @@ from core.events import (
     TurnStatus,
 )
 from core.llm.contract import Model, ModelRequest
-from core.messages import FinishReason, Offer, ToolCallItem, ToolResult, Transcript
+from core.messages import FinishReason, Offer, Reply, ToolCallItem, ToolResult, Transcript
 from core.tools.approval import Demand
 from core.tools.definition import ToolVersion
 from core.tools.executor import Prepared, Toolset
@@ -102,7 +102,8 @@ async def _ask(
     turn_id: str, step: int, first_item: int, transcript: Transcript, ask: Ask, tools: Toolset, budget: Budget
 ) -> AsyncGenerator[TurnEvent, None]:
     """One reply: its deltas, and last the whole of it."""
-    reply, began = StreamedReply(turn_id, first_item, tools.offer), time.monotonic()
+    taken = {call.id for message in transcript.messages if isinstance(message, Reply) for call in message.tool_calls}
+    reply, began = StreamedReply(turn_id, first_item, tools.offer, taken=taken), time.monotonic()
     async with aclosing(ask.model.stream(ask.request(transcript, budget))) as chunks:
         async for chunk in chunks:
             for event in reply.take(chunk):

@@ -1,6 +1,7 @@
 """A model's reply while it streams: chunks in; events and, at its end, whole items out. Pure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 from core.events import CallDelta, CallStarted, ReasoningDelta, Replied, TextDelta, TurnEvent, item_id
 from core.llm.contract import CallChunk, Chunk, Finished, ReasoningChunk, TextChunk
@@ -33,15 +34,19 @@ PIECE_WEIGHT = 16
 
 
 class StreamedReply:
-    """first_item: the ordinal of the reply's first output item in its turn.
+    """first_item: the ordinal of the reply's first output item in its turn. taken: ids that calls of other replies have.
+
+    Some models number their calls anew in each reply, and nobody tells them of replies that no longer fit their context; but in
+    the ledger a call has its id for ever, and a tool takes two requests with one key for one.
 
     An item is open until a chunk of another kind comes: text after a call is a new message.
     """
 
-    def __init__(self, turn_id: str, first_item: int, offer_of: OfferOf) -> None:
+    def __init__(self, turn_id: str, first_item: int, offer_of: OfferOf, *, taken: Collection[str] = ()) -> None:
         self._turn_id = turn_id
         self._first_item = first_item
         self._offer_of = offer_of
+        self._taken = taken
         self._items: list[Item] = []
         self._open: TextChunk | ReasoningChunk | CallChunk | None = None
         self._pieces: list[str] = []
@@ -69,6 +74,8 @@ class StreamedReply:
     def _take_call(self, chunk: CallChunk) -> Iterator[TurnEvent]:
         if not isinstance(self._open, CallChunk) or self._open.index != chunk.index:
             self._start(chunk)
+            if chunk.id in self._taken:
+                self._open = chunk = replace(chunk, id=self._id("call"))
             offer = self._offer_of(chunk.name)
             yield CallStarted(item=self._ordinal, call_id=chunk.id, name=chunk.name, offer=offer)
         if chunk.arguments:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from core.conversations.reply import StreamedReply
 from core.conversations.story import Story
-from core.events import Recorded, ToolReturned, TurnEvent
+from core.events import CallStarted, Recorded, ToolReturned, TurnEvent, item_id
 from core.ids import new_id
 from core.llm.contract import CallChunk, Chunk, Finished, ReasoningChunk, TextChunk
 from core.messages import FinishReason, MessageItem, Offer, ReasoningItem, Text, ToolCallItem, ToolResult, Usage
@@ -67,3 +67,11 @@ def test_a_reply_at_the_token_limit_has_an_incomplete_last_item() -> None:
     [item] = told(events_of(chunks, whole=True)).items
     assert isinstance(item, MessageItem)
     assert not item.complete
+
+
+def test_a_call_that_has_the_id_of_an_earlier_one_gets_an_id_of_its_own() -> None:
+    reply = StreamedReply(TURN, 6, offer_of, taken={"a"})
+    started = [event for chunk in CHUNKS for event in reply.take(chunk) if isinstance(event, CallStarted)]
+    assert [event.call_id for event in started] == [item_id(TURN, 8, "call"), "b"]
+    calls = [item.call.id for item in reply.whole(step=3, seconds=0.1).items if isinstance(item, ToolCallItem)]
+    assert calls == [event.call_id for event in started]
