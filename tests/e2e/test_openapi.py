@@ -42,7 +42,7 @@ def ids(owner: httpx.Client) -> dict[str, str]:
 
 @document.parametrize()
 @settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),
