@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,10 +19,11 @@ from core.bootstrap import Platform, open_platform
 from core.config import Settings
 from core.config_alerts import RULES
 from core.storage.alerts import Alert, AlertMessage, AlertStore
-from core.storage.database import Database
+from core.storage.database import Database, open_database
 from core.webhooks.signing import new_secret
 from tests.doubles.web import Web, open_web
-from tests.integration.conftest import Stage, Tenant
+from tests.integration.conftest import Stage, Tenant, make_tenant
+from tests.integration.test_postgres_goes_away import own_server
 
 CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "the cat's secret name"}]}
 SECRET = new_secret()
@@ -209,6 +213,25 @@ async def test_a_gauge_that_is_wrong_on_this_server_is_told_too(stage: Stage, te
     async with serving(stage, tenant, f"{web.origin}/hook", rule):
         [(_, body)] = await heard(web, 1)
     assert json.loads(body)["data"]["value"] == 1
+
+
+async def test_alerts_go_on_when_postgresql_is_back(stage: Stage, web: Web) -> None:
+    web.says("/hook")
+    with tempfile.TemporaryDirectory(prefix="paddock-own-") as home:
+        async with own_server(Path(home), durable=False) as server:
+            own = replace(stage, addresses=replace(stage.addresses, database=server.server.server_url))
+            async with open_database(own.addresses.database) as database:
+                tenant = await make_tenant(database, "one")
+            async with serving(own, tenant, f"{web.origin}/hook") as (_, client):
+                await lose(client)
+                await heard(web, 1)
+                await server.stop()
+                await asyncio.sleep(2)
+                await server.start()
+                await heard(web, 2)
+                await lose(client)
+                told = await heard(web, 3)
+    assert [json.loads(body)["type"] for _, body in told] == ["alert.firing", "alert.resolved", "alert.firing"]
 
 
 @pytest.mark.parametrize("path", ["/admin/v1/alerts", "/admin/v1/alerts/alert_unknown"])
