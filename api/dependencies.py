@@ -38,6 +38,11 @@ async def authenticated(request: Request, *scopes: Scope) -> Principal:
     return principal
 
 
+async def authenticated_again(request: Request) -> None:
+    """After a body that took its time: the key may be gone meanwhile. Raises Unauthenticated."""
+    await _authenticate(request)
+
+
 async def _authenticate(request: Request) -> Principal:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:

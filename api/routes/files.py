@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.dependencies import Query, answer, authenticated, listed, platform_of, query_of, unless_left
+from api.dependencies import Query, answer, authenticated, authenticated_again, listed, platform_of, query_of, unless_left
 from api.multipart import OVERHEAD_BYTES, Form
 from api.route import Router
 from api.wire.files import CreateFile, content_headers, encode_file, parse_form
@@ -37,6 +37,7 @@ async def create(request: Request) -> Response:
     form = Form(request)
     async with files.receiving(principal, least=least, most=most) as upload:
         fields = await _receive(form, files, upload)
+        await authenticated_again(request)
         asked = parse_form(fields)
         seconds = asked.expires_after.seconds if asked.expires_after else None
         file = await files.keep(upload, filename=asked.file, purpose=asked.purpose, seconds=seconds)

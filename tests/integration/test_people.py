@@ -123,6 +123,20 @@ async def test_a_deactivated_user_is_out_until_active_again_and_a_deleted_one_fo
     assert code(await operator("GET", path)) == (404, "user_not_found")
 
 
+async def test_a_key_that_is_revoked_amid_its_upload_leaves_no_file(operator: Caller) -> None:
+    made = await operator.made("/admin/v1/keys", {"name": "uploads"})
+
+    async def form() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n'
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nfirst'
+        await operator("DELETE", f"/admin/v1/keys/{made['id']}")
+        yield b"last\r\n--x--\r\n"
+
+    headers = {"authorization": f"Bearer {made['secret']}", "content-type": "multipart/form-data; boundary=x"}
+    assert code(await operator.client.post("/v1/files", content=form(), headers=headers)) == (401, "key_revoked")
+    assert (await operator("GET", "/v1/files")).json()["data"] == []
+
+
 async def test_the_last_owner_stays_also_when_two_leave_at_once(operator: Caller, tenant: Tenant) -> None:
     me = f"/admin/v1/users/{tenant.principal.user_id}"
     for attempt in (operator("POST", me, {"role": "admin"}), operator("POST", me, {"active": False}), operator("DELETE", me)):
