@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field
 
 from api.wire.body import Body
 from api.wire.response_body import unix
-from api.wire.tools import CODE_INTERPRETER, CodeInterpreterTool, McpTool, split_tools
+from api.wire.tools import CODE_INTERPRETER, CodeInterpreterTool, McpTool, encode_asking, split_tools
 from core.assistants.definition import Definition, read_definition
 from core.llm.contract import Sampling
 from core.storage.records import AssistantVersion
@@ -123,7 +123,8 @@ def _tools(builtins: Sequence[str], registry: Selection | None) -> list[dict[str
     ]
     if registry is not None:
         named = {} if registry.names is None else {"allowed_tools": list(registry.names)}
-        tools.append({"type": "mcp", "server_label": "registry", **named})
+        asking = {"require_approval": encode_asking(registry.asking[0])} if registry.asking else {}
+        tools.append({"type": "mcp", "server_label": "registry", **named, **asking})
     return tools
 
 

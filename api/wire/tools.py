@@ -84,6 +84,13 @@ class McpTool(Body):
                 return ()
 
 
+def encode_asking(asking: Asking) -> Any:
+    """As it is said with `require_approval`."""
+    named = {"always": asking.always, "never": asking.never}
+    lists = {word: {"tool_names": list(names)} for word, names in named.items() if names}
+    return "always" if asking.others and not lists else lists
+
+
 Tool = Annotated[FunctionTool | CodeInterpreterTool | McpTool, Discriminator("type")]
 
 

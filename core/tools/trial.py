@@ -16,6 +16,8 @@ from core.tools.executor import Toolset
 from core.tools.work import Workshop
 from sandbox import Stream
 
+FOUR_EYES = "not run: somebody else has to approve each call of this tool"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
@@ -68,9 +70,12 @@ class Trials:
 
 
 async def _called(tools: Toolset, call: ToolCall) -> ToolResult:
+    """Whoever tries a tool is the human that its calls wait for, but never two of them."""
     prepared = tools.prepare(call)
     if isinstance(prepared, ToolResult):
         return prepared
+    if prepared.demand is not None and prepared.demand.policy.four_eyes:
+        return ToolResult(call_id=call.id, content=FOUR_EYES, failed=True)
     [refused] = await tools.admit([prepared])
     return refused or await tools.run(prepared, _unheard)
 

@@ -10,6 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from core.bootstrap import Platform
+from core.conversations.recovery import UNKNOWN
+from core.events import ToolDispatched, TurnStarted
 from core.identity.keys import Keys
 from core.identity.principals import Role, Scope
 from core.identity.sign_in import Identity
@@ -17,6 +19,7 @@ from core.identity.users import Users
 from core.storage.database import Database
 from core.storage.directory import Directory
 from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_recovery import Control, cut
 from tests.integration.test_tool_registry import ANSWER, OFFERED, Client, audited, call_of, calls, client_of
 
 APPROVALS = "/admin/v1/approvals"
@@ -181,6 +184,50 @@ async def test_with_four_eyes_whoever_asked_may_deny_and_not_approve(stage: Stag
         async with client_of(platform, other) as somebody_else:
             assert (await somebody_else.post(f"{APPROVALS}/{asked['id']}/approve"))["status"] == "approved"
         assert call_of(await answered(client, response, said(asked)))["output"] == "42"
+
+
+async def test_a_dry_run_is_no_way_around_the_second_pair_of_eyes(stage: Stage, tenant: Tenant) -> None:
+    async with opened(stage, tenant, approval={"four_eyes": True}) as (_, client):
+        tried = await client.post("/admin/v1/tools/double/dry-run", {"arguments": {"x": 1}})
+        assert (tried["failed"], "somebody else" in tried["output"]) == (True, True)
+        await client.create(name="triple", code="def main(x):\n    return x * 3", approval="always")
+        tried = await client.post("/admin/v1/tools/triple/dry-run", {"arguments": {"x": 1}})
+        assert (tried["failed"], tried["output"]) == (False, "3")
+
+
+async def test_what_was_approved_runs_once_wherever_its_process_dies(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, client_of(platform, tenant) as client:
+        await client.create(approval="always", effect="effectful")
+        response = await client.respond()
+        after = await answered(client, response, said(requests_of(response)[0]))
+        turn = await platform.turns.get(tenant.principal, after["id"])
+        whole = Control(turn, await platform.turns.events(tenant.principal, turn.id))
+        copies = [await cut(database, whole, last) for last in range(1, len(whole.events))]
+        for last, copy in enumerate(copies, start=1):
+            await platform.turns.wait(tenant.principal, copy)
+            events = await platform.turns.events(tenant.principal, copy)
+            told = await client.get(f"/v1/responses/{copy}")
+            assert sum(isinstance(one.event, ToolDispatched) for one in events) <= 1
+            in_flight = isinstance(whole.events[last - 1].event, ToolDispatched)
+            if isinstance(whole.events[last - 1].event, TurnStarted):
+                continue  # it was never recorded without what follows it
+            assert call_of(told)["status"] == ("failed" if in_flight else "completed")
+            assert (UNKNOWN in json.dumps(told["output"])) == in_flight
+            assert told["status"] == "completed"
+
+
+async def test_what_cannot_be_carried_out_any_more_is_void(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with opened(stage, tenant) as (platform, client):
+        other = await colleague(database, tenant)
+        conversation = (await client.post("/v1/conversations"))["id"]
+        async with client_of(platform, other) as leaver:
+            await leaver.respond(conversation=conversation)
+        await client.ask("DELETE", f"/admin/v1/keys/{other.principal.key_id}")
+        [waiting] = (await client.get(APPROVALS))["data"]
+        approved = await client.post(f"{APPROVALS}/{waiting['id']}/approve")
+        assert (approved["status"], approved["next_response_id"]) == ("void", None)
+        [voided] = [record for record in await audited(platform, tenant) if record["kind"] == "approval.voided"]
+        assert (voided["object"], voided["details"]["code"]) == (waiting["response_id"], "key_revoked")
 
 
 async def test_another_version_is_not_what_was_approved(stage: Stage, tenant: Tenant) -> None:
@@ -354,3 +401,20 @@ async def test_what_was_decided_while_the_conversation_was_busy_goes_on_later(
                 await asyncio.sleep(0.1)
             await platform.turns.wait(tenant.principal, after)
         assert text_of(await client.get(f"/v1/responses/{after}")) == "It is 42."
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["always", {"always": {"tool_names": ["double"]}}, {"never": {"tool_names": ["triple"]}}, {"never": {"tool_names": []}}],
+)
+async def test_an_assistant_asks_as_it_says(stage: Stage, tenant: Tenant, wanted: Any) -> None:
+    async with opened(stage, tenant, approval="never") as (_, client):
+        tools = [{**OFFERED, "allowed_tools": ["double"], "require_approval": wanted}]
+        made = await client.post("/admin/v1/assistants", {"name": "careful", "model": "scripted", "tools": tools})
+        again = {"name": "again", "model": "scripted", "tools": made["tools"]}
+        assert (await client.post("/admin/v1/assistants", again))["tools"] == made["tools"]
+        for name in ("careful", "again"):
+            assert len(requests_of(await client.respond(model=name, tools=[]))) == 1
+        message = {"role": "user", "content": "go"}
+        chat = await client.post("/v1/chat/completions", {"model": "careful", "messages": [message]})
+        assert "cannot wait" in chat["choices"][0]["message"]["content"]
