@@ -28,6 +28,7 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     assert shown.returncode == 0
     for name in (
         "agent",
+        "alerts",
         "approvals",
         "assistants",
         "audit",
