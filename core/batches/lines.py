@@ -61,9 +61,12 @@ def _line(number: int, raw: bytes, endpoint: str, line_bytes: int, seen: set[str
             raise InvalidRequest(f"expected method 'POST' and url {endpoint!r}", code="invalid_line")
         if not isinstance(given.get("body"), dict):
             raise InvalidRequest("'body' must be an object", code="invalid_line")
+        body = json.dumps(given["body"])
+    except RecursionError:
+        return Line(number=number, custom_id=custom_id, error=problem("invalid_json_line", "the line is nested too deeply"))
     except InvalidRequest as exc:
         return Line(number=number, custom_id=custom_id, error=problem(exc.code, exc.message))
-    return Line(number=number, custom_id=custom_id, body=json.dumps(given["body"]))
+    return Line(number=number, custom_id=custom_id, body=body)
 
 
 def _object(raw: bytes) -> dict[str, Any]:

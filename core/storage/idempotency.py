@@ -71,11 +71,10 @@ class IdempotencyStore:
 
     async def sweep(self) -> None:
         """What is older than KEPT_DAYS goes. Of the system: all tenants'."""
-        for statement in (_SWEEP_TURNS, _SWEEP):
-            swept = AT_ONCE
-            while swept == AT_ONCE:
-                async with self._database.everyone() as connection:
-                    swept = (await connection.execute(statement, {"days": KEPT_DAYS, "most": AT_ONCE})).rowcount
+        swept = AT_ONCE
+        while swept == AT_ONCE:
+            async with self._database.everyone() as connection:
+                swept = (await connection.execute(_SWEEP, {"days": KEPT_DAYS, "most": AT_ONCE})).scalar_one()
 
     async def _change(self, organization_id: str, statement: sa.TextClause, values: Mapping[str, object]) -> bool:
         async with self._database.tenant(organization_id) as connection:
@@ -103,9 +102,13 @@ _KEEP = sa.text(
 )
 _LET_GO = sa.text("UPDATE idempotency_keys SET claimed_until = '-infinity' WHERE id = :id AND claim = :claim")
 _FORGET = sa.text("DELETE FROM idempotency_keys WHERE id = :id AND claim = :claim AND answer IS NULL")
-_OLD = "created_at < now() - make_interval(days => :days) LIMIT :most"
-_SWEEP = sa.text(f"DELETE FROM idempotency_keys WHERE id IN (SELECT id FROM idempotency_keys WHERE {_OLD})")  # noqa: S608
-_SWEEP_TURNS = sa.text(
-    "UPDATE turns SET idempotency = NULL WHERE idempotency IN"  # noqa: S608 - a constant
-    f" (SELECT id FROM idempotency_keys WHERE {_OLD})"
-)
+_SWEEP = sa.text("""
+    WITH old AS (
+        DELETE FROM idempotency_keys WHERE id IN (
+            SELECT id FROM idempotency_keys WHERE created_at < now() - make_interval(days => :days) LIMIT :most
+        ) RETURNING id
+    ), freed AS (
+        UPDATE turns SET idempotency = NULL FROM old WHERE turns.idempotency = old.id
+    )
+    SELECT count(*) FROM old
+""")

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from api.app import create_app
+from api.batches import WIRES
 from core.bootstrap import Addresses, Platform, open_platform
 from core.config import Settings
 
@@ -48,7 +49,7 @@ class Office:
 @asynccontextmanager
 async def open_office(addresses: Addresses, home: Path, settings: Mapping[str, Any] | None = None) -> AsyncIterator[Office]:
     given = {"home": home, "config": home / "paddock.yaml", "models": [MODEL], **(settings or {})}
-    async with open_platform(Settings.model_validate(given), addresses) as platform:
+    async with open_platform(Settings.model_validate(given), addresses, WIRES) as platform:
         transport = httpx.ASGITransport(create_app(platform))
         async with httpx.AsyncClient(transport=transport, base_url="http://paddock") as client:
             yield Office(platform, client)

@@ -1,5 +1,6 @@
 """Organisations of a running server, and one of each kind of object in them."""
 
+import time
 from typing import Any
 
 import httpx
@@ -43,7 +44,13 @@ def furnished(http: httpx.Client) -> dict[str, str]:
     offered = {"type": "mcp", "server_label": "registry", "allowed_tools": ["secret_tool"], "require_approval": "always"}
     asking = made("/v1/responses", json={"model": "scripted", "input": "Tell the secret.", "tools": [offered]})
     webhook = made("/admin/v1/webhooks", json={"url": "http://127.0.0.1:1/secret", "events": ["response.completed"]})
+    requests = {"data": {"purpose": "batch"}, "files": {"file": ("secret.jsonl", b"secret")}}
+    batch = {"input_file_id": made("/v1/files", **requests)["id"], "endpoint": "/v1/responses", "completion_window": "24h"}
+    batch_id = made("/v1/batches", json=batch)["id"]
+    while http.get(f"/v1/batches/{batch_id}").json()["status"] != "completed":
+        time.sleep(0.1)
     return {
+        "batch_id": batch_id,
         "conversation_id": conversation["id"],
         "item_id": http.get(f"/v1/conversations/{conversation['id']}/items").json()["data"][0]["id"],
         "response_id": response["id"],

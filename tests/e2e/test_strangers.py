@@ -96,16 +96,25 @@ def test_no_list_shows_anothers_and_none_begins_at_anothers(route: Route, strang
 def test_anothers_ids_in_a_body_are_not_there_either(stranger: httpx.Client, victim: Victim) -> None:
     ids = victim.ids
     registry = {"type": "mcp", "server_label": "registry", "allowed_tools": [ids["name"]]}
+    approved = {"type": "mcp_approval_response", "approval_request_id": ids["approval_id"], "approve": True}
     attempts: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/responses", {"input": [approved]}),
         ("/v1/responses", {"input": "x", "previous_response_id": ids["response_id"]}),
         ("/v1/responses", {"input": "x", "conversation": ids["conversation_id"]}),
         ("/v1/responses", {"input": "x", "model": ids["assistant"]}),
         ("/v1/responses", {"input": "x", "tools": [registry]}),
         ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], "model": ids["assistant"]}),
+        (
+            "/v1/batches",
+            {"input_file_id": ids["file_id"], "endpoint": "/v1/responses", "completion_window": "24h"},
+        ),
         ("/admin/v1/assistants", {"name": "mine", "model": ids["assistant"]}),
         ("/admin/v1/assistants", {"name": "mine", "model": "scripted", "tools": [registry]}),
         ("/admin/v1/keys", {"name": "mine", "scopes": ["chat"], "user_id": ids["user_id"]}),
         ("/admin/v1/keys", {"name": "mine", "scopes": ["chat"], "organization_id": ids["organization_id"]}),
+        ("/v1/batches", {"input_file_id": ids["file_id"], "endpoint": "/v1/responses", "completion_window": "24h"}),
+        ("/admin/v1/audit/exports", {"organization_id": ids["organization_id"]}),
+        ("/admin/v1/audit/erasures", {"subject": ids["user_id"], "organization_id": ids["organization_id"]}),
         ("/admin/v1/users", {"name": "mine", "role": "owner", "organization_id": ids["organization_id"]}),
     ]
     for path, body in attempts:

@@ -184,7 +184,10 @@ async def made(owner: Caller) -> Objects:
     export = await owner.made("/admin/v1/audit/exports", {})
     files = await _soon(owner, f"/admin/v1/audit/exports/{export['id']}", lambda export: export["files"])
     tools, exports, assistants = "/admin/v1/tools/", "/admin/v1/audit/exports/{export_id}", "/admin/v1/assistants/{assistant}"
+    requests = await owner("POST", "/v1/files", files={"file": ("a.jsonl", b"a")}, data={"purpose": "batch"})
+    lines = {"input_file_id": requests.json()["id"], "endpoint": "/v1/responses", "completion_window": "24h"}
     return {
+        "/v1/batches/{batch_id}": (await owner.made("/v1/batches", lines))["id"],
         "/admin/v1/users/{user_id}": user["id"],
         "/admin/v1/keys/{key_id}": key["id"],
         "/admin/v1/organizations/{organization_id}": user["organization_id"],

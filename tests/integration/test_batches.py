@@ -125,6 +125,11 @@ async def test_a_bad_line_fails_alone_and_says_why(stage: Stage, tenant: Tenant)
         "model": line("model", "x", model="nonsense"),
         "twice": line("good", "x"),
         "surrogate": line("surrogate", "x").replace('"x"', '"\\ud800"'),
+        "deep": '{"custom_id": "deep", "method": "POST", "url": "/v1/responses", "body": {"input": '
+        + "[" * 900
+        + "]" * 900
+        + "}}",
+        "deeper": '{"custom_id": "deeper", "body": ' + "[" * 100_000 + "]" * 100_000 + "}",
         "no utf-8": '{"custom_id": "\udcff"}',
     }
     async with serving(stage) as platform, sdk(platform, tenant) as client:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from api.app import create_app
 from core.bootstrap import Platform
 from core.identity.seal import seal, unseal
+from core.storage import idempotency
 from core.storage.database import Database
 from core.storage.tables import api_keys, files, idempotency_keys, turns
 from tests.integration.conftest import Stage, Tenant
@@ -214,15 +215,23 @@ async def test_a_key_is_the_callers_own(stage: Stage, tenant: Tenant, other_tena
         assert answers[0].json()["id"] != answers[1].json()["id"]
 
 
-async def test_a_month_later_the_key_is_free(stage: Stage, tenant: Tenant, database: Database) -> None:
+async def test_a_month_later_the_key_is_free(
+    stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "AT_ONCE", 2)  # of the five that are old
     async with stage.open_with(ECHO) as platform, client(platform, tenant) as http:
         first = await http.post(RESPONSES, json=body_of(RESPONSES), headers=key())
         await platform.idempotency.sweep()
         assert (await http.post(RESPONSES, json=body_of(RESPONSES), headers=key())).json()["id"] == first.json()["id"]
+        for name in "abcd":
+            await http.post(RESPONSES, json=body_of(RESPONSES), headers=key(name))
         async with database.everyone() as connection:
             old = sa.func.now() - sa.text("interval '31 days'")
             await connection.execute(sa.update(idempotency_keys).values(created_at=old))
         await platform.idempotency.sweep()
+        assert await count(database, idempotency_keys, tenant) == 0
+        for name in "abcd":
+            assert (await http.post(RESPONSES, json=body_of(RESPONSES), headers=key(name))).status_code == 200
         later = await http.post(RESPONSES, json=body_of(RESPONSES, text="other"), headers=key())
         assert later.status_code == 200
         assert later.json()["id"] != first.json()["id"]
