@@ -16,7 +16,7 @@ from core.audit.sealing import Sealer
 from core.audit.signing import open_signer
 from core.audit.verification import verify
 from core.errors import Conflict, NotFound
-from core.storage.audit import AuditRecord, Outcome
+from core.storage.audit import AuditRecord, Outcome, insert
 from core.storage.audit_events import Filter
 from core.storage.audit_exports import ExportStatus, ExportStore
 from core.storage.audit_seals import SealStore
@@ -204,3 +204,21 @@ async def test_a_key_that_was_changed_is_announced_and_both_are_needed(stand: Au
     )
     told = [(event.record["kind"], event.record["object"]) for event in page.rows]
     assert told == [("audit.key_announced", signer.id), ("audit.key_announced", stand.signer.id)]
+
+
+async def test_a_record_that_is_committed_late_is_sealed_after_those_that_were_not_held_up(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    who = stand.tenant.principal
+    late = AuditRecord.by(who, "tool.enabled", "tool_late")
+    async with stand.database.tenant(who.organization_id) as connection:
+        await insert(connection, late)
+        await stand.act(3)
+        await stand.sealer.seal()  # what is still open holds up those after it: their order is not known yet
+        early = await stand.fetch(await stand.export(), tmp_path / "early")
+    await stand.act(3)
+    after = await stand.fetch(await stand.export(), tmp_path / "after")
+    assert late.id not in ids_in(early)
+    assert late.id in ids_in(after)
+    for directory in (early, after):
+        assert verify(directory, await stand.public_keys()).problems == []

@@ -1,0 +1,152 @@
+"""The audit log over HTTP: what a clumsy or hostile auditor can send, and lists that pass nothing over."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.bootstrap import Addresses
+from core.config import Settings
+from core.storage.database import Database
+from tests.doubles.office import Caller, open_office
+from tests.integration.conftest import Tenant, make_tenant
+
+EVENTS, EXPORTS = "/admin/v1/audit/events", "/admin/v1/audit/exports"
+
+
+@pytest.fixture
+async def operator(server_url: str, redis_url: str, tmp_path: Path, tenant: Tenant) -> AsyncIterator[Caller]:
+    addresses = Addresses(
+        database=server_url, redis=redis_url, objects=f"file://{tmp_path / 'objects'}", sandbox=tmp_path / "nobodys.sock"
+    )
+    async with open_office(addresses, tmp_path) as office:
+        yield office.caller(tenant.secret)
+
+
+async def admin_of(operator: Caller) -> Caller:
+    """Somebody of the same organisation who is no operator."""
+    made = await operator.made("/admin/v1/keys", {"name": "admin", "scopes": ["admin", "audit"]})
+    return Caller(operator.client, made["secret"])
+
+
+async def listed(caller: Caller, **query: Any) -> list[dict[str, Any]]:
+    answer = await caller("GET", EVENTS, params=query)
+    assert answer.status_code == 200, answer.text
+    events: list[dict[str, Any]] = answer.json()["data"]
+    return events
+
+
+async def test_a_list_is_walked_in_both_directions_and_filters_choose(operator: Caller) -> None:
+    for n in range(5):
+        await operator.made("/admin/v1/users", {"name": f"user {n}"})
+    whole = await listed(operator, kind="user.created", order="asc")
+    assert len(whole) == 5
+    walked: list[str] = []
+    after: dict[str, str] = {}
+    while page := await listed(operator, kind="user.created", order="asc", limit=2, **after):
+        walked += [event["id"] for event in page]
+        after = {"after": walked[-1]}
+    assert walked == [event["id"] for event in whole]
+    assert [event["id"] for event in await listed(operator, kind="user.*")] == walked[::-1]
+    one = whole[2]["record"]["object"]
+    assert [event["record"]["object"] for event in await listed(operator, object=one)] == [one]
+    assert [event["personal"]["name"] for event in await listed(operator, object=one)] == ["user 2"]
+    assert await listed(operator, until=1_000) == []
+    assert await listed(operator, since=4_000_000_000) == []
+    assert await listed(operator, outcome="failure") == []
+    found = await operator("GET", f"{EVENTS}/{walked[0]}")
+    assert found.json()["record"]["kind"] == "user.created"
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 101}, "limit"),
+        ({"order": "random"}, "order"),
+        ({"kind": "user.created'; --"}, "kind"),
+        ({"kind": ",".join(["a"] * 50)}, "kind"),
+        ({"kind": "%"}, "kind"),
+        ({"outcome": "splendid"}, "outcome"),
+        ({"since": "yesterday"}, "since"),
+        ({"since": -1}, "since"),
+        ({"until": 10**18}, "until"),
+        ({"actor": ""}, "actor"),
+        ({"object": "x" * 300}, "object"),
+        ({"after": "aud_nobody"}, "after"),
+        ({"after": "\x00"}, "cannot be stored"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+async def test_a_question_that_makes_no_sense_is_answered_with_its_parameter(
+    operator: Caller, query: dict[str, Any], param: str
+) -> None:
+    answer = await operator("GET", EVENTS, params=query)
+    assert answer.status_code == 400, answer.text
+    assert param in answer.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"format": "docx"},
+        {"kind": "DROP TABLE"},
+        {"since": 1.5},
+        {"until": "now"},
+        {"organization_id": ""},
+        {"files": []},
+        [],
+        "jsonl",
+        None,
+    ],
+)
+async def test_an_export_that_makes_no_sense_is_refused_and_not_queued(operator: Caller, body: Any) -> None:
+    answer = await operator("POST", EXPORTS, body)
+    assert answer.status_code == 400, answer.text
+    assert (await operator("GET", EXPORTS)).json()["data"] == []
+
+
+async def test_what_is_another_organizations_is_not_there_but_for_an_operator(operator: Caller, database: Database) -> None:
+    other = await make_tenant(database, "two")
+    theirs = other.principal.organization_id
+    admin = await admin_of(operator)
+    stranger = Caller(operator.client, other.secret)
+    event = (await listed(stranger))[0]["id"]
+    for path in (f"{EVENTS}?organization_id={theirs}", f"{EVENTS}?organization_id=all", f"{EVENTS}/{event}"):
+        assert (await admin("GET", path)).status_code == 404
+    assert (await admin("POST", EXPORTS, {"organization_id": theirs})).status_code == 404
+    assert (await admin("POST", EXPORTS, {"organization_id": "all"})).status_code == 404
+    body = {"subject": other.principal.user_id, "organization_id": theirs}
+    assert (await admin("POST", "/admin/v1/audit/erasures", body)).status_code == 404
+    assert (await operator("GET", f"{EVENTS}?organization_id={theirs}")).status_code == 200
+    assert (await operator("GET", f"{EVENTS}/{event}")).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["nothing", "..%2f..%2faudit.key", "%00", "manifest.json~", "x" * 300])
+async def test_a_file_that_an_export_does_not_have_is_not_there(operator: Caller, name: str) -> None:
+    export = await operator.made(EXPORTS, {})
+    answer = await operator("GET", f"{EXPORTS}/{export['id']}/files/{name}")
+    assert answer.status_code == 404, answer.text
+
+
+async def test_nobody_is_erased_who_is_not_known(operator: Caller) -> None:
+    for subject in ("user_nobody", "'; DROP TABLE audit_subjects; --"):
+        answer = await operator("POST", "/admin/v1/audit/erasures", {"subject": subject})
+        assert answer.status_code == 404, answer.text
+        assert answer.json()["error"]["code"] == "audit_subject_not_found"
+
+
+@pytest.mark.parametrize(
+    "audit",
+    [
+        {"keep_days": 10},
+        {"archive_days": None, "keep_days": 10},
+        {"archive_days": -1},
+        {"export_days": "x"},
+        {"seal_seconds": 0},
+    ],
+)
+def test_a_policy_that_contradicts_itself_starts_no_server(tmp_path: Path, audit: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="audit"):
+        Settings.model_validate({"home": tmp_path, "config": tmp_path / "paddock.yaml", "audit": audit})
