@@ -9,9 +9,9 @@ from typing import Protocol
 
 from core.errors import PaddockError
 from sandbox import RuntimeUnavailable
+from sandbox.protocol import MAX_PROGRAM_BYTES
 
 RUNTIME = "wasmtime"
-PROGRAM_BYTES = 32 * 2**20
 
 
 class Uploads(Protocol):
@@ -47,5 +47,5 @@ class Programs:
             self._restored[sha256] += 1
 
     async def _install(self, organization_id: str, file_id: str) -> str:
-        program = await self._uploads.read(organization_id, file_id, limit_bytes=PROGRAM_BYTES)
+        program = await self._uploads.read(organization_id, file_id, limit_bytes=MAX_PROGRAM_BYTES)
         return await self._host.install(RUNTIME, program)

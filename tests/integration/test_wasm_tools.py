@@ -15,9 +15,10 @@ from core.egress.addresses import AddressRules
 from core.egress.client import open_egress
 from core.tools import kinds
 from core.tools.definition import ToolVersion, parse_manifest
-from core.tools.programs import PROGRAM_BYTES, Programs
+from core.tools.programs import Programs
 from core.tools.work import Call, ManifestRefused, Workshop
 from sandbox import LimitExceeded, Outcome, RuntimeUnavailable, SandboxError, Stream, open_client
+from sandbox.protocol import MAX_PROGRAM_BYTES
 from tests.doubles.uploads import Uploads
 from tests.integration.conftest import GUESTS, Stage, Tenant
 from tests.integration.test_tool_registry import ANSWER, TOOLS, call_of, calls, client_of, manifest
@@ -140,7 +141,7 @@ async def test_only_a_file_of_the_own_organization_is_taken(stage: Stage, tenant
 
 async def test_a_file_that_is_too_large_for_a_program_is_refused_before_it_is_read(stage: Stage, tenant: Tenant) -> None:
     async with stage.open_with(calls("factor"), ANSWER) as platform, client_of(platform, tenant) as client:
-        file = await uploaded(platform, tenant, bytes(PROGRAM_BYTES + 1))
+        file = await uploaded(platform, tenant, bytes(MAX_PROGRAM_BYTES + 1))
         code, param, message = await client.refused(TOOLS, {"name": "f", "description": "d", **of(file)})
         assert (code, param) == ("invalid_manifest", "runtime.artifact")
         assert message.endswith("has 33554433 bytes; at most 33554432 are taken here")
@@ -181,7 +182,7 @@ async def test_a_program_that_is_nowhere_any_more_is_told_as_that(workshop: Work
     [
         (b"", "it has 0 bytes"),
         (b"#!/bin/sh", "neither a WASI"),
-        (bytes(PROGRAM_BYTES + 1), "33554433 bytes"),
+        (bytes(MAX_PROGRAM_BYTES + 1), "33554433 bytes"),
         (bytes(wat2wasm('(module (import "env" "secret" (func)))')), "imports 'env.secret', which is not offered"),
         (bytes(wat2wasm('(component (import "wasi:sockets/tcp@0.2.0" (instance)))')), "imports 'wasi:sockets/tcp@0.2.0'"),
     ],
