@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple
@@ -58,6 +59,15 @@ class Customer:
         self.conversation_id = made["id"]
         await self._say(f"order {self.name}")
         await self._say(f"thanks {self.name}")
+
+    async def pass_by(self) -> None:
+        """One turn that is not stored: it may be lost with its process, but it must not stay open, nor pay twice."""
+        text = f"order {self.name} in passing"
+        self.doubtful.append(text)
+        body = {"model": "scripted", "input": text, "store": False, "stream": True, "tools": REGISTRY}
+        with suppress(httpx.HTTPError):
+            async with self.client.stream("POST", f"{self.replicas[0].url}/v1/responses", json=body) as response:
+                await response.aread()
 
     async def _say(self, text: str) -> None:
         for attempt in range(1000):

@@ -32,6 +32,7 @@ async def play(stand: Stand, plan: Plan) -> Outcome:
     async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as tasks:
         for customer in customers:
             tasks.create_task(customer.visit())
+            tasks.create_task(customer.pass_by())
         for seconds, name in plan.kills:
             tasks.create_task(_kill(stand, seconds, name))
     died = len(plan.kills) + sum(stand.replica(name).deaths > before[name] for name in plan.deaths)

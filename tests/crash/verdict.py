@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
+import httpx
 
-from tests.crash.customer import Answer, Customer, frames
+from tests.crash.customer import Answer, Customer, Frame, frames
 from tests.crash.replicas import Replica
 from tests.crash.stand import Stand
 
@@ -46,18 +47,35 @@ async def judge(stand: Stand, customer: Customer) -> None:
 
 async def _same_everywhere(stand: Stand, answer: Answer, replica: Replica) -> None:
     """What came in parts is what anybody reads from the beginning."""
-    async with stand.client.stream("GET", f"{replica.url}/v1/responses/{answer.response_id}?stream=true") as response:
-        assert response.status_code == 200, (await response.aread()).decode()
-        whole = [frame async for frame in frames(response)]
+    whole: list[Frame] = []
+    while not whole:
+        async with stand.client.stream("GET", f"{replica.url}/v1/responses/{answer.response_id}?stream=true") as response:
+            if await _is_there(response):
+                whole = [frame async for frame in frames(response)]
     for got, read in zip(answer.frames, whole, strict=False):
         assert got == read, f"a client was told {got}, and {replica.name} says {read}"
     assert len(answer.frames) == len(whole), f"{len(answer.frames)} events were told, and {replica.name} tells {len(whole)}"
 
 
+async def _got(stand: Stand, path: str, **params: str | int) -> Any:
+    while True:
+        response = await stand.client.get(f"{stand.replicas[0].url}{path}", params=params)
+        if await _is_there(response):
+            return response.json()
+
+
+async def _is_there(response: httpx.Response) -> bool:
+    """False where it is to be asked again: the embedded PostgreSQL is made for one replica, and may be out of connections."""
+    if response.status_code == 503:
+        await asyncio.sleep(0.1)
+        return False
+    assert response.status_code == 200, (await response.aread()).decode()
+    return True
+
+
 async def _response(stand: Stand, answer: Answer) -> Any:
-    found = await stand.client.get(f"{stand.replicas[0].url}/v1/responses/{answer.response_id}")
-    assert found.status_code == 200, found.text
-    told, read = json.loads(answer.frames[-1].data.partition(b"\ndata: ")[2])["response"], found.json()
+    read = await _got(stand, f"/v1/responses/{answer.response_id}")
+    told = json.loads(answer.frames[-1].data.partition(b"\ndata: ")[2])["response"]
     assert told == read, f"the last event says {told}, the response {read}"
     assert read["status"] == "completed", read
     assert read["completed_at"] >= read["created_at"], "whatever the clock of who ended it says"
@@ -66,10 +84,8 @@ async def _response(stand: Stand, answer: Answer) -> Any:
 
 async def _audit_is_complete(stand: Stand, answer: Answer, response: Any) -> bool:
     """Every call was recorded before it ran, and how it ended. True when nobody knows how the payment did."""
-    url = f"{stand.replicas[0].url}/admin/v1/audit/events"
-    listed = await stand.client.get(url, params={"object": answer.response_id, "limit": 100, "order": "asc"})
-    assert listed.status_code == 200, listed.text
-    records = [event["record"] for event in listed.json()["data"]]
+    listed = await _got(stand, "/admin/v1/audit/events", object=answer.response_id, limit=100, order="asc")
+    records = [event["record"] for event in listed["data"]]
     kinds = Counter(record["kind"] for record in records)
     assert kinds["turn.started"] == kinds["turn.ended"] == 1, kinds
     calls = [n for n, item in enumerate(response["output"]) if item["type"] == "mcp_call" and item["status"] != "incomplete"]
@@ -118,10 +134,8 @@ def _paid_once(stand: Stand, customer: Customer, order: str, unknown: bool) -> N
 
 async def _nothing_is_lost(stand: Stand, customer: Customer) -> None:
     """Each acknowledged message is in the conversation, and what was answered."""
-    url = f"{stand.replicas[0].url}/v1/conversations/{customer.conversation_id}/items"
-    listed = await stand.client.get(url, params={"limit": 100, "order": "asc"})
-    assert listed.status_code == 200, listed.text
-    said = [_texts(item) for item in listed.json()["data"] if item["type"] == "message" and item["role"] == "user"]
+    listed = await _got(stand, f"/v1/conversations/{customer.conversation_id}/items", limit=100, order="asc")
+    said = [_texts(item) for item in listed["data"] if item["type"] == "message" and item["role"] == "user"]
     acknowledged = [answer.text for answer in customer.answers]
     assert [text for text in said if text in acknowledged] == acknowledged, said
     assert set(said) <= {*acknowledged, *customer.doubtful}, said
