@@ -1,7 +1,7 @@
 """`paddock audit`."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def export(
         directory.mkdir(parents=True)
     except OSError as exc:
         raise click.ClickException(f"{directory}: {exc.strerror}") from exc
-    with open_admin() as admin:
+    with open_admin() as admin, _removed_if_empty(directory):
         made = _made(admin, admin.post("/audit/exports", body)["id"])
         for file in made["files"]:
             _save(admin, made["id"], file, directory)
@@ -180,6 +180,16 @@ def _made(admin: Any, export_id: str) -> Any:
     if now["status"] != "completed":
         raise click.ClickException(f"export {export_id} is {now['status']}: {now['error'] or 'somebody removed it'}")
     return now
+
+
+@contextmanager
+def _removed_if_empty(directory: Path) -> Iterator[None]:
+    """So that the same command can be typed again."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            directory.rmdir()
 
 
 def _save(admin: Any, export_id: str, file: dict[str, Any], directory: Path) -> None:

@@ -55,7 +55,10 @@ class Checkpoints(Query):
 
 @router.get("/events", query=Events)
 async def list_events(request: Request) -> Response:
-    """In the order of their commits. With `order=asc` none is ever passed over: come back with the last id, for ever."""
+    """In the order of their commits. With `order=asc` none is ever passed over: come back with the last id, for ever.
+
+    Those that have left the database for object storage are in exports alone.
+    """
     principal, query = await authenticated(request), query_of(request, Events)
     wanted = Filter(
         kinds=kinds(query.kind),
