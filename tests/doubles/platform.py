@@ -37,7 +37,9 @@ class Turns:
     async def get(self, _principal: Principal, turn_id: str) -> Turn:
         raise NotFound(f"no response {turn_id!r}", code="response_not_found")
 
-    async def follow(self, _principal: Principal, _turn_id: str, *, live: bool = True) -> AsyncGenerator[Recorded, None]:
+    async def follow(
+        self, _principal: Principal, _turn_id: str, *, after: int = 0, live: bool = True
+    ) -> AsyncGenerator[Recorded, None]:
         seq = 0
         try:
             for event in self.story:
@@ -48,7 +50,8 @@ class Turns:
                     raise event
                 else:
                     seq += 1
-                    yield Recorded(seq, event)
+                    if seq > after:
+                        yield Recorded(seq, event)
         finally:
             self.left.set()
 
