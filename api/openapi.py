@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from api.idempotency import HEADER, LONGEST_KEY
 from api.route import JSON, Route
 
 References = Mapping[type[BaseModel], str]
@@ -20,6 +21,7 @@ _MEANINGS = {
     409: "It cannot be done as things are: a name is taken, or the object is in use.",
     413: "The body is too large.",
     415: "The body is of another kind.",
+    422: "The Idempotency-Key was used for another request.",
     429: "A limit is used up; `Retry-After` says when to come again.",
     500: "A mistake of ours; the log has more under the request's id.",
     502: "The model's provider answered wrongly.",
@@ -65,7 +67,7 @@ def _operation(route: Route, references: References, schemas: dict[str, Any]) ->
     operation: dict[str, Any] = {
         "operationId": f"{resource}_{route.reads.__name__}",
         "tags": [resource],
-        "parameters": [*_path_parameters(route.path), *_query_parameters(query)],
+        "parameters": [*_path_parameters(route.path), *_query_parameters(query), *_header_parameters(route.method)],
         "responses": _responses(route),
     }
     if route.reads.__doc__:
@@ -92,8 +94,17 @@ def _query_parameters(shape: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in properties.items()]
 
 
+def _header_parameters(method: str) -> list[dict[str, Any]]:
+    told = "The same key and request again get the same answer, and nothing is done twice; kept for 30 days."
+    schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY}
+    once = {"name": HEADER, "in": "header", "required": False, "description": told, "schema": schema}
+    return [once] if method == "POST" else []
+
+
 def _responses(route: Route) -> dict[str, Any]:
     statuses = {503} if _is_open(route) else {400, 401, 403, 404, 500, 503}  # 404: also what a body or a query names
+    if route.method == "POST":
+        statuses |= {422}
     if route.method != "GET":
         statuses |= {409}
     if route.body is not None or route.form is not None:
@@ -104,7 +115,7 @@ def _responses(route: Route) -> dict[str, Any]:
     if "stream" in _fields(route.body):
         statuses |= {429, 502, 504}
     if "stream" in _fields(route.body) or "stream" in _fields(route.query):
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {"schema": {"description": "Server-sent events."}}
     if "format" in _fields(route.query):
         content["text/csv"] = {"schema": {"type": "string"}}
     error = {JSON: {"schema": {"$ref": _REF.format(model="Error")}}}
