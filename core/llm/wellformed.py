@@ -9,6 +9,8 @@ from core.messages import FinishReason, Reply, Usage
 
 CALL_ID_CHARACTERS = 256
 """A longer one is replaced: it is in every event, ledger row and header of its call."""
+MOST_TOKENS = 10**9
+"""More than any model reads or says; what is beyond a database's numbers would keep its turn from ever ending."""
 
 
 class ReplyChecker:
@@ -61,8 +63,8 @@ class ReplyChecker:
 
     def _usage(self, told: Usage) -> Usage:
         """A budget counts on it, so a provider that tells nothing is estimated; a part is never more than its whole."""
-        input_tokens = told.input or count_request(self._request, self._count_tokens)
-        output_tokens = told.output or (self._count_tokens("".join(self._said)) if self._said else 0)
+        input_tokens = min(told.input, MOST_TOKENS) or count_request(self._request, self._count_tokens)
+        output_tokens = min(told.output, MOST_TOKENS) or (self._count_tokens("".join(self._said)) if self._said else 0)
         return Usage(
             input=input_tokens,
             output=output_tokens,

@@ -5,7 +5,7 @@ import pytest
 
 from core.llm.contract import CallChunk, Chunk, Finished, ModelRequest, ReasoningChunk, TextChunk
 from core.llm.tokens import estimate_tokens
-from core.llm.wellformed import ReplyChecker
+from core.llm.wellformed import MOST_TOKENS, ReplyChecker
 from core.messages import FinishReason, Message, Reply, SystemMessage, ToolCall, Usage
 
 COUNTED = Usage(input=1, output=1)
@@ -90,3 +90,10 @@ def test_a_part_of_the_tokens_is_never_more_than_the_whole() -> None:
     told = Usage(input=5, output=3, cached=9, reasoning=8)
     finished = checked(Finished(reason=FinishReason.STOP, usage=told))[-1]
     assert finished == Finished(reason=FinishReason.STOP, usage=Usage(input=5, output=3, cached=5, reasoning=3))
+
+
+def test_more_tokens_than_a_database_counts_are_not_believed() -> None:
+    told = Usage(input=10**30, output=2**63, cached=10**30, reasoning=10**30)
+    finished = checked(Finished(reason=FinishReason.STOP, usage=told))[-1]
+    assert isinstance(finished, Finished)
+    assert max(finished.usage.input, finished.usage.output, finished.usage.cached, finished.usage.reasoning) == MOST_TOKENS
