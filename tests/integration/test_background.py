@@ -85,7 +85,6 @@ async def test_its_stream_tells_the_wait_too_and_is_the_same_for_whoever_comes_l
 async def test_no_redis_no_matter(stage: Stage, tenant: Tenant) -> None:
     """A hint that never comes is replaced by a look now and then."""
     async with two(stage, NOBODY, {}) as (gateway, _), asyncio.timeout(PATIENCE_SECONDS):
-        await gateway.wakeups._client.aclose()
         gateway.wakeups.publish = lambda _ids: None  # type: ignore[method-assign]
         turn = await gateway.turns.start(tenant.principal, asking("hi", queue=Queue.BACKGROUND))
         assert (await gateway.turns.wait(tenant.principal, turn.id)).status is TurnStatus.COMPLETED
