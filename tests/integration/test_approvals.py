@@ -359,6 +359,10 @@ async def test_what_a_stranger_or_a_clumsy_client_sends_approves_nothing(
                 assert code == "approval_not_found"
             code, _, _ = await stranger.refused("/v1/responses", {"input": [said(asked)]}, status=404)
             assert code == "approval_not_found"
+        for reason, code in (("a\x00b", "invalid_text"), ("x" * 2_001, "invalid_value"), (4, "invalid_type")):
+            assert (await client.refused(f"{APPROVALS}/{asked['id']}/deny", {"reason": reason}))[0] == code
+            body = {**here, "input": [said(asked, False, reason=reason)]}
+            assert (await client.refused("/v1/responses", body))[0] == code
         for query in ("?limit=0", "?status=open", "?after=mcpr_x", "?after=%00"):
             await client.get(APPROVALS + query, status=400)
         assert (await client.get(f"{APPROVALS}/{asked['id']}"))["status"] == "pending"
