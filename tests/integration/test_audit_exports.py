@@ -156,6 +156,7 @@ async def test_an_export_that_a_restart_cuts_off_is_made_again_from_the_beginnin
     export = await stand.exports.get(stand.tenant.principal, asked.id)
     assert (export.status, export.attempts) == (ExportStatus.COMPLETED, 2)
     assert len([found async for found in stand.objects.list("audit/exports/")]) == len(export.files)
+    assert list((tmp_path / "exports").iterdir()) == []
     report = verify(await stand.fetch(export, tmp_path / "fetched"), await stand.public_keys())
     assert (report.problems, report.records) == ([], export.records)
 

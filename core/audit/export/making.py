@@ -90,9 +90,10 @@ class ExportMaker:
                 await self._make(export)
 
     async def _make(self, export: Export) -> None:
-        directory = self._home / "exports" / export.id / str(export.attempts)
+        directory = self._home / "exports" / f"{export.id}-{export.attempts}"
         try:
-            await asyncio.to_thread(shutil.rmtree, directory.parent, ignore_errors=True)  # left by one that was cut off
+            for left in directory.parent.glob(f"{export.id}-*"):  # by an attempt that was cut off
+                await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
             directory.mkdir(mode=0o700, parents=True)
             await self._sealer.seal()  # what was done before this export was asked for is in it
             result = await self._written(export, directory)
