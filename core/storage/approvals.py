@@ -16,8 +16,8 @@ from core.storage.records import Approval, ApprovalStatus, Page
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """To be written where the request still is as it was seen. digest: of what is approved; another one than was asked for
-    where its arguments were edited.
+    """To be written where the request still is as it was seen, and its text was not deleted meanwhile. digest: of what is
+    approved; another one than was asked for where its arguments were edited.
     """
 
     approval: Approval
@@ -83,6 +83,7 @@ class ApprovalStore:
                     values = {
                         "id": decision.approval.id,
                         "was": decision.approval.digest,
+                        "said": decision.approval.arguments,
                         "status": decision.status,
                         "arguments": decision.arguments,
                         "digest": decision.digest,
@@ -101,7 +102,9 @@ class ApprovalStore:
             await audit.insert(connection, record)
 
     async def due(self, *, turn_id: str | None, limit: int) -> Sequence[Due]:
-        """Those that go on by themselves: in conversations and in the background. turn_id: only this one."""
+        """Those that go on by themselves: in conversations and in the background. Any of them, so that those which cannot yet
+        keep no others waiting. turn_id: only this one.
+        """
         async with self._database.everyone() as connection:
             rows = (await connection.execute(_DUE, {"turn_id": turn_id, "limit": limit})).mappings().all()
         return [Due(**row) for row in rows]
@@ -145,7 +148,7 @@ _FIND = """
 _DECIDE = sa.text("""
     UPDATE approvals SET status = :status, arguments = :arguments, digest = CAST(:digest AS text), reason = :reason,
         edited = digest <> CAST(:digest AS text), decided_by = :decided_by, decided_at = clock_timestamp()
-    WHERE id = :id AND status = 'pending' AND digest = :was AND expires_at > clock_timestamp()
+    WHERE id = :id AND status = 'pending' AND digest = :was AND arguments = :said AND expires_at > clock_timestamp()
 """)
 _DUE = sa.text("""
     SELECT t.id AS turn_id, t.organization_id, t.conversation_id, t.request FROM turns t
@@ -156,6 +159,6 @@ _DUE = sa.text("""
     ) AND t.stored AND t.status = 'completed' AND (t.conversation_id IS NOT NULL OR t.queue IS NOT NULL)
     AND NOT EXISTS (SELECT FROM turns n WHERE n.continues = t.id) AND NOT EXISTS (
         SELECT FROM approvals p WHERE p.turn_id = t.id AND p.status = 'pending' AND p.expires_at > clock_timestamp()
-    ) LIMIT :limit
+    ) ORDER BY random() LIMIT :limit
 """)
 _VOID = sa.text("UPDATE approvals SET status = 'void' WHERE turn_id = :turn_id")

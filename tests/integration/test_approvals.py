@@ -16,8 +16,11 @@ from core.identity.keys import Keys
 from core.identity.principals import Role, Scope
 from core.identity.sign_in import Identity
 from core.identity.users import Users
+from core.storage.approvals import ApprovalStore, Decision
+from core.storage.audit import AuditRecord
 from core.storage.database import Database
 from core.storage.directory import Directory
+from core.storage.records import ApprovalStatus
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_recovery import Control, cut
 from tests.integration.test_tool_registry import ANSWER, OFFERED, Client, audited, call_of, calls, client_of
@@ -376,6 +379,28 @@ async def test_the_approvals_of_a_deleted_response_are_void_and_their_text_is_go
         gone = await client.get(f"{APPROVALS}/{asked['id']}")
         assert (gone["status"], gone["arguments"]) == ("void", {})
         assert (await client.refused(f"{APPROVALS}/{asked['id']}/approve", {}, status=409))[0] == "approval_void"
+
+
+async def test_who_decides_while_the_response_is_deleted_does_not_bring_its_text_back(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    who, store = tenant.principal, ApprovalStore(database)
+    async with opened(stage, tenant) as (_, client):
+        response = await client.respond()
+        asked = await store.get(who.organization_id, requests_of(response)[0]["id"])
+        await client.ask("DELETE", f"/v1/responses/{response['id']}")
+        record = AuditRecord.by(who, "approval.approved", asked.id)
+        decision = Decision(
+            approval=asked,
+            status=ApprovalStatus.APPROVED,
+            arguments=asked.arguments,
+            digest=asked.digest,
+            reason="because",
+            record=record,
+        )
+        assert await store.decide(who.organization_id, [decision]) == asked
+        gone = await client.get(f"{APPROVALS}/{asked.id}")
+        assert (gone["status"], gone["arguments"], gone["reason"]) == ("void", {}, None)
 
 
 async def test_a_client_that_keeps_the_history_itself_gives_the_request_back_with_its_answer(
