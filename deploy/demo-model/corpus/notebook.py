@@ -6,7 +6,9 @@ Code of our own runs in this process; what a model wrote belongs into another (`
 import contextlib
 import functools
 import io
+import re
 import sys
+import traceback
 from typing import Any
 
 NO_OUTPUT = "(no output)"
@@ -14,8 +16,8 @@ NEWER_MESSAGES = {
     "integer division or modulo by zero": "division by zero",
     "integer modulo by zero": "division by zero",
     "float division by zero": "division by zero",
-    "math domain error": "expected a nonnegative input",
 }
+NEGATIVE_ROOT = re.compile(r"math\.sqrt\((-[\d.]+)\)")
 
 
 @functools.lru_cache(maxsize=20_000)
@@ -34,8 +36,16 @@ def traceback_of(code: str, error: Exception) -> str:
     if isinstance(error, SyntaxError):
         place = f'  File "<code>", line {error.lineno or 1}\n    {code.splitlines()[0]}'
         return f"{place}\nSyntaxError: {error.msg}"
-    message = NEWER_MESSAGES.get(str(error), str(error))
-    return f'Traceback (most recent call last):\n  File "<code>", line 1, in <module>\n{type(error).__name__}: {message}'
+    line = next((frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<code>"), 1) or 1
+    place = f'  File "<code>", line {line}, in <module>\n    {code.splitlines()[line - 1].strip()}'
+    return f"Traceback (most recent call last):\n{place}\n{type(error).__name__}: {message_of(code, error)}"
+
+
+def message_of(code: str, error: Exception) -> str:
+    root = NEGATIVE_ROOT.search(code)
+    if root and str(error) == "math domain error":
+        return f"expected a nonnegative input, got {float(root[1])}"
+    return NEWER_MESSAGES.get(str(error), str(error))
 
 
 if __name__ == "__main__":

@@ -233,7 +233,8 @@ def broken(draw: Draw, exercise: Exercise) -> Turn:
                 "day is out of range for month",
             ]
         )
-        result = f'Traceback (most recent call last):\n  File "<code>", line 1, in <module>\n{kind}: {message}'
+        code = turn.rounds[0].calls[0].arguments["code"].splitlines()[0]
+        result = f'Traceback (most recent call last):\n  File "<code>", line 1, in <module>\n    {code}\n{kind}: {message}'
     answer = failed(result)
     return Turn(
         family="errors",
