@@ -432,6 +432,27 @@ async def test_what_was_decided_while_the_conversation_was_busy_goes_on_later(
         assert text_of(await client.get(f"/v1/responses/{after}")) == "It is 42."
 
 
+async def test_what_cannot_go_on_yet_keeps_no_other_waiting(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with opened(stage, tenant) as (_, client):
+        response = await client.respond(conversation=(await client.post("/v1/conversations"))["id"])
+    copies = """
+        INSERT INTO turns SELECT (jsonb_populate_record(t, jsonb_build_object('id', t.id || n))).*
+            FROM turns t, generate_series(1, 20) n WHERE t.id = :id;
+        INSERT INTO approvals SELECT (jsonb_populate_record(
+            a, jsonb_build_object('id', a.id || n, 'turn_id', a.turn_id || n, 'status', 'approved', 'decided_at', now())
+        )).* FROM approvals a, generate_series(1, 20) n WHERE a.turn_id = :id
+    """
+    async with database.everyone() as connection:
+        for copy in copies.split(";"):
+            await connection.execute(sa.text(copy), {"id": response["id"]})
+    found = [due.turn_id for _ in range(50) for due in await ApprovalStore(database).due(turn_id=None, limit=1)]
+    async with database.everyone() as connection:  # no other test's server goes on with them
+        await connection.execute(
+            sa.text("UPDATE approvals SET status = 'void' WHERE turn_id LIKE :ids"), {"ids": f"{response['id']}%"}
+        )
+    assert len(set(found)) > 1, "each has a chance each time"
+
+
 @pytest.mark.parametrize(
     "wanted",
     ["always", {"always": {"tool_names": ["double"]}}, {"never": {"tool_names": ["triple"]}}, {"never": {"tool_names": []}}],
