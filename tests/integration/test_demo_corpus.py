@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from sandbox.dispatcher import open_sandbox
+from tests.sandboxing import OPTIONS, program
+
 CORPUS = Path(__file__).parents[2] / "deploy" / "demo-model"
 
 
@@ -49,6 +52,22 @@ def test_what_the_code_prints_is_what_the_conversation_records(mix: Any) -> None
     ]
     assert len(pairs) > 100
     assert [code for code, result in pairs if run(code) != result] == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "print(6 * 7)",
+        "print(5 / 0)",
+        "print(5 % 0)",
+        "import math; print(math.sqrt(-16))",
+        "import statistics; print(statistics.median([77, 17, 6]))",
+    ],
+)
+async def test_the_generator_runs_code_with_the_words_of_the_sandbox(mix: Any, code: str) -> None:
+    async with open_sandbox({"wasmtime": OPTIONS["wasmtime"]()}, permits=1, queue=1) as sandbox:
+        outcome = await sandbox.run(program(code, "wasmtime"), lambda stream, data: None)
+    assert import_module("corpus.notebook").run(code) == (outcome.stdout + outcome.stderr).decode().rstrip("\n")
 
 
 @pytest.mark.parametrize(
