@@ -66,7 +66,7 @@ class IdempotencyStore:
         await self._change(organization_id, _LET_GO, {"id": key_id, "claim": claim})
 
     async def forget(self, organization_id: str, key_id: str, claim: str) -> None:
-        """The attempt did nothing: the key is free."""
+        """The attempt did nothing: the key is free, unless a turn says that it was accepted for it."""
         await self._change(organization_id, _FORGET, {"id": key_id, "claim": claim})
 
     async def sweep(self) -> None:
@@ -101,7 +101,10 @@ _KEEP = sa.text(
     " WHERE id = :id AND claim = :claim"
 )
 _LET_GO = sa.text("UPDATE idempotency_keys SET claimed_until = '-infinity' WHERE id = :id AND claim = :claim")
-_FORGET = sa.text("DELETE FROM idempotency_keys WHERE id = :id AND claim = :claim AND answer IS NULL")
+_FORGET = sa.text(
+    "DELETE FROM idempotency_keys WHERE id = :id AND claim = :claim AND answer IS NULL"
+    " AND NOT EXISTS (SELECT FROM turns WHERE idempotency = :id)"
+)
 _SWEEP = sa.text("""
     WITH old AS (
         DELETE FROM idempotency_keys WHERE id IN (

@@ -174,6 +174,18 @@ async def test_an_unstored_turn_whose_answer_was_lost_is_not_run_again(
         assert await count(database, turns, tenant) == 1
 
 
+async def test_an_attempt_that_was_told_wrongly_that_its_turn_was_not_accepted_leaves_the_key_to_the_turn(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with stage.open_with(ECHO) as platform, client(platform, tenant) as http:
+        first = await http.post(RESPONSES, json=body_of(RESPONSES), headers=key())
+        async with database.everyone() as connection:
+            mine = idempotency_keys.c.organization_id == tenant.principal.organization_id
+            row = (await connection.execute(sa.select(idempotency_keys).where(mine))).one()
+        await platform.idempotency.forget(row.organization_id, row.id, row.claim)
+        assert (await http.post(RESPONSES, json=body_of(RESPONSES), headers=key())).content == first.content
+
+
 async def test_a_key_that_was_made_is_shown_again_to_who_made_it_and_stands_in_no_table(
     stage: Stage, tenant: Tenant, database: Database
 ) -> None:
