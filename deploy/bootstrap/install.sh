@@ -12,12 +12,12 @@ fail() {
   exit 1
 }
 
-# The lock's packages have wheels for 3.11 and 3.12; a later Python builds more of them from source.
+# The lock's packages have wheels for 3.11 and 3.12; a later Python builds more of them from source. The answer is the interpreter
+# itself: uv takes a launcher in front of it (pyenv's) for another Python, and makes .venv anew below a server that runs from it.
 find_python() {
   local candidate
   for candidate in ${PYTHON:-python3 python3.12 python3.11 python3.13 python3.14}; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
-      command -v "$candidate"
+    if "$candidate" -c 'import os, sys; assert sys.version_info >= (3, 11); print(os.path.realpath(sys.executable))' 2>/dev/null; then
       return
     fi
   done
