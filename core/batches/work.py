@@ -144,10 +144,13 @@ class BatchWork:
     async def _stop(self, batch: Batch, why: str | None) -> None:
         """why: None where somebody asked for it."""
         await self._store.refuse_waiting(batch, why or CANCELLED)
-        principal = PRINCIPAL.validate_json(batch.principal)
-        await asyncio.gather(*(self._turns.cancel(principal, turn_id) for turn_id in await self._store.running(batch)))
+        await asyncio.gather(*(self._abandon(batch, turn_id) for turn_id in await self._store.running(batch)))
         await self._store.count(batch, await self._store.progress(batch))
         await self._store.finalize(batch, problem=why)
+
+    async def _abandon(self, batch: Batch, turn_id: str) -> None:
+        with suppress(NotFound):  # it has ended meanwhile, and was deleted
+            await self._turns.abandon(batch.organization_id, turn_id)
 
     async def _end(self, batch: Batch) -> None:
         principal = PRINCIPAL.validate_json(batch.principal)

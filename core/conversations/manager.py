@@ -23,6 +23,7 @@ from core.identity.principals import Principal, Scope
 from core.ids import new_id
 from core.limits.limiter import Grant, Limiter
 from core.messages import Item
+from core.storage.audit import AuditRecord
 from core.storage.journal import Acceptance, Journal
 from core.storage.leases import Leases
 from core.storage.records import Page, Turn
@@ -240,7 +241,8 @@ class TurnManager:
 
     async def cancel(self, principal: Principal, turn_id: str) -> Turn:
         """Stops the model, kills the guests, and returns the ended turn; one that has ended stays as it is. Raises NotFound."""
-        return await self._cancel(principal.organization_id, turn_id)
+        home = principal.organization_id
+        return await self._cancel(home, turn_id, AuditRecord.by(principal, "turn.cancelled", turn_id))
 
     async def cancel_any(self, principal: Principal, turn_id: str) -> Turn:
         """An administrator's: any turn of the own organisation, stored or not; an operator's: any. Raises NotFound."""
@@ -249,17 +251,26 @@ class TurnManager:
         owner = running.turn.organization_id if running is not None else await self._turns.organization_of(turn_id)
         if owner != principal.organization_id and Scope.OPERATOR not in principal.scopes:
             raise NotFound(f"no response {turn_id!r}", code="response_not_found")
-        return await self._cancel(owner, turn_id)
+        return await self._cancel(owner, turn_id, AuditRecord.by(principal, "turn.cancelled", turn_id, organization_id=owner))
 
-    async def _cancel(self, organization_id: str, turn_id: str) -> Turn:
+    async def abandon(self, organization_id: str, turn_id: str) -> Turn:
+        """As `cancel`, where nobody has asked for that of this turn in particular. Raises NotFound."""
+        return await self._cancel(organization_id, turn_id, None)
+
+    async def _cancel(self, organization_id: str, turn_id: str, record: AuditRecord | None) -> Turn:
+        """record: of who did it; the turn's own records tell only whose it was."""
         running = self._local(organization_id, turn_id)
         if running is not None:
+            ran = not running.turn.status.ended
             running.stop(StopReason.CANCELLED)
+            if ran and record is not None:
+                await self._turns.note(record)
+                record = None
             turn = await running.ended()
             if turn.status.ended:
                 return turn
         if not (await self._turns.get(organization_id, turn_id)).status.ended:
-            await self._turns.request_cancel(organization_id, turn_id)
+            await self._turns.request_cancel(organization_id, turn_id, record)
             self._wakeups.publish([CANCELLATIONS, QUEUE])  # one that waits is taken at once, to be ended
             async with aclosing(self._tail(organization_id, turn_id, after=0)) as events:
                 async for _ in events:

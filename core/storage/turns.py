@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.events import Recorded, TurnStatus
 from core.messages import Item, Usage
+from core.storage import audit
+from core.storage.audit import AuditRecord
 from core.storage.database import Database
 from core.storage.journal import CallState, LedgerRow, decode_event, decode_item
 from core.storage.records import Page, Turn
@@ -114,15 +116,20 @@ class TurnStore:
             await connection.execute(_FORGET_APPROVALS, mine)
             await connection.execute(_FORGET, mine)
 
-    async def request_cancel(self, organization_id: str, turn_id: str) -> None:
-        """Leave word for the process that runs the turn; it looks when it renews its leases."""
+    async def request_cancel(self, organization_id: str, turn_id: str, record: AuditRecord | None = None) -> None:
+        """Leave word for the process that runs the turn. record: of who did it."""
         query = (
             sa.update(turns)
             .where(turns.c.organization_id == organization_id, turns.c.id == turn_id, turns.c.status.in_(UNENDED))
             .values(cancel_requested_at=sa.func.coalesce(turns.c.cancel_requested_at, sa.func.now()))
         )
         async with self._database.everyone() as connection:
-            await connection.execute(query)
+            if (await connection.execute(query)).rowcount and record is not None:
+                await audit.insert(connection, record)
+
+    async def note(self, record: AuditRecord) -> None:
+        async with self._database.tenant(record.organization_id) as connection:
+            await audit.insert(connection, record)
 
     async def waiting(self, organization_id: str) -> tuple[int, int]:
         """How many turns wait for a process: the organisation's, and all."""

@@ -8,6 +8,7 @@ import pytest
 
 from core.events import TurnStatus
 from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_tool_registry import audited
 from tests.integration.test_turns import SLOW, asking
 
 PATIENCE_SECONDS = 30
@@ -29,3 +30,6 @@ async def test_a_turn_is_cancelled_from_another_process(stage: Stage, tenant: Te
         assert turn.id not in runs.turns.running
         assert not (await asked.turns.get(tenant.principal, other.id)).status.ended
         await runs.turns.cancel(tenant.principal, other.id)
+        assert (await runs.turns.cancel(tenant.principal, other.id)).status is TurnStatus.CANCELLED
+        told = [record["object"] for record in await audited(asked, tenant) if record["kind"] == "turn.cancelled"]
+        assert told == [turn.id, other.id], "who cancelled it is told once, wherever it ran"

@@ -11,6 +11,7 @@ from core.identity.principals import Principal, Scope
 from core.storage.database import Database
 from core.storage.tables import METADATA
 from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_tool_registry import audited
 from tests.integration.test_turns import HELLO, SLOW, asking, items, read, says
 
 SYSTEMS = {"turns", "turn_events", "tool_ledger", "organizations"}
@@ -72,6 +73,7 @@ async def test_an_operator_stops_any_turn_and_an_administrator_its_organisations
         return replace(of.principal, scopes=frozenset(scopes))
 
     async with stage.open_with(SLOW) as platform:
+        stopped = []
         for by in (key(tenant, Scope.ADMIN), key(other_tenant, Scope.ADMIN, Scope.OPERATOR)):
             turn = await platform.turns.start(tenant.principal, asking("go", store=False))
             with pytest.raises(NotFound):
@@ -79,6 +81,9 @@ async def test_an_operator_stops_any_turn_and_an_administrator_its_organisations
             with pytest.raises(PermissionDenied):
                 await platform.turns.cancel_any(key(tenant, Scope.CHAT), turn.id)
             assert (await platform.turns.cancel_any(by, turn.id)).status is TurnStatus.CANCELLED
+            stopped.append((turn.id, by.user_id))
+        told = [record for record in await audited(platform, tenant) if record["kind"] == "turn.cancelled"]
+        assert [(record["object"], record["actor"]) for record in told] == stopped, "the log of whose turn it was says by whom"
 
 
 async def test_the_roles_may_do_what_they_need_and_no_more(database: Database) -> None:
