@@ -55,6 +55,7 @@ class Due:
     """attempts: with this one."""
 
     id: str
+    endpoint_id: str
     event: str
     object_id: str
     attempts: int
@@ -154,10 +155,11 @@ class WebhookStore:
 
     # What follows is of the system: all tenants'.
 
-    async def take(self, most: int) -> Sequence[Due]:
-        """Deliveries to be tried now, by nobody else meanwhile: of each endpoint in turn."""
+    async def take(self, most: int, *, share: int, busy: Sequence[str] = ()) -> Sequence[Due]:
+        """Deliveries to be tried now, by nobody else meanwhile: of each endpoint in turn, at most `share`; of these none."""
+        values = {"most": most, "share": share, "busy": list(busy), "seconds": ATTEMPT_SECONDS}
         async with self._database.everyone() as connection:
-            rows = (await connection.execute(_TAKE, {"most": most, "seconds": ATTEMPT_SECONDS})).mappings().all()
+            rows = (await connection.execute(_TAKE, values)).mappings().all()
         return [Due(**row) for row in rows]
 
     async def delivered(self, delivery_id: str) -> None:
@@ -197,15 +199,16 @@ _TELL = sa.text("""
 _TAKE = sa.text("""
     WITH due AS (
         SELECT id, next_at, row_number() OVER (PARTITION BY endpoint_id ORDER BY next_at) AS place
-        FROM webhook_deliveries WHERE delivered_at IS NULL AND given_up_at IS NULL AND next_at <= now()
+        FROM webhook_deliveries
+        WHERE delivered_at IS NULL AND given_up_at IS NULL AND next_at <= now() AND endpoint_id <> ALL(CAST(:busy AS text[]))
     ), chosen AS (
         SELECT d.id FROM webhook_deliveries d JOIN due USING (id)
-        WHERE d.delivered_at IS NULL AND d.given_up_at IS NULL AND d.next_at <= now()
+        WHERE due.place <= :share AND d.delivered_at IS NULL AND d.given_up_at IS NULL AND d.next_at <= now()
         ORDER BY due.place, due.next_at LIMIT :most FOR NO KEY UPDATE OF d SKIP LOCKED
     )
     UPDATE webhook_deliveries d SET attempts = d.attempts + 1, next_at = now() + make_interval(secs => :seconds)
     FROM chosen, webhook_endpoints e WHERE d.id = chosen.id AND e.id = d.endpoint_id
-    RETURNING d.id, d.event, d.object_id, d.attempts, d.created_at, e.url, e.secret
+    RETURNING d.id, d.endpoint_id, d.event, d.object_id, d.attempts, d.created_at, e.url, e.secret
 """)
 _DELIVERED = sa.text("UPDATE webhook_deliveries SET delivered_at = now(), error = NULL WHERE id = :id")
 _FAILED = sa.text("""

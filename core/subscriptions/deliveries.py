@@ -3,6 +3,9 @@
 import asyncio
 import json
 import logging
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 
 from core.errors import PaddockError
 from core.storage.webhooks import Due, WebhookStore
@@ -11,6 +14,8 @@ from core.webhooks.sending import Message, NotDelivered, Webhooks, seconds_until
 from core.webhooks.signing import key_of
 
 AT_ONCE = 32
+SHARE = 4
+"""How many of these one endpoint begins with, and gets when it has fewer."""
 LOOK_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
@@ -19,22 +24,31 @@ class Deliveries:
     def __init__(self, store: WebhookStore, webhooks: Webhooks) -> None:
         self._store = store
         self._webhooks = webhooks
-        self._going = 0
+        self._going: Counter[str] = Counter()  # by endpoint
+        self._over = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled. A receiver that is slow keeps one of AT_ONCE busy, not the others."""
+        """Until cancelled. A receiver that is slow keeps its share of AT_ONCE busy, and no other waiting."""
         async with asyncio.TaskGroup() as group:
             while True:
-                try:
-                    due = await self._store.take(AT_ONCE - self._going) if self._going < AT_ONCE else ()
-                except PaddockError as exc:
-                    log.warning("webhooks have to wait: %s", exc.message)
-                    due = ()
+                self._over.clear()
+                due = await self._take()
                 for delivery in due:
-                    self._going += 1
+                    self._going[delivery.endpoint_id] += 1
                     group.create_task(self._deliver(delivery), name=delivery.id)
                 if not due:
-                    await asyncio.sleep(LOOK_SECONDS)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LOOK_SECONDS):
+                            await self._over.wait()
+
+    async def _take(self) -> Sequence[Due]:
+        room = AT_ONCE - self._going.total()
+        try:
+            busy = [endpoint for endpoint, going in self._going.items() if going >= SHARE]
+            return await self._store.take(room, share=SHARE, busy=busy) if room else ()
+        except PaddockError as exc:
+            log.warning("webhooks have to wait: %s", exc.message)
+            return ()
 
     async def _deliver(self, due: Due) -> None:
         try:
@@ -42,7 +56,9 @@ class Deliveries:
         except PaddockError as exc:
             log.warning("what became of %s is not noted, it is sent again: %s", due.id, exc.message)
         finally:
-            self._going -= 1
+            self._going[due.endpoint_id] -= 1
+            self._going += Counter()  # forgets who has none
+            self._over.set()
 
     async def _attempt(self, due: Due) -> None:
         message = Message(id=due.id, body=_body(due))

@@ -173,6 +173,32 @@ async def test_a_receiver_that_never_answers_keeps_no_other_waiting(stage: Stage
         await deliveries(http, "delivered", 3)
 
 
+async def test_an_endpoint_that_hangs_with_all_that_it_missed_keeps_no_other_tenant_waiting(
+    stage: Stage, tenant: Tenant, other_tenant: Tenant, web: Web, database: Database
+) -> None:
+    async def silence(_: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(PATIENCE_SECONDS)
+
+    web.answers["/silent"] = silence
+    async with serving(stage, tenant) as http:
+        hook = await add(http, f"{web.origin}/silent")
+    missed = """
+        INSERT INTO webhook_deliveries (id, organization_id, endpoint_id, event, object_id)
+        SELECT :hook || n, :organization, :hook, 'response.completed', 'resp_' || n FROM generate_series(1, 200) n
+    """
+    values = {"hook": hook["id"], "organization": tenant.principal.organization_id}
+    async with database.everyone() as connection:
+        await connection.execute(sa.text(missed), values)
+    async with serving(stage, other_tenant) as http:
+        while len(web.requests) < 2:
+            await asyncio.sleep(0.05)
+        await add(http, f"{web.origin}/hook")
+        await begin(http, "hi")
+        await deliveries(http, "delivered", 1)
+    async with serving(stage, tenant) as http:
+        await http.delete(f"/admin/v1/webhooks/{hook['id']}")
+
+
 @pytest.mark.parametrize(
     "url", ["", "file:///etc/passwd", "https://user:pw@example.com/", "https:///x", "x" * 3000, "http://[::1", "javascript:1"]
 )
