@@ -9,6 +9,9 @@ from core.storage.database import Database
 from core.storage.records import Turn
 from core.storage.turns import turn_from
 
+TAKEN_MEANWHILE = 20
+"""How many at the head of a queue may be in other processes' hands before one of these finds nothing there."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
@@ -57,7 +60,8 @@ class Leases:
 
         cancelled: only those that are to be ended.
         """
-        return await self._take(_TAKE_QUEUED, {"limit": limit, "cancelled": cancelled})
+        looked_at = limit + TAKEN_MEANWHILE
+        return await self._take(_TAKE_QUEUED, {"limit": limit, "looked_at": looked_at, "cancelled": cancelled})
 
     async def _take(self, statement: sa.TextClause, parameters: Mapping[str, object]) -> Sequence[Orphan]:
         async with self._database.everyone() as connection:
@@ -107,23 +111,41 @@ _TAKE = sa.text("""
     ) AS seconds, NOT EXISTS (SELECT FROM live_keys k WHERE k.id = t.key_id) AS revoked
 """)
 _TAKE_QUEUED = sa.text("""
-    WITH busy AS (
-        SELECT organization_id, count(*) AS turns FROM turns WHERE status = 'running' AND queue IS NOT NULL
-        GROUP BY organization_id
-    ), served AS (
-        SELECT waiting.organization_id, (
-            SELECT max(t.started_at) FROM turns t WHERE t.organization_id = waiting.organization_id AND t.started_at IS NOT NULL
-        ) AS last FROM (SELECT DISTINCT organization_id FROM turns WHERE status = 'pending') waiting
-    ), ranked AS (
-        SELECT t.id, served.last, COALESCE(busy.turns, 0)
-            + row_number() OVER (PARTITION BY t.organization_id, t.queue ORDER BY t.created_at, t.id) AS rank
-        FROM turns t JOIN served USING (organization_id) LEFT JOIN busy USING (organization_id) WHERE t.status = 'pending'
+    WITH RECURSIVE organizations AS (
+        (SELECT organization_id FROM turns WHERE status = 'pending' AND NOT :cancelled ORDER BY organization_id LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT t.organization_id FROM turns t WHERE t.status = 'pending' AND t.organization_id > o.organization_id
+            ORDER BY t.organization_id LIMIT 1
+        ) FROM organizations o WHERE o.organization_id IS NOT NULL
+    ), heads AS (
+        SELECT head.id, head.queue, head.created_at, served.last, busy.turns
+            + row_number() OVER (PARTITION BY o.organization_id, head.queue ORDER BY head.created_at, head.id) AS rank
+        FROM organizations o CROSS JOIN LATERAL (
+            SELECT count(*) AS turns FROM turns t
+            WHERE t.organization_id = o.organization_id AND t.status = 'running' AND t.queue IS NOT NULL
+        ) busy CROSS JOIN LATERAL (
+            SELECT max(t.started_at) AS last FROM turns t
+            WHERE t.organization_id = o.organization_id AND t.started_at IS NOT NULL
+        ) served CROSS JOIN LATERAL (
+            SELECT t.id, t.queue, t.created_at FROM turns t
+            WHERE t.organization_id = o.organization_id AND t.status = 'pending' AND t.cancel_requested_at IS NULL
+                AND (t.started_at IS NULL OR t.lease_expires_at < clock_timestamp())
+            ORDER BY t.queue, t.created_at, t.id LIMIT :looked_at
+        ) head
+    ), cancelled AS (
+        SELECT id, created_at FROM turns WHERE status = 'pending' AND cancel_requested_at IS NOT NULL
+        ORDER BY created_at LIMIT :looked_at
+    ), candidates AS (
+        SELECT id, false AS waits, NULL::smallint AS queue, NULL::bigint AS rank, NULL::timestamptz AS last, created_at
+        FROM cancelled
+        UNION ALL
+        SELECT id, true, queue, rank, last, created_at FROM heads
     ), chosen AS (
-        SELECT t.id FROM turns t JOIN ranked ON ranked.id = t.id
-        WHERE t.status = 'pending' AND (t.cancel_requested_at IS NOT NULL
-            OR NOT :cancelled AND (t.started_at IS NULL OR t.lease_expires_at < clock_timestamp()))
-        ORDER BY t.cancel_requested_at IS NULL, t.queue, ranked.rank, ranked.last NULLS FIRST, t.created_at
-        LIMIT :limit FOR NO KEY UPDATE OF t SKIP LOCKED
+        SELECT locked.id FROM (SELECT id FROM candidates ORDER BY waits, queue, rank, last NULLS FIRST, created_at) ordered
+        CROSS JOIN LATERAL (
+            SELECT t.id FROM turns t WHERE t.id = ordered.id AND t.status = 'pending' FOR NO KEY UPDATE SKIP LOCKED
+        ) locked LIMIT :limit
     )
     UPDATE turns t SET status = 'running', lease_owner = :owner, lease_epoch = t.lease_epoch + 1,
         lease_expires_at = clock_timestamp() + make_interval(secs => :seconds), started_at = clock_timestamp()

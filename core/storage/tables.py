@@ -111,7 +111,16 @@ turns = Table(
     Index("turns_by_idempotency", "idempotency", unique=True, postgresql_where=sa.text("idempotency IS NOT NULL")),
     Index("turns_by_what_they_continue", "continues", unique=True, postgresql_where=sa.text("continues IS NOT NULL")),
     Index("turns_by_start", "organization_id", "started_at", postgresql_where=sa.text("started_at IS NOT NULL")),
-    Index("turns_in_queue", "queue", "created_at", postgresql_where=sa.text("status = 'pending'")),
+    Index(
+        "waiting_turns_of_organization",
+        *("organization_id", "queue", "created_at", "id"),
+        postgresql_where=sa.text("status = 'pending'"),
+    ),
+    Index(
+        "waiting_turns_to_cancel",
+        "created_at",
+        postgresql_where=sa.text("status = 'pending' AND cancel_requested_at IS NOT NULL"),
+    ),
     Index("running_turns_of_queue", "organization_id", postgresql_where=sa.text("status = 'running' AND queue IS NOT NULL")),
     Index(
         "one_running_turn_a_conversation",
