@@ -18,6 +18,7 @@ from core.bootstrap import Platform, open_platform
 from core.config import Settings
 from core.storage.database import Database
 from core.storage.tables import audit_records, webhook_deliveries, webhook_endpoints
+from core.subscriptions.deliveries import AT_ONCE
 from tests.doubles.web import Web, open_web
 from tests.integration.conftest import Stage, Tenant
 
@@ -195,6 +196,7 @@ async def test_an_endpoint_that_hangs_with_all_that_it_missed_keeps_no_other_ten
         await add(http, f"{web.origin}/hook")
         await begin(http, "hi")
         await deliveries(http, "delivered", 1)
+        assert sum(raw.startswith(b"POST /silent") for raw in web.requests) < AT_ONCE, "there is always room for another one"
     async with serving(stage, tenant) as http:
         await http.delete(f"/admin/v1/webhooks/{hook['id']}")
 
