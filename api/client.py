@@ -1,6 +1,7 @@
 """A client's side of the command line: where the server is, and as whom to ask. Knows no route."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import click
 
@@ -33,7 +34,23 @@ def find_server(url: str | None, key: str | None) -> Server:
     if not found_key:
         raise click.ClickException(f"no key: {key_file} is not there (`paddock up` writes it); or give one with --key")
     found_url = url or variables.get("PADDOCK_URL") or _local(variables) or home.served_at(directory) or "http://127.0.0.1:8080"
+    if not _is_address(found_url):
+        raise click.ClickException(f"{found_url!r} is no address of a server, as http://127.0.0.1:8080 is")
     return Server(url=found_url.rstrip("/").removesuffix("/v1"), key=found_key)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in {"http", "https"}
+            and bool(parts.hostname)
+            and parts.port != 0
+            and url.isprintable()
+            and " " not in url
+        )
+    except ValueError:  # a port that is no number, half an IPv6 address
+        return False
 
 
 def _local(variables: dict[str, str]) -> str | None:

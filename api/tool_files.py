@@ -20,7 +20,7 @@ def read_tools(path: Path, *, expected: str = TOOL) -> Iterator[dict[str, Any]]:
         documents = [json.loads(text)] if path.suffix == ".json" else list(yaml.safe_load_all(text))
     except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as exc:
         raise click.ClickException(f"{path}: {exc}") from exc
-    for document in documents:
+    for document in documents or [None]:
         if not isinstance(document, dict) or not isinstance(document.get("name"), str):
             raise click.ClickException(f"{path}: expected {expected}")
         yield json.loads(json.dumps(document, default=str))  # YAML has dates

@@ -77,5 +77,12 @@ def _path(approval_id: str) -> str:
 
 
 def _tell(approval: dict[str, Any]) -> None:
-    goes_on = f"; it goes on in {approval['next_response_id']}" if approval["next_response_id"] else ""
-    click.echo(f"{approval['status']} {approval['tool']}{goes_on}")
+    click.echo(f"{approval['status']} {approval['tool']}{_next(approval)}")
+
+
+def _next(approval: dict[str, Any]) -> str:
+    if after := approval["next_response_id"]:
+        return f"; it goes on in {after}"
+    if approval["conversation_id"] or approval["status"] == "void":
+        return ""
+    return f"; it goes on when a request continues {approval['response_id']} with the same answer"

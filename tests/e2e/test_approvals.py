@@ -123,6 +123,13 @@ def test_a_conversation_that_waits_goes_on_when_the_shell_says_so(served: Served
     ]
 
 
+def test_the_shell_says_where_it_goes_on_when_that_is_for_the_client(served: Served, client: OpenAI) -> None:
+    asked = client.responses.create(model="scripted", input="pay", tools=TOOLS)
+    [request] = [item for item in asked.output if isinstance(item, McpApprovalRequest)]
+    told = paddock("approvals", "approve", request.id, home=served.home, PADDOCK_URL=served.url)
+    assert told.stdout == f"approved pay; it goes on when a request continues {asked.id} with the same answer\n"
+
+
 def test_a_background_response_goes_on_by_itself_in_another_one(served: Served, client: OpenAI) -> None:
     asked = client.responses.create(model="scripted", input="pay", tools=TOOLS, background=True)
     with client.responses.retrieve(asked.id, stream=True) as events:

@@ -74,6 +74,30 @@ def test_chat_says_what_is_wrong(server: Up, tmp_path: Path) -> None:
     assert "Traceback" not in unknown.stderr
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "shown"),
+    [
+        ("PADDOCK_PORT", "abc", "'http://127.0.0.1:abc'"),
+        ("PADDOCK_URL", "localhost:8080", "'localhost:8080'"),
+        ("PADDOCK_URL", "http://[::1", "'http://[::1'"),
+        ("PADDOCK_URL", "http://a b", "'http://a b'"),
+    ],
+)
+def test_what_is_no_address_is_said(tmp_path: Path, variable: str, value: str, shown: str) -> None:
+    for words in (["chat", "x"], ["tools", "list"]):
+        refused = paddock(*words, home=tmp_path, PADDOCK_KEY="pk_any", **{variable: value})
+        assert (refused.returncode, refused.stderr) == (
+            1,
+            f"Error: {shown} is no address of a server, as http://127.0.0.1:8080 is\n",
+        )
+
+
+def test_a_file_without_a_tool_is_said(server: Up, tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("# nothing yet\n")
+    refused = paddock("tools", "add", str(tmp_path / "empty.yaml"), home=server.home)
+    assert (refused.returncode, "expected a tool" in refused.stderr) == (1, True)
+
+
 def test_what_a_model_or_a_guest_writes_cannot_drive_the_terminal() -> None:
     assert plain("a\x1b[2Jb\x07\x9b1mc\r\nd\te") == "a[2Jb1mc\nd\te"
 
