@@ -12,7 +12,7 @@ from core.conversations.budget import Budget
 from core.conversations.feed import Feed
 from core.conversations.kept import keep
 from core.conversations.record import Recorder
-from core.conversations.request import TurnRequest
+from core.conversations.request import Queue, TurnRequest
 from core.conversations.runner import WaitingRoom
 from core.conversations.running import RunningTurn, StopReason
 from core.conversations.staging import Staging
@@ -80,7 +80,7 @@ class TurnManager:
         grant = await self._limiter.admit(turn, tokens=scene.demand)
         if request.queue is not None:
             grant.end()  # it counts as a request now, and for what it takes when it runs
-            return await self._queue(running)
+            return await self._queue(running, request.queue)
         events = loop.run(
             turn.id,
             scene.transcript,
@@ -93,9 +93,9 @@ class TurnManager:
         await self._accepted(running)
         return turn
 
-    async def _queue(self, running: RunningTurn) -> Turn:
+    async def _queue(self, running: RunningTurn, queue: Queue) -> Turn:
         turn = running.turn
-        await self._waiting_room.check(turn.organization_id)
+        await self._waiting_room.check(turn.organization_id, queue)
         running.record(TurnQueued())
         await running.durable()
         self._wakeups.publish([QUEUE])

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 
 from core.conversations.adoption import Adoption
+from core.conversations.request import Queue
 from core.conversations.running import RunningTurn
 from core.errors import PaddockError, RateLimited
 from core.storage.leases import Leases
@@ -14,6 +15,8 @@ from core.storage.wakeups import POLL_SECONDS, QUEUE, Wakeups
 log = logging.getLogger(__name__)
 ENDED_AT_ONCE = 20
 COME_AGAIN_SECONDS = 10.0
+BATCHES_SHARE = 0.5
+"""Of the room: batches wait for hours, and who asks now is not to be sent away for them."""
 
 
 class WaitingRoom:
@@ -24,10 +27,11 @@ class WaitingRoom:
         self._most = most
         self._most_of_one = most_of_one
 
-    async def check(self, organization_id: str) -> None:
+    async def check(self, organization_id: str, queue: Queue) -> None:
         """Raises RateLimited (`queue_full`)."""
         its, everybodys = await self._turns.waiting(organization_id)
-        if its >= self._most_of_one or everybodys >= self._most:
+        share = BATCHES_SHARE if queue is Queue.BATCH else 1.0
+        if its >= share * self._most_of_one or everybodys >= share * self._most:
             raise RateLimited("too many turns wait in the background", retry_after=COME_AGAIN_SECONDS, code="queue_full")
 
 

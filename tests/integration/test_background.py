@@ -134,6 +134,14 @@ async def test_a_full_queue_says_when_to_come_again(stage: Stage, tenant: Tenant
             await platform.turns.start(other_tenant.principal, asking("hi", queue=Queue.BACKGROUND))
 
 
+async def test_batches_leave_room_in_the_queue_for_who_asks_now(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with(ECHO, **NOBODY, queued_turns_of_organization=2) as platform:
+        await platform.turns.start(tenant.principal, asking("hi", queue=Queue.BATCH))
+        with pytest.raises(RateLimited):
+            await platform.turns.start(tenant.principal, asking("hi", queue=Queue.BATCH))
+        await platform.turns.start(tenant.principal, asking("hi", queue=Queue.BACKGROUND))
+
+
 async def test_who_queues_much_does_not_keep_others_waiting_and_a_batch_comes_last(
     stage: Stage, tenant: Tenant, other_tenant: Tenant, database: Database
 ) -> None:
