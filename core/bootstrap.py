@@ -225,7 +225,11 @@ async def open_platform(
             tools=executor,
             approvals=approvals,
             history=History(turn_store, conversations),
-            limits=TurnLimits(steps=settings.limits.max_steps, seconds=settings.limits.turn_seconds),
+            limits=TurnLimits(
+                steps=settings.limits.max_steps,
+                seconds=settings.limits.turn_seconds,
+                pauses=settings.limits.background_retries,
+            ),
         )
         turns = TurnManager(
             journal=journal,

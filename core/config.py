@@ -44,7 +44,13 @@ NOT_VARIABLES = {
     ("alerts", "rules"),
     ("alerts", "receivers"),
 }
-LISTS = {("egress", "allow_private"), ("cors_origins",), ("trusted_proxies",), ("metrics_networks",)}
+LISTS = {
+    ("limits", "background_retries"),
+    ("egress", "allow_private"),
+    ("cors_origins",),
+    ("trusted_proxies",),
+    ("metrics_networks",),
+}
 CLIENT_VARIABLES = ("PADDOCK_URL", "PADDOCK_KEY", "PADDOCK_MODEL")
 PASSED_ON = re.compile(r"PATH|HOME|TMPDIR|LANG|LC_\w+|TZ|LD_LIBRARY_PATH|(CUDA|NVIDIA|GGML|LLAMA|VK|OMP|HIP|ROCR)_\w+")
 SECURITY_HEADERS = {
@@ -119,7 +125,8 @@ ObjectsUrl = Annotated[SecretStr, AfterValidator(_address(("file", "s3")))]
 class Limits(Section):
     """What one request or turn may take. tool_retries: failures of one tool in a turn before the turn ends.
 
-    background_turns: how many this server runs at once, of those that wait in the queue.
+    background_turns: how many this server runs at once, of those that wait in the queue. background_retries: seconds before
+    each next try of one whose model was away; after as many it fails.
     """
 
     request_body_bytes: Annotated[int, Field(ge=1024, le=2**30)] = 10_000_000
@@ -128,6 +135,7 @@ class Limits(Section):
     tool_retries: Annotated[int, Field(ge=0, le=100)] = 3
     lease_seconds: Annotated[float, Field(ge=1, le=300, allow_inf_nan=False)] = 10
     background_turns: Annotated[int, Field(ge=0, le=10_000)] = 8
+    background_retries: Annotated[tuple[Seconds, ...], Field(max_length=8)] = (5, 30)
     queued_turns: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     queued_turns_of_organization: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
 

@@ -13,10 +13,13 @@ ALTERNATING_TIMES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnLimits:
-    """steps: replies that ask for tools. seconds: of the whole turn."""
+    """steps: replies that ask for tools. seconds: of the whole turn. pauses: in seconds, before each next try of a turn in the
+    background.
+    """
 
     steps: int = 10
     seconds: float = 600.0
+    pauses: Sequence[float] = (5.0, 30.0)
 
 
 class Budget:
@@ -38,6 +41,11 @@ class Budget:
     def seconds(self) -> float:
         """How long the whole turn may take."""
         return self._limits.seconds
+
+    @property
+    def pauses(self) -> Sequence[float]:
+        """Before each next try, where there may be one."""
+        return self._limits.pauses
 
     @property
     def exhausted(self) -> bool:

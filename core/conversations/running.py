@@ -104,7 +104,7 @@ class RunningTurn:
 
     async def _run(self, events: AsyncGenerator[TurnEvent, None], budget: Budget, on_over: Callable[[], None]) -> None:
         try:
-            end = await self._play(events, budget.seconds)
+            end = await self._play(events, budget)
             on_over()
             if end is not None:
                 await self.finish(replace(end, usage=budget.usage))
@@ -115,7 +115,7 @@ class RunningTurn:
         finally:
             self.feed.close()
 
-    async def _play(self, events: AsyncGenerator[TurnEvent, None], seconds: float) -> TurnEnded | None:
+    async def _play(self, events: AsyncGenerator[TurnEvent, None], budget: Budget) -> TurnEnded | None:
         """Every way in which a turn can end, as an event; None for one that is to go on, here or elsewhere, when its lease ran
         out (the server stops, or PostgreSQL is away) or when it is tried again.
         """
@@ -123,7 +123,7 @@ class RunningTurn:
             return self._stopped()
         self._playing = True
         try:
-            async with asyncio.timeout(seconds) as limit, aclosing(events):
+            async with asyncio.timeout(budget.seconds) as limit, aclosing(events):
                 async for event in events:
                     if isinstance(event, TurnEnded):
                         return event
@@ -135,15 +135,16 @@ class RunningTurn:
         except asyncio.CancelledError:
             return self._stopped()
         except PaddockError as exc:
-            return await self._failed(exc)
+            return await self._failed(exc, budget.pauses)
         except Exception:
             return self._bug()
         return self._bug()
 
-    async def _failed(self, failure: PaddockError) -> TurnEnded | None:
+    async def _failed(self, failure: PaddockError, pauses: Sequence[float]) -> TurnEnded | None:
         if isinstance(failure, DatabaseUnavailable) and self.turn.stored:
             return None
-        pause = pause_before_next_try(self.turn, failure, tries=self._journal.epoch - 1)  # its first epoch was its acceptance
+        tries = self._journal.epoch - 1  # its first epoch was its acceptance
+        pause = pause_before_next_try(self.turn, failure, tries=tries, pauses=pauses)
         if pause is None:
             return TurnEnded(status=TurnStatus.FAILED, reason=failure.code, message=failure.message)
         self._ending, waiting = True, moved(self.turn, TurnStatus.PENDING)

@@ -4,7 +4,7 @@ A turn that is out of time is incomplete (`time_limit`); one that was closed has
 ever, since clients were told: what is to be tried again waits anew before its end is recorded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from core.errors import PaddockError
@@ -18,8 +18,6 @@ MOVES: Mapping[TurnStatus, frozenset[TurnStatus]] = {
     TurnStatus.RUNNING: ENDS | {TurnStatus.PENDING},
     **{status: frozenset() for status in ENDS},
 }
-TRY_AGAIN_SECONDS = (5.0, 30.0)
-"""After each failure of a turn in the background that may pass; after as many it ends."""
 
 
 class IllegalMove(PaddockError):
@@ -34,8 +32,11 @@ def moved(turn: Turn, to: TurnStatus) -> Turn:
     return replace(turn, status=to)
 
 
-def pause_before_next_try(turn: Turn, failure: PaddockError, *, tries: int) -> float | None:
-    """In seconds; None where there is no next try: somebody waits for the answer, or it cannot help, or there were enough."""
-    if turn.queue is None or not isinstance(failure, ModelError) or not failure.retryable or tries > len(TRY_AGAIN_SECONDS):
+def pause_before_next_try(turn: Turn, failure: PaddockError, *, tries: int, pauses: Sequence[float]) -> float | None:
+    """In seconds; None where there is no next try: somebody waits for the answer, or it cannot help, or there were enough.
+
+    pauses: after each failure of a turn in the background that may pass; after as many it ends.
+    """
+    if turn.queue is None or not isinstance(failure, ModelError) or not failure.retryable or tries > len(pauses):
         return None
-    return max(TRY_AGAIN_SECONDS[tries - 1], failure.retry_after or 0.0)
+    return max(pauses[tries - 1], failure.retry_after or 0.0)

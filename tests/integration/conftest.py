@@ -106,7 +106,7 @@ class Stage:
     home: Path
 
     @asynccontextmanager
-    async def open_with(self, *rules: Mapping[str, Any], **limits: float) -> AsyncIterator[Platform]:
+    async def open_with(self, *rules: Mapping[str, Any], **limits: Any) -> AsyncIterator[Platform]:
         model = {"name": "scripted", "backend": "scripted", "script": list(rules)}
         settings = Settings.model_validate(
             {"home": self.home, "config": self.home / "paddock.yaml", "models": [model], "limits": limits}

@@ -18,12 +18,8 @@ from tests.integration.test_turns import asking, text
 
 PATIENCE_SECONDS = 30
 HALF: dict[str, Any] = {"reply": [{"text": "half of"}, {"error": {"status": 503}}]}
+SOON: dict[str, Any] = {"background_retries": [0.1, 0.1]}
 WHOLE = {"reply": {"text": " the whole"}}
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(states, "TRY_AGAIN_SECONDS", (0.1, 0.1))
 
 
 async def ended(platform: Platform, tenant: Tenant, queue: Queue | None) -> Turn:
@@ -33,7 +29,7 @@ async def ended(platform: Platform, tenant: Tenant, queue: Queue | None) -> Turn
 
 
 async def test_what_may_pass_is_tried_again_and_what_had_come_stands(stage: Stage, tenant: Tenant, database: Database) -> None:
-    async with stage.open_with({**HALF, "times": 1}, WHOLE) as platform:
+    async with stage.open_with({**HALF, "times": 1}, WHOLE, **SOON) as platform:
         turn = await ended(platform, tenant, Queue.BACKGROUND)
         events = await platform.turns.events(tenant.principal, turn.id)
     assert turn.status is TurnStatus.COMPLETED
@@ -45,24 +41,28 @@ async def test_what_may_pass_is_tried_again_and_what_had_come_stands(stage: Stag
 
 
 async def test_it_ends_after_as_many_tries_as_there_may_be(stage: Stage, tenant: Tenant) -> None:
-    async with stage.open_with(HALF) as platform:
+    async with stage.open_with(HALF, **SOON) as platform:
         turn = await ended(platform, tenant, Queue.BACKGROUND)
         events = await platform.turns.events(tenant.principal, turn.id)
     assert (turn.status, turn.reason) == (TurnStatus.FAILED, "model_unavailable")
     assert text(events) == "half of" * 3
 
 
+async def test_where_the_operator_wants_no_next_try_it_fails_at_once(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with(HALF, background_retries=[]) as platform:
+        turn = await ended(platform, tenant, Queue.BACKGROUND)
+        events = await platform.turns.events(tenant.principal, turn.id)
+    assert (turn.status, turn.reason, text(events)) == (TurnStatus.FAILED, "model_unavailable", "half of")
+
+
 async def test_somebody_who_waits_for_the_answer_is_told_at_once(stage: Stage, tenant: Tenant) -> None:
-    async with stage.open_with({**HALF, "times": 1}, WHOLE) as platform:
+    async with stage.open_with({**HALF, "times": 1}, WHOLE, **SOON) as platform:
         turn = await ended(platform, tenant, None)
     assert (turn.status, turn.reason) == (TurnStatus.FAILED, "model_unavailable")
 
 
-async def test_one_that_waits_for_its_next_try_is_cancelled_at_once(
-    stage: Stage, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(states, "TRY_AGAIN_SECONDS", (3600.0,))
-    async with stage.open_with(HALF) as platform, asyncio.timeout(PATIENCE_SECONDS):
+async def test_one_that_waits_for_its_next_try_is_cancelled_at_once(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with(HALF, background_retries=[3600]) as platform, asyncio.timeout(PATIENCE_SECONDS):
         turn = await platform.turns.start(tenant.principal, asking("go", queue=Queue.BACKGROUND))
         async for recorded in platform.turns.follow(tenant.principal, turn.id):
             if isinstance(recorded.event, TurnDeferred):

@@ -66,7 +66,7 @@ def test_a_typo_at_the_top_and_in_a_section_is_found_too(tmp_path: Path) -> None
 
 
 def test_a_key_that_is_nowhere_near_is_answered_with_the_keys_there_are(tmp_path: Path) -> None:
-    assert "limits.zzz: unknown key; known here: background_turns, lease_seconds, max_steps" in complaint(
+    assert "limits.zzz: unknown key; known here: background_retries, background_turns, lease_seconds, max_steps" in complaint(
         tmp_path, "limits: {zzz: 1}"
     )
 
@@ -163,3 +163,23 @@ def test_no_secret_is_in_the_text_of_settings_or_of_an_error(tmp_path: Path, var
     said = complaint(tmp_path, MODEL.replace("sk-secret", "[sk-secret]"), PADDOCK_REDIS_URL="http://hunter2")
     assert "sk-secret" not in said
     assert "hunter2" not in said
+
+
+def test_pauses_between_tries_are_a_list_of_the_operators_own(tmp_path: Path) -> None:
+    assert load(tmp_path).limits.background_retries == (5, 30)
+    assert load(tmp_path, "limits:\n  background_retries: [1, 60, 3600]\n").limits.background_retries == (1, 60, 3600)
+    assert load(tmp_path, "limits:\n  background_retries: []\n").limits.background_retries == ()
+    assert load(tmp_path, PADDOCK_LIMITS_BACKGROUND_RETRIES="2, 20").limits.background_retries == (2, 20)
+
+
+@pytest.mark.parametrize(
+    ("retries", "said"),
+    [
+        ("[5, -1]", "paddock.yaml line 2: limits.background_retries[1]: Input should be greater than 0"),
+        ("[5, soon]", "paddock.yaml line 2: limits.background_retries[1]: Input should be a valid number"),
+        ("5", "paddock.yaml line 2: limits.background_retries: Input should be a valid tuple"),
+        ("[1, 1, 1, 1, 1, 1, 1, 1, 1]", "paddock.yaml line 2: limits.background_retries: Tuple should have at most 8 items"),
+    ],
+)
+def test_a_pause_that_is_none_is_told_with_its_line(tmp_path: Path, retries: str, said: str) -> None:
+    assert said in complaint(tmp_path, f"limits:\n  background_retries: {retries}\n")
