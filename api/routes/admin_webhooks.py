@@ -1,6 +1,8 @@
 """/admin/v1/webhooks: who is told when a turn in the background or a batch has ended. A secret is shown when it is made."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 from starlette.requests import Request
@@ -10,6 +12,7 @@ from api.dependencies import Query, answer, authenticated, body_of, listed, plat
 from api.route import Router
 from api.wire.body import Body
 from api.wire.response_body import unix
+from core.identity.principals import Principal, Scope
 from core.storage.webhooks import Endpoint
 
 router = Router("/admin/v1/webhooks")
@@ -46,11 +49,13 @@ class ListWebhooks(Query):
     order: Literal["asc", "desc"] = "desc"
 
 
-def _encode(endpoint: Endpoint) -> dict[str, Any]:
+def _encode(endpoint: Endpoint, principal: Principal) -> dict[str, Any]:
+    """Who only looks is told the host: with many receivers the whole address is a secret."""
+    url = urlsplit(endpoint.url)
     return {
         "id": endpoint.id,
         "object": "webhook",
-        "url": endpoint.url,
+        "url": endpoint.url if Scope.ADMIN in principal.scopes else f"{url.scheme}://{url.netloc}",
         "events": list(endpoint.events),
         "enabled": endpoint.enabled,
         "created_at": unix(endpoint.created_at),
@@ -63,7 +68,7 @@ async def create(request: Request) -> Response:
     body = await body_of(request, CreateWebhook)
     events = list(dict.fromkeys(body.events))
     endpoint = await platform_of(request).webhooks.create(principal, url=body.url, events=events)
-    return answer({**_encode(endpoint), "secret": endpoint.secret})
+    return answer({**_encode(endpoint, principal), "secret": endpoint.secret})
 
 
 @router.get("", query=ListWebhooks)
@@ -73,12 +78,13 @@ async def list_webhooks(request: Request) -> Response:
     page = await platform_of(request).webhooks.list(
         principal, after=query.after, limit=query.limit, descending=query.order == "desc"
     )
-    return listed(page, _encode)
+    return listed(page, partial(_encode, principal=principal))
 
 
 @router.get("/{webhook_id}")
 async def retrieve(request: Request, webhook_id: str) -> Response:
-    return answer(_encode(await platform_of(request).webhooks.get(await authenticated(request), webhook_id)))
+    principal = await authenticated(request)
+    return answer(_encode(await platform_of(request).webhooks.get(principal, webhook_id), principal))
 
 
 @router.post("/{webhook_id}", body=UpdateWebhook)
@@ -89,14 +95,15 @@ async def update(request: Request, webhook_id: str) -> Response:
     endpoint = await platform_of(request).webhooks.update(
         principal, webhook_id, url=body.url, events=events, enabled=body.enabled
     )
-    return answer(_encode(endpoint))
+    return answer(_encode(endpoint, principal))
 
 
 @router.post("/{webhook_id}/rotate")
 async def rotate(request: Request, webhook_id: str) -> Response:
     """Another secret: what is sent from now on is signed with it."""
-    endpoint = await platform_of(request).webhooks.rotate(await authenticated(request), webhook_id)
-    return answer({**_encode(endpoint), "secret": endpoint.secret})
+    principal = await authenticated(request)
+    endpoint = await platform_of(request).webhooks.rotate(principal, webhook_id)
+    return answer({**_encode(endpoint, principal), "secret": endpoint.secret})
 
 
 @router.delete("/{webhook_id}")

@@ -231,3 +231,15 @@ async def test_a_secret_is_shown_when_it_is_made_and_each_change_is_in_the_audit
         assert (await connection.execute(sa.select(sa.func.count()).select_from(webhook_endpoints))).scalar_one() == 0
     assert [row.kind for row in rows] == ["webhook.created", "webhook.rotated", "webhook.updated", "webhook.deleted"]
     assert all("s3cret" not in repr(row) and rotated not in repr(row) for row in rows)
+
+
+async def test_an_auditor_is_told_the_host_and_not_the_address(stage: Stage, tenant: Tenant) -> None:
+    async with serving(stage, tenant) as http:
+        hook = await add(http, "https://example.com:8443/s3cret-path?token=s3cret")
+        path = f"/admin/v1/webhooks/{hook['id']}"
+        auditing = (await http.post("/admin/v1/keys", json={"name": "auditor's", "scopes": ["audit"]})).json()["secret"]
+        headers = {"authorization": f"Bearer {auditing}"}
+        seen = (await http.get(path, headers=headers)).json()
+        listed = (await http.get("/admin/v1/webhooks", headers=headers)).json()["data"]
+        assert (seen["url"], listed) == ("https://example.com:8443", [seen])
+        assert (await http.get(path)).json()["url"] == hook["url"]
