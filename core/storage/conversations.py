@@ -143,18 +143,19 @@ class ConversationStore:
         return decode_item(found.payload)
 
     async def delete_item(self, organization_id: str, conversation_id: str, item_id: str) -> None:
-        """From the forks that share it too. Raises Conflict for one that is shared from elsewhere: it is deleted there."""
+        """From the forks that share it too. Raises Conflict for what is shared from elsewhere, while it can be deleted there."""
         async with self._database.tenant(organization_id) as connection:
             conversation = await _get(connection, organization_id, conversation_id)
             found = await _item(connection, conversation, item_id)
             if found is None:
                 raise _no_item(item_id, conversation_id)
-            if found.conversation_id != conversation_id:
+            if found.conversation_id != conversation_id and await connection.scalar(_THERE, {"id": found.conversation_id}):
                 message = f"item {item_id!r} is shared with conversation {found.conversation_id!r}: delete it there"
                 raise Conflict(message, code="item_shared")
             await connection.execute(sa.delete(items).where(items.c.id == item_id))
 
 
+_THERE = sa.text("SELECT id FROM conversations WHERE id = :id AND deleted_at IS NULL")
 _RUNNING = sa.text("SELECT id FROM turns WHERE conversation_id = :conversation_id AND status IN ('pending', 'running')")
 
 

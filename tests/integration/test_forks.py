@@ -170,6 +170,16 @@ async def test_a_shared_item_is_deleted_where_it_was_said_and_nowhere_else(stage
         assert first not in await items(client, child)
 
 
+async def test_what_is_shared_from_a_conversation_that_is_gone_can_be_deleted_still(stage: Stage, tenant: Tenant) -> None:
+    async with opened(stage, tenant) as client:
+        parent = await conversation(client, "one")
+        child = await fork(client, parent)
+        first, second = await items(client, parent)
+        await client.ask("DELETE", f"{CONVERSATIONS}/{parent}")
+        await client.ask("DELETE", f"{CONVERSATIONS}/{child}/items/{first['id']}")
+        assert await items(client, child) == [second]
+
+
 async def test_what_is_no_item_of_a_conversation_of_the_organisation_begins_no_fork(
     stage: Stage, tenant: Tenant, other_tenant: Tenant
 ) -> None:
