@@ -137,7 +137,10 @@ _FIND = """
             p.arguments, p.digest, p.four_eyes, p.expires_seconds, p.edited, p.reason, p.decided_by, p.decided_at, p.expires_at,
             p.created_at, asked.status AS turn_status, next.id AS next_turn_id, t.digest AS current_digest,
             CASE WHEN NOT asked.stored THEN 'void'
-                 WHEN p.status = 'pending' AND p.expires_at <= clock_timestamp() THEN 'expired' ELSE p.status END AS effective
+                 WHEN p.status = 'pending' AND p.expires_at <= clock_timestamp() THEN 'expired'
+                 WHEN p.status = 'approved' AND next.id IS NULL AND clock_timestamp() >=
+                    p.decided_at + GREATEST(make_interval(secs => p.expires_seconds), interval '1 day') THEN 'expired'
+                 ELSE p.status END AS effective
         FROM approvals p
         JOIN turns asked ON asked.id = p.turn_id
         LEFT JOIN turns next ON next.continues = p.turn_id

@@ -143,7 +143,7 @@ class ConversationStore:
         return decode_item(found.payload)
 
     async def delete_item(self, organization_id: str, conversation_id: str, item_id: str) -> None:
-        """From the forks that share it too. Raises Conflict for what is shared from elsewhere, while it can be deleted there."""
+        """From the forks that share it too. Raises Conflict for what is shared from elsewhere and can be deleted there."""
         async with self._database.tenant(organization_id) as connection:
             conversation = await _get(connection, organization_id, conversation_id)
             found = await _item(connection, conversation, item_id)

@@ -11,7 +11,9 @@ DAY_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """four_eyes: whoever made the request that the call came of may not approve it. expires_seconds: how long it waits."""
+    """four_eyes: whoever made the request that the call came of may not approve it. expires_seconds: how long it waits; what
+    was approved is carried out within as long again, or a day, or never.
+    """
 
     four_eyes: bool = False
     expires_seconds: int = DAY_SECONDS

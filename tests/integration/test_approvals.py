@@ -265,6 +265,21 @@ async def test_an_approval_expires(stage: Stage, tenant: Tenant, database: Datab
         assert len(requests_of(await answered(client, response, {"role": "user", "content": "well?"}))) == 1, "asked anew"
 
 
+async def test_what_was_approved_and_not_carried_out_expires_too(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with opened(stage, tenant, approval={"expires_seconds": 60}) as (_, client):
+        response = await client.respond()
+        [asked] = requests_of(response)
+        await client.post(f"{APPROVALS}/{asked['id']}/approve")
+        for hours, status in ((23, "approved"), (24, "expired")):
+            async with database.everyone() as connection:
+                query = "UPDATE approvals SET decided_at = now() - make_interval(hours => :hours) WHERE id = :id"
+                await connection.execute(sa.text(query), {"id": asked["id"], "hours": hours})
+            assert (await client.get(f"{APPROVALS}/{asked['id']}"))["status"] == status
+        body = {"input": [said(asked)], "previous_response_id": response["id"], "tools": [OFFERED]}
+        assert (await client.refused("/v1/responses", body, status=409))[0] == "approval_expired"
+        assert len(requests_of(await answered(client, response, {"role": "user", "content": "well?"}))) == 1, "asked anew"
+
+
 async def test_of_two_approvers_at_once_one_wins(stage: Stage, tenant: Tenant) -> None:
     async with opened(stage, tenant) as (platform, client):
         conversation = (await client.post("/v1/conversations"))["id"]
