@@ -9,6 +9,7 @@ from api.wire.compact import dump
 from core.errors import (
     Conflict,
     InvalidRequest,
+    NoLongerKept,
     NotFound,
     PaddockError,
     PermissionDenied,
@@ -49,6 +50,7 @@ STATUS: dict[type[PaddockError], tuple[int, str]] = {
     NotFound: (404, "invalid_request_error"),
     MethodNotAllowed: (405, "invalid_request_error"),
     Conflict: (409, "invalid_request_error"),
+    NoLongerKept: (410, "invalid_request_error"),
     TooLarge: (413, "invalid_request_error"),
     UnsupportedMedia: (415, "invalid_request_error"),
     KeyReused: (422, "idempotency_error"),

@@ -34,6 +34,7 @@ from core.conversations.continuing import Continuing
 from core.conversations.history import History
 from core.conversations.manager import TurnManager
 from core.conversations.replay import Replay
+from core.conversations.retention import StreamRetention
 from core.conversations.runner import Runner, WaitingRoom
 from core.conversations.staging import Staging
 from core.conversations.upkeep import Upkeep
@@ -73,6 +74,7 @@ from core.storage.journal import Journal, open_journal
 from core.storage.leases import Leases
 from core.storage.limiter import Allowance, open_counters
 from core.storage.objects import Objects, open_objects
+from core.storage.streams import StreamStore
 from core.storage.tiers import TierStore
 from core.storage.tool_calls import ToolCallStore
 from core.storage.tools import ToolStore
@@ -307,6 +309,7 @@ async def open_platform(
             Job(name="exports", every_seconds=1, run=maker.make_all),
             Job(name="approvals", every_seconds=CONTINUE_SECONDS, run=continuing.begin_due),
             Job(name="archiving", every_seconds=600, run=archiver.run),
+            *_retention(settings, StreamStore(database), turn_store),
             *await stack.enter_async_context(_alerting(settings, alert_store, telemetry.metrics, leases.owner)),
         ]
         await stack.enter_async_context(_in_background(Keeper(database, jobs)))
@@ -341,6 +344,12 @@ async def open_platform(
             wakeups=wakeups,
             journal=journal,
         )
+
+
+def _retention(settings: Settings, streams: StreamStore, turns: TurnStore) -> Sequence[Job]:
+    if (days := settings.retention.events_days) is None:
+        return ()
+    return (Job(name="removing streams", every_seconds=600, run=StreamRetention(streams, turns, days=days).run),)
 
 
 @asynccontextmanager

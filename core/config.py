@@ -171,6 +171,12 @@ class Audit(Section):
         return self
 
 
+class Retention(Section):
+    """events_days: for how long after its end a turn's stream can be followed again. None: for as long as the turn is there."""
+
+    events_days: Annotated[float, Field(ge=1, le=36_500, allow_inf_nan=False)] | None = None
+
+
 class Egress(Section):
     """allow_private: private and loopback ranges that tools and webhooks may speak to; link-local ones stay closed."""
 
@@ -287,6 +293,7 @@ class Settings(Section):
     security_headers: Mapping[str, str] = SECURITY_HEADERS
     limits: Limits = Limits()
     audit: Audit = Audit()
+    retention: Retention = Retention()
     egress: Egress = Egress()
     secrets: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")], Secret] = Field(default={}, repr=False)
     files: Files = Files()

@@ -35,6 +35,12 @@ class NotFound(PaddockError):
     code = "not_found"
 
 
+class NoLongerKept(PaddockError):
+    """It was there, and its time is over."""
+
+    code = "no_longer_kept"
+
+
 class Conflict(PaddockError):
     code = "conflict"
 

@@ -17,7 +17,7 @@ from api.wire.items import encode_item
 from api.wire.responses_request import OUTPUTS, REPORT, CreateResponse, Include, to_turn_request
 from api.wire.responses_stream import WIRE, ResponsesEncoder
 from api.wire.sse import frame, last_frame
-from core.conversations.manager import TurnManager
+from core.conversations.manager import TurnManager, stream_removed
 from core.errors import InvalidRequest, NotFound, PaddockError
 from core.events import TurnStatus
 from core.identity.principals import Principal
@@ -54,7 +54,7 @@ async def create(request: Request) -> Response:
     turn = await begun(request, principal, to_turn_request(body, origin=origin_of(request, platform, body.model)))
     encoder = ResponsesEncoder(turn, silent=not body.stream)
     if body.stream:
-        return _stream(turns, principal, turn, encoder)
+        return _stream(turns, principal, turn, encoder, await _rest(turns, principal, turn, encoder, -1))
     if body.background:
         return await _as_it_stands(turns, principal, turn, encoder)
     try:
@@ -146,12 +146,16 @@ def _failed(encoder: ResponsesEncoder, error: PaddockError) -> Response:
 async def _rest(turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder, after: int) -> Rest:
     """What is there by now. All is encoded from the first event on, so that numbers and bytes are the same for every reader.
 
-    Raises InvalidRequest for an event that never was: whoever has seen one was sent it from the journal.
+    Raises InvalidRequest for an event that never was (whoever has seen one was sent it from the journal), and NoLongerKept.
     """
+    if not turn.followable:
+        raise stream_removed(turn.id)
     if after < 0:
         return FROM_THE_BEGINNING
     frames, last, seq = list[bytes](), -1, 0
     for recorded in await turns.events(principal, turn.id):
+        if recorded.seq != seq + 1:  # it is being removed
+            raise stream_removed(turn.id)
         seq = recorded.seq
         for event in encoder.feed(recorded):
             last = event.number
@@ -163,9 +167,7 @@ async def _rest(turns: TurnManager, principal: Principal, turn: Turn, encoder: R
     return Rest(b"".join(frames), seq)
 
 
-def _stream(
-    turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder, rest: Rest = FROM_THE_BEGINNING
-) -> EventStream:
+def _stream(turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder, rest: Rest) -> EventStream:
     return EventStream(
         _frames(turns, principal, turn, encoder, rest),
         farewell=lambda error: last_frame(encoder.failure(error)),

@@ -17,7 +17,7 @@ from core.conversations.runner import WaitingRoom
 from core.conversations.running import RunningTurn, StopReason
 from core.conversations.staging import Staging
 from core.conversations.story import Story
-from core.errors import NotFound, PaddockError, Unavailable
+from core.errors import NoLongerKept, NotFound, PaddockError, Unavailable
 from core.events import Recorded, TurnEvent, TurnQueued, TurnStarted, TurnStatus
 from core.identity.principals import Principal, Scope
 from core.ids import new_id
@@ -178,7 +178,7 @@ class TurnManager:
         """The turn's events with seq > after, until its end; from whichever process runs it.
 
         live: as they happen; else some may wait for others to be written with them.
-        When the last reader of an unstored turn leaves, the turn is cancelled. Raises NotFound.
+        When the last reader of an unstored turn leaves, the turn is cancelled. Raises NotFound, and NoLongerKept where live.
         """
         running = self._local(principal.organization_id, turn_id)
         if running is not None:
@@ -193,7 +193,7 @@ class TurnManager:
                 self._reader_left(running)
             if running.feed.ended or not running.turn.stored:
                 return
-        async with aclosing(self._tail(principal.organization_id, turn_id, after)) as events:
+        async with aclosing(self._tail(principal.organization_id, turn_id, after, live=live)) as events:
             async for recorded in events:
                 yield recorded
 
@@ -204,13 +204,19 @@ class TurnManager:
         running.stop(StopReason.CLIENT_LEFT)
         self._running.pop(running.turn.id, None)
 
-    async def _tail(self, organization_id: str, turn_id: str, after: int) -> AsyncGenerator[Recorded, None]:
+    async def _tail(
+        self, organization_id: str, turn_id: str, after: int, *, live: bool = False
+    ) -> AsyncGenerator[Recorded, None]:
         while True:
             turn = await self._turns.get(organization_id, turn_id)
+            if live and not turn.followable:
+                raise stream_removed(turn_id)
             while events := await self._turns.events(organization_id, turn_id, after=after):
                 for recorded in events:
+                    if live and recorded.seq != after + 1:  # it is being removed
+                        raise stream_removed(turn_id)
                     yield recorded
-                after = events[-1].seq
+                    after = recorded.seq
             if turn.status.ended:
                 return
             await self._wakeups.wait(turn_id)
@@ -297,6 +303,11 @@ class TurnManager:
         await asyncio.gather(*(turn.ended() for turn in running))
         with suppress(Unavailable):  # then their leases run out
             await self._leases.release([turn.turn.id for turn in running if turn.holds_lease])
+
+
+def stream_removed(turn_id: str) -> NoLongerKept:
+    message = f"the stream of response {turn_id!r} is not kept any more; the response itself is: ask for it without a stream"
+    return NoLongerKept(message, param="stream", code="stream_removed")
 
 
 def _new_turn(principal: Principal, request: TurnRequest, model: str) -> Turn:

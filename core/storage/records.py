@@ -17,6 +17,7 @@ class Turn:
     """reason, message: as in `TurnEnded`. echo, wire: as in `TurnRequest`. Times are UTC.
 
     queue: of a turn that runs in the background, the one that it waits in, or waited; lower ones are served first.
+    followable: its stream was not removed.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Turn:
     reason: str | None = None
     message: str | None = None
     queue: int | None = None
+    followable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -224,6 +224,7 @@ def turn_from(row: Any) -> Turn:
         reason=row["reason"],
         message=row["message"],
         queue=row["queue"],
+        followable=row["stream_removed_at"] is None,
     )
 
 

@@ -90,7 +90,8 @@ def test_an_unknown_backend_is_answered_with_the_ones_there_are(tmp_path: Path) 
         ("models:\n  - gpt\n", "line 2: models[0]: "),
         ("limits: 3\n", "line 1: limits: "),
         ("cors_origins: [app.example.com]\n", "line 1: cors_origins[0]: expected '*' or an origin"),
-        ("trusted_proxies: [here]\n", "line 1: trusted_proxies[0]"),
+        ("trusted_proxies: [here]\n", "line 1: trusted_proxies[0]: expected a network like '10.0.0.0/8'"),
+        ("trusted_proxies: 10.0.0.0/8\n", "line 1: trusted_proxies: expected a list"),
         ("database_url: mysql://x\n", "line 1: database_url: expected an address that begins with postgresql://"),
         ("home: /tmp\n", "line 1: home: cannot be set in a file; set the environment variable PADDOCK_HOME"),
         ("- port\n", "line 1: expected `name: value` lines, found list"),
@@ -177,9 +178,18 @@ def test_pauses_between_tries_are_a_list_of_the_operators_own(tmp_path: Path) ->
     [
         ("[5, -1]", "paddock.yaml line 2: limits.background_retries[1]: Input should be greater than 0"),
         ("[5, soon]", "paddock.yaml line 2: limits.background_retries[1]: Input should be a valid number"),
-        ("5", "paddock.yaml line 2: limits.background_retries: Input should be a valid tuple"),
+        ("5", "paddock.yaml line 2: limits.background_retries: expected a list"),
         ("[1, 1, 1, 1, 1, 1, 1, 1, 1]", "paddock.yaml line 2: limits.background_retries: Tuple should have at most 8 items"),
     ],
 )
 def test_a_pause_that_is_none_is_told_with_its_line(tmp_path: Path, retries: str, said: str) -> None:
     assert said in complaint(tmp_path, f"limits:\n  background_retries: {retries}\n")
+
+
+def test_streams_are_kept_for_ever_unless_the_operator_says_for_how_long(tmp_path: Path) -> None:
+    assert load(tmp_path).retention.events_days is None
+    assert load(tmp_path, "retention:\n  events_days: 30\n").retention.events_days == 30
+    assert load(tmp_path, PADDOCK_RETENTION_EVENTS_DAYS="7.5").retention.events_days == 7.5
+    said = complaint(tmp_path, "retention:\n  events_days: 0.5\n  event_days: 3\n")
+    assert "paddock.yaml line 2: retention.events_days: Input should be greater than or equal to 1" in said
+    assert "paddock.yaml line 3: retention.event_days: unknown key; did you mean 'events_days'?" in said

@@ -1,0 +1,34 @@
+"""Which turns that have ended can still be followed, and what goes when they no longer can. It knows no event by name."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from core.storage.database import Database
+
+
+class StreamStore:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def ended_before(self, days: float, *, limit: int) -> Sequence[tuple[str, str]]:
+        """Turns that ended so long ago and still have their streams, oldest first: organisation and id of each."""
+        async with self._database.everyone() as connection:
+            rows = (await connection.execute(_ENDED_BEFORE, {"seconds": days * 86_400, "limit": limit})).all()
+        return [(row.organization_id, row.id) for row in rows]
+
+    async def remove(self, turn_id: str, seqs: Sequence[int]) -> None:
+        """These events of the turn go, and whoever wants its stream is told so from now on."""
+        parameters = {"turn_id": turn_id, "seqs": list(seqs)}
+        async with self._database.everyone() as connection:
+            await connection.execute(_MARK, parameters)
+            await connection.execute(_REMOVE, parameters)
+
+
+_ENDED_BEFORE = sa.text("""
+    SELECT organization_id, id FROM turns WHERE stored AND ended_at IS NOT NULL AND stream_removed_at IS NULL
+        AND ended_at < now() - make_interval(secs => :seconds)
+    ORDER BY ended_at LIMIT :limit
+""")
+_MARK = sa.text("UPDATE turns SET stream_removed_at = now() WHERE id = :turn_id")
+_REMOVE = sa.text("DELETE FROM turn_events WHERE turn_id = :turn_id AND seq = ANY(:seqs)")

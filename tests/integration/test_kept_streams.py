@@ -1,0 +1,167 @@
+"""Streams that the operator keeps no longer: whoever resumes one is told so, and the answer is what it was."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from api.wire.responses_stream import ResponsesEncoder
+from core.conversations.retention import StreamRetention, pieces
+from core.conversations.story import Story
+from core.events import CallDelta, CallStarted, ReasoningDelta, Recorded, Replied, TextDelta, TurnEvent, TurnStarted
+from core.messages import ToolCallItem
+from core.storage.database import Database
+from core.storage.streams import StreamStore
+from core.storage.tables import turn_events, turns
+from core.storage.turns import TurnStore
+from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_background import client
+from tests.unit.wire_stories import STORIES, recorded, turn
+
+CODE = {
+    "reply": [{"text": "Let me see. "}, {"tool_calls": [{"name": "code_interpreter", "arguments": {"code": "print(6*7)"}}]}]
+}
+ANSWER = {"when": {"after_tool": True}, "reply": {"text": "It is forty-two, as ever."}, "piece_characters": 3}
+ASKED = {"input": "six times seven", "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}
+INCLUDE = {"include": "code_interpreter_call.outputs"}
+
+
+async def age(database: Database, turn_id: str, days: float) -> None:
+    async with database.everyone() as connection:
+        ended = sa.func.now() - sa.func.make_interval(0, 0, 0, days)
+        await connection.execute(sa.update(turns).where(turns.c.id == turn_id).values(ended_at=ended))
+
+
+async def remove(database: Database, *, days: float) -> None:
+    await StreamRetention(StreamStore(database), TurnStore(database), days=days).run()
+
+
+async def numbers(database: Database, turn_id: str) -> Sequence[int]:
+    async with database.everyone() as connection:
+        query = sa.select(turn_events.c.seq).where(turn_events.c.turn_id == turn_id).order_by(turn_events.c.seq)
+        return (await connection.execute(query)).scalars().all()
+
+
+async def error_of(http: httpx.AsyncClient, address: str, **sent: Any) -> tuple[int, str]:
+    answer = await http.get(address, **sent)
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+async def test_an_old_stream_is_gone_and_its_response_is_what_it_was(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with stage.open_with(ANSWER, CODE) as platform, client(platform, tenant) as http:
+        old, young = [(await http.post("/v1/responses", json=ASKED)).json()["id"] for _ in range(2)]
+        address = f"/v1/responses/{old}"
+        before = [await http.get(address, params=INCLUDE), await http.get(f"{address}/input_items")]
+        events = await numbers(database, old)
+        await age(database, old, days=31)
+        await age(database, young, days=29)
+        await remove(database, days=30)
+        assert len(await numbers(database, old)) < len(events)
+        assert [await http.get(address, params=INCLUDE), await http.get(f"{address}/input_items")] == _same(before)
+        for params in ({"stream": "true"}, {"stream": "true", "starting_after": "3"}):
+            assert await error_of(http, address, params=params) == (410, "stream_removed")
+        resumed = {"params": {"stream": "true"}, "headers": {"last-event-id": "3"}}
+        assert await error_of(http, address, **resumed) == (410, "stream_removed")
+        whole = await http.get(f"/v1/responses/{young}", params={"stream": "true"})
+        assert whole.text.count("response.completed") == 2  # the event's name, and its type
+        again = {"input": "and twice that?", "previous_response_id": old}
+        assert (await http.post("/v1/responses", json=again)).json()["status"] == "completed"
+        await platform.replay.run(tenant.principal, old)
+
+
+class _same(list[httpx.Response]):
+    """Answers that are equal when their bodies are."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, list) and [one.content for one in other] == [one.content for one in self]
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
+async def test_a_stream_that_was_removed_is_not_replayed_for_its_key_and_the_answer_is(
+    stage: Stage, tenant: Tenant, database: Database, path: str
+) -> None:
+    asked: dict[str, Any] = {"model": "scripted", "store": True}
+    asked |= {"input": "hi"} if path == "/v1/responses" else {"messages": [{"role": "user", "content": "hi"}]}
+    async with stage.open_with(ANSWER, {"reply": {"text": "hello"}}) as platform, client(platform, tenant) as http:
+        for key, stream in (("one", True), ("two", False)):
+            sent: dict[str, Any] = {"json": {**asked, "stream": stream}, "headers": {"idempotency-key": key}}
+            first = await http.post(path, **sent)
+            assert (await http.post(path, **sent)).content == first.content
+            async with database.everyone() as connection:
+                query = sa.select(turns.c.id).where(turns.c.organization_id == tenant.principal.organization_id)
+                turn_id = (await connection.execute(query.order_by(turns.c.id.desc()).limit(1))).scalar_one()
+            await age(database, turn_id, days=31)
+            await remove(database, days=30)
+            again = await http.post(path, **sent)
+            if stream:
+                assert (again.status_code, again.json()["error"]["code"]) == (410, "stream_removed")
+            else:
+                assert again.content == first.content
+
+
+async def test_a_reader_amid_a_removal_is_told_and_gets_no_other_bytes(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    """As it is between its look at the turn's row and its look at the events."""
+    async with stage.open_with(ANSWER, CODE) as platform, client(platform, tenant) as http:
+        made = (await http.post("/v1/responses", json=ASKED)).json()["id"]
+        events = await platform.turns.events(tenant.principal, made)
+        async with database.everyone() as connection:
+            gone = sa.and_(turn_events.c.turn_id == made, turn_events.c.seq.in_(pieces(events)))
+            await connection.execute(sa.delete(turn_events).where(gone))
+        answer = await http.get(f"/v1/responses/{made}", params={"stream": "true"})
+        assert "stream_removed" in answer.text
+        assert "response.completed" not in answer.text
+
+
+async def test_a_turn_that_cannot_be_read_stops_no_other(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with stage.open_with(ANSWER, CODE) as platform, client(platform, tenant) as http:
+        unread, other = [(await http.post("/v1/responses", json=ASKED)).json()["id"] for _ in range(2)]
+        async with database.everyone() as connection:
+            from_tomorrow = {"payload": '{"kind":"from another version"}'}
+            await connection.execute(sa.update(turn_events).where(turn_events.c.turn_id == unread).values(**from_tomorrow))
+        events = await numbers(database, unread), await numbers(database, other)
+        await age(database, unread, days=60)
+        await age(database, other, days=40)
+        await remove(database, days=30)
+        assert await numbers(database, unread) == events[0]
+        assert len(await numbers(database, other)) < len(events[1])
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_what_is_left_of_a_story_has_the_same_end(name: str) -> None:
+    whole = _with_true_names(recorded(STORIES[name]))
+    removed = pieces(whole)
+    left = [event for event in whole if event.seq not in removed]
+    assert _told(left) == _told(whole)
+
+
+def test_what_was_streamed_of_a_reply_that_is_whole_is_removed() -> None:
+    left = [
+        event for event in recorded(STORIES["two_functions"]) if event.seq not in pieces(recorded(STORIES["two_functions"]))
+    ]
+    kinds: tuple[type[TurnEvent], ...] = (TextDelta, ReasoningDelta, CallStarted, CallDelta)
+    assert not any(isinstance(event.event, kinds) for event in left)
+    assert {TurnStarted, Replied} <= {type(event.event) for event in left}
+
+
+def _with_true_names(events: Sequence[Recorded]) -> list[Recorded]:
+    """As a model streams its calls: under the names that the whole reply has."""
+    replies = [event.event for event in events if isinstance(event.event, Replied)]
+    items = {n: item for reply in replies for n, item in enumerate(reply.items, reply.first_item)}
+    true = []
+    for seq, event in ((event.seq, event.event) for event in events):
+        if isinstance(event, CallStarted) and isinstance(item := items.get(event.item), ToolCallItem):
+            event = replace(event, name=item.call.name)
+        true.append(Recorded(seq, event))
+    return true
+
+
+def _told(events: Sequence[Recorded]) -> tuple[Any, ...]:
+    encoder = ResponsesEncoder(turn(), outputs=True, silent=True)
+    for event in events:
+        encoder.feed(event)
+    return encoder.response(), encoder.report.body(), Story.of(turn().id, events).items
