@@ -8,6 +8,8 @@ The ledger gets an index for usage by tool; it is built without a lock that writ
 
 from alembic import op
 
+from migrations.indexes import build
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -22,6 +24,7 @@ MINE = "organization_id = NULLIF(current_setting('paddock.organization_id', true
 
 
 def upgrade() -> None:
+    build("tool_ledger_by_tool", "tool_ledger (organization_id, tool, created_at)")
     for statement in TABLES.split(";"):
         if statement.strip():
             op.execute(statement)
@@ -32,10 +35,6 @@ def upgrade() -> None:
         op.execute(f"CREATE POLICY system ON {table} TO paddock_system USING (true) WITH CHECK (true)")
         op.execute(f"GRANT {grants} ON {table} TO paddock_app")
         op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO paddock_system")
-    with op.get_context().autocommit_block():
-        op.execute(
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS tool_ledger_by_tool ON tool_ledger (organization_id, tool, created_at)"
-        )
 
 
 TABLES = """

@@ -9,6 +9,8 @@ A fork names the conversations whose items it shares, and up to which position o
 
 from alembic import op
 
+from migrations.indexes import build
+
 revision = "0013"
 down_revision = "0012"
 branch_labels = None
@@ -17,8 +19,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute(
-        "ALTER TABLE conversations ADD COLUMN source_ids text[] NOT NULL DEFAULT '{}',"
-        " ADD COLUMN source_ends bigint[] NOT NULL DEFAULT '{}'"
+        "ALTER TABLE conversations ADD COLUMN IF NOT EXISTS source_ids text[] NOT NULL DEFAULT '{}',"
+        " ADD COLUMN IF NOT EXISTS source_ends bigint[] NOT NULL DEFAULT '{}'"
     )
-    with op.get_context().autocommit_block():
-        op.execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS conversations_by_source ON conversations USING gin (source_ids)")
+    build("conversations_by_source", "conversations USING gin (source_ids)")

@@ -8,6 +8,8 @@ Taking a turn reads the head of each organisation's queue, and no more of it.
 
 from alembic import op
 
+from migrations.indexes import build
+
 revision = "0014"
 down_revision = "0013"
 branch_labels = None
@@ -15,13 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    build("waiting_turns_of_organization", "turns (organization_id, queue, created_at, id) WHERE status = 'pending'")
+    build("waiting_turns_to_cancel", "turns (created_at) WHERE status = 'pending' AND cancel_requested_at IS NOT NULL")
     with op.get_context().autocommit_block():
-        op.execute(
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS waiting_turns_of_organization"
-            " ON turns (organization_id, queue, created_at, id) WHERE status = 'pending'"
-        )
-        op.execute(
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS waiting_turns_to_cancel"
-            " ON turns (created_at) WHERE status = 'pending' AND cancel_requested_at IS NOT NULL"
-        )
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS turns_in_queue")

@@ -8,6 +8,8 @@ What only a stream needs can go before the answer does.
 
 from alembic import op
 
+from migrations.indexes import build
+
 revision = "0015"
 down_revision = "0014"
 branch_labels = None
@@ -15,9 +17,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE turns ADD COLUMN stream_removed_at timestamptz")
-    with op.get_context().autocommit_block():
-        op.execute(
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS turns_with_streams"
-            " ON turns (ended_at) WHERE stored AND ended_at IS NOT NULL AND stream_removed_at IS NULL"
-        )
+    op.execute("ALTER TABLE turns ADD COLUMN IF NOT EXISTS stream_removed_at timestamptz")
+    build("turns_with_streams", "turns (ended_at) WHERE stored AND ended_at IS NOT NULL AND stream_removed_at IS NULL")
