@@ -63,6 +63,15 @@ STATUS: dict[type[PaddockError], tuple[int, str]] = {
     Unavailable: (503, "server_error"),
     PaddockError: (500, "server_error"),
 }
+PASSING = {
+    "conflict",
+    "conversation_locked",
+    "delivery_waiting",
+    "idempotency_in_progress",
+    "response_running",
+    "version_conflict",
+}
+"""Conflicts that waiting may solve. OpenAI's clients ask again after every 409 that does not tell them not to."""
 LONGEST_PAUSE = 60
 """Seconds. OpenAI's clients do not wait longer, and would ask again at once."""
 ENDED: dict[str, tuple[int, str]] = {
@@ -102,7 +111,7 @@ def error_response(error: PaddockError) -> Response:
     headers = {"www-authenticate": "Bearer"} if status == 401 else {}
     if status == 413:
         headers["connection"] = "close"  # the rest of the body is not read
-    if isinstance(error, AnswerLost):
+    if isinstance(error, Conflict) and error.code not in PASSING:
         headers["x-should-retry"] = "false"
     if isinstance(error, ModelError | RateLimited) and error.retry_after is not None:
         headers["retry-after"] = str(max(1, ceil(error.retry_after)))

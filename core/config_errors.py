@@ -20,7 +20,9 @@ class Mistakes:
         self._variables = variables
 
     def add(self, key: Key, problem: str) -> None:
-        self.found.append(f"{self._place(key)}: {problem}")
+        line = f"{self._place(key)}: {problem}"
+        if line not in self.found:
+            self.found.append(line)
 
     def check(self, schema: type[T], values: Mapping[str, Any], at: Key = ()) -> T | None:
         """The values as `schema` understands them, or None when it does not."""
@@ -32,12 +34,18 @@ class Mistakes:
 
     def add_all(self, error: ValidationError, at: Key, schema: type[BaseModel] | None = None) -> None:
         for detail in error.errors(include_url=False, include_context=False, include_input=False):
-            inner: Key = detail["loc"]
+            inner: Key = tuple(
+                part for part in detail["loc"] if not str(part).startswith("lax-or-strict[")
+            )  # a union's own words
             match detail["type"]:
                 case "extra_forbidden":
                     problem = f"unknown key{_suggestion(str(inner[-1]), _names(schema, inner[:-1]))}"
                 case "missing":
                     problem = "is missing"
+                case "tuple_type":
+                    problem = "expected a list"
+                case "ip_v4_network" | "ip_v6_network":
+                    problem = "expected a network like '10.0.0.0/8'"
                 case _:
                     problem = detail["msg"].removeprefix("Value error, ")
             self.add((*at, *inner), problem)

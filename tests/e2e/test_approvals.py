@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import OpenAI
+from openai import ConflictError, OpenAI
 from openai.types.responses.response_output_item import McpApprovalRequest, McpCall
 
 from tests.e2e.paddock import make_home, paddock, started
@@ -89,6 +89,11 @@ def test_the_stock_client_is_asked_approves_and_gets_the_result(client: OpenAI) 
     [call] = [item for item in done.output if isinstance(item, McpCall)]
     assert (call.approval_request_id, call.output) == (request.id, '{"paid": 12}')
     assert done.output_text == '{"paid": 12}'
+    answer: Any = {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": False}
+    with pytest.raises(ConflictError) as refused:
+        client.responses.create(model="scripted", previous_response_id=asked.id, tools=TOOLS, input=[answer])
+    assert refused.value.code == "approval_used"
+    assert refused.value.response.headers["x-should-retry"] == "false"
 
 
 def test_a_conversation_that_waits_goes_on_when_the_shell_says_so(served: Served, client: OpenAI) -> None:
