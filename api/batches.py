@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.errors import TurnFailed, error_body, status_of
-from api.wire import chat_answer, chat_request, responses_request, responses_stream
+from api.wire import chat_request, encoders, responses_request
 from api.wire.body import parse
 from core.batches.wire import Wires
 from core.conversations.request import TurnRequest
@@ -24,7 +24,7 @@ class ResponsesWire:
         return responses_request.to_turn_request(given, origin={})
 
     def write(self, turn: Turn, events: Sequence[Recorded]) -> tuple[int, Mapping[str, Any]]:
-        encoder = responses_stream.ResponsesEncoder(turn, silent=True)
+        encoder = encoders.responses_encoder(turn, silent=True)
         for recorded in events:
             encoder.feed(recorded)
         if encoder.ended is None or encoder.ended.status in (TurnStatus.FAILED, TurnStatus.CANCELLED):
@@ -39,7 +39,7 @@ class ChatWire:
         return chat_request.to_turn_request(given, origin={})
 
     def write(self, turn: Turn, events: Sequence[Recorded]) -> tuple[int, Mapping[str, Any]]:
-        reply = chat_answer.ChatAnswer(turn)
+        reply = encoders.chat_answer(turn)
         for recorded in events:
             reply.take(recorded)
         return (GOOD, reply.completion()) if reply.is_whole else _failed(reply.ended)

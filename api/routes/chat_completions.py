@@ -12,11 +12,12 @@ from api.idempotency import begun
 from api.origin import origin_of
 from api.route import Router
 from api.streaming import EventStream, Frames
-from api.wire.chat_answer import WIRE, ChatAnswer, turn_id_of
+from api.wire.chat_answer import ChatAnswer, turn_id_of
 from api.wire.chat_messages import first_image
 from api.wire.chat_request import CreateChatCompletion, to_turn_request
 from api.wire.chat_stream import ChatEncoder
 from api.wire.compact import dump
+from api.wire.encoders import chat_answer, is_chat
 from api.wire.sse import DONE, data_frame
 from core.conversations.manager import TurnManager
 from core.errors import InvalidRequest, NotFound, PaddockError
@@ -41,7 +42,7 @@ async def create(request: Request) -> Response:
             raise
         # named by our items; the caller knows messages
         raise InvalidRequest(error.message, param=first_image(body.messages), code=error.code) from error
-    events, reply = platform.turns.follow(principal, turn.id, live=bool(body.stream)), ChatAnswer(turn)
+    events, reply = platform.turns.follow(principal, turn.id, live=bool(body.stream)), chat_answer(turn)
     if body.stream:
         return await _stream(request, events, reply)
     await unless_left(request.receive, _play(events, reply))
@@ -53,7 +54,7 @@ async def retrieve(request: Request, completion_id: str) -> Response:
     """A stored completion."""
     turns, principal = platform_of(request).turns, await authenticated(request)
     turn = await _turn(turns, principal, completion_id)
-    reply = ChatAnswer(turn)
+    reply = chat_answer(turn)
     for recorded in await turns.events(principal, turn.id):
         reply.take(recorded)
     return answer({**reply.completion(), "metadata": dict(turn.metadata)}, headers=reply.report.headers())
@@ -74,7 +75,7 @@ async def _turn(turns: TurnManager, principal: Principal, completion_id: str) ->
         turn = await turns.get(principal, turn_id_of(completion_id))
     except NotFound as error:
         raise missing from error
-    if turn.wire != WIRE:
+    if not is_chat(turn):
         raise missing
     return turn
 

@@ -13,9 +13,10 @@ from api.idempotency import begun
 from api.origin import origin_of
 from api.route import Router
 from api.streaming import EventStream, Frames
+from api.wire.encoders import is_response, responses_encoder
 from api.wire.items import encode_item
 from api.wire.responses_request import OUTPUTS, REPORT, CreateResponse, Include, to_turn_request
-from api.wire.responses_stream import WIRE, ResponsesEncoder
+from api.wire.responses_stream import ResponsesEncoder
 from api.wire.sse import frame, last_frame
 from core.conversations.manager import TurnManager, stream_removed
 from core.errors import InvalidRequest, NotFound, PaddockError
@@ -52,7 +53,7 @@ async def create(request: Request) -> Response:
     body = await body_of(request, CreateResponse)
     turns = platform.turns
     turn = await begun(request, principal, to_turn_request(body, origin=origin_of(request, platform, body.model)))
-    encoder = ResponsesEncoder(turn, silent=not body.stream)
+    encoder = responses_encoder(turn, silent=not body.stream)
     if body.stream:
         return _stream(turns, principal, turn, encoder, await _rest(turns, principal, turn, encoder, -1))
     if body.background:
@@ -72,7 +73,7 @@ async def retrieve(request: Request, response_id: str) -> Response:
     after = _starting_after(request, query)
     turn = await _turn(turns, principal, response_id)
     outputs, report = OUTPUTS in query.include, REPORT in query.include
-    encoder = ResponsesEncoder(
+    encoder = responses_encoder(
         turn, outputs=outputs, report=report, obfuscate=query.include_obfuscation, silent=not query.stream
     )
     if query.stream:
@@ -88,7 +89,7 @@ async def cancel(request: Request, response_id: str) -> Response:
     if turn.queue is None:
         raise InvalidRequest("Cannot cancel a synchronous response.", code="response_not_background")
     turn = await turns.cancel(principal, turn.id)
-    return await _as_it_stands(turns, principal, turn, ResponsesEncoder(turn, silent=True))
+    return await _as_it_stands(turns, principal, turn, responses_encoder(turn, silent=True))
 
 
 @router.delete("/{response_id}")
@@ -112,7 +113,7 @@ async def input_items(request: Request, response_id: str) -> Response:
 async def _turn(turns: TurnManager, principal: Principal, response_id: str) -> Turn:
     """One that was made through this API."""
     turn = await turns.get(principal, response_id)
-    if turn.wire != WIRE:
+    if not is_response(turn):
         raise NotFound(f"no response {response_id!r}", code="response_not_found")
     return turn
 

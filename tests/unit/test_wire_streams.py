@@ -12,6 +12,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from api.wire import chat_answer, encoders, responses_stream
 from api.wire.chat_answer import ChatAnswer
 from api.wire.chat_stream import ChatEncoder
 from api.wire.responses_stream import ResponsesEncoder
@@ -40,6 +41,18 @@ def response_of(name: str, **options: bool) -> dict[str, Any]:
 )
 def test_the_bytes_of_a_stream_never_change(path: Path, content: bytes) -> None:
     assert content == path.read_bytes()
+
+
+def test_what_new_turns_are_written_as_can_be_read() -> None:
+    assert responses_stream.WIRE in encoders.RESPONSES
+    assert chat_answer.WIRE in encoders.CHATS
+
+
+@pytest.mark.parametrize("wire", ["responses/2", "responses/", "chat/1", ""])
+def test_a_version_that_this_server_does_not_know_is_told_and_not_guessed(wire: str) -> None:
+    with pytest.raises(Unavailable, match=f"as '{wire}'; this one reads: responses/1") as told:
+        encoders.responses_encoder(turn(wire=wire))
+    assert told.value.code == "unknown_wire_version"
 
 
 def test_there_is_a_story_to_every_golden_file() -> None:

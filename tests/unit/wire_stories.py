@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from api.wire.chat_answer import ChatAnswer
+from api.wire import encoders
 from api.wire.chat_stream import ChatEncoder
-from api.wire.responses_stream import ResponsesEncoder
+from api.wire.encoders import chat_answer, responses_encoder
 from api.wire.sse import DONE, data_frame, frame
 from core.events import (
     ApprovalRequested,
@@ -317,21 +317,24 @@ def recorded(events: Sequence[TurnEvent]) -> list[Recorded]:
     return [Recorded(seq, event) for seq, event in enumerate(events, 1)]
 
 
-def responses_stream(name: str) -> bytes:
-    encoder = ResponsesEncoder(turn())
+def responses_stream(name: str, version: str) -> bytes:
+    encoder = responses_encoder(turn(wire=version))
     return b"".join(frame(event) for one in recorded(STORIES[name]) for event in encoder.feed(one))
 
 
-def chat_stream(name: str) -> bytes:
-    encoder = ChatEncoder(ChatAnswer(turn(wire="chat/1", echo={"usage": True})))
+def chat_stream(name: str, version: str) -> bytes:
+    encoder = ChatEncoder(chat_answer(turn(wire=version, echo={"usage": True})))
     return b"".join(data_frame(chunk) for one in recorded(STORIES[name]) for chunk in encoder.feed(one)) + DONE
 
 
 def golden_files() -> Iterator[tuple[Path, bytes]]:
-    for name in STORIES:
-        yield GOLDEN / f"responses-1.{name}.sse", responses_stream(name)
-    for name in CHATS:
-        yield GOLDEN / f"chat-1.{name}.sse", chat_stream(name)
+    """Of every version that a turn's row may name."""
+    for version in encoders.RESPONSES:
+        for name in STORIES:
+            yield GOLDEN / f"{version.replace('/', '-')}.{name}.sse", responses_stream(name, version)
+    for version in encoders.CHATS:
+        for name in CHATS:
+            yield GOLDEN / f"{version.replace('/', '-')}.{name}.sse", chat_stream(name, version)
 
 
 if __name__ == "__main__":
