@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
 
 from core.alerts.alerts import Alerts
 from core.alerts.courier import Courier
@@ -23,6 +22,7 @@ from core.audit.exports import Exports
 from core.audit.log import AuditLog
 from core.audit.sealing import Sealer
 from core.audit.signing import open_signer
+from core.background import Background
 from core.batches.answers import Answers
 from core.batches.batches import Batches
 from core.batches.wire import Wires
@@ -155,11 +155,13 @@ class Platform:
     database: Database
     wakeups: Wakeups
     journal: Journal
+    background: Background
 
     async def readiness(self) -> Readiness:
         needed = {
             "database": self.database.ping,
             "journal": self.journal.check,
+            "background": self.background.check,
             "objects": self.objects.check,
             "sandbox": self.sandbox.check,
         }
@@ -199,6 +201,7 @@ async def open_platform(
     wires: that batches may be written in; without any, none is worked on here.
     """
     async with AsyncExitStack() as stack:
+        background = Background()
         database = await stack.enter_async_context(open_database(addresses.database))
         wakeups = await stack.enter_async_context(open_wakeups(addresses.redis))
         objects = await stack.enter_async_context(open_objects(addresses.objects))
@@ -216,7 +219,7 @@ async def open_platform(
         files = Files(FileStore(database), objects, settings.files)
         programs = Programs(files, sandbox)
         workshop = await stack.enter_async_context(_workshop(settings, sandbox, programs, telemetry))
-        limiter = await stack.enter_async_context(_limiter(settings, addresses, TierStore(database)))
+        limiter = await stack.enter_async_context(_limiter(settings, addresses, TierStore(database), background))
         assistants = Assistants(AssistantStore(database), models, catalog)
         approval_store = ApprovalStore(database)
         approvals = Approvals(approval_store, catalog)
@@ -266,19 +269,19 @@ async def open_platform(
             leases=leases, adoption=adoption, identities=directory.identities, wakeups=wakeups, running=turns.running
         )
         stack.push_async_callback(turns.stop)
-        await stack.enter_async_context(_in_background(upkeep))
+        await stack.enter_async_context(background.running(upkeep))
         webhook_store = WebhookStore(database)
-        await stack.enter_async_context(_webhooks(settings, webhook_store))
+        await stack.enter_async_context(_webhooks(settings, webhook_store, background))
         runner = Runner(
             leases=leases, adoption=adoption, running=turns.running, wakeups=wakeups, at_once=settings.limits.background_turns
         )
-        await stack.enter_async_context(_in_background(runner))
-        await stack.enter_async_context(_in_background(FileUpkeep(files)))
+        await stack.enter_async_context(background.running(runner))
+        await stack.enter_async_context(background.running(FileUpkeep(files)))
         batch_store = BatchStore(database)
         if wires:
             line_bytes = settings.limits.request_body_bytes
             work = BatchWork(batch_store, files, turns, models, wires, worker=leases.owner, line_bytes=line_bytes)
-            await stack.enter_async_context(_in_background(work))
+            await stack.enter_async_context(background.running(work))
         seals = SealStore(database)
         signer = open_signer(settings.audit.key_file or settings.home / "audit.key")
         sealer, exports = Sealer(seals, signer), ExportStore(database)
@@ -310,9 +313,11 @@ async def open_platform(
             Job(name="approvals", every_seconds=CONTINUE_SECONDS, run=continuing.begin_due),
             Job(name="archiving", every_seconds=600, run=archiver.run),
             *_retention(settings, StreamStore(database), turn_store),
-            *await stack.enter_async_context(_alerting(settings, alert_store, telemetry.metrics, leases.owner)),
+            *await stack.enter_async_context(
+                _alerting(settings, alert_store, telemetry.metrics, background, server=leases.owner)
+            ),
         ]
-        await stack.enter_async_context(_in_background(Keeper(database, jobs)))
+        await stack.enter_async_context(background.running(Keeper(database, jobs)))
         yield Platform(
             settings=settings,
             audit=AuditLog(EventStore(database), seals),
@@ -343,6 +348,7 @@ async def open_platform(
             database=database,
             wakeups=wakeups,
             journal=journal,
+            background=background,
         )
 
 
@@ -354,7 +360,7 @@ def _retention(settings: Settings, streams: StreamStore, turns: TurnStore) -> Se
 
 @asynccontextmanager
 async def _alerting(
-    settings: Settings, store: AlertStore, metrics: Metrics, server: str
+    settings: Settings, store: AlertStore, metrics: Metrics, background: Background, *, server: str
 ) -> AsyncGenerator[Sequence[Job], None]:
     """The keeper's part of it. Receivers are the operator's choice: they may be in private networks, which no tenant's are."""
     rules, every_seconds = settings.alerts.rules, settings.alerts.every_seconds
@@ -365,15 +371,11 @@ async def _alerting(
     watch = Watch(store, rules, tuple(receivers), every_seconds=every_seconds)
     async with open_egress(AddressRules(allow_private=EVERY_NETWORK)) as egress:
         courier = Courier(store, Webhooks(egress), receivers)
-        async with _in_background(Sampling(metrics, store, rules, server=server, every_seconds=every_seconds)):
+        async with background.running(Sampling(metrics, store, rules, server=server, every_seconds=every_seconds)):
             yield [
                 Job(name="alerts", every_seconds=every_seconds, run=watch.judge_all),
                 Job(name="messages about alerts", every_seconds=1, run=courier.deliver_due),
             ]
-
-
-class _Upkeep(Protocol):
-    async def run(self) -> None: ...
 
 
 @asynccontextmanager
@@ -387,22 +389,24 @@ async def _telemetry(settings: Settings) -> AsyncGenerator[Telemetry, None]:
 
 
 @asynccontextmanager
-async def _limiter(settings: Settings, addresses: Addresses, store: TierStore) -> AsyncGenerator[Limiter, None]:
+async def _limiter(
+    settings: Settings, addresses: Addresses, store: TierStore, background: Background
+) -> AsyncGenerator[Limiter, None]:
     declared = {name: Allowance(**tier.model_dump()) for name, tier in settings.tiers.items()}
     async with open_counters(addresses.redis) as counters:
         tiers = Tiers(declared, settings.default_tier, store)
         limiter = Limiter(tiers=tiers, counters=counters, store=store)
-        async with _in_background(limiter):
+        async with background.running(limiter):
             yield limiter
             await limiter.close()
 
 
 @asynccontextmanager
-async def _webhooks(settings: Settings, store: WebhookStore) -> AsyncGenerator[None, None]:
+async def _webhooks(settings: Settings, store: WebhookStore, background: Background) -> AsyncGenerator[None, None]:
     """Of tenants: what a tool may not speak to, a webhook may not either."""
     async with (
         open_egress(AddressRules(allow_private=settings.egress.allow_private)) as egress,
-        _in_background(Deliveries(store, Webhooks(egress))),
+        background.running(Deliveries(store, Webhooks(egress))),
     ):
         yield
 
@@ -422,20 +426,3 @@ async def _workshop(
     async with open_egress(AddressRules(allow_private=settings.egress.allow_private)) as egress:
         observed = ObservedSandbox(sandbox, telemetry)
         yield Workshop(sandbox=observed, egress=egress, programs=programs, secrets=tool_secrets, telemetry=telemetry)
-
-
-@asynccontextmanager
-async def _in_background(upkeep: _Upkeep) -> AsyncGenerator[None, None]:
-    task = asyncio.create_task(upkeep.run(), name="upkeep")
-    task.add_done_callback(_say_why)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-def _say_why(upkeep: "asyncio.Task[None]") -> None:
-    """It ends with the platform. Any other end is a bug that nobody would notice for long."""
-    if not upkeep.cancelled():
-        log.critical("upkeep of turns has stopped; the server must be started again", exc_info=upkeep.exception())

@@ -383,3 +383,13 @@ async def test_the_platform_says_whether_it_is_ready(stage: Stage) -> None:
     assert not readiness.ready
     assert "no sandbox host" in readiness.checks["sandbox"]
     assert readiness.checks["redis"] != "ok"
+
+
+async def test_a_server_that_no_longer_takes_turns_from_the_queue_is_not_ready(stage: Stage) -> None:
+    async with stage.open_with(HELLO) as platform:
+        [runner] = [task for task in asyncio.all_tasks() if task.get_name() == "Runner"]
+        runner.cancel()
+        await asyncio.wait([runner])
+        readiness = await platform.readiness()
+    assert not readiness.ready
+    assert readiness.checks["background"] == "Runner has stopped; the server must be started again"
