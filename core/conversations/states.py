@@ -18,6 +18,8 @@ MOVES: Mapping[TurnStatus, frozenset[TurnStatus]] = {
     TurnStatus.RUNNING: ENDS | {TurnStatus.PENDING},
     **{status: frozenset() for status in ENDS},
 }
+LONGEST_PAUSE_SECONDS = 3600.0
+"""A provider may ask for more, in error or in malice, and is asked again all the same."""
 
 
 class IllegalMove(PaddockError):
@@ -39,4 +41,4 @@ def pause_before_next_try(turn: Turn, failure: PaddockError, *, tries: int, paus
     """
     if turn.queue is None or not isinstance(failure, ModelError) or not failure.retryable or tries > len(pauses):
         return None
-    return max(pauses[tries - 1], failure.retry_after or 0.0)
+    return max(pauses[tries - 1], min(failure.retry_after or 0.0, LONGEST_PAUSE_SECONDS))

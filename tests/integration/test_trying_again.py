@@ -1,6 +1,7 @@
 """A turn in the background that failed in a way that may pass waits again, and goes on from where it was."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,14 +11,16 @@ from core.bootstrap import Platform
 from core.conversations import states
 from core.conversations.request import Queue
 from core.events import TurnDeferred, TurnStatus
+from core.llm.contract import ModelUnavailable
 from core.storage.database import Database
 from core.storage.records import Turn
 from core.storage.tables import audit_records
 from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_journal import a_turn
 from tests.integration.test_turns import asking, text
 
 PATIENCE_SECONDS = 30
-HALF: dict[str, Any] = {"reply": [{"text": "half of"}, {"error": {"status": 503}}]}
+HALF: dict[str, Any] = {"when": {"contains": "go"}, "reply": [{"text": "half of"}, {"error": {"status": 503}}]}
 SOON: dict[str, Any] = {"background_retries": [0.1, 0.1]}
 WHOLE = {"reply": {"text": " the whole"}}
 
@@ -53,6 +56,13 @@ async def test_where_the_operator_wants_no_next_try_it_fails_at_once(stage: Stag
         turn = await ended(platform, tenant, Queue.BACKGROUND)
         events = await platform.turns.events(tenant.principal, turn.id)
     assert (turn.status, turn.reason, text(events)) == (TurnStatus.FAILED, "model_unavailable", "half of")
+
+
+@pytest.mark.parametrize(("asked", "pause"), [(None, 5.0), (1.0, 5.0), (60.0, 60.0), (1e300, states.LONGEST_PAUSE_SECONDS)])
+async def test_a_provider_says_how_long_to_wait_and_never_for_ever(tenant: Tenant, asked: float | None, pause: float) -> None:
+    failure = ModelUnavailable("away", retryable=True, retry_after=asked)
+    turn = replace(a_turn(tenant), queue=Queue.BACKGROUND)
+    assert states.pause_before_next_try(turn, failure, tries=1, pauses=(5.0,)) == pause
 
 
 async def test_somebody_who_waits_for_the_answer_is_told_at_once(stage: Stage, tenant: Tenant) -> None:
