@@ -33,6 +33,7 @@ from core.conversations.budget import TurnLimits
 from core.conversations.continuing import Continuing
 from core.conversations.history import History
 from core.conversations.manager import TurnManager
+from core.conversations.queue_depth import QueueDepth
 from core.conversations.replay import Replay
 from core.conversations.retention import StreamRetention
 from core.conversations.runner import Runner, WaitingRoom
@@ -248,7 +249,9 @@ async def open_platform(
             limiter=limiter,
             telemetry=telemetry,
         )
-        telemetry.metrics.read(*readings(turns, journal, database, limiter))
+        depth = QueueDepth(turn_store)
+        await stack.enter_async_context(background.running(depth))
+        telemetry.metrics.read(*readings(turns, depth, journal, database, limiter))
         adoption = Adoption(
             journal=journal,
             leases=leases,

@@ -1,7 +1,7 @@
 """Reading turns and their journals, deleting them, and asking a running one to stop. Writing them is the journal's."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -138,6 +138,13 @@ class TurnStore:
         async with self._database.everyone() as connection:
             its, everybodys = (await connection.execute(query)).one()
         return its, everybodys
+
+    async def waiting_by_queue(self) -> Mapping[int, int]:
+        """How many of everybody's turns wait for a process; no queue without any."""
+        query = sa.select(turns.c.queue, sa.func.count().label("waiting")).where(turns.c.status == TurnStatus.PENDING)
+        async with self._database.everyone() as connection:
+            rows = (await connection.execute(query.group_by(turns.c.queue))).all()
+        return {row.queue: row.waiting for row in rows}
 
     async def organization_of(self, turn_id: str) -> str:
         """Whose turn it is, stored or not; for operators. Raises NotFound."""

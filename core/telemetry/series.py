@@ -49,6 +49,7 @@ FAMILIES: Mapping[str, Family] = {
     "turns": _counter("Ended turns.", "model", "outcome"),
     "turn_seconds": _histogram("Of whole turns.", LONG, "model"),
     "turns_running": _gauge("Turns that run in this process."),
+    "turns_waiting": _gauge("Turns in the background that no process has taken yet, of all servers together.", "queue"),
     "queue_seconds": _histogram("Until turns in the background began.", LONG),
     "model_calls": _counter("Calls of models.", "model", "outcome"),
     "model_seconds": _histogram("Of calls of models.", LONG, "model"),

@@ -14,8 +14,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.app import create_app
 from core.bootstrap import Platform, open_platform
 from core.config import Settings
+from core.conversations.queue_depth import QueueDepth
+from core.conversations.request import Queue
+from core.storage.database import Database, open_database
+from core.storage.turns import TurnStore
 from tests.doubles.collector import own_collector
 from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_turns import asking
 
 CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "the cat's secret name"}]}
 CALLS = {"reply": {"tool_calls": [{"name": "code_interpreter", "arguments": {"code": "6*7"}}]}}
@@ -81,6 +86,28 @@ async def test_the_wait_of_a_turn_in_the_background_is_measured_once(stage: Stag
                 await asyncio.sleep(0.05)
         seen = await scrape_at_rest(client)
     assert seen["paddock_queue_seconds_count",] == 1
+
+
+async def test_what_waits_is_counted_by_queue_and_nobody_guesses_while_the_database_is_away(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    turns = TurnStore(database)
+    async with serving(stage, tenant, limits={"background_turns": 0}) as (platform, client):
+        before = await turns.waiting_by_queue()
+        queues = (Queue.BACKGROUND, Queue.BACKGROUND, Queue.BATCH)
+        waiting = [await platform.turns.start(tenant.principal, asking("later", queue=queue)) for queue in queues]
+        async with asyncio.timeout(20):
+            while (seen := values((await client.get("/metrics")).text)).get(("paddock_turns_waiting", "batch")) != (
+                before.get(Queue.BATCH, 0) + 1
+            ):
+                await asyncio.sleep(0.1)
+        assert seen["paddock_turns_waiting", "background"] == before.get(Queue.BACKGROUND, 0) + 2
+        for turn in waiting:  # or the next test's server takes them
+            await platform.turns.cancel(tenant.principal, turn.id)
+    async with open_database("postgresql://nobody@127.0.0.1:1/nothing") as away:
+        depth = QueueDepth(TurnStore(away))
+        await depth.look()
+    assert depth.waiting == {}
 
 
 async def test_no_label_holds_what_a_caller_wrote_and_unknown_names_are_one(stage: Stage, tenant: Tenant) -> None:
