@@ -1,5 +1,6 @@
 """The administrators' page, followed to the letter on a server as a user starts it."""
 
+import json
 import os
 import re
 import subprocess
@@ -54,6 +55,7 @@ def test_every_command_does_what_the_page_says(tmp_path: Path, session_home: Pat
         assert said in done.stdout
     assert (tmp_path / "again.txt").read_text() == (tmp_path / "rooms.txt").read_text()
     assert "It is 42." in done.stdout
+    assert json.loads((tmp_path / "webhook.json").read_text())["secret"].startswith("whsec_")
     assert '"object":"usage.report"' in done.stdout
     assert "paddock_turns_total{" in (tmp_path / "metrics.txt").read_text()
 
