@@ -19,6 +19,7 @@ _MEANINGS = {
     403: "The key lacks the scope.",
     404: "There is no such object in the key's organisation.",
     409: "It cannot be done as things are: a name is taken, or the object is in use.",
+    410: "Its stream is not kept any more.",
     413: "The body is too large.",
     415: "The body is of another kind.",
     422: "The Idempotency-Key was used for another request.",
@@ -115,6 +116,7 @@ def _responses(route: Route) -> dict[str, Any]:
     if "stream" in _fields(route.body):
         statuses |= {429, 502, 504}
     if "stream" in _fields(route.body) or "stream" in _fields(route.query):
+        statuses |= {410}
         content["text/event-stream"] = {"schema": {"description": "Server-sent events."}}
     if "format" in _fields(route.query):
         content["text/csv"] = {"schema": {"type": "string"}}
