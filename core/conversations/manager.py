@@ -22,6 +22,7 @@ from core.events import Recorded, TurnEvent, TurnQueued, TurnStarted, TurnStatus
 from core.identity.principals import Principal, Scope
 from core.ids import new_id
 from core.limits.limiter import Grant, Limiter
+from core.llm.contract import ContextExceeded, ModelRefused
 from core.messages import Item
 from core.storage.audit import AuditRecord
 from core.storage.journal import Acceptance, Journal
@@ -31,6 +32,8 @@ from core.storage.turns import TurnStore
 from core.storage.wakeups import CANCELLATIONS, QUEUE, Wakeups
 from core.telemetry.telemetry import Telemetry
 
+REFUSED = {ContextExceeded.code, ModelRefused.code}
+"""Failures that the caller's input is to blame for: metrics tell them from ours."""
 UNREAD_SECONDS = 30.0
 """How long an unstored turn waits for its first reader before it is given up."""
 
@@ -114,7 +117,7 @@ class TurnManager:
 
         def over() -> None:
             grant.end()
-            watch.end(running.turn.status, budget.usage)
+            watch.end("refused" if running.turn.reason in REFUSED else running.turn.status, budget.usage)
             self._forget(running)
             if running.turn.queue is not None:
                 self._wakeups.publish([QUEUE])  # there is room for another one

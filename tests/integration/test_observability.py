@@ -56,6 +56,18 @@ async def scrape_at_rest(client: httpx.AsyncClient) -> dict[tuple[str, ...], flo
         return seen
 
 
+async def test_what_a_model_refuses_for_its_input_is_no_failed_turn(stage: Stage, tenant: Tenant) -> None:
+    error = {"status": 400, "code": "context_length_exceeded", "message": "too long"}
+    model = {"name": "scripted", "backend": "scripted", "script": [{"reply": {"error": error}}]}
+    async with serving(stage, tenant, model=model) as (_, client):
+        refused = await client.post("/v1/responses", json={"model": "scripted", "input": "x"})
+        seen = await scrape_at_rest(client)
+    assert refused.status_code == 400
+    assert {key: value for key, value in seen.items() if key[0] == "paddock_turns_total"} == {
+        ("paddock_turns_total", "scripted", "refused"): 1
+    }
+
+
 async def test_a_turn_with_a_tool_is_seen_in_the_metrics_of_every_part(stage: Stage, tenant: Tenant) -> None:
     prices = {"input": 1, "output": 2}
     body = {"model": "scripted", "input": "compute", "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}
