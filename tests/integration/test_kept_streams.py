@@ -1,5 +1,6 @@
 """Streams that the operator keeps no longer: whoever resumes one is told so, and the answer is what it was."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from core.storage.tables import turn_events, turns
 from core.storage.turns import TurnStore
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_background import client
+from tests.integration.test_observability import serving
 from tests.unit.wire_stories import STORIES, recorded, turn
 
 CODE = {
@@ -70,6 +72,19 @@ async def test_an_old_stream_is_gone_and_its_response_is_what_it_was(stage: Stag
         again = {"input": "and twice that?", "previous_response_id": old}
         assert (await http.post("/v1/responses", json=again)).json()["status"] == "completed"
         await platform.replay.run(tenant.principal, old)
+
+
+async def test_a_server_whose_operator_says_for_how_long_removes_them_by_itself(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with stage.open_with(ANSWER, CODE) as platform, client(platform, tenant) as http:
+        old = (await http.post("/v1/responses", json=ASKED)).json()["id"]
+        await age(database, old, days=8)
+        assert (await platform.turns.get(tenant.principal, old)).followable
+    async with serving(stage, tenant, retention={"events_days": 7}) as (platform, http), asyncio.timeout(30):
+        while (await platform.turns.get(tenant.principal, old)).followable:
+            await asyncio.sleep(0.1)
+        assert await error_of(http, f"/v1/responses/{old}", params={"stream": "true"}) == (410, "stream_removed")
 
 
 class _same(list[httpx.Response]):
