@@ -278,13 +278,14 @@ class TurnManager:
             turn = await running.ended()
             if turn.status.ended:
                 return turn
-        if not (await self._turns.get(organization_id, turn_id)).status.ended:
+        turn = await self._turns.any(organization_id, turn_id)
+        if not turn.status.ended:
             await self._turns.request_cancel(organization_id, turn_id, record)
             self._wakeups.publish([CANCELLATIONS, QUEUE])  # one that waits is taken at once, to be ended
-            async with aclosing(self._tail(organization_id, turn_id, after=0)) as events:
-                async for _ in events:
-                    pass
-        return await self._turns.get(organization_id, turn_id)
+        while not turn.status.ended:
+            await self._wakeups.wait(turn_id)
+            turn = await self._turns.any(organization_id, turn_id)
+        return turn
 
     async def delete(self, principal: Principal, turn_id: str) -> None:
         """Raises NotFound, and Conflict while the turn runs."""

@@ -33,6 +33,11 @@ class TurnStore:
         async with self._database.tenant(organization_id) as connection:
             return await _get(connection, organization_id, turn_id)
 
+    async def any(self, organization_id: str, turn_id: str) -> Turn:
+        """Stored or not: one that is not has a row once it has run a tool, or has ended. Raises NotFound."""
+        async with self._database.tenant(organization_id) as connection:
+            return await _get(connection, organization_id, turn_id, stored=False)
+
     async def request(self, organization_id: str, turn_id: str) -> str:
         """As it was accepted (JSON). Raises NotFound."""
         query = sa.select(turns.c.request).where(
@@ -193,10 +198,11 @@ _CHAIN = sa.text("""
 """)
 
 
-async def _get(connection: AsyncConnection, organization_id: str, turn_id: str) -> Turn:
-    query = sa.select(turns).where(turns.c.organization_id == organization_id, turns.c.id == turn_id, turns.c.stored)
+async def _get(connection: AsyncConnection, organization_id: str, turn_id: str, *, stored: bool = True) -> Turn:
+    """stored: only one whose text is kept."""
+    query = sa.select(turns).where(turns.c.organization_id == organization_id, turns.c.id == turn_id)
     row = (await connection.execute(query)).mappings().one_or_none()
-    if row is None:
+    if row is None or (stored and not row["stored"]):
         raise _unknown(turn_id)
     return turn_from(row)
 

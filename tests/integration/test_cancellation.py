@@ -1,15 +1,16 @@
 """A turn is cancelled from whichever process is asked, long before its lease would be renewed."""
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from core.events import TurnStatus
+from core.events import ToolOutput, TurnStatus
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_tool_registry import audited
-from tests.integration.test_turns import SLOW, asking
+from tests.integration.test_turns import SLOW, asking, code
 
 PATIENCE_SECONDS = 30
 LEASE_SECONDS = 300  # what is seen at its renewal is not seen here
@@ -33,3 +34,17 @@ async def test_a_turn_is_cancelled_from_another_process(stage: Stage, tenant: Te
         assert (await runs.turns.cancel(tenant.principal, other.id)).status is TurnStatus.CANCELLED
         told = [record["object"] for record in await audited(asked, tenant) if record["kind"] == "turn.cancelled"]
         assert told == [turn.id, other.id], "who cancelled it is told once, wherever it ran"
+
+
+async def test_an_administrator_stops_a_turn_that_is_not_stored_from_another_process(stage: Stage, tenant: Tenant) -> None:
+    loops = code("print('started', flush=True)\nwhile True: pass")
+    async with asyncio.timeout(PATIENCE_SECONDS), stage.open_with(loops) as runs, stage.open_with(loops) as asked:
+        request = asking("go", store=False, builtins=("code_interpreter",))
+        turn = await runs.turns.start(tenant.principal, request)
+        async with aclosing(runs.turns.follow(tenant.principal, turn.id)) as events:
+            async for recorded in events:
+                if isinstance(recorded.event, ToolOutput):
+                    break
+            stopped = await asked.turns.cancel_any(tenant.principal, turn.id)
+        assert (stopped.status, stopped.stored) == (TurnStatus.CANCELLED, False)
+        assert not runs.turns.running
