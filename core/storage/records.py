@@ -156,7 +156,7 @@ class ApprovalStatus(StrEnum):
     PENDING = "pending"
     APPROVED = "approved"
     DENIED = "denied"
-    EXPIRED = "expired"  # nobody decided in time
+    EXPIRED = "expired"  # nobody decided, or carried out what was approved, in time
     VOID = "void"  # its response was deleted, or cannot go on
 
 
