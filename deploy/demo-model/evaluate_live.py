@@ -150,8 +150,12 @@ def fits(item: Any, script: Conversation) -> bool:
 
 
 def replied(name: str, arguments: str, recorded: list[tuple[str, dict[str, Any], str]]) -> str:
+    try:
+        given = json.loads(arguments)
+    except json.JSONDecodeError:
+        return json.dumps({"error": "the arguments are no JSON"})
     for wanted_name, wanted, result in recorded:
-        if name == wanted_name and json.loads(arguments) == wanted:
+        if name == wanted_name and given == wanted:
             return result
     return json.dumps({"error": "unexpected arguments"})
 
