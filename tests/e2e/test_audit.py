@@ -43,9 +43,9 @@ def test_what_was_done_is_tailed_exported_and_verified_and_one_flipped_byte_is_n
     assert "1234" not in told
 
     public_key.write_text(auditor("keys").stdout)
+    note.write_text(auditor("checkpoint").stdout)
     saved = auditor("export", str(directory))
     assert saved.returncode == 0, saved.stderr
-    note.write_text(auditor("checkpoint").stdout)
     offline = ("audit", "verify", str(directory), "--public-key", str(public_key))
     verified = paddock(*offline, home=tmp_path / "nothing")
     assert (verified.returncode, verified.stderr) == (0, "")

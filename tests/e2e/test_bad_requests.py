@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -405,6 +406,8 @@ def test_ids_and_traces_are_taken_from_the_client_when_they_are_sane(nobody: htt
 
 def test_the_access_log_has_a_line_for_each_request_and_no_secret(http: httpx.Client, gateway: Gateway) -> None:
     http.get("/v1/responses/resp_x?include[]=nonsense", headers={"x-request-id": "look-for-me"})
+    while "look-for-me" not in gateway.log.read_text():  # it is written after the answer
+        time.sleep(0.02)
     [line] = [json.loads(line) for line in gateway.log.read_text().splitlines() if "look-for-me" in line]
     assert (line["method"], line["route"], line["status"]) == ("GET", "/v1/responses/{response_id}", 400)
     assert line["key"].startswith("key_")
