@@ -205,15 +205,38 @@ def registry_tools(draw: Draw) -> Conversation:
     return Conversation(family="registry tools", turns=tuple(turns), tools=tuple(tools), system=system(draw))
 
 
+def in_one_breath(draw: Draw) -> Conversation:
+    """Practice: names to remember, texts to copy, sums, one after the other under one prompt."""
+    turns: list[Turn] = []
+    own_name: str | None = None
+    for _ in range(draw.between(3, 5)):
+        choice = draw.rng.random()
+        if choice < 0.2:
+            turn, own_name = talk.introduce(draw)
+        elif choice < 0.38:
+            turn = talk.recall(draw, own_name)
+        elif choice < 0.56:
+            turn = talk.repeat(draw)
+        elif choice < 0.7:
+            turn = talk.chat(draw)
+        else:
+            turn = dialogue.solved(
+                draw, draw.rng.choices(arithmetic.FAMILIES, [weight for weight, _ in arithmetic.FAMILIES])[0][1](draw)
+            )
+        turns.append(turn)
+    return with_code(draw, *turns)
+
+
 # how often in training, how often in the test: what is hard is practised more
 SCENES: tuple[tuple[float, float, Callable[[Draw], Conversation]], ...] = (
-    (38, 50, one_question),
-    (15, 18, several_turns),
-    (7, 8, small_talk),
+    (34, 50, one_question),
+    (18, 18, several_turns),
+    (6, 8, small_talk),
     (1.5, 1.5, without_tools),
-    (13, 7, two_calls),
-    (3, 3, failures),
-    (23, 13, registry_tools),
+    (12, 7, two_calls),
+    (2.5, 3, failures),
+    (20, 13, registry_tools),
+    (6, 0, in_one_breath),
 )
 
 

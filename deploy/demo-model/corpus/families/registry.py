@@ -105,6 +105,8 @@ def request(draw: Draw, taken: tuple[str, ...] = ()) -> Request:
     makers = (lookup, lookup, lookup, search, send, create, command, cancel, between)
     for _ in range(20):
         made = draw.pick(makers)(draw)
+        if draw.split == "train" and len(made.arguments) == 1 and draw.chance(0.4):
+            continue  # what has two arguments is harder
         if made.tool["function"]["name"] not in taken:
             return made
     return made
