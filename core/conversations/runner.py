@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from core.conversations.adoption import Adoption
 from core.conversations.request import Queue
 from core.conversations.running import RunningTurn
 from core.errors import PaddockError, RateLimited
-from core.storage.leases import Leases
+from core.storage.leases import Leases, Orphan
 from core.storage.turns import TurnStore
 from core.storage.wakeups import POLL_SECONDS, QUEUE, Wakeups
 
@@ -59,16 +59,27 @@ class Runner:
             await self._wakeups.wait(QUEUE)
 
     async def take(self) -> int:
-        """Begin what there is room for, and end what was cancelled while it waited. Returns how many there were.
+        """Go on with what other processes have left, begin what there is room for, and end what was cancelled meanwhile.
+        Returns how many there were.
 
         One that fails to begin is leased to us all the same: it is begun when the lease has run out.
         """
+        left, full = self._room()
+        orphans = await self._leases.take_orphans(limit=left, queued=True, cancelled=full)
+        await self._begin(orphans)
+        left, full = self._room()
+        waiting = await self._leases.take_queued(limit=left, cancelled=full)
+        await self._begin(waiting)
+        return len(orphans) + len(waiting)
+
+    def _room(self) -> tuple[int, bool]:
+        """How many to take, and whether only to end them."""
         room = self._at_once - sum(running.turn.queue is not None for running in self._running.values())
-        full = room <= 0
-        taken = await self._leases.take_queued(limit=ENDED_AT_ONCE if full else room, cancelled=full)
+        return (room, False) if room > 0 else (ENDED_AT_ONCE, True)
+
+    async def _begin(self, taken: Sequence[Orphan]) -> None:
         for turn in taken:
             try:
                 await self._adoption.take(turn)
             except PaddockError as exc:
                 log.warning("turn %s cannot begin here yet: %s", turn.turn.id, exc.message)
-        return len(taken)

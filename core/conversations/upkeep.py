@@ -1,4 +1,7 @@
-"""Keeps the leases of the turns that run here, and goes on with the turns of processes that are gone."""
+"""Keeps the leases of the turns that run here, and goes on with the turns of processes that are gone.
+
+Turns in the background are the runner's, who counts them.
+"""
 
 import asyncio
 import logging
@@ -86,7 +89,7 @@ class Upkeep:
                 running.stop(StopReason.KEY_REVOKED)
 
     async def adopt_orphans(self) -> int:
-        """Go on with turns whose process is gone, AT_ONCE at most. Returns how many there were."""
+        """Go on with turns whose process is gone and whose clients wait, AT_ONCE at most. Returns how many there were."""
         orphans = await self._leases.take_orphans(limit=AT_ONCE)
         for orphan in orphans:
             try:

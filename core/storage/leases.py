@@ -50,9 +50,12 @@ class Leases:
             rows = (await connection.execute(_CANCELLED, {"ids": list(running)})).all()
         return frozenset(row.id for row in rows)
 
-    async def take_orphans(self, *, limit: int) -> Sequence[Orphan]:
-        """Take over turns whose lease has run out. Two processes never take the same one."""
-        return await self._take(_TAKE, {"limit": limit})
+    async def take_orphans(self, *, limit: int, queued: bool = False, cancelled: bool = False) -> Sequence[Orphan]:
+        """Take over turns whose lease has run out. Two processes never take the same one.
+
+        queued: those that run in the background, and no others. cancelled: only those that are to be ended.
+        """
+        return await self._take(_TAKE, {"limit": limit, "queued": queued, "cancelled": cancelled})
 
     async def take_queued(self, *, limit: int, cancelled: bool) -> Sequence[Orphan]:
         """Take turns that wait for a process: fairly, the organisation's first that has the fewest running; of these,
@@ -100,6 +103,7 @@ _RELEASE = sa.text("""
 _TAKE = sa.text("""
     WITH orphans AS (
         SELECT id FROM turns WHERE status = 'running' AND lease_expires_at < clock_timestamp()
+            AND (queue IS NOT NULL) = :queued AND (cancel_requested_at IS NOT NULL OR NOT :cancelled)
         ORDER BY lease_expires_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE turns t SET lease_owner = :owner, lease_epoch = t.lease_epoch + 1,

@@ -21,6 +21,7 @@ from tests.integration.test_turns import asking, text
 
 ECHO = {"reply": {"text": "You said: {last_user_text}"}}
 SLOW = {"when": {"contains": "slow"}, "pace_seconds": 0.05, "piece_characters": 1, "reply": {"text": "slow " * 200}}
+BRIEF = {"pace_seconds": 0.02, "piece_characters": 1, "reply": {"text": "slow " * 4}}
 NOBODY: Mapping[str, float] = {"background_turns": 0}
 PATIENCE_SECONDS = 60
 
@@ -176,14 +177,40 @@ async def test_a_queued_turn_holds_its_conversation_and_is_no_previous_response_
 async def test_a_turn_whose_runner_died_before_it_began_is_begun_by_another(
     stage: Stage, tenant: Tenant, database: Database
 ) -> None:
-    async with stage.open_with(ECHO, **NOBODY) as platform, asyncio.timeout(PATIENCE_SECONDS):
+    async with stage.open_with(ECHO, **NOBODY) as platform:
         turn = await platform.turns.start(tenant.principal, asking("hi", queue=Queue.BACKGROUND))
-        async with database.everyone() as connection:  # taken, and nothing more
-            taken = {"status": "running", "lease_owner": "gone", "lease_epoch": 2, "started_at": sa.func.now()}
-            expired = {"lease_expires_at": sa.text("'-infinity'")}
-            await connection.execute(sa.update(turns).where(turns.c.id == turn.id).values(**taken, **expired))
+        await lose(database, turn.id)
+    async with stage.open_with(ECHO) as platform, asyncio.timeout(PATIENCE_SECONDS):
         assert (await platform.turns.wait(tenant.principal, turn.id)).status is TurnStatus.COMPLETED
         assert text(await platform.turns.events(tenant.principal, turn.id)) == "You said: hi"
+
+
+async def lose(database: Database, *turn_ids: str) -> None:
+    """As a process leaves turns that it has taken, and nothing more, when it dies."""
+    taken = {"status": "running", "lease_owner": "gone", "lease_epoch": 2, "started_at": sa.func.now()}
+    expired = {"lease_expires_at": sa.text("'-infinity'")}
+    async with database.everyone() as connection:
+        await connection.execute(sa.update(turns).where(turns.c.id.in_(turn_ids)).values(**taken, **expired))
+
+
+async def test_what_dead_processes_left_counts_beside_what_is_new(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with stage.open_with(BRIEF, **NOBODY) as platform:
+        asked = [await platform.turns.start(tenant.principal, asking(f"{n}", queue=Queue.BACKGROUND)) for n in range(6)]
+    await lose(database, *(turn.id for turn in asked[:4]))
+    async with stage.open_with(BRIEF, background_turns=2) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        at_once = [0]
+        while not all([(await platform.turns.get(tenant.principal, turn.id)).status.ended for turn in asked]):
+            at_once.append(sum(running.turn.queue is not None for running in platform.turns.running.values()))
+        assert max(at_once) == 2
+
+
+async def test_what_a_dead_process_left_is_cancelled_though_no_server_has_room(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with stage.open_with(ECHO, **NOBODY) as platform, client(platform, tenant) as http, asyncio.timeout(PATIENCE_SECONDS):
+        turn = await platform.turns.start(tenant.principal, asking("hi", queue=Queue.BACKGROUND))
+        await lose(database, turn.id)
+        assert (await http.post(f"/v1/responses/{turn.id}/cancel")).json()["status"] == "cancelled"
 
 
 async def test_a_background_turn_whose_key_is_revoked_while_it_waits_asks_no_model(
