@@ -125,8 +125,8 @@ ObjectsUrl = Annotated[SecretStr, AfterValidator(_address(("file", "s3")))]
 class Limits(Section):
     """What one request or turn may take. tool_retries: failures of one tool in a turn before the turn ends.
 
-    background_turns: how many of the queue this server runs at once, with those that it goes on with for another one. background_retries: seconds before
-    each next try of one whose model was away; after as many it fails.
+    background_turns: how many this server runs at once, of those that wait in the queue and that another server has left.
+    background_retries: seconds before each next try of one whose model was away; after as many it fails.
     """
 
     request_body_bytes: Annotated[int, Field(ge=1024, le=2**30)] = 10_000_000
