@@ -243,7 +243,7 @@ async def open_platform(
             turns=turn_store,
             staging=staging,
             waiting_room=WaitingRoom(
-                turn_store, most=settings.limits.queued_turns, most_of_one=settings.limits.queued_turns_of_organization
+                most=settings.limits.queued_turns, most_of_one=settings.limits.queued_turns_of_organization
             ),
             wakeups=wakeups,
             limiter=limiter,

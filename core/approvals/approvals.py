@@ -14,6 +14,7 @@ from core.tools.approval import Decided, Policy, demand
 from core.tools.catalog import Catalog
 from core.tools.executor import ToolCallRejected, arguments_of
 
+LATE = ("approval_decided", "approval_used")
 NOT_IN_TIME = "not run: nobody has approved it in time"
 
 
@@ -28,10 +29,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Continuation:
-    """What a turn takes up. turn_id: the one whose calls were decided on."""
+    """What a turn takes up. turn_id: the one whose calls were decided on. decisions: to be made with its acceptance."""
 
     turn_id: str
     decided: tuple[Decided, ...]
+    decisions: tuple[Decision, ...]
 
 
 class Approvals:
@@ -54,13 +56,14 @@ class Approvals:
         InvalidRequest for arguments that the tool does not take.
         """
         approval = await self._store.get(principal.organization_id, approval_id)
-        await self._settle(principal, [(approval, verdict)])
+        await self._decide(principal, approval, verdict)
         return approval
 
     async def taken_up(
         self, principal: Principal, said: Sequence[ApprovalResponseItem], known: Sequence[Item], offered: Set[str]
     ) -> Continuation:
-        """What is said is decided now, where it was not yet. known: what was said before. offered: digests of tool versions.
+        """What is said is decided when the turn is accepted, where it was not yet. known: what was said before. offered:
+        digests of tool versions.
 
         Raises as `decide` does; InvalidRequest for a request that nobody has asked here, or for some of those that wait.
         """
@@ -76,9 +79,19 @@ class Approvals:
                 message = f"the version of {one.tool!r} that is approved is not among the request's tools"
                 raise InvalidRequest(message, param="tools", code="approval_tool_missing")
         new = [(one, verdicts[one.id]) for one in siblings if one.id in verdicts and not _says(one, verdicts[one.id])]
-        await self._settle(principal, new)
+        decisions = await self._decisions(principal, new)
         told = {one.id: verdict for one, verdict in new}
-        return Continuation(turn_id=asked.turn_id, decided=tuple(_decided(one, told.get(one.id)) for one in siblings))
+        return Continuation(
+            turn_id=asked.turn_id,
+            decided=tuple(_decided(one, told.get(one.id)) for one in siblings),
+            decisions=tuple(await self._store.for_journal(principal.organization_id, decisions)),
+        )
+
+    async def came_late(self, principal: Principal, decisions: Sequence[Decision], why: PaddockError) -> None:
+        """The turn that would have decided was refused for `why`."""
+        if why.code in LATE:
+            for one in decisions:
+                await self._note_refusal(principal, one.approval, why)
 
     async def _refuse_strangers(
         self, principal: Principal, said: Sequence[ApprovalResponseItem], siblings: Sequence[Approval], known: Sequence[Item]
@@ -95,13 +108,17 @@ class Approvals:
                 message = "one response takes up the approval requests of one other response"
                 raise InvalidRequest(message, param="input", code="approval_not_here")
 
-    async def _settle(self, principal: Principal, verdicts: Sequence[tuple[Approval, Verdict]]) -> None:
+    async def _decisions(self, principal: Principal, verdicts: Sequence[tuple[Approval, Verdict]]) -> Sequence[Decision]:
         decisions = []
         for approval, verdict in verdicts:
             if refused := _refusal(principal, approval, verdict):
                 await self._note_refusal(principal, approval, refused)
                 raise refused
             decisions.append(await self._decision(principal, approval, verdict))
+        return decisions
+
+    async def _decide(self, principal: Principal, approval: Approval, verdict: Verdict) -> None:
+        decisions = await self._decisions(principal, [(approval, verdict)])
         if late := await self._store.decide(principal.organization_id, decisions):
             refused = Conflict(f"somebody else has decided on {late.id!r}, or it has just expired", code="approval_decided")
             await self._note_refusal(principal, late, refused)

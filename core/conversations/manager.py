@@ -12,18 +12,19 @@ from core.conversations.budget import Budget
 from core.conversations.feed import Feed
 from core.conversations.kept import keep
 from core.conversations.record import Recorder
-from core.conversations.request import Queue, TurnRequest
+from core.conversations.request import TurnRequest
 from core.conversations.runner import WaitingRoom
 from core.conversations.running import RunningTurn, StopReason
-from core.conversations.staging import Staging
+from core.conversations.staging import Scene, Staging
 from core.conversations.story import Story
-from core.errors import NoLongerKept, NotFound, PaddockError, Unavailable
+from core.errors import Conflict, NoLongerKept, NotFound, PaddockError, Unavailable
 from core.events import Recorded, TurnEvent, TurnQueued, TurnStarted, TurnStatus
 from core.identity.principals import Principal, Scope
 from core.ids import new_id
 from core.limits.limiter import Grant, Limiter
 from core.llm.contract import ContextExceeded, ModelRefused
 from core.messages import Item
+from core.storage.approvals import Decision
 from core.storage.audit import AuditRecord
 from core.storage.journal import Acceptance, Journal
 from core.storage.leases import Leases
@@ -76,16 +77,25 @@ class TurnManager:
         """
         request = await self._staging.assisted(principal, request)
         before = await self._staging.before(principal, request)
-        request = await self._staging.taken_up(principal, request, before)
+        request, decisions = await self._staging.taken_up(principal, request, before)
         turn = _new_turn(principal, request, self._staging.model_of(request)[0])
-        running = self._open(turn, principal, request, idempotency)
+        running = self._open(turn, principal, request, idempotency, decisions)
         scene = await self._staging.scene(turn, principal, request, before, durable=running.durable)
         grant = await self._limiter.admit(turn, tokens=scene.demand)
-        if request.queue is not None:
-            grant.end()  # it counts as a request now, and for what it takes when it runs
-            return await self._queue(running, request.queue)
+        try:
+            if request.queue is not None:
+                grant.end()  # it counts as a request now, and for what it takes when it runs
+                await self._queue(running)
+            else:
+                await self._begin(running, grant, scene)
+        except Conflict as exc:
+            await self._staging.came_late(principal, decisions, exc)
+            raise
+        return turn
+
+    async def _begin(self, running: RunningTurn, grant: Grant, scene: Scene) -> None:
         events = loop.run(
-            turn.id,
+            running.turn.id,
             scene.transcript,
             ask=scene.metered(grant),
             tools=scene.tools,
@@ -94,15 +104,11 @@ class TurnManager:
         )
         self.play(running, grant, [TurnStarted(), *scene.opening], events, scene.budget)
         await self._accepted(running)
-        return turn
 
-    async def _queue(self, running: RunningTurn, queue: Queue) -> Turn:
-        turn = running.turn
-        await self._waiting_room.check(turn.organization_id, queue)
+    async def _queue(self, running: RunningTurn) -> None:
         running.record(TurnQueued())
         await running.durable()
         self._wakeups.publish([QUEUE])
-        return turn
 
     def play(
         self,
@@ -131,7 +137,14 @@ class TurnManager:
             raise
         self._running[running.turn.id] = running
 
-    def _open(self, turn: Turn, principal: Principal, request: TurnRequest, idempotency: str | None) -> RunningTurn:
+    def _open(
+        self,
+        turn: Turn,
+        principal: Principal,
+        request: TurnRequest,
+        idempotency: str | None,
+        decisions: tuple[Decision, ...],
+    ) -> RunningTurn:
         acceptance = Acceptance(
             turn=turn,
             request=keep(request, principal) if turn.stored else "{}",
@@ -141,6 +154,8 @@ class TurnManager:
             lease_seconds=self._leases.seconds,
             idempotency=idempotency,
             continues=request.continues,
+            decisions=decisions,
+            places=None if request.queue is None else self._waiting_room.places(request.queue),
         )
         feed = Feed()
         journal = self._journal.open_turn(acceptance, publish=feed.publish)

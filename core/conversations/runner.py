@@ -3,36 +3,32 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from math import ceil
 
 from core.conversations.adoption import Adoption
 from core.conversations.request import Queue
 from core.conversations.running import RunningTurn
-from core.errors import PaddockError, RateLimited
+from core.errors import PaddockError
+from core.storage.journal import Places
 from core.storage.leases import Leases, Orphan
-from core.storage.turns import TurnStore
 from core.storage.wakeups import POLL_SECONDS, QUEUE, Wakeups
 
 log = logging.getLogger(__name__)
 ENDED_AT_ONCE = 20
-COME_AGAIN_SECONDS = 10.0
 BATCHES_SHARE = 0.5
 """Of the room: batches wait for hours, and who asks now is not to be sent away for them."""
 
 
 class WaitingRoom:
-    """most: in all; most_of_one: of one organisation. What comes at the same moment may be a few more."""
+    """most: in all; most_of_one: of one organisation."""
 
-    def __init__(self, turns: TurnStore, *, most: int, most_of_one: int) -> None:
-        self._turns = turns
+    def __init__(self, *, most: int, most_of_one: int) -> None:
         self._most = most
         self._most_of_one = most_of_one
 
-    async def check(self, organization_id: str, queue: Queue) -> None:
-        """Raises RateLimited (`queue_full`)."""
-        its, everybodys = await self._turns.waiting(organization_id)
+    def places(self, queue: Queue) -> Places:
         share = BATCHES_SHARE if queue is Queue.BATCH else 1.0
-        if its >= share * self._most_of_one or everybodys >= share * self._most:
-            raise RateLimited("too many turns wait in the background", retry_after=COME_AGAIN_SECONDS, code="queue_full")
+        return Places(of_one=ceil(share * self._most_of_one), of_all=ceil(share * self._most))
 
 
 class Runner:

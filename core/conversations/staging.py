@@ -14,7 +14,7 @@ from core.conversations.loop import Ask, Entrance
 from core.conversations.recovery import Past
 from core.conversations.request import TurnRequest
 from core.conversations.restating import restated
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, PaddockError
 from core.events import ToolsListed, TurnEvent
 from core.identity.principals import Principal
 from core.limits.limiter import Grant
@@ -22,6 +22,7 @@ from core.limits.metering import MeteredModel, demand
 from core.llm.contract import Model
 from core.llm.router import ModelRouter
 from core.messages import ApprovalResponseItem, Image, Item, ListedTool, MessageItem, ToolCallItem, ToolListItem, Transcript
+from core.storage.approvals import Decision
 from core.storage.records import Turn
 from core.tools.approval import Decided
 from core.tools.executor import Approvals, ToolExecutor, Toolset
@@ -113,8 +114,10 @@ class Staging:
         _refuse_images_of_before(before, request, model, name)
         return before
 
-    async def taken_up(self, principal: Principal, request: TurnRequest, before: Sequence[Item]) -> TurnRequest:
-        """With what humans have decided on, where the request says something of that; it is decided then.
+    async def taken_up(
+        self, principal: Principal, request: TurnRequest, before: Sequence[Item]
+    ) -> tuple[TurnRequest, tuple[Decision, ...]]:
+        """With what humans have decided on, where the request says something of that, and what it decides itself.
 
         Raises Conflict, InvalidRequest, NotFound, PermissionDenied.
         """
@@ -122,10 +125,14 @@ class Staging:
         done = {item.approval for item in known if isinstance(item, ToolCallItem)}  # a client's history has both
         said = [item for item in request.input if isinstance(item, ApprovalResponseItem) and item.request_id not in done]
         if not said:
-            return request
+            return request, ()
         pins = (request.registry and request.registry.pins) or ()
         found = await self._approvals.taken_up(principal, said, known, {pin.digest for pin in pins})
-        return replace(request, continues=found.turn_id, decided=found.decided)
+        return replace(request, continues=found.turn_id, decided=found.decided), found.decisions
+
+    async def came_late(self, principal: Principal, decisions: Sequence[Decision], why: PaddockError) -> None:
+        """A turn that would have decided was refused."""
+        await self._approvals.came_late(principal, decisions, why)
 
     async def scene(
         self,

@@ -1,7 +1,7 @@
 """Calls that wait for humans, and what these decide. The journal writes them, with the event that tells of each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from core.errors import InvalidRequest, NotFound
 from core.events import TurnStatus
 from core.storage import audit
-from core.storage.audit import AuditRecord
+from core.storage.audit import Apart, AuditRecord
 from core.storage.database import Database
 from core.storage.records import Approval, ApprovalStatus, Page
 
@@ -17,7 +17,8 @@ from core.storage.records import Approval, ApprovalStatus, Page
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """To be written where the request still is as it was seen, and its text was not deleted meanwhile. digest: of what is
-    approved; another one than was asked for where its arguments were edited.
+    approved; another one than was asked for where its arguments were edited. apart: the record's personal text, where the
+    journal writes it.
     """
 
     approval: Approval
@@ -26,6 +27,7 @@ class Decision:
     digest: str
     reason: str | None
     record: AuditRecord
+    apart: Apart | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,13 @@ class ApprovalStore:
             return decision.approval
         return None
 
+    async def for_journal(self, organization_id: str, decisions: Sequence[Decision]) -> Sequence[Decision]:
+        """Nothing of them is written yet. Raises InvalidRequest for a reason that cannot be stored."""
+        if any(one.reason is not None and not _storable(one.reason) for one in decisions):
+            raise InvalidRequest("a text holds a character that cannot be stored", param="input", code="invalid_text")
+        async with self._database.tenant(organization_id) as connection:
+            return [replace(one, apart=await audit.apart(connection, one.record)) for one in decisions]
+
     async def note(self, record: AuditRecord) -> None:
         async with self._database.tenant(record.organization_id) as connection:
             await audit.insert(connection, record)
@@ -124,6 +133,11 @@ class ApprovalStore:
         async with self._database.tenant(organization_id) as connection:
             rows = (await connection.execute(query, values)).mappings().all()
         return [_approval(row) for row in rows]
+
+
+def _storable(text: str) -> bool:
+    """As PostgreSQL's `text`."""
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _approval(row: sa.RowMapping) -> Approval:

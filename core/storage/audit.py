@@ -116,11 +116,37 @@ def first_id_of(moment: datetime) -> str:
     return f"aud_{int(moment.timestamp() * 1000):012x}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """A record's personal text, and what its line says of it."""
+
+    subject: str
+    text: str
+    hmac: str
+
+    @property
+    def told(self) -> Mapping[str, str]:
+        return {"subject": self.subject, "hmac": self.hmac}
+
+
+async def apart(connection: AsyncConnection, record: AuditRecord) -> Apart | None:
+    """To be kept with the record; None where it has no such text. A subject that has no key yet has one then."""
+    if not record.personal:
+        return None
+    subject = record.subject or record.actor
+    text = json.dumps(dict(record.personal), separators=(",", ":"))
+    key = await _key_of(connection, record.organization_id, subject)
+    return Apart(subject=subject, text=text, hmac=hmac.new(key, text.encode(), hashlib.sha256).hexdigest())
+
+
 async def insert(connection: AsyncConnection, record: AuditRecord) -> None:
     """Into an open transaction of the record's organisation, or of the system role: it is there if the rest of it is."""
-    personal = await _put_apart(connection, record) if record.personal else None
-    values = {"id": record.id, "organization_id": record.organization_id, "record": line(record, personal)}
-    await connection.execute(_INSERT, values)
+    personal = await apart(connection, record)
+    if personal is not None:
+        about = {"record_id": record.id, "organization_id": record.organization_id}
+        await connection.execute(sa.insert(audit_personal).values(**about, subject=personal.subject, text=personal.text))
+    told = line(record, personal.told if personal else None)
+    await connection.execute(_INSERT, {"id": record.id, "organization_id": record.organization_id, "record": told})
 
 
 def line(record: AuditRecord, personal: Mapping[str, str] | None = None) -> str:
@@ -160,16 +186,6 @@ def _storable(value: object) -> object:
             return {_storable(name): _storable(inner) for name, inner in value.items()}
         case _:
             return value
-
-
-async def _put_apart(connection: AsyncConnection, record: AuditRecord) -> Mapping[str, str]:
-    """Keeps the personal text, and gives what the line says of it."""
-    subject = record.subject or record.actor
-    text = json.dumps(dict(record.personal), separators=(",", ":"))
-    key = await _key_of(connection, record.organization_id, subject)
-    values = {"record_id": record.id, "organization_id": record.organization_id, "subject": subject, "text": text}
-    await connection.execute(sa.insert(audit_personal).values(values))
-    return {"subject": subject, "hmac": hmac.new(key, text.encode(), hashlib.sha256).hexdigest()}
 
 
 async def _key_of(connection: AsyncConnection, organization_id: str, subject: str) -> bytes:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncpg
 
-from core.errors import Conflict, InvalidRequest, PaddockError, Unauthenticated, Unavailable
+from core.errors import Conflict, InvalidRequest, PaddockError, RateLimited, Unauthenticated, Unavailable
 from core.events import (
     TURN_EVENT,
     ApprovalRequested,
@@ -31,6 +31,7 @@ from core.events import (
     TurnEvent,
 )
 from core.messages import ITEM, Item
+from core.storage.approvals import Decision
 from core.storage.audit import AuditRecord
 from core.storage.connection import LOST, DatabaseUnavailable
 from core.storage.database import Database
@@ -44,6 +45,9 @@ GIVE_UP_SECONDS = 5.0
 """How long a group is tried again while PostgreSQL is away; then its turns stop."""
 WRITE_SECONDS = 10.0
 """How long one try may take, where PostgreSQL is there and does not answer."""
+COME_AGAIN_SECONDS = 10.0
+"""For who finds the queue full."""
+_LOCK_QUEUE = "SELECT pg_advisory_xact_lock(7305829216001)"
 LINGER_SECONDS = 0.05
 """How long a record that nobody waits for may stand in line for others to go with it."""
 
@@ -98,11 +102,20 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """How many turns may wait in the queue with this one: of its organisation, and of all."""
+
+    of_one: int
+    of_all: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
     """The first write of a turn: its row, its request (JSON) and its input. Only what may be kept is in it.
 
     idempotency: names the request that it answers; continues: the turn whose approvals it uses. Of two turns with the same one
-    the second is not accepted.
+    the second is not accepted. decisions: what it decides of these; it is accepted while they are open, and they with it.
+    places: of one that is queued; it is accepted while there is one.
     """
 
     turn: Turn
@@ -113,6 +126,8 @@ class Acceptance:
     lease_seconds: float
     idempotency: str | None = None
     continues: str | None = None
+    decisions: tuple[Decision, ...] = ()
+    places: Places | None = None
 
 
 @dataclass(slots=True)
@@ -327,12 +342,13 @@ class Journal:
         try:
             rows = _encoded(left)
             began = time.monotonic()
-            alive = await self._commit(*written(rows.values()))
+            queued = any(row["queued"] for row in rows.values())
+            fates = await self._commit(*written(rows.values()), queued=queued)
             self._on_group(len(rows), time.monotonic() - began)
             self.groups += 1
             for turn in rows:
                 pending = left.pop(turn)
-                failure = _verdict(turn, pending, alive)
+                failure = _verdict(turn, pending, fates.get(turn.turn.id))
                 turn.committed(pending) if failure is None else turn.refused(pending, failure)
             self._on_commit([turn.turn.id for turn in rows if turn.turn.stored])
         except DatabaseUnavailable as exc:
@@ -347,15 +363,21 @@ class Journal:
             for turn, pending in left.items():
                 turn.refused(pending, why)
 
-    async def _commit(self, statement: str, arguments: Arrays) -> dict[str, bool]:
-        """The turns whose lease held, each with: its key is revoked."""
+    async def _commit(self, statement: str, arguments: Arrays, *, queued: bool) -> dict[str, asyncpg.Record]:
+        """What became of the turns whose lease held, and of those that were refused.
+
+        queued: some are to wait in the queue. Who counts it waits for whoever counted it before to have committed.
+        """
         deadline = time.monotonic() + GIVE_UP_SECONDS
         while True:
             try:
                 if self._connection is None:
                     self._connection = await self._database.connect(PLANS)
-                rows = await self._connection.fetch(statement, *arguments, timeout=WRITE_SECONDS)
-                return {row["id"]: row["revoked"] for row in rows}
+                async with self._connection.transaction() if queued else nullcontext():
+                    if queued:
+                        await self._connection.execute(_LOCK_QUEUE, timeout=WRITE_SECONDS)
+                    rows = await self._connection.fetch(statement, *arguments, timeout=WRITE_SECONDS)
+                return {row["id"]: row for row in rows}
             except (*LOST, DatabaseUnavailable) as exc:
                 await self._disconnect()
                 if time.monotonic() > deadline:
@@ -380,19 +402,31 @@ def _encoded(group: dict[TurnJournal, Pending]) -> dict[TurnJournal, Rows]:
     return rows
 
 
-def _verdict(turn: TurnJournal, pending: Pending, alive: dict[str, bool]) -> PaddockError | None:
-    revoked = alive.get(turn.turn.id)
-    if revoked is None and pending.acceptance is not None:
-        if pending.acceptance.continues is not None and turn.turn.conversation_id is None:
-            return Conflict("what was decided is carried out by another response already", code="approval_used")
-        if pending.acceptance.idempotency is not None and turn.turn.conversation_id is None:
-            return Conflict("the same request was accepted meanwhile: come again", code="idempotency_in_progress")
-        return Conflict(f"conversation {turn.turn.conversation_id!r} is gone or has a turn running", code="conversation_locked")
-    if revoked is None:
-        return LeaseLost(f"the lease of turn {turn.turn.id!r} was lost")
-    if revoked and (pending.end is None or pending.acceptance is not None):
+def _verdict(turn: TurnJournal, pending: Pending, fate: asyncpg.Record | None) -> PaddockError | None:
+    if fate is None:
+        return (
+            LeaseLost(f"the lease of turn {turn.turn.id!r} was lost")
+            if pending.acceptance is None
+            else _twice(pending.acceptance)
+        )
+    match fate["refusal"]:
+        case "crowded":
+            return RateLimited("too many turns wait in the background", retry_after=COME_AGAIN_SECONDS, code="queue_full")
+        case "late":
+            return Conflict("somebody else has decided on it, or it has just expired", code="approval_decided")
+    if fate["revoked"] and (pending.end is None or pending.acceptance is not None):
         return KeyRevoked("the API key was revoked or has expired")
     return None
+
+
+def _twice(acceptance: Acceptance) -> Conflict:
+    """Why it is not accepted beside the one that is there."""
+    conversation_id = acceptance.turn.conversation_id
+    if acceptance.continues is not None and conversation_id is None:
+        return Conflict("what was decided is carried out by another response already", code="approval_used")
+    if acceptance.idempotency is not None and conversation_id is None:
+        return Conflict("the same request was accepted meanwhile: come again", code="idempotency_in_progress")
+    return Conflict(f"conversation {conversation_id!r} is gone or has a turn running", code="conversation_locked")
 
 
 @asynccontextmanager

@@ -4,6 +4,9 @@ barred: turns that begin under a key that is not valid any more. accepted: other
 still is the writer's, their rows locked in order of id until the commit, so that a takeover waits or is seen (a plain WHERE,
 or FOR KEY SHARE, lets a takeover commit first). Only for these is anything written, and for one whose key was revoked only its
 end. A row inserted here cannot be updated here: a turn that is accepted and ended in one group is inserted ended.
+
+crowded: turns for which a queue has no room; whoever runs the statement holds the queue's lock. late: turns that decide on an
+approval that is not open any more. Neither is accepted; a group that is written again finds its turns there, and is neither.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,6 +29,8 @@ Arrays = Sequence[Sequence[Any]]
 Rows = dict[str, list[tuple[Any, ...]]]
 
 _COLUMNS = {
+    "queued": "id text, organization_id text, most_of_one int8, most int8",
+    "decided": "id text, turn_id text, was text, said text, status text, reason text, decided_by text",
     "accepted": (
         "id text, organization_id text, user_id text, key_id text, conversation_id text, previous_turn_id text, model text,"
         " status text, stored bool, wire text, request text, metadata text, created_at timestamptz, ended_at timestamptz,"
@@ -43,6 +48,7 @@ _COLUMNS = {
         "turn_id text, id text, organization_id text, conversation_id text, user_id text, key_id text, tool text,"
         " version_digest text, arguments text, digest text, four_eyes bool, expires_seconds int4"
     ),
+    "personal": "turn_id text, record_id text, organization_id text, subject text, text text",
     "audit": "turn_id text, id text, organization_id text, record text",
     "told": "turn_id text, organization_id text, event text",
     "deferred": "id text, seconds float8",
@@ -53,29 +59,54 @@ _COLUMNS = {
 }
 
 
+_REFUSALS = {"queued": "SELECT id, NULL::bool, 'crowded' FROM crowded", "decided": "SELECT id, NULL::bool, 'late' FROM late"}
+_REFUSED = {"queued": " UNION ALL SELECT id FROM crowded", "decided": " UNION ALL SELECT id FROM late"}
 _INVALID = "(k.id IS NULL)"
 _TURN_COLUMNS = """id, organization_id, user_id, key_id, conversation_id, previous_turn_id, model, status, stored, wire,
         request, metadata, created_at, ended_at, reason, message, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
         lease_owner, lease_epoch, idempotency, queue, continues"""
 
-# Each part of the statement, by the array that it writes. A name of `_COLUMNS` in braces is that table of arrays.
-_PARTS = {
-    "accepted": f"""
+# The parts of the statement in their order, each with the array that it needs. A name of `_COLUMNS` in braces is that array.
+_PARTS = (
+    ("queued", """
+waiting AS (
+    SELECT t.organization_id, count(*) AS turns FROM turns t
+    WHERE t.status = 'pending' AND t.organization_id IN (SELECT w.organization_id FROM {queued}) GROUP BY t.organization_id
+), crowded AS (
+    SELECT asked.id FROM (
+        SELECT w.*, row_number() OVER (PARTITION BY organization_id ORDER BY nth) AS its,
+            row_number() OVER (ORDER BY nth) AS everybodys
+        FROM {queued}
+    ) asked LEFT JOIN waiting ON waiting.organization_id = asked.organization_id
+    WHERE (its + COALESCE(waiting.turns, 0) > most_of_one
+        OR everybodys + (SELECT count(*) FROM turns t WHERE t.status = 'pending') > most)
+        AND NOT EXISTS (SELECT FROM turns t WHERE t.id = asked.id)
+)"""),
+    ("decided", """
+open AS (
+    SELECT a.id FROM approvals a JOIN {decided} ON w.id = a.id
+    WHERE a.status = 'pending' AND a.digest = w.was AND a.arguments = w.said AND a.expires_at > clock_timestamp()
+    ORDER BY a.id FOR NO KEY UPDATE OF a
+), late AS (
+    SELECT w.turn_id AS id FROM {decided}
+    WHERE w.id NOT IN (SELECT id FROM open) AND NOT EXISTS (SELECT FROM turns t WHERE t.id = w.turn_id)
+)"""),
+    ("accepted", f"""
 barred AS (
     SELECT w.id FROM {{accepted}} LEFT JOIN live_keys k ON k.id = w.key_id WHERE {_INVALID}
 ), accepted AS (
     INSERT INTO turns ({_TURN_COLUMNS}, lease_expires_at)
     SELECT {_TURN_COLUMNS}, clock_timestamp() + make_interval(secs => lease_seconds)
     FROM {{accepted}}
-    WHERE id NOT IN (SELECT id FROM barred) AND (conversation_id IS NULL OR EXISTS (
+    WHERE id NOT IN (SELECT id FROM barred{{refused}}) AND (conversation_id IS NULL OR EXISTS (
         SELECT FROM conversations c
         WHERE c.id = w.conversation_id AND c.organization_id = w.organization_id AND c.deleted_at IS NULL
     ))
     ORDER BY conversation_id, id
     ON CONFLICT DO NOTHING
     RETURNING id, key_id
-)""",  # noqa: S608 - made of the constants above
-    "held": f"""
+)"""),  # noqa: S608 - made of the constants above
+    ("held", f"""
 held AS (
     SELECT t.id, t.key_id FROM turns t JOIN {{held}} ON w.id = t.id AND w.lease_epoch = t.lease_epoch
     ORDER BY t.id FOR NO KEY UPDATE OF t
@@ -84,21 +115,26 @@ held AS (
     FROM ({{holders}}) h LEFT JOIN live_keys k ON k.id = h.key_id
 ), written AS (
     SELECT id FROM alive WHERE {{writable}}
-)""",  # noqa: S608 - made of the constants above
-    "events": """
+)"""),  # noqa: S608 - made of the constants above
+    ("decided", """
+settled AS (
+    UPDATE approvals a SET status = w.status, reason = w.reason, decided_by = w.decided_by, decided_at = clock_timestamp()
+    FROM {decided} JOIN written ON written.id = w.turn_id WHERE a.id = w.id AND a.status = 'pending'
+)"""),
+    ("events", """
 events AS (
     INSERT INTO turn_events (turn_id, seq, organization_id, payload)
     SELECT w.turn_id, w.seq, w.organization_id, w.payload FROM {events} JOIN written ON written.id = w.turn_id
     ON CONFLICT DO NOTHING
-)""",
-    "items": """
+)"""),
+    ("items", """
 kept AS (
     INSERT INTO items (id, turn_id, organization_id, conversation_id, is_input, payload)
     SELECT w.id, w.turn_id, w.organization_id, w.conversation_id, w.is_input, w.payload
     FROM {items} JOIN written ON written.id = w.turn_id ORDER BY w.nth
     ON CONFLICT DO NOTHING
-)""",
-    "ledger": """
+)"""),
+    ("ledger", """
 ledger AS (
     INSERT INTO tool_ledger (turn_id, call_path, organization_id, tool, version_digest, effect, state, arguments_digest,
         result_digest, lease_epoch, seconds, completed_at)
@@ -107,8 +143,8 @@ ledger AS (
     FROM {ledger} JOIN written ON written.id = w.turn_id
     ON CONFLICT (turn_id, call_path) DO UPDATE SET state = excluded.state, result_digest = excluded.result_digest,
         lease_epoch = excluded.lease_epoch, seconds = excluded.seconds, completed_at = excluded.completed_at
-)""",
-    "approvals": """
+)"""),
+    ("approvals", """
 asked AS (
     INSERT INTO approvals (id, organization_id, turn_id, conversation_id, user_id, key_id, tool, version_digest, arguments,
         digest, four_eyes, expires_seconds, status, expires_at)
@@ -116,35 +152,42 @@ asked AS (
         w.digest, w.four_eyes, w.expires_seconds, 'pending', clock_timestamp() + make_interval(secs => w.expires_seconds)
     FROM {approvals} JOIN written ON written.id = w.turn_id
     ON CONFLICT DO NOTHING
-)""",
-    "audit": """
+)"""),
+    ("personal", """
+apart AS (
+    INSERT INTO audit_personal (record_id, organization_id, subject, text)
+    SELECT w.record_id, w.organization_id, w.subject, w.text FROM {personal} JOIN written ON written.id = w.turn_id
+    JOIN audit_subjects s ON s.organization_id = w.organization_id AND s.subject = w.subject
+    ON CONFLICT DO NOTHING
+)"""),
+    ("audit", """
 audited AS (
     INSERT INTO audit_records (id, organization_id, record)
     SELECT w.id, w.organization_id, w.record::json FROM {audit} JOIN written ON written.id = w.turn_id
     ORDER BY w.nth
     ON CONFLICT DO NOTHING
-)""",
-    "deferred": """
+)"""),
+    ("deferred", """
 deferred AS (
     UPDATE turns t SET status = 'pending', lease_expires_at = clock_timestamp() + make_interval(secs => w.seconds)
     FROM {deferred} JOIN written ON written.id = w.id WHERE t.id = w.id
-)""",
-    "told": """
+)"""),
+    ("told", """
 told AS (
     INSERT INTO webhook_deliveries (id, organization_id, endpoint_id, event, object_id)
     SELECT 'evt_' || split_part(w.turn_id, '_', 2) || left(md5(e.id), 8), w.organization_id, e.id, w.event, w.turn_id
     FROM {told} JOIN written ON written.id = w.turn_id
     JOIN webhook_endpoints e ON e.organization_id = w.organization_id AND e.enabled AND w.event = ANY(e.events)
     ON CONFLICT DO NOTHING
-)""",
-    "ended": """
+)"""),
+    ("ended", """
 ended AS (
     UPDATE turns t SET status = w.status, reason = w.reason, message = w.message, ended_at = w.ended_at,
         input_tokens = w.input_tokens, output_tokens = w.output_tokens, cached_tokens = w.cached_tokens,
         reasoning_tokens = w.reasoning_tokens
     FROM {ended} JOIN held ON held.id = w.id WHERE t.id = w.id
-)""",
-}
+)"""),
+)  # fmt: skip
 
 
 @cache
@@ -161,9 +204,12 @@ def statement(parts: frozenset[str]) -> str:
         if name == "ended":
             sources["writable"] += f" OR id = ANY(${number + 1}::text[])"
         number += len(pairs)
-    barred = " UNION ALL SELECT id, true FROM barred" if "accepted" in parts else ""
-    steps = ",".join(_PARTS[name].format_map(sources) for name in _present(parts))
-    return f"WITH {steps}\nSELECT id, revoked FROM alive{barred}"
+    sources["refused"] = "".join(refused for name, refused in _REFUSED.items() if name in parts)
+    fates = ["SELECT id, revoked, NULL AS refusal FROM alive"]
+    fates += ["SELECT id, true, NULL FROM barred"] if "accepted" in parts else []
+    fates += [refusal for name, refusal in _REFUSALS.items() if name in parts]
+    steps = ",".join(part.format_map(sources) for name, part in _PARTS if name in parts)
+    return f"WITH {steps}\n{' UNION ALL '.join(fates)}"
 
 
 def _present(parts: frozenset[str]) -> list[str]:
@@ -176,6 +222,7 @@ def rows_of(turn: Turn, epoch: int, pending: "Pending") -> Rows:
     rows["held"].append((turn.id, epoch))
     if pending.acceptance is not None:
         rows["accepted"].append(_accepted(pending.acceptance, pending.end, epoch))
+        rows |= _conditions(pending.acceptance)
     elif pending.end is not None:
         rows["ended"].append((turn.id, *_end(pending.end)))
     if pending.deferral is not None:
@@ -197,7 +244,7 @@ def rows_of(turn: Turn, epoch: int, pending: "Pending") -> Rows:
     ]  # fmt: skip
     if pending.end is not None and turn.queue == BACKGROUND:
         rows["told"] = [(turn.id, turn.organization_id, f"response.{pending.end.status}")]
-    rows["audit"] = [(turn.id, record.id, record.organization_id, line(record)) for record in pending.audit]
+    rows["audit"] += [(turn.id, record.id, record.organization_id, line(record)) for record in pending.audit]
     return rows
 
 
@@ -224,6 +271,25 @@ def _accepted(acceptance: "Acceptance", end: TurnEnded | None, epoch: int) -> tu
         acceptance.lease_owner, epoch, acceptance.lease_seconds, acceptance.idempotency, turn.queue,
         acceptance.continues,
     )  # fmt: skip
+
+
+def _conditions(acceptance: "Acceptance") -> Rows:
+    """What has to be so that the turn is accepted, and is written with it."""
+    turn, places, decisions = acceptance.turn, acceptance.places, acceptance.decisions
+    return {
+        "queued": [] if places is None else [(turn.id, turn.organization_id, places.of_one, places.of_all)],
+        "decided": [
+            (one.approval.id, turn.id, one.approval.digest, one.approval.arguments, one.status, one.reason, one.record.actor)
+            for one in decisions
+        ],
+        "audit": [
+            (turn.id, one.record.id, turn.organization_id, line(one.record, one.apart.told if one.apart else None))
+            for one in decisions
+        ],
+        "personal": [
+            (turn.id, one.record.id, turn.organization_id, one.apart.subject, one.apart.text) for one in decisions if one.apart
+        ],
+    }  # fmt: skip
 
 
 def _end(end: TurnEnded) -> tuple[Any, ...]:

@@ -136,14 +136,6 @@ class TurnStore:
         async with self._database.tenant(record.organization_id) as connection:
             await audit.insert(connection, record)
 
-    async def waiting(self, organization_id: str) -> tuple[int, int]:
-        """How many turns wait for a process: the organisation's, and all."""
-        mine = sa.func.count().filter(turns.c.organization_id == organization_id)
-        query = sa.select(mine, sa.func.count()).where(turns.c.status == TurnStatus.PENDING)
-        async with self._database.everyone() as connection:
-            its, everybodys = (await connection.execute(query)).one()
-        return its, everybodys
-
     async def waiting_by_queue(self) -> Mapping[int, int]:
         """How many of everybody's turns wait for a process; no queue without any."""
         query = sa.select(turns.c.queue, sa.func.count().label("waiting")).where(turns.c.status == TurnStatus.PENDING)

@@ -21,6 +21,7 @@ from core.storage.audit import AuditRecord
 from core.storage.database import Database
 from core.storage.directory import Directory
 from core.storage.records import ApprovalStatus
+from core.storage.tables import audit_personal
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_recovery import Control, cut
 from tests.integration.test_tool_registry import ANSWER, OFFERED, Client, audited, call_of, calls, client_of
@@ -119,6 +120,34 @@ async def test_an_approval_is_used_once(stage: Stage, tenant: Tenant) -> None:
         assert kinds.count("tool.dispatched") == 1
         assert kinds.count("approval.approved") == 1
         assert kinds.count("approval.refused") >= 2
+
+
+async def test_an_approval_stays_open_where_the_response_that_decides_it_is_refused(stage: Stage, tenant: Tenant) -> None:
+    nobody = {"background_turns": 0, "queued_turns_of_organization": 1}
+    async with stage.open_with(*STORY, **nobody) as platform, client_of(platform, tenant) as client:
+        await client.create(approval="always")
+        response = await client.respond()
+        [asked] = requests_of(response)
+        await client.respond(background=True)
+        body = {"input": [said(asked)], "previous_response_id": response["id"], "tools": [OFFERED]}
+        code, _, _ = await client.refused("/v1/responses", {**body, "background": True}, status=429)
+        assert code == "queue_full"
+        assert (await client.get(f"{APPROVALS}/{asked['id']}"))["status"] == "pending"
+        assert "approval.approved" not in await kinds_of_audit(platform, tenant)
+        assert call_of(await answered(client, response, said(asked)))["output"] == "42"
+
+
+async def test_the_reason_that_a_response_gives_is_kept_apart_from_the_audit_log(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with opened(stage, tenant) as (platform, client):
+        response = await client.respond()
+        await answered(client, response, said(requests_of(response)[0], False, reason="too dear"))
+        [record] = [one for one in await audited(platform, tenant) if one["kind"] == "approval.denied"]
+        assert record["personal"].keys() == {"subject", "hmac"}
+        async with database.tenant(tenant.principal.organization_id) as connection:
+            apart = sa.select(audit_personal.c.text).where(audit_personal.c.record_id == record["id"])
+            assert (await connection.execute(apart)).scalar_one() == '{"reason":"too dear"}'
 
 
 async def test_an_approval_in_a_conversation_goes_on_by_itself(stage: Stage, tenant: Tenant) -> None:

@@ -135,6 +135,26 @@ async def test_a_full_queue_says_when_to_come_again(stage: Stage, tenant: Tenant
             await platform.turns.start(other_tenant.principal, asking("hi", queue=Queue.BACKGROUND))
 
 
+async def test_of_many_that_come_at_the_same_moment_to_several_servers_no_more_wait_than_may(
+    stage: Stage, tenant: Tenant, other_tenant: Tenant
+) -> None:
+    one, two = (stage.open_with(ECHO, **NOBODY, queued_turns_of_organization=5) for _ in range(2))
+    async with one as first, two as second:
+
+        async def ask(platform: Platform, caller: Tenant) -> str:
+            try:
+                await platform.turns.start(caller.principal, asking("hi", queue=Queue.BACKGROUND))
+            except RateLimited as exc:
+                return exc.code
+            return "accepted"
+
+        callers = [(platform, caller) for platform in (first, second) for caller in (tenant, other_tenant) for _ in range(10)]
+        answers = await asyncio.gather(*(ask(*caller) for caller in callers))
+        for caller in (tenant, other_tenant):
+            its = [answer for answer, (_, asker) in zip(answers, callers, strict=True) if asker is caller]
+            assert sorted(its) == ["accepted"] * 5 + ["queue_full"] * 15
+
+
 async def test_batches_leave_room_in_the_queue_for_who_asks_now(stage: Stage, tenant: Tenant) -> None:
     async with stage.open_with(ECHO, **NOBODY, queued_turns_of_organization=2) as platform:
         await platform.turns.start(tenant.principal, asking("hi", queue=Queue.BATCH))
