@@ -161,6 +161,34 @@ class ToolReturned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NestedDispatched:
+    """Code in the call of `item` calls a tool itself; durable before that runs.
+
+    path: (2, 0) is the first call that the code of the third one makes; call_id: the outer call's, and the path.
+    """
+
+    item: int
+    path: tuple[int, ...]
+    call_id: str
+    tool: str
+    version_digest: str
+    effect: str
+    arguments_digest: str
+    kind: Literal["nested_dispatched"] = "nested_dispatched"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NestedReturned:
+    """result: what the code is told, all of it."""
+
+    item: int
+    path: tuple[int, ...]
+    result: ToolResult
+    seconds: float
+    kind: Literal["nested_returned"] = "nested_returned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnDeferred:
     """A turn in the background failed in a way that may pass: it waits for a process again, for so long at least.
 
@@ -203,6 +231,8 @@ TurnEvent = Annotated[
     | ApprovalRequested
     | ToolOutput
     | ToolReturned
+    | NestedDispatched
+    | NestedReturned
     | TurnDeferred
     | TurnEnded,
     Discriminator("kind"),

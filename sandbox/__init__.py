@@ -2,9 +2,11 @@
 
 from sandbox.client import SandboxClient, open_client
 from sandbox.contract import (
+    Answer,
     Capabilities,
     Invocation,
     Limits,
+    OnCall,
     OnOutput,
     Outcome,
     Program,
@@ -13,6 +15,7 @@ from sandbox.contract import (
     Runtime,
     Stream,
     WasmProgram,
+    refuse_calls,
 )
 from sandbox.errors import (
     GuestCrashed,
@@ -26,12 +29,14 @@ from sandbox.errors import (
 )
 
 __all__ = [
+    "Answer",
     "Capabilities",
     "GuestCrashed",
     "HostGone",
     "Invocation",
     "LimitExceeded",
     "Limits",
+    "OnCall",
     "OnOutput",
     "Outcome",
     "Program",
@@ -47,4 +52,5 @@ __all__ = [
     "Stream",
     "WasmProgram",
     "open_client",
+    "refuse_calls",
 ]

@@ -2,14 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from sandbox import protocol
 from sandbox.capture import Capture
-from sandbox.contract import Invocation, OnOutput, Outcome
+from sandbox.contract import Answer, Invocation, OnCall, OnOutput, Outcome, refuse_calls
 from sandbox.errors import HostGone, ProgramRefused, RuntimeUnavailable, SandboxError
 from sandbox.protocol import Kind, ProtocolError
 
@@ -26,10 +26,10 @@ class SandboxClient:
         self._socket = socket
         self._idle: list[Connection] = []
 
-    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
+    async def run(self, invocation: Invocation, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
         capture = Capture(invocation.limits.output_bytes, on_output)
         try:
-            outcome = await self._asked([protocol.run(invocation)], capture, invocation.limits.wall_seconds)
+            outcome = await self._asked([protocol.run(invocation)], capture, on_call, invocation.limits.wall_seconds)
         except SandboxError as exc:
             exc.stdout, exc.stderr = capture.stdout, capture.stderr
             raise
@@ -43,15 +43,15 @@ class SandboxClient:
         said = [protocol.install(protocol.Installation(runtime=runtime, sha256=sha256, size=len(program)))]
         for start in range(0, len(program), protocol.PIECE_BYTES):
             said.append(protocol.frame(Kind.PIECE, program[start : start + protocol.PIECE_BYTES]))
-        await self._asked(said, Capture(0, lambda stream, data: None), INSTALL_SECONDS)
+        await self._asked(said, Capture(0, lambda stream, data: None), refuse_calls, INSTALL_SECONDS)
         return sha256
 
-    async def _asked(self, frames: Sequence[bytes], capture: Capture, seconds: float) -> Outcome:
+    async def _asked(self, frames: Sequence[bytes], capture: Capture, on_call: OnCall, seconds: float) -> Outcome:
         """seconds: what it may take when nothing has to be waited for."""
         connection = await self._connection()
         try:
             async with asyncio.timeout(seconds + PATIENCE_SECONDS):
-                return await connection.ask(frames, capture)
+                return await connection.ask(frames, capture, on_call)
         except ProtocolError as exc:
             raise RuntimeUnavailable(f"the sandbox host spoke nonsense: {exc}") from exc
         except TimeoutError:
@@ -112,16 +112,20 @@ class Connection:
     def usable(self) -> bool:
         return not self._running and not self._reader.at_eof() and not self._writer.is_closing()
 
-    async def ask(self, frames: Sequence[bytes], capture: Capture) -> Outcome:
+    async def ask(self, frames: Sequence[bytes], capture: Capture, on_call: OnCall) -> Outcome:
         self._running = True
         with suppress(ConnectionError):  # what it said before it went away is still to be read
             for frame in frames:
                 self._writer.write(frame)
                 await self._writer.drain()
-        while said := await protocol.read_frame(self._reader):
+        said = await protocol.read_frame(self._reader)
+        while said:
             match said:
                 case (Kind.STDOUT | Kind.STDERR | Kind.RESULT) as kind, data:
                     capture.write(protocol.STREAMS[kind], data)
+                    said = await protocol.read_frame(self._reader)
+                case Kind.CALL, payload:
+                    said = await self._answered(on_call(*protocol.parse_call(payload)))
                 case Kind.DONE, payload:
                     self._running = False
                     return protocol.parse_done(payload)
@@ -131,6 +135,20 @@ class Connection:
                 case kind, _:
                     raise ProtocolError(f"{kind.name} where an answer belongs")
         raise HostGone("the sandbox host went away")
+
+    async def _answered(self, answering: Awaitable[Answer]) -> tuple[Kind, bytes] | None:
+        """What the host says next; if it says so before there is an answer, nobody waits for that any more."""
+        calling = asyncio.ensure_future(answering)
+        hearing = asyncio.create_task(protocol.read_frame(self._reader))
+        try:
+            await asyncio.wait({calling, hearing}, return_when=asyncio.FIRST_COMPLETED)
+            if not hearing.done():
+                self._writer.write(protocol.answer(calling.result()))
+            return await hearing
+        finally:
+            for task in (calling, hearing):
+                task.cancel()
+            await asyncio.wait({calling, hearing})
 
     async def cancel(self) -> None:
         """The host closes the connection when the guest is dead."""

@@ -1,6 +1,6 @@
 """What the platform asks of a sandbox, and what every runtime promises back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -106,10 +106,29 @@ OnOutput = Callable[[Stream, bytes], None]
 """Told of each piece of output as it arrives, in order, within the cap. Must return at once."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a guest is told of a tool that it called: its result, or why there is none."""
+
+    text: str
+    failed: bool = False
+
+
+OnCall = Callable[[str, str], Awaitable[Answer]]
+"""Asked for each tool that a guest calls, one after another, by its name and with its arguments as the guest wrote them:
+whoever answers judges both. Cancelled when the guest ends meanwhile.
+"""
+
+
+async def refuse_calls(name: str, arguments: str) -> Answer:
+    """For guests that may call nothing."""
+    return Answer(text="code here may call no tools", failed=True)
+
+
 class Runtime(Protocol):
     """One isolation technology."""
 
-    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
+    async def run(self, invocation: Invocation, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
         """Run one program in an instance of its own. Cancelling kills the guest before it returns.
 
         Raises `LimitExceeded`, `GuestCrashed` (both with the output so far), `RuntimeUnavailable`.

@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox import runtimes
 from sandbox.capture import Capture
-from sandbox.contract import Installing, Invocation, OnOutput, Outcome, Runtime
+from sandbox.contract import Answer, Installing, Invocation, OnCall, OnOutput, Outcome, Runtime, refuse_calls
 from sandbox.errors import LimitExceeded, ProgramRefused, RuntimeUnavailable, SandboxBusy, SandboxError
 
 INSTALL_SECONDS = 100.0
@@ -29,15 +29,15 @@ class Sandbox:
     def runtimes(self) -> list[str]:
         return sorted(self._runtimes)
 
-    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
+    async def run(self, invocation: Invocation, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
         runtime = self._runtime(invocation)
         limits = invocation.limits
         capture = Capture(limits.output_bytes, on_output)
-        async with self._admitted():
+        async with self._admitted() as permit:
             started = time.monotonic()
             try:
                 async with asyncio.timeout(limits.wall_seconds):
-                    outcome = await runtime.run(invocation, capture.write)
+                    outcome = await runtime.run(invocation, capture.write, _calling(invocation, on_call, permit))
                     capture.check()
             except TimeoutError:
                 raise LimitExceeded(
@@ -75,23 +75,55 @@ class Sandbox:
 
     def _runtime(self, invocation: Invocation) -> Runtime:
         runtime = self._named(invocation.runtime)
-        if granted := invocation.capabilities.granted:
+        if granted := [name for name in invocation.capabilities.granted if name != "tools"]:
             raise RuntimeUnavailable(f"runtime {invocation.runtime!r} cannot enforce capabilities: {', '.join(granted)}")
         return runtime
 
     @asynccontextmanager
-    async def _admitted(self) -> AsyncIterator[None]:
+    async def _admitted(self) -> "AsyncIterator[Permit]":
         if self._permits.locked() and self._waiting >= self._queue:
             raise SandboxBusy("every sandbox worker is taken and the queue is full")
+        permit = Permit(self._permits)
         self._waiting += 1
         try:
-            await self._permits.acquire()
+            await permit.take()
         finally:
             self._waiting -= 1
         try:
-            yield
+            yield permit
         finally:
+            permit.give_back()
+
+
+class Permit:
+    """One program's, to run; given back also while it only waits."""
+
+    def __init__(self, permits: asyncio.Semaphore) -> None:
+        self._permits = permits
+        self._held = False
+
+    async def take(self) -> None:
+        await self._permits.acquire()
+        self._held = True
+
+    def give_back(self) -> None:
+        if self._held:
+            self._held = False
             self._permits.release()
+
+
+def _calling(invocation: Invocation, on_call: OnCall, permit: Permit) -> OnCall:
+    """Lets pass what is granted. What it calls may need the permit that it does not use meanwhile."""
+
+    async def call(name: str, arguments: str) -> Answer:
+        if name not in invocation.capabilities.tools:
+            return Answer(text=f"this code may not call a tool {name[:100]!r}", failed=True)
+        permit.give_back()
+        answer = await on_call(name, arguments)
+        await permit.take()
+        return answer
+
+    return call
 
 
 @asynccontextmanager

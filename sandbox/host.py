@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import protocol, walls
-from sandbox.contract import Invocation, Outcome, Stream
+from sandbox.contract import Answer, Invocation, Outcome, Stream
 from sandbox.dispatcher import Sandbox, open_sandbox
 from sandbox.errors import ProgramRefused, RuntimeUnavailable, SandboxError
 from sandbox.private import make_private
@@ -28,13 +28,14 @@ PIECES_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Connection:
-    """One client, one program at a time."""
+    """One client, one program at a time. asked: what the program waits for, where it called a tool."""
 
     sandbox: Sandbox
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    asked: asyncio.Future[Answer] | None = None
 
     async def serve(self) -> None:
         try:
@@ -59,7 +60,6 @@ class Connection:
                 raise ProtocolError(f"{kind.name} where HELLO belongs")
 
     async def _converse(self) -> None:
-        """Listens while a program runs: whatever the client says or leaves then ends the program and the connection."""
         said = await protocol.read_frame(self.reader)
         while said is not None:
             match said:
@@ -68,22 +68,35 @@ class Connection:
                 case Kind.INSTALL, payload:
                     installation = protocol.parse_install(payload)
                     running = asyncio.create_task(self._install(installation, await self._pieces(installation.size)))
+                case Kind.ANSWER, _:  # to what has ended meanwhile
+                    said = await protocol.read_frame(self.reader)
+                    continue
                 case kind, _:
                     raise ProtocolError(f"{kind.name} where RUN or INSTALL belongs")
-            listening = asyncio.create_task(protocol.read_frame(self.reader))
-            try:
+            said = await self._attended(running)
+
+    async def _attended(self, running: asyncio.Task[None]) -> tuple[Kind, bytes] | None:
+        """What the client says next. But for answers to the program, what it says or leaves while it runs ends both."""
+        listening = asyncio.create_task(protocol.read_frame(self.reader))
+        try:
+            while True:
                 await asyncio.wait({running, listening}, return_when=asyncio.FIRST_COMPLETED)
-                if not running.done():
-                    return
-                await self.writer.drain()
-                said = await listening
-            finally:
-                await _cancelled(running)
-                await _cancelled(listening)
+                if running.done():
+                    await self.writer.drain()
+                    return await listening
+                match listening.result():
+                    case Kind.ANSWER, payload if self.asked is not None and not self.asked.done():
+                        self.asked.set_result(protocol.parse_answer(payload))
+                        listening = asyncio.create_task(protocol.read_frame(self.reader))
+                    case _:
+                        return None
+        finally:
+            await _cancelled(running)
+            await _cancelled(listening)
 
     async def _run(self, invocation: Invocation) -> None:
         try:
-            outcome = await self.sandbox.run(invocation, self._output)
+            outcome = await self.sandbox.run(invocation, self._output, self._call)
         except SandboxError as exc:
             self.writer.write(protocol.failed(exc))
         else:
@@ -119,6 +132,11 @@ class Connection:
 
     def _output(self, stream: Stream, data: bytes) -> None:
         self.writer.write(protocol.output(stream, data))
+
+    async def _call(self, name: str, arguments: str) -> Answer:
+        self.asked = asyncio.get_running_loop().create_future()
+        self.writer.write(protocol.call(name, arguments))
+        return await self.asked
 
 
 async def _cancelled(task: asyncio.Task[object]) -> None:

@@ -5,9 +5,10 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sandbox import protocol
-from sandbox.contract import Invocation, OnOutput, Outcome
+from sandbox.contract import Answer, Invocation, OnCall, OnOutput, Outcome, refuse_calls
 from sandbox.errors import GuestCrashed, RuntimeUnavailable
 from sandbox.lifecycle import WorkerState
 from sandbox.nursery import Errand
@@ -44,18 +45,19 @@ class Pool:
     def __init__(self, options: PoolOptions) -> None:
         self._options = options
         self._workers: list[Worker] = []  # the last one used comes last: it may still be preparing for the next program
+        self._waiting = 0  # of the workers that run, those that wait for a tool that their program called
         self._changed = asyncio.Event()
         self._freed = asyncio.Event()
         self._nursery: asyncio.Future[Nursery] = asyncio.get_running_loop().create_future()
         self._missing: list[Wall] | None = None
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
+    async def run(self, invocation: Invocation, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
         program = protocol.run(invocation)
         worker = await self._take()
         worker.start(invocation.limits.cpu_seconds)
         try:
-            outcome = await _converse(worker, program, on_output)
+            outcome = await _converse(worker, program, on_output, partial(self._called, on_call))
             cpu_seconds = worker.finish()
             if worker.programs < self._options.programs_per_worker:
                 worker.lifecycle.move(WorkerState.IDLE)
@@ -78,7 +80,7 @@ class Pool:
             self._judge(await worker.ready())
             worker.lifecycle.move(WorkerState.IDLE)
             worker.start(limits.cpu_seconds)
-            outcome = await _converse(worker, program, on_output)
+            outcome = await _converse(worker, program, on_output, refuse_calls)
             return replace(outcome, cpu_seconds=worker.finish())
         finally:
             await worker.end()
@@ -121,9 +123,20 @@ class Pool:
             for worker in tuple(self._workers):
                 await worker.end()
 
+    async def _called(self, on_call: OnCall, name: str, arguments: str) -> Answer:
+        """What a worker calls may need a worker of its own: one that waits is not counted."""
+        if self._waiting >= self._options.workers:
+            return Answer(text="too many programs wait for tools that they called", failed=True)
+        self._waiting += 1
+        self._changed.set()
+        try:
+            return await on_call(name, arguments)
+        finally:
+            self._waiting -= 1
+
     def _wanted(self) -> bool:
         running = sum(worker.lifecycle.state is WorkerState.RUNNING for worker in self._workers)
-        return len(self._workers) < min(running + self._options.spare, self._options.workers)
+        return len(self._workers) < min(running + self._options.spare, self._options.workers + self._waiting)
 
     async def _add(self, nursery: Nursery) -> None:
         worker = await nursery.fork(self._ended)
@@ -163,13 +176,15 @@ def _forgotten(_worker: Worker) -> None:
     """It was nobody's but its errand's."""
 
 
-async def _converse(worker: Worker, program: bytes, on_output: OnOutput) -> Outcome:
+async def _converse(worker: Worker, program: bytes, on_output: OnOutput, on_call: OnCall) -> Outcome:
     try:
         worker.send(program)
         while said := await worker.hear():
             match said:
                 case (Kind.STDOUT | Kind.STDERR | Kind.RESULT) as kind, data:
                     on_output(protocol.STREAMS[kind], data)
+                case Kind.CALL, payload:
+                    worker.send(protocol.answer(await on_call(*protocol.parse_call(payload))))
                 case Kind.DONE, payload:
                     return protocol.parse_done(payload)
                 case Kind.FAILED, payload:

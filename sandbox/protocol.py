@@ -3,7 +3,9 @@
 A frame is a length (4 bytes, big-endian; of the payload), a kind (1 byte) and the payload:
 
     client -> host    HELLO, then RUN or INSTALL; CANCEL (or closing the connection) kills the guest of the running one
-    host -> client    HELLO, then for each RUN any number of STDOUT, STDERR and RESULT and one of DONE, FAILED
+    host -> client    HELLO, then for each RUN any number of STDOUT, STDERR, RESULT and CALL and one of DONE, FAILED
+
+A CALL is a tool that the guest calls; it waits for the ANSWER, and the client says nothing else to it.
 
 A program of kind `wasm` is installed before it is run: INSTALL, then its bytes in PIECEs, then one of DONE, FAILED comes back.
 A connection runs one program at a time and is used again. Anything else closes it: FAILED says why, where that is possible.
@@ -19,6 +21,7 @@ from struct import Struct
 from typing import Any
 
 from sandbox.contract import (
+    Answer,
     Capabilities,
     Invocation,
     Limits,
@@ -39,7 +42,7 @@ from sandbox.errors import (
     SandboxError,
 )
 
-VERSION = 2
+VERSION = 3
 HEADER = Struct(">IB")
 MAX_PAYLOAD_BYTES = 16 * 2**20
 MAX_TEXT_BYTES = 2**20  # of a source or of arguments; as JSON at most six times as much
@@ -49,7 +52,7 @@ CEILINGS = {"cpu_seconds": 86_400, "wall_seconds": 86_400, "memory_bytes": 2**32
 
 
 class Kind(IntEnum):
-    HELLO = 1  # JSON: {"version": 2, ...}
+    HELLO = 1  # JSON: {"version": 3, ...}
     RUN = 2  # JSON: an invocation
     STDOUT = 3  # bytes
     STDERR = 4  # bytes
@@ -59,6 +62,8 @@ class Kind(IntEnum):
     RESULT = 8  # bytes
     INSTALL = 9  # JSON: what is installed
     PIECE = 10  # bytes
+    CALL = 11  # JSON: a tool's name and its arguments, a text
+    ANSWER = 12  # JSON: a text, and whether the call failed
 
 
 STREAMS = {Kind.STDOUT: Stream.STDOUT, Kind.STDERR: Stream.STDERR, Kind.RESULT: Stream.RESULT}
@@ -180,6 +185,25 @@ def parse_install(payload: bytes) -> Installation:
 
 def output(stream: Stream, data: bytes) -> bytes:
     return frame(KINDS[stream], data)
+
+
+def call(name: str, arguments: str) -> bytes:
+    """Raises ProtocolError for what is too long."""
+    return frame(Kind.CALL, _dump({"name": name, "arguments": arguments}))
+
+
+def parse_call(payload: bytes) -> tuple[str, str]:
+    said = _load(payload)
+    return _text(said.get("name")), _text(said.get("arguments"))
+
+
+def answer(answer: Answer) -> bytes:
+    return frame(Kind.ANSWER, _dump(asdict(answer)))
+
+
+def parse_answer(payload: bytes) -> Answer:
+    said = _load(payload)
+    return Answer(text=_text(said.get("text")), failed=bool(said.get("failed")))
 
 
 def done(outcome: Outcome) -> bytes:

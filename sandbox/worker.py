@@ -5,11 +5,12 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Protocol
+from struct import error as StructError
+from typing import BinaryIO, Protocol
 
 from sandbox import protocol
 from sandbox.capture import Capture
-from sandbox.contract import Limits, Outcome, Program, Stream
+from sandbox.contract import Answer, Limits, Outcome, Program, Stream
 from sandbox.errors import SandboxError
 from sandbox.protocol import Kind
 from sandbox.walls import Wall
@@ -18,6 +19,7 @@ PIECES = 1000  # of a program's output, which are sent as they come, however sma
 PIECE_BYTES, PIECE_SECONDS = 8192, 0.01  # after those, a piece waits until it is so long or the last one so long ago
 
 Write = Callable[[Stream, bytes], None]
+Call = Callable[[str, str], Answer]
 
 
 class Guest(Protocol):
@@ -31,7 +33,7 @@ class Guest(Protocol):
         """Does ahead, while nobody waits, what the next program would have to wait for."""
         ...
 
-    def run(self, program: Program, limits: Limits, write: Write) -> int:
+    def run(self, program: Program, limits: Limits, write: Write, call: Call) -> int:
         """Runs it in a fresh instance and returns its exit code. Raises `GuestCrashed` and `LimitExceeded`."""
         ...
 
@@ -45,17 +47,16 @@ def serve(connection: socket.socket, guest: Guest, built: Sequence[Wall]) -> Non
             payload = incoming.read(size)
             if kind is not Kind.RUN:
                 raise protocol.ProtocolError(f"{kind.name} where RUN belongs")
-            connection.sendall(_run(payload, connection, guest))
+            connection.sendall(_run(payload, Outgoing(connection, incoming), guest))
             guest.prepare()
 
 
-def _run(payload: bytes, connection: socket.socket, guest: Guest) -> bytes:
+def _run(payload: bytes, outgoing: "Outgoing", guest: Guest) -> bytes:
     invocation = protocol.parse_run(payload)
-    outgoing = Outgoing(connection)
     capture = Capture(invocation.limits.output_bytes, outgoing.write)
     started = time.process_time()
     try:
-        exit_code = guest.run(invocation.program, invocation.limits, capture.write)
+        exit_code = guest.run(invocation.program, invocation.limits, capture.write, outgoing.call)
         capture.check()
     except SandboxError as exc:
         return outgoing.rest() + protocol.failed(exc)
@@ -66,8 +67,9 @@ def _run(payload: bytes, connection: socket.socket, guest: Guest) -> bytes:
 class Outgoing:
     """Output on its way to the host. A program that writes byte after byte must not cost the host a frame for each."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, incoming: BinaryIO) -> None:
         self._connection = connection
+        self._incoming = incoming
         self._held, self._stream = bytearray(), Stream.STDOUT
         self._sent, self._sent_at = 0, 0.0
 
@@ -80,6 +82,21 @@ class Outgoing:
         if self._sent < PIECES or len(self._held) >= PIECE_BYTES or now - self._sent_at >= PIECE_SECONDS:
             self._sent, self._sent_at = self._sent + 1, now
             self._send(self.rest())
+
+    def call(self, name: str, arguments: str) -> Answer:
+        """Waits for what the host says; what was written before, it has heard by then."""
+        try:
+            frame = protocol.call(name, arguments)
+        except protocol.ProtocolError:
+            return Answer(text="the arguments are too long", failed=True)
+        self._send(self.rest() + frame)
+        try:
+            kind, size = protocol.parse_header(self._incoming.read(protocol.HEADER.size))
+            if kind is Kind.ANSWER:
+                return protocol.parse_answer(self._incoming.read(size))
+        except (OSError, protocol.ProtocolError, StructError):
+            pass
+        os._exit(1)  # the host is gone, or not to be understood
 
     def rest(self) -> bytes:
         """What is held back, as a frame, which the caller sends."""

@@ -29,6 +29,8 @@ from core.events import (
     ApprovalRequested,
     CallDelta,
     CallStarted,
+    NestedDispatched,
+    NestedReturned,
     ReasoningDelta,
     Recorded,
     Replied,
@@ -100,7 +102,7 @@ class ResponsesEncoder:
                     self._start(ordinal, StreamedApprovalRequest(self._place(ordinal), call.call)).close(COMPLETED)
             case ToolReturned() as event:
                 self._return(event)
-            case ToolOutput() | TurnDeferred():
+            case ToolOutput() | NestedDispatched() | NestedReturned() | TurnDeferred():
                 pass  # OpenAI's wire has no event for them: the item shows it when the call has returned, and the status
             case TurnQueued():
                 waiting = self._with_report(response_body(self._turn, status=TurnStatus.PENDING))

@@ -11,8 +11,8 @@ from core.storage.approvals import ApprovalStore, Decision
 from core.storage.audit import AuditRecord, Outcome
 from core.storage.records import Approval, ApprovalStatus, Page
 from core.tools.approval import Decided, Policy, demand
+from core.tools.arguments import ToolCallRejected, arguments_of
 from core.tools.catalog import Catalog
-from core.tools.executor import ToolCallRejected, arguments_of
 
 LATE = ("approval_decided", "approval_used")
 NOT_IN_TIME = "not run: nobody has approved it in time"

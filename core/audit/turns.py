@@ -1,8 +1,19 @@
 """What the audit log is told of a turn: its begin and end, each call of a model and of a tool. Ids and digests, no text."""
 
 import hashlib
+from typing import Any
 
-from core.events import ApprovalRequested, Replied, ToolDispatched, ToolReturned, TurnDeferred, TurnEnded, TurnStatus
+from core.events import (
+    ApprovalRequested,
+    NestedDispatched,
+    NestedReturned,
+    Replied,
+    ToolDispatched,
+    ToolReturned,
+    TurnDeferred,
+    TurnEnded,
+    TurnStatus,
+)
 from core.messages import ITEM, ToolCallItem
 from core.storage.audit import AuditRecord, Detail, Outcome
 from core.storage.records import Turn
@@ -53,8 +64,8 @@ class TurnAudit:
             seconds=round(event.seconds, 3),
         )
 
-    def dispatched(self, event: ToolDispatched) -> AuditRecord:
-        """digest: the tool version's."""
+    def dispatched(self, event: ToolDispatched | NestedDispatched) -> AuditRecord:
+        """digest: the tool version's. nested: where a call stands that the code in the item's call made."""
         return self._record(
             "tool.dispatched",
             digest=event.version_digest,
@@ -62,7 +73,8 @@ class TurnAudit:
             item=event.item,
             effect=event.effect,
             arguments=event.arguments_digest,
-            approval=event.approval,
+            approval=event.approval if isinstance(event, ToolDispatched) else None,
+            **_nested(event),
         )
 
     def asked(self, event: ApprovalRequested) -> AuditRecord:
@@ -77,7 +89,12 @@ class TurnAudit:
             expires_seconds=event.expires_seconds,
         )
 
-    def returned(self, dispatched: ToolDispatched, event: ToolReturned, result_digest: str | None) -> AuditRecord:
+    def returned(
+        self,
+        dispatched: ToolDispatched | NestedDispatched,
+        event: ToolReturned | NestedReturned,
+        result_digest: str | None,
+    ) -> AuditRecord:
         """digest: the result's."""
         return self._record(
             "tool.returned",
@@ -86,14 +103,16 @@ class TurnAudit:
             tool=dispatched.tool,
             item=event.item,
             seconds=round(event.seconds, 3),
+            **_nested(dispatched),
         )
 
     def refused(self, event: ToolReturned) -> AuditRecord:
         """A call that never ran. Its tool is not named: the name is what a model said."""
         return self._record("tool.refused", outcome=Outcome.REFUSED, item=event.item)
 
-    def unknown(self, dispatched: ToolDispatched) -> AuditRecord:
-        return self._record("tool.returned", outcome=Outcome.UNKNOWN, tool=dispatched.tool, item=dispatched.item)
+    def unknown(self, dispatched: ToolDispatched | NestedDispatched) -> AuditRecord:
+        outcome, nested = Outcome.UNKNOWN, _nested(dispatched)
+        return self._record("tool.returned", outcome=outcome, tool=dispatched.tool, item=dispatched.item, **nested)
 
     def deferred(self, event: TurnDeferred) -> AuditRecord:
         return self._record("turn.deferred", outcome=Outcome.FAILURE, reason=event.reason, seconds=event.seconds)
@@ -123,3 +142,7 @@ class TurnAudit:
             digest=digest,
             details=details,
         )
+
+
+def _nested(event: ToolDispatched | NestedDispatched) -> dict[str, Any]:
+    return {"nested": "/".join(map(str, event.path))} if isinstance(event, NestedDispatched) else {}

@@ -12,6 +12,8 @@ from core.conversations.budget import Budget
 from core.conversations.reply import StreamedReply, as_message
 from core.events import (
     ApprovalRequested,
+    NestedDispatched,
+    NestedReturned,
     Replied,
     ToolDispatched,
     ToolOutput,
@@ -25,6 +27,7 @@ from core.messages import FinishReason, Offer, Reply, ToolCallItem, ToolResult, 
 from core.tools.approval import Demand
 from core.tools.definition import ToolVersion
 from core.tools.executor import Prepared, Toolset
+from core.tools.nested import NestedCall, Path, Written
 from sandbox import Stream
 
 CUT_OFF = {FinishReason.LENGTH: "max_output_tokens", FinishReason.CONTENT_FILTER: "content_filter"}
@@ -46,13 +49,15 @@ class Ask:
 class Entrance:
     """Where the loop is entered. item: the ordinal of the next reply's first item.
 
-    replied: what the model has said and nobody has acted on; results: of those of its calls that have returned.
+    replied: what the model has said and nobody has acted on; results: of those of its calls that have returned; written: what
+    the code of the others has called.
     """
 
     step: int = 0
     item: int = 0
     replied: Replied | None = None
     results: Mapping[int, ToolResult] = field(default_factory=dict)
+    written: Mapping[int, Mapping[Path, Written]] = field(default_factory=dict)
 
 
 BEGINNING = Entrance()
@@ -80,7 +85,7 @@ async def run(
             yield end
             return
         left, waits = [(n, call) for n, call in calls if n not in results], False
-        async with aclosing(_execute(tools, left, budget)) as outcomes:
+        async with aclosing(_execute(tools, left, budget, entrance.written)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
                 if isinstance(outcome, ToolReturned):
@@ -126,7 +131,10 @@ def _end(replied: Replied, calls: Sequence[ToolCallItem], budget: Budget) -> Tur
 
 
 async def _execute(
-    tools: Toolset, calls: Sequence[tuple[int, ToolCallItem]], budget: Budget
+    tools: Toolset,
+    calls: Sequence[tuple[int, ToolCallItem]],
+    budget: Budget,
+    written: Mapping[int, Mapping[Path, Written]],
 ) -> AsyncGenerator[TurnEvent, None]:
     """Run the calls of tools that are ours, all at once. Results come as they are ready, and last what waits for a human."""
     ready: list[tuple[int, Prepared]] = []
@@ -154,7 +162,7 @@ async def _execute(
             yield _dispatched(item, admissible)
             admitted.append((item, admissible))
     if admitted:
-        async with aclosing(_run_all(tools, admitted)) as events:
+        async with aclosing(_run_all(tools, admitted, written)) as events:
             async for event in events:
                 yield event
     for event in waiting:
@@ -179,13 +187,15 @@ def _dispatched(item: int, prepared: Prepared) -> ToolDispatched:
         call_id=prepared.call.id,
         tool=prepared.version.name,
         version_digest=prepared.version.digest,
-        effect=prepared.version.effect,
+        effect=prepared.effect,
         arguments_digest=prepared.arguments_digest,
         approval=prepared.approval,
     )
 
 
-async def _run_all(tools: Toolset, ready: Sequence[tuple[int, Prepared]]) -> AsyncGenerator[TurnEvent, None]:
+async def _run_all(
+    tools: Toolset, ready: Sequence[tuple[int, Prepared]], written: Mapping[int, Mapping[Path, Written]]
+) -> AsyncGenerator[TurnEvent, None]:
     # The group lives in a task of its own: yielding inside a TaskGroup breaks cancellation (PEP 789).
     events: asyncio.Queue[TurnEvent | None] = asyncio.Queue()
 
@@ -193,7 +203,7 @@ async def _run_all(tools: Toolset, ready: Sequence[tuple[int, Prepared]]) -> Asy
         try:
             async with asyncio.TaskGroup() as group:
                 for item, prepared in ready:
-                    group.create_task(_run_one(tools, item, prepared, events))
+                    group.create_task(_run_one(tools, item, prepared, events, written.get(item, {})))
         finally:
             events.put_nowait(None)
 
@@ -202,6 +212,7 @@ async def _run_all(tools: Toolset, ready: Sequence[tuple[int, Prepared]]) -> Asy
     try:
         while (event := await events.get()) is not None:
             yield event
+            events.task_done()  # it is recorded now
         await running
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from group
@@ -211,7 +222,40 @@ async def _run_all(tools: Toolset, ready: Sequence[tuple[int, Prepared]]) -> Asy
             await asyncio.wait([running])
 
 
-async def _run_one(tools: Toolset, item: int, prepared: Prepared, events: "asyncio.Queue[TurnEvent | None]") -> None:
+class NestedRecord:
+    """Calls that the code of one item makes, as events of its turn."""
+
+    def __init__(self, tools: Toolset, item: int, events: "asyncio.Queue[TurnEvent | None]") -> None:
+        self._tools = tools
+        self._item = item
+        self._events = events
+
+    async def dispatched(self, call: NestedCall) -> None:
+        self._events.put_nowait(
+            NestedDispatched(
+                item=self._item,
+                path=call.path,
+                call_id=call.id,
+                tool=call.tool,
+                version_digest=call.version_digest,
+                effect=call.effect,
+                arguments_digest=call.arguments_digest,
+            )
+        )
+        await self._events.join()
+        await self._tools.durable()
+
+    def returned(self, call: NestedCall, result: ToolResult, seconds: float) -> None:
+        self._events.put_nowait(NestedReturned(item=self._item, path=call.path, result=result, seconds=seconds))
+
+
+async def _run_one(
+    tools: Toolset,
+    item: int,
+    prepared: Prepared,
+    events: "asyncio.Queue[TurnEvent | None]",
+    written: Mapping[Path, Written],
+) -> None:
     decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in Stream}
 
     def on_output(stream: Stream, data: bytes) -> None:
@@ -219,5 +263,5 @@ async def _run_one(tools: Toolset, item: int, prepared: Prepared, events: "async
             events.put_nowait(ToolOutput(item=item, stream=name, text=text))
 
     began = time.monotonic()
-    result = await tools.run(prepared, on_output)
+    result = await tools.run(prepared, on_output, NestedRecord(tools, item, events), written)
     events.put_nowait(ToolReturned(item=item, result=result, seconds=time.monotonic() - began))

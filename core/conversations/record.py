@@ -8,6 +8,8 @@ from core.audit.turns import TurnAudit
 from core.conversations.story import Story
 from core.events import (
     ApprovalRequested,
+    NestedDispatched,
+    NestedReturned,
     Replied,
     ToolDispatched,
     ToolReturned,
@@ -19,6 +21,7 @@ from core.events import (
 )
 from core.storage.journal import CallState, Entry, LedgerRow
 
+Dispatched = ToolDispatched | NestedDispatched
 PURE = "pure"  # what is not durable of such a call is done again
 
 
@@ -30,6 +33,7 @@ class Recorder:
         self._audit = audit
         self._lost = lost
         self._dispatched: dict[int, ToolDispatched] = {}
+        self._nested: dict[tuple[int, tuple[int, ...]], NestedDispatched] = {}
 
     def entry(self, event: TurnEvent) -> Entry:
         self._story.take(event)
@@ -45,32 +49,51 @@ class Recorder:
             case ToolDispatched():
                 self._dispatched[event.item] = event
                 return Entry(event=event, ledger=(_row(event, CallState.DISPATCHED),), audit=(self._audit.dispatched(event),))
+            case NestedDispatched():
+                self._nested[event.item, event.path] = event
+                return Entry(event=event, ledger=(_row(event, CallState.DISPATCHED),), audit=(self._audit.dispatched(event),))
+            case NestedReturned(item=item, path=path):
+                return self._returned(event, done=self._nested.pop((item, path)))
             case ToolReturned(item=item) if item in self._dispatched:
-                dispatched = self._dispatched.pop(item)
+                dispatched, nested = self._dispatched.pop(item), self._open_nested(item)
                 if event.unknown:
-                    unknown = (_row(dispatched, CallState.OUTCOME_UNKNOWN),)
-                    return Entry(event=event, ledger=unknown, audit=(self._audit.unknown(dispatched),))
-                row = _row(dispatched, CallState.COMPLETED, event)
-                told = (self._audit.returned(dispatched, event, row.result_digest),)
-                return Entry(event=event, urgent=dispatched.effect != PURE, ledger=(row,), audit=told)
+                    return self._returned(event, lost=[dispatched, *nested])
+                return self._returned(event, done=dispatched, lost=nested)
             case ToolReturned():
                 return Entry(event=event, audit=(self._audit.refused(event),))
             case TurnDeferred():
                 return Entry(event=event, audit=(self._audit.deferred(event),))
             case TurnEnded():
-                lost = tuple(self._audit.unknown(dispatched) for dispatched in self._dispatched.values())
-                audit = (*lost, self._audit.ended(event))
-                return Entry(event=event, ledger=self._unknown(), audit=audit, outputs=self._story.items)
+                return self._ended(event)
             case _:
                 return Entry(event=event)
 
-    def _unknown(self) -> tuple[LedgerRow, ...]:
-        """The turn ends while calls run (cancelled, out of time): nobody will learn how they ended."""
-        rows = [_row(dispatched, CallState.OUTCOME_UNKNOWN) for dispatched in self._dispatched.values()]
-        return (*rows, *(replace(row, state=CallState.OUTCOME_UNKNOWN) for row in self._lost))
+    def _open_nested(self, item: int) -> list[NestedDispatched]:
+        return [self._nested.pop(key) for key in list(self._nested) if key[0] == item]
+
+    def _returned(
+        self, event: ToolReturned | NestedReturned, *, done: Dispatched | None = None, lost: Sequence[Dispatched] = ()
+    ) -> Entry:
+        """lost: calls of which nobody will learn how they ended."""
+        rows = [_row(call, CallState.OUTCOME_UNKNOWN) for call in lost]
+        audit = [self._audit.unknown(call) for call in lost]
+        if done is not None:
+            row = _row(done, CallState.COMPLETED, event)
+            rows.append(row)
+            audit.append(self._audit.returned(done, event, row.result_digest))
+        urgent = done is not None and done.effect != PURE
+        return Entry(event=event, urgent=urgent, ledger=tuple(rows), audit=tuple(audit))
+
+    def _ended(self, event: TurnEnded) -> Entry:
+        """Perhaps while calls run: it was cancelled, or is out of time."""
+        lost: list[Dispatched] = [*self._dispatched.values(), *self._nested.values()]
+        rows = [_row(call, CallState.OUTCOME_UNKNOWN) for call in lost]
+        rows += [replace(row, state=CallState.OUTCOME_UNKNOWN) for row in self._lost]
+        audit = (*(self._audit.unknown(call) for call in lost), self._audit.ended(event))
+        return Entry(event=event, ledger=tuple(rows), audit=audit, outputs=self._story.items)
 
 
-def _row(dispatched: ToolDispatched, state: CallState, returned: ToolReturned | None = None) -> LedgerRow:
+def _row(dispatched: Dispatched, state: CallState, returned: ToolReturned | NestedReturned | None = None) -> LedgerRow:
     return LedgerRow(
         call_path=dispatched.call_id,
         tool=dispatched.tool,

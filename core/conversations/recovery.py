@@ -3,13 +3,15 @@ ever know. Pure.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.conversations.budget import Budget
 from core.conversations.loop import Entrance
 from core.conversations.reply import as_message
 from core.events import (
     CallStarted,
+    NestedDispatched,
+    NestedReturned,
     ReasoningDelta,
     Replied,
     ReplyCut,
@@ -21,6 +23,7 @@ from core.events import (
 )
 from core.messages import ToolCallItem, ToolResult, Transcript
 from core.tools.definition import Effect
+from core.tools.nested import NestedCall, Path, Written
 
 UNKNOWN = (
     "outcome unknown: the server that ran this call died before it returned. It may have taken effect:"
@@ -51,6 +54,7 @@ class Past:
         self._cut: int | None = None  # the first item of a reply that is not whole
         self._replied: Replied | None = None
         self._dispatched: dict[int, ToolDispatched] = {}
+        self._written: dict[int, dict[Path, Written]] = {}
         self._results: dict[int, ToolResult] = {}
 
     def take(self, event: TurnEvent) -> None:
@@ -70,6 +74,10 @@ class Past:
                 self._step, self._item = event.step + 1, event.first_item + len(event.items)
             case ToolDispatched(item=n):
                 self._dispatched[n] = event
+            case NestedDispatched(item=n, path=path):
+                self._written.setdefault(n, {})[path] = Written(call=_nested(event), result=None)
+            case NestedReturned(item=n, path=path, result=result):
+                self._written[n][path] = replace(self._written[n][path], result=result)
             case ToolReturned(item=n, result=result):
                 self._results[n] = result
             case _:
@@ -88,7 +96,7 @@ class Past:
         for n in sorted(self._results):
             self._transcript.add(self._results[n])
         self._count_calls()
-        self._dispatched, self._results = {}, {}
+        self._dispatched, self._written, self._results = {}, {}, {}
 
     def _count_calls(self) -> None:
         for _ in self._dispatched.keys() & self._results.keys():
@@ -105,8 +113,19 @@ class Past:
                 first.append(ToolReturned(item=n, result=self._results[n], seconds=0.0, unknown=True))
         self._count_calls()
         step = self._step if self._replied is None else self._replied.step
-        entrance = Entrance(step=step, item=self._item, replied=self._replied, results=self._results)
+        entrance = Entrance(step=step, item=self._item, replied=self._replied, results=self._results, written=self._written)
         return Return(first=tuple(first), entrance=entrance)
+
+
+def _nested(event: NestedDispatched) -> NestedCall:
+    return NestedCall(
+        id=event.call_id,
+        path=event.path,
+        tool=event.tool,
+        version_digest=event.version_digest,
+        effect=Effect(event.effect),
+        arguments_digest=event.arguments_digest,
+    )
 
 
 def _may_run_again(dispatched: ToolDispatched, digest_of: DigestOf) -> bool:

@@ -127,7 +127,7 @@ class Staging:
         if not said:
             return request, ()
         pins = (request.registry and request.registry.pins) or ()
-        found = await self._approvals.taken_up(principal, said, known, {pin.digest for pin in pins})
+        found = await self._approvals.taken_up(principal, said, known, {pin.digest for pin in pins if not pin.nested})
         return replace(request, continues=found.turn_id, decided=found.decided), found.decisions
 
     async def came_late(self, principal: Principal, decisions: Sequence[Decision], why: PaddockError) -> None:

@@ -4,17 +4,17 @@ import asyncio
 
 from core.tools.definition import Effect
 from core.tools.work import Work, Workshop
-from sandbox import HostGone, OnOutput, Outcome
+from sandbox import HostGone, OnCall, OnOutput, Outcome
 
 PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 """Longer, all in all, than a host takes to be started again."""
 
 
-async def run(work: Work, effect: Effect, workshop: Workshop, on_output: OnOutput) -> Outcome:
+async def run(work: Work, effect: Effect, workshop: Workshop, on_output: OnOutput, on_call: OnCall) -> Outcome:
     """Raises SandboxError; HostGone at once for what may have taken effect."""
     for seconds in PAUSES_SECONDS if effect is Effect.PURE else ():
         try:
-            return await work.run(workshop, on_output)
+            return await work.run(workshop, on_output, on_call)
         except HostGone:
             await asyncio.sleep(seconds)
-    return await work.run(workshop, on_output)
+    return await work.run(workshop, on_output, on_call)

@@ -13,7 +13,7 @@ from yarl import URL
 from core.egress.client import Answer, EgressError, EgressRefused, Request
 from core.tools.placeholders import Template
 from core.tools.work import PARSED_BYTES, ToolSecret, Workshop
-from sandbox import Limits, OnOutput, Outcome
+from sandbox import Limits, OnCall, OnOutput, Outcome, refuse_calls
 
 EXCERPT_CHARACTERS = 1000
 
@@ -66,7 +66,7 @@ class HttpWork:
     result: ResultMapping
     limits: Limits
 
-    async def run(self, workshop: Workshop, on_output: OnOutput) -> Outcome:
+    async def run(self, workshop: Workshop, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
         """What goes wrong out there is an outcome with words for the model."""
         started = time.monotonic()
         try:

@@ -11,7 +11,7 @@ from core.identity.principals import Principal
 from core.storage.audit import AuditRecord, Outcome
 from core.storage.tool_calls import ToolCallStore
 from core.tools.approval import Asking
-from core.tools.definition import ToolVersion, parse_manifest
+from core.tools.definition import DEEPEST, ToolVersion, parse_manifest
 from core.tools.permissions import counters, holders, quotas_from
 from core.tools.versions import Versions
 
@@ -23,11 +23,15 @@ SCHEMAS_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """The version of a tool that a turn began with. granted: by the turn's assistant, whoever asks."""
+    """The version of a tool that a turn began with. granted: by the turn's assistant, whoever asks.
+
+    nested: it is not offered; code of others may call it.
+    """
 
     tool_id: str
     digest: str
     granted: bool = False
+    nested: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,7 @@ class Registered:
     tool_id: str
     version: ToolVersion
     granted: bool = False
+    nested: bool = False
 
 
 def shipped() -> Mapping[str, ToolVersion]:
@@ -91,7 +96,20 @@ class Catalog:
         if len(found) > MOST_OFFERED:
             raise _too_many(f"more than {MOST_OFFERED} tools")
         asked = (*selection.granted, *(sorted(found) if selection.names is None else selection.names))
-        return replace(selection, pins=tuple(found[name] for name in dict.fromkeys(asked) if name in found))
+        pins = [found[name] for name in dict.fromkeys(asked) if name in found]
+        return replace(selection, pins=(*pins, *await self.nested(principal.organization_id, pins)))
+
+    async def nested(self, organization_id: str, pins: Sequence[Pin]) -> Sequence[Pin]:
+        """What their code may call, and the code of that, beside themselves."""
+        known, found, level = {pin.tool_id for pin in pins}, list[Pin](), pins
+        for _ in range(DEEPEST):
+            versions = await self._versions_of(organization_id, [pin.digest for pin in level])
+            names = {name for version in versions.values() for name in version.capabilities.tools}
+            tools = await self._store.offered(organization_id, None, names=sorted(names), most=len(names))
+            level = [Pin(tool_id=tool.id, digest=tool.digest, nested=True) for tool in tools if tool.id not in known]
+            known |= {pin.tool_id for pin in level}
+            found += level
+        return found
 
     async def _offered(self, principal: Principal, selection: Selection) -> Mapping[str, Pin]:
         """By name."""
@@ -106,6 +124,15 @@ class Catalog:
             raise InvalidRequest(message, param="tools", code="unknown_tool")
         return {tool.name: Pin(tool_id=tool.id, digest=tool.digest, granted=tool.name in by_grant) for tool in (*own, *granted)}
 
+    async def callable_by(self, organization_id: str, version: ToolVersion) -> Mapping[str, ToolVersion]:
+        """Versions that the code of one that may not be registered yet could call, directly or not, by name."""
+        names = version.capabilities.tools
+        tools = await self._store.offered(organization_id, None, names=names, most=len(names))
+        pins = [Pin(tool_id=tool.id, digest=tool.digest) for tool in tools]
+        pins += await self.nested(organization_id, pins)
+        versions = await self._versions_of(organization_id, [pin.digest for pin in pins])
+        return {version.name: version for version in versions.values()}
+
     async def registered(self, principal: Principal, selection: Selection) -> Sequence[Registered]:
         """What is pinned, and now if it was not yet. Versions that this process has not seen are one question more.
 
@@ -113,9 +140,12 @@ class Catalog:
         """
         pins = (await self.pinned(principal, selection)).pins or ()
         versions = await self._versions_of(principal.organization_id, [pin.digest for pin in pins])
-        if sum(version.schema_bytes for version in versions.values()) > SCHEMAS_BYTES:
+        if sum(versions[pin.digest].schema_bytes for pin in pins if not pin.nested) > SCHEMAS_BYTES:
             raise _too_many(f"tools whose schemas have more than {SCHEMAS_BYTES} bytes")
-        return [Registered(tool_id=pin.tool_id, version=versions[pin.digest], granted=pin.granted) for pin in pins]
+        return [
+            Registered(tool_id=pin.tool_id, version=versions[pin.digest], granted=pin.granted, nested=pin.nested)
+            for pin in pins
+        ]
 
     async def version(self, organization_id: str, digest: str) -> ToolVersion:
         """Also of a tool that was deleted. Raises NotFound."""

@@ -19,6 +19,8 @@ from sandbox import Capabilities, Limits
 
 NAME = r"^[a-zA-Z][a-zA-Z0-9_-]{0,63}$"
 MANIFEST_BYTES = 1_000_000
+DEEPEST = 3
+"""Of calls that code makes within code that was called."""
 SCHEMA_BYTES = 65_536
 """A model reads the schema of each tool with every request; what is larger than this fits no context."""
 

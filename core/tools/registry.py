@@ -12,6 +12,7 @@ from core.storage.tools import NewVersion, Terms, ToolStore
 from core.tools import kinds
 from core.tools.catalog import Catalog
 from core.tools.definition import Manifest, ToolVersion, check, version_of
+from core.tools.nested import refuse_nesting
 from core.tools.permissions import Permissions, Quota, quotas_text
 from core.tools.work import ManifestRefused, Workshop
 from sandbox import RuntimeUnavailable, SandboxError
@@ -121,6 +122,7 @@ class Registry:
         """The version as it is kept: its kind has looked at it, and bound it to content."""
         try:
             version = check(manifest)
+            await self._check_nested(principal.organization_id, version)
             runtime = await kinds.load(version.runtime["kind"]).admit(version, principal.organization_id, self._workshop)
         except ManifestRefused as refused:
             raise InvalidRequest(
@@ -131,6 +133,17 @@ class Registry:
         except SandboxError as exc:
             raise InvalidRequest(f"invalid 'runtime': {exc}", param="runtime", code="invalid_manifest") from exc
         return version_of(manifest, runtime)
+
+    async def _check_nested(self, organization_id: str, version: ToolVersion) -> None:
+        """What its code may call, as it is now; each call asks again. Raises ManifestRefused."""
+        names = version.capabilities.tools
+        if not names:
+            return
+        tools = await self._catalog.callable_by(organization_id, version)
+        for n, name in enumerate(names):
+            if name not in tools and name != version.name:
+                raise ManifestRefused(f"capabilities.tools[{n}]", f"no enabled tool {name!r} in the registry")
+        refuse_nesting(version, tools)
 
 
 def _new(principal: Principal, version: ToolVersion) -> NewVersion:

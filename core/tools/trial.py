@@ -10,9 +10,9 @@ from core.ids import new_id
 from core.messages import ToolCall, ToolResult
 from core.storage.audit import AuditRecord, Outcome
 from core.storage.tools import ToolStore
-from core.tools.catalog import Catalog, Registered
-from core.tools.definition import stored_version
+from core.tools.catalog import Catalog, Pin, Selection
 from core.tools.executor import Toolset
+from core.tools.nested import NestedCall
 from core.tools.work import Workshop
 from sandbox import Stream
 
@@ -44,14 +44,16 @@ class Trials:
         principal.require(Scope.ADMIN)
         tool = await self._store.get(principal.organization_id, name)
         stored = await self._store.version(principal.organization_id, name, tool.version if number is None else number)
-        version, dry_run_id = stored_version(stored.manifest), new_id("dry")
+        pin, dry_run_id = Pin(tool_id=tool.id, digest=stored.digest), new_id("dry")
+        pins = (pin, *await self._catalog.nested(principal.organization_id, [pin]))
+        registered = await self._catalog.registered(principal, Selection(pins=pins))
         record = partial(AuditRecord.by, principal, object=name, digest=stored.digest)
         tools = Toolset(
             builtins={},
-            registered=[Registered(tool_id=tool.id, version=version)],
+            registered=registered,
             functions=(),
             workshop=self._workshop,
-            refusal=partial(self._catalog.refusal, principal),
+            refusal=partial(self._catalog.refusal, principal, granted={one.tool_id for one in pins if one.nested}),
             durable=lambda: self._store.note(record("tool.dry_run_started", details={"dry_run": dry_run_id})),
             retries=0,
             turn_id=dry_run_id,
@@ -59,7 +61,8 @@ class Trials:
         )
         began = time.monotonic()
         try:
-            result = await _called(tools, ToolCall(id="1", name=name, arguments=arguments))
+            called = NestedAudit(self._store, principal, dry_run_id)
+            result = await _called(tools, ToolCall(id="1", name=name, arguments=arguments), called)
         except asyncio.CancelledError:
             ended = record("tool.dry_run_ended", outcome=Outcome.UNKNOWN, details={"dry_run": dry_run_id})
             await asyncio.shield(self._store.note(ended))
@@ -69,7 +72,24 @@ class Trials:
         return Tried(version=stored.version, digest=stored.digest, result=result, seconds=time.monotonic() - began)
 
 
-async def _called(tools: Toolset, call: ToolCall) -> ToolResult:
+class NestedAudit:
+    """What a tool's code calls in a dry run: the audit log is told before it runs, and of the whole when that has ended."""
+
+    def __init__(self, store: ToolStore, principal: Principal, dry_run_id: str) -> None:
+        self._store = store
+        self._principal = principal
+        self._dry_run_id = dry_run_id
+
+    async def dispatched(self, call: NestedCall) -> None:
+        details = {"dry_run": self._dry_run_id, "nested": "/".join(map(str, call.path)), "arguments": call.arguments_digest}
+        record = AuditRecord.by(self._principal, "tool.dry_run_called", call.tool, digest=call.version_digest, details=details)
+        await self._store.note(record)
+
+    def returned(self, call: NestedCall, result: ToolResult, seconds: float) -> None:
+        """No ledger waits for it."""
+
+
+async def _called(tools: Toolset, call: ToolCall, record: NestedAudit) -> ToolResult:
     """Whoever tries a tool is the human that its calls wait for, but never two of them."""
     prepared = tools.prepare(call)
     if isinstance(prepared, ToolResult):
@@ -77,7 +97,7 @@ async def _called(tools: Toolset, call: ToolCall) -> ToolResult:
     if prepared.demand is not None and prepared.demand.policy.four_eyes:
         return ToolResult(call_id=call.id, content=FOUR_EYES, failed=True)
     [refused] = await tools.admit([prepared])
-    return refused or await tools.run(prepared, _unheard)
+    return refused or await tools.run(prepared, _unheard, record)
 
 
 def _unheard(stream: Stream, data: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from core.egress.client import Answer, Judge, Request
 from core.telemetry.telemetry import Telemetry, silent
 from core.tools.programs import Programs
-from sandbox import Invocation, OnOutput, Outcome
+from sandbox import Invocation, OnCall, OnOutput, Outcome, refuse_calls
 
 if TYPE_CHECKING:
     from core.tools.definition import ToolVersion
@@ -18,7 +18,7 @@ PARSED_BYTES = 4 * 2**20
 
 
 class Sandbox(Protocol):
-    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome: ...
+    async def run(self, invocation: Invocation, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome: ...
 
 
 class Egress(Protocol):
@@ -58,7 +58,7 @@ class Call:
 class Work(Protocol):
     """A call made ready: a sandbox's invocation, or a request that is spoken on the tool's behalf."""
 
-    async def run(self, workshop: Workshop, on_output: OnOutput) -> Outcome:
+    async def run(self, workshop: Workshop, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
         """An outcome with a `result` is told by it, one without by its output. Raises SandboxError; cancelling ends it."""
         ...
 
@@ -67,8 +67,8 @@ class Work(Protocol):
 class SandboxWork:
     invocation: Invocation
 
-    async def run(self, workshop: Workshop, on_output: OnOutput) -> Outcome:
-        return await workshop.sandbox.run(self.invocation, on_output)
+    async def run(self, workshop: Workshop, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
+        return await workshop.sandbox.run(self.invocation, on_output, on_call)
 
 
 class ManifestRefused(ValueError):
@@ -80,10 +80,12 @@ class ManifestRefused(ValueError):
         self.message = message
 
 
-def refuse_capabilities(version: "ToolVersion") -> None:
-    """For kinds whose sandbox gives a guest nothing. Raises ManifestRefused."""
+def refuse_capabilities(version: "ToolVersion", *, but: str | None = None) -> None:
+    """For kinds whose sandbox gives a guest nothing else. Raises ManifestRefused."""
     for name in version.capabilities.granted:
-        raise ManifestRefused(f"capabilities.{name}", "cannot be granted to a tool of this kind: its sandbox reaches nothing")
+        if name != but:
+            message = "cannot be granted to a tool of this kind: its sandbox does not reach it"
+            raise ManifestRefused(f"capabilities.{name}", message)
 
 
 class CallRefused(ValueError):

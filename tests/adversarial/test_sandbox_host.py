@@ -231,7 +231,7 @@ async def test_a_client_that_speaks_another_version_is_told_so(host: Path) -> No
     writer.close()
 
     assert said is not None
-    assert "protocol version 99; this side speaks 2" in str(protocol.parse_failed(said[1]))
+    assert "protocol version 99; this side speaks 3" in str(protocol.parse_failed(said[1]))
 
 
 async def test_a_client_that_vanishes_takes_its_guest_with_it(folder: Path) -> None:

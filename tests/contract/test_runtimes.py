@@ -507,7 +507,6 @@ async def test_more_programs_than_the_queue_takes_are_refused_as_busy(opened: tu
         (Capabilities(network=({"host": "example.com"},)), "network"),
         (Capabilities(secrets=("TOKEN",)), "secrets"),
         (Capabilities(files="workspace"), "files"),
-        (Capabilities(tools=("search",)), "tools"),
     ],
 )
 async def test_a_capability_that_cannot_be_enforced_is_refused_by_name(

@@ -14,7 +14,7 @@ from core.egress.client import open_egress
 from core.tools import kinds
 from core.tools.definition import ToolVersion, parse_manifest
 from core.tools.work import Call, CallRefused, ManifestRefused, ToolSecret, Workshop
-from sandbox import Invocation, OnOutput, Outcome
+from sandbox import Invocation, OnCall, OnOutput, Outcome, refuse_calls
 from tests.doubles.uploads import NO_PROGRAMS
 from tests.doubles.web import Web, open_web
 from tests.sandboxing import nowhere
@@ -24,7 +24,7 @@ SECRET = 'pa"ss-word-of-twenty'
 
 
 class NoSandbox:
-    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
+    async def run(self, invocation: Invocation, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
         raise AssertionError("a request needs no sandbox")
 
 

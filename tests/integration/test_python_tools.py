@@ -90,7 +90,6 @@ async def test_registering_code_does_not_run_it(workshop: Workshop) -> None:
     [
         ({"network": [{"host": "example.com"}]}, "capabilities.network"),
         ({"secrets": ["TOKEN"]}, "capabilities.secrets"),
-        ({"tools": ["other"]}, "capabilities.tools"),
         ({"files": "read"}, "capabilities.files"),
     ],
 )

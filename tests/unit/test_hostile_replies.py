@@ -35,7 +35,7 @@ from core.messages import (
 from core.tools.catalog import shipped
 from core.tools.executor import Prepared, Toolset
 from core.tools.work import Workshop
-from sandbox import Invocation, OnOutput, Outcome
+from sandbox import Invocation, OnCall, OnOutput, Outcome, refuse_calls
 from tests.doubles.uploads import NO_PROGRAMS
 
 
@@ -44,7 +44,7 @@ class Nowhere:
 
     runs = 0
 
-    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
+    async def run(self, invocation: Invocation, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
         self.runs += 1
         return Outcome(exit_code=0, stdout=b"ok", stderr=b"", cpu_seconds=0.0, wall_seconds=0.0)
 

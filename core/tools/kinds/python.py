@@ -50,7 +50,7 @@ class Options(BaseModel):
 
 async def admit(version: "ToolVersion", _organization_id: str, workshop: Workshop, /) -> dict[str, object]:
     """Refuses code that does not compile, with line and column, and code without a `main`."""
-    refuse_capabilities(version)
+    refuse_capabilities(version, but="tools")
     code = version.runtime["code"]
     program = PythonFunction(source=CHECK, arguments=json.dumps({"code": code}))
     invocation = Invocation(id="check", runtime="wasmtime", program=program, limits=CHECK_LIMITS)

@@ -10,7 +10,18 @@ from pydantic_core import from_json
 from core.errors import NotFound, TooLarge
 from core.tools.programs import RUNTIME
 from core.tools.work import PARSED_BYTES, Call, ManifestRefused, Work, Workshop, refuse_capabilities
-from sandbox import Invocation, LimitExceeded, OnOutput, Outcome, ProgramMissing, ProgramRefused, Stream, WasmProgram
+from sandbox import (
+    Invocation,
+    LimitExceeded,
+    OnCall,
+    OnOutput,
+    Outcome,
+    ProgramMissing,
+    ProgramRefused,
+    Stream,
+    WasmProgram,
+    refuse_calls,
+)
 
 if TYPE_CHECKING:
     from core.tools.definition import ToolVersion
@@ -60,7 +71,7 @@ class WasmWork:
     organization_id: str
     artifact: str
 
-    async def run(self, workshop: Workshop, on_output: OnOutput) -> Outcome:
+    async def run(self, workshop: Workshop, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
         def tell(stream: Stream, data: bytes) -> None:
             on_output(Stream.RESULT if stream is Stream.STDOUT else stream, data)
 

@@ -26,6 +26,7 @@ import zoneinfo
 
 import tzdata.zoneinfo
 import wit_world
+from componentize_py_types import Err
 
 NAME = "<code>"
 STDOUT, STDERR, RESULT = 0, 1, 2
@@ -142,6 +143,35 @@ def let_zones_be_found():
     zoneinfo.reset_tzpath(())
 
 
+def let_tools_be_called():
+    """As `from paddock import call`. What is told comes as Python where it is JSON, else as text."""
+
+    class ToolError(Exception):
+        """The tool was not run, or failed; the message says why."""
+
+    def call(name, /, _ask=wit_world.call_tool, **arguments):
+        try:
+            given = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TypeError(f"the arguments of {name!r} are no JSON: {error}") from None
+        OUT.drain()
+        ERR.drain()
+        try:
+            told = text(_ask(bytewise(str(name)), bytewise(given)))
+        except Err as refused:
+            raise ToolError(text(refused.value)) from None
+        try:
+            return json.loads(told)
+        except ValueError:
+            return told
+
+    module = types.ModuleType("paddock", "The tools that this code may call.")
+    for name, value in (("call", call), ("ToolError", ToolError)):
+        value.__module__, value.__qualname__ = "paddock", name
+        setattr(module, name, value)
+    sys.modules["paddock"] = module
+
+
 def execute(source, namespace):
     """Like a notebook cell: the value of a final expression is printed by repr unless it is None."""
     tree = ast.parse(source, NAME)
@@ -216,8 +246,12 @@ def guarded(act, *arguments):
     return 0
 
 
-def text(bytewise):
-    return bytewise.encode("latin-1").decode("utf-8", "surrogatepass")
+def text(bytes_as_text):
+    return bytes_as_text.encode("latin-1").decode("utf-8", "surrogatepass")
+
+
+def bytewise(text):
+    return text.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
 def finished(act, source, *more):
@@ -248,6 +282,7 @@ class WitWorld(wit_world.WitWorld):
 import_library()
 let_asyncio_run()
 let_zones_be_found()
+let_tools_be_called()
 MAIN = sys.modules["__main__"] = types.ModuleType("__main__")
 OUT, ERR = open_streams()
 os.environ.clear()

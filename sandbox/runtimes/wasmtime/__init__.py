@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.artifacts import Artifacts
-from sandbox.contract import Invocation, Limits, OnOutput, Outcome, Runtime, Stream, WasmProgram
-from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused
+from sandbox.contract import Invocation, Limits, OnCall, OnOutput, Outcome, Runtime, Stream, WasmProgram, refuse_calls
+from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused, RuntimeUnavailable
 from sandbox.nursery import Errand
 from sandbox.pool import Pool, PoolOptions, open_pool
 from sandbox.private import check_private
@@ -41,9 +41,11 @@ class Wasmtime:
         self._pool = pool
         self._artifacts = artifacts
 
-    async def run(self, invocation: Invocation, on_output: OnOutput) -> Outcome:
+    async def run(self, invocation: Invocation, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
         if not isinstance(invocation.program, WasmProgram):
-            return await self._pool.run(invocation, on_output)
+            return await self._pool.run(invocation, on_output, on_call)
+        if granted := invocation.capabilities.granted:
+            raise RuntimeUnavailable(f"an installed program cannot be granted capabilities: {', '.join(granted)}")
         with self._artifacts.opened(invocation.program.sha256) as file:
             return await self._pool.run_apart(Errand.PROGRAM, invocation, on_output, file)
 

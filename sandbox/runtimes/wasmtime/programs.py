@@ -25,7 +25,7 @@ from wasmtime import (
 
 from sandbox.contract import Limits, Program, Stream, WasmProgram
 from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused
-from sandbox.worker import Write
+from sandbox.worker import Call, Write
 
 MODULE, COMPONENT = b"\0asm\x01\0\0\0", b"\0asm\x0d\0\x01\0"
 # One memory, so that its limit is the limit; what tables hold is not in it, so their elements are few.
@@ -103,7 +103,7 @@ class Compiler:
     def prepare(self) -> None:
         """It has one task."""
 
-    def run(self, program: Program, limits: Limits, write: Write) -> int:
+    def run(self, program: Program, limits: Limits, write: Write, call: Call) -> int:
         native = self._wasm[:8] + self._compiled()
         for start in range(0, len(native), PIECE_BYTES):
             write(Stream.STDOUT, native[start : start + PIECE_BYTES])
@@ -167,7 +167,7 @@ class ProgramGuest:
     def prepare(self) -> None:
         """It runs once."""
 
-    def run(self, program: Program, limits: Limits, write: Write) -> int:
+    def run(self, program: Program, limits: Limits, write: Write, call: Call) -> int:
         if not isinstance(program, WasmProgram):
             raise ProgramRefused("this worker runs an installed program")
         try:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from wasmtime import Engine, ExitTrap, Store, WasiConfig, WasmtimeError, _bindings
-from wasmtime.component import Component, Linker
+from wasmtime.component import Component, Linker, Variant
 
-from sandbox.contract import Limits, Program, PythonFunction, PythonProgram, Stream, WasmProgram
+from sandbox.contract import Answer, Limits, Program, PythonFunction, PythonProgram, Stream, WasmProgram
 from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused
-from sandbox.worker import Write
+from sandbox.worker import Call, Write
 
 # What CPython in one component takes (memories, tables, their elements, instances), and little more.
 MEMORIES, TABLES, TABLE_ELEMENTS, INSTANCES = 1, 2, 10_000, 16
@@ -35,14 +35,16 @@ class PythonGuest:
         self._component = Component.deserialize_file(self._engine, str(artifact))
         self._linker = Linker(self._engine)
         self._linker.add_wasip2()
-        self._define_write()
+        self._define_imports()
         self._write: Write = _nowhere
+        self._call: Call = _nobody
         self._next: Instance | None = None
 
-    def _define_write(self) -> None:
-        """By the C interface: the binding's own way asks at every call for the function's type, which takes longer than it."""
+    def _define_imports(self) -> None:
+        """`write` by the C interface: the binding's way asks each time for the function's type, which takes longer than it."""
         self._callback = _bindings.wasmtime_component_func_callback_t(self._written)  # the linker does not keep it alive
         with self._linker.root() as root:
+            root.add_func("call-tool", self._called)
             error = _bindings.wasmtime_component_linker_instance_add_func(
                 root.ptr(), ctypes.create_string_buffer(b"write"), len("write"), self._callback, None, NO_FINALIZER
             )
@@ -56,25 +58,29 @@ class PythonGuest:
         self._write(STREAMS[arguments[0].of.u8], data)
         return 0
 
+    def _called(self, _store: object, name: str, arguments: str) -> Variant:
+        answer = self._call(_text(name), _text(arguments))
+        return Variant("err" if answer.failed else "ok", _bytewise(answer.text))
+
     def exercise(self) -> None:
         self.prepare()
-        self.run(PythonProgram(source="import time; time.sleep(0.0001)"), Limits(), _nowhere)
+        self.run(PythonProgram(source="import time; time.sleep(0.0001)"), Limits(), _nowhere, _nobody)
         self.prepare()
 
     def prepare(self) -> None:
         self._next = self._instantiate(WARM_MEMORY_BYTES)
 
-    def run(self, program: Program, limits: Limits, write: Write) -> int:
+    def run(self, program: Program, limits: Limits, write: Write, call: Call) -> int:
         try:
             instance = self._take(limits)
-            self._write = write
+            self._write, self._call = write, call
             return instance.run(program)
         except ExitTrap as exc:
             return exc.code
         except WasmtimeError as exc:
             raise _translated(str(exc), limits) from exc
         finally:
-            self._write = _nowhere
+            self._write, self._call = _nowhere, _nobody
 
     def _take(self, limits: Limits) -> "Instance":
         instance, self._next = self._next, None
@@ -124,8 +130,18 @@ def _bytewise(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
+def _text(bytewise: str) -> str:
+    """Raises UnicodeError, which traps: a guest that is whole sends nothing else."""
+    return bytewise.encode("latin-1").decode("utf-8", "replace")
+
+
 def _nowhere(_stream: Stream, _data: bytes) -> None:
     """Output before there is a program."""
+
+
+def _nobody(_name: str, _arguments: str) -> Answer:
+    """Calls before there is a program."""
+    return Answer(text="nothing can be called yet", failed=True)
 
 
 def _translated(message: str, limits: Limits) -> GuestCrashed | LimitExceeded:

@@ -1,0 +1,196 @@
+"""Calls that code makes while it runs in a call of its own: each judged like any other and written down before it runs.
+
+Where the code runs again after a crash, what is written is given back and nothing is done twice.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Protocol
+
+from core.messages import ToolResult
+from core.tools import kinds
+from core.tools.arguments import ToolCallRejected, arguments_of
+from core.tools.canonical import digest, digest_of
+from core.tools.catalog import Registered
+from core.tools.definition import DEEPEST, Effect, ToolVersion
+from core.tools.telling import result_of
+from core.tools.work import PARSED_BYTES, Call, CallRefused, ManifestRefused, Work, Workshop
+from sandbox import Answer, GuestCrashed, OnCall, Stream
+
+MOST_CALLS = 100
+"""Of all code within one call of a model."""
+TOLD_CHARACTERS = 1_000_000
+"""The journal keeps every result that code was given."""
+
+Path = tuple[int, ...]
+"""Where a call stands: (2, 0) is the first one that the third one's code made."""
+
+Refusal = Callable[[str], Awaitable[str | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NestedCall:
+    """id: the outer call's and the path, as the ledger has it."""
+
+    id: str
+    path: Path
+    tool: str
+    version_digest: str
+    effect: Effect
+    arguments_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A call of a run of the same code before. result: None where that died before it came."""
+
+    call: NestedCall
+    result: ToolResult | None
+
+
+class Record(Protocol):
+    async def dispatched(self, call: NestedCall) -> None:
+        """Returns when that is durable."""
+        ...
+
+    def returned(self, call: NestedCall, result: ToolResult, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What code of a turn may call, by name, and who is asked whether it may now."""
+
+    turn_id: str
+    organization_id: str
+    tools: Mapping[str, Registered]
+    refusal: Refusal
+    workshop: Workshop
+
+    def effect_of(self, version: ToolVersion) -> Effect:
+        """The strongest of its own and of all that its code may call."""
+        return strongest(version, {name: tool.version for name, tool in self.tools.items()})
+
+
+def strongest(version: ToolVersion, tools: Mapping[str, ToolVersion]) -> Effect:
+    effects, names, seen = [version.effect], list(version.capabilities.tools), set[str]()
+    while names:
+        name = names.pop()
+        if name in tools and name not in seen:
+            seen.add(name)
+            effects.append(tools[name].effect)
+            names += tools[name].capabilities.tools
+    return max(effects, key=list(Effect).index)
+
+
+def refuse_nesting(version: ToolVersion, tools: Mapping[str, ToolVersion], above: tuple[str, ...] = ()) -> None:
+    """What a manifest may not let its code call. tools: all that are there, by name. Raises ManifestRefused."""
+    chain = (*above, version.name)
+    for n, name in enumerate(version.capabilities.tools):
+        where = f"capabilities.tools[{n}]" if not above else "capabilities.tools"
+        if name in chain:
+            raise ManifestRefused(where, f"the calls go in a circle: {' -> '.join((*chain, name))}")
+        if name not in tools:
+            continue
+        if len(chain) > DEEPEST:
+            raise ManifestRefused(where, f"code calls code {DEEPEST} deep at most: {' -> '.join((*chain, name))}")
+        if tools[name].approval is not None:
+            raise ManifestRefused(where, f"{name!r} needs a human's approval, and code cannot wait for one")
+        refuse_nesting(tools[name], tools, chain)
+    if not above and (effect := strongest(version, tools)) is not version.effect:
+        message = f"its code may call what is {effect.value!r}: it is not less than that itself"
+        raise ManifestRefused("effect", message)
+
+
+class NestedCalls:
+    """Of the code in one call of a model. call_id: of that."""
+
+    def __init__(self, scope: Scope, call_id: str, record: Record, written: Mapping[Path, Written]) -> None:
+        self._scope = scope
+        self._call_id = call_id
+        self._record = record
+        self._written = written
+        self._made = 0
+
+    def within(self, version: ToolVersion, path: Path = ()) -> OnCall:
+        """For one run of the code of this version."""
+        ordinals = count()
+
+        async def on_call(name: str, arguments: str) -> Answer:
+            result = await self._result(version, (*path, next(ordinals)), name, arguments)
+            return Answer(text=result.content, failed=result.failed)
+
+        return on_call
+
+    async def _result(self, version: ToolVersion, path: Path, name: str, arguments: str) -> ToolResult:
+        call_id = f"{self._call_id}/{'/'.join(map(str, path))}"
+        try:
+            tool = self._tool(version, path, name)
+            call, work = self._prepared(tool.version, call_id, path, arguments)
+        except (ToolCallRejected, CallRefused) as exc:
+            return ToolResult(call_id=call_id, content=str(exc), failed=True)
+        before = self._written.get(path)
+        if before is not None and before.call != call:
+            raise GuestCrashed("stopped: after a crash the code ran again and called something else than before")
+        if before is not None and before.result is not None:
+            return before.result
+        if before is None and (refused := await self._scope.refusal(tool.tool_id)):
+            return ToolResult(call_id=call_id, content=f"not run: {refused}", failed=True)
+        return await self._run(tool.version, call, work)
+
+    def _tool(self, version: ToolVersion, path: Path, name: str) -> Registered:
+        self._made += 1
+        tool = self._scope.tools.get(name)
+        if name not in version.capabilities.tools:
+            raise ToolCallRejected(f"the manifest of {version.name!r} does not grant a call of {name[:100]!r}")
+        if tool is None:
+            raise ToolCallRejected(f"no tool {name!r} in the registry")
+        if tool.version.approval is not None:
+            raise ToolCallRejected(f"not run: {name!r} needs a human's approval, and code cannot wait for one")
+        if len(path) > DEEPEST:
+            raise ToolCallRejected(f"not run: code calls code {DEEPEST} deep at most")
+        if self._made > MOST_CALLS:
+            raise ToolCallRejected(f"not run: code makes at most {MOST_CALLS} calls")
+        return tool
+
+    def _prepared(self, version: ToolVersion, call_id: str, path: Path, arguments: str) -> tuple[NestedCall, Work]:
+        given = arguments_of(version, arguments)
+        name = f"{self._scope.turn_id}/{call_id}"
+        key = digest_of(name.encode(errors="surrogatepass"))
+        asked = Call(id=name, organization_id=self._scope.organization_id, arguments=given, idempotency_key=key)
+        work = kinds.load(version.runtime["kind"]).prepare(version, asked)
+        call = NestedCall(
+            id=call_id,
+            path=path,
+            tool=version.name,
+            version_digest=version.digest,
+            effect=self._scope.effect_of(version),
+            arguments_digest=digest(given),
+        )
+        return call, work
+
+    async def _run(self, version: ToolVersion, call: NestedCall, work: Work) -> ToolResult:
+        await self._record.dispatched(call)
+        began, workshop = time.monotonic(), self._scope.workshop
+        with workshop.telemetry.tool(version.name, kind=version.runtime["kind"], call_id=call.id, shipped=False) as tell:
+            result = await result_of(
+                work,
+                version,
+                call.effect,
+                call.id,
+                workshop,
+                on_output=_unheard,
+                on_call=self.within(version, call.path),
+                most=PARSED_BYTES,
+            )
+            if len(result.content) > TOLD_CHARACTERS:  # half a text is of no use to code
+                message = f"its result has {len(result.content)} characters; code is given at most {TOLD_CHARACTERS}"
+                result = ToolResult(call_id=call.id, content=message, failed=True)
+            tell(result.failed)
+        self._record.returned(call, result, time.monotonic() - began)
+        return result
+
+
+def _unheard(_stream: Stream, _data: bytes) -> None:
+    """The result has what was printed."""

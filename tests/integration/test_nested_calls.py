@@ -1,0 +1,257 @@
+"""Calls that code makes inside a call: judged, recorded one by one, and after a crash not done twice."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from core.bootstrap import Platform
+from core.conversations.recovery import UNKNOWN
+from core.errors import InvalidRequest
+from core.events import NestedDispatched, NestedReturned, Recorded, ToolDispatched, TurnStatus
+from core.storage.database import Database
+from core.tools.catalog import Selection
+from core.tools.definition import Manifest
+from core.tools.permissions import Per, Period, Permissions, Quota
+from core.tools.registry import Conditions
+from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_recovery import Control, cut
+from tests.integration.test_turns import asking, results, text
+
+PATIENCE_SECONDS = 60
+CALL = {"when": {"tool_results": 0}, "reply": {"tool_calls": [{"name": "plan", "arguments": {"n": 3}}]}}
+STORY = (CALL, {"when": {"tool_results": 1}, "reply": {"text": "All is done."}})
+EVERYBODY = Conditions(permissions=Permissions(organization=True), quotas=(), enabled=True)
+NOBODY = Conditions(permissions=Permissions(), quotas=(), enabled=True)
+PLAN = "from paddock import call, ToolError\ndef main(n):\n    return [call('step', n=i)['did'] for i in range(n)]\n"
+STEP = "def main(n):\n    return {'did': n}\n"
+
+
+def manifest(name: str, code: str, *, tools: Sequence[str] = (), effect: str = "effectful", **more: Any) -> Manifest:
+    return Manifest.model_validate(
+        {
+            "name": name,
+            "description": "Does it",
+            "parameters": {
+                "type": "object",
+                "properties": {"n": {"type": "integer"}},
+                "required": ["n"],
+                "additionalProperties": False,
+            },
+            "runtime": {"kind": "python", "code": code},
+            "capabilities": {"tools": list(tools)},
+            "effect": effect,
+            **more,
+        }
+    )
+
+
+async def add(platform: Platform, tenant: Tenant, made: Manifest, conditions: Conditions = EVERYBODY) -> None:
+    await platform.tools.create(tenant.principal, made, conditions)
+
+
+async def play(platform: Platform, tenant: Tenant) -> Control:
+    turn = await platform.turns.start(tenant.principal, asking("go", registry=Selection()))
+    await platform.turns.wait(tenant.principal, turn.id)
+    return Control(turn, await platform.turns.events(tenant.principal, turn.id))
+
+
+async def told(
+    stage: Stage, tenant: Tenant, plan: Manifest, step: Manifest, conditions: Conditions = NOBODY
+) -> tuple[bool, str]:
+    """What the model is told of `plan`, whose code may call `step`."""
+    async with stage.open_with(*STORY) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, step, conditions)
+        await add(platform, tenant, plan)
+        [result] = results((await play(platform, tenant)).events)
+    return result
+
+
+async def ledger(database: Database, turn_id: str) -> Mapping[str, str]:
+    async with database.everyone() as connection:
+        query = sa.text("SELECT call_path, state FROM tool_ledger WHERE turn_id = :id ORDER BY call_path")
+        return {row.call_path.partition("/")[2]: row.state for row in await connection.execute(query, {"id": turn_id})}
+
+
+async def test_code_calls_a_tool_that_its_manifest_grants_and_each_call_has_its_row(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with stage.open_with(*STORY) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP), NOBODY)
+        await add(platform, tenant, manifest("plan", PLAN, tools=["step"]))
+        whole = await play(platform, tenant)
+    assert results(whole.events) == [(False, "[0, 1, 2]")]
+    assert await ledger(database, whole.turn.id) == {"": "completed", "0": "completed", "1": "completed", "2": "completed"}
+    nested = [recorded.event for recorded in whole.events if isinstance(recorded.event, NestedDispatched)]
+    assert [(event.path, event.tool, event.effect) for event in nested] == [((n,), "step", "effectful") for n in range(3)]
+
+
+async def test_code_that_was_called_by_code_calls_on(stage: Stage, tenant: Tenant, database: Database) -> None:
+    inner = "from paddock import call\ndef main(n):\n    return {'did': call('leaf', n=n)['did'] * 10}\n"
+    async with stage.open_with(*STORY) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("leaf", STEP), NOBODY)
+        await add(platform, tenant, manifest("step", inner, tools=["leaf"]), NOBODY)
+        await add(platform, tenant, manifest("plan", PLAN, tools=["step"]))
+        whole = await play(platform, tenant)
+    assert results(whole.events) == [(False, "[0, 10, 20]")]
+    assert list(await ledger(database, whole.turn.id)) == ["", "0", "0/0", "1", "1/0", "2", "2/0"]
+
+
+WRONG = """
+from paddock import call, ToolError
+def main(n):
+    try:
+        {call}
+    except ToolError as error:
+        return str(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("return call('step', n='x')", "arguments do not fit the schema of 'step'"),
+        ("return call('step')", "is a required property"),
+        ("return call('step', n=1, m=2)", "arguments do not fit the schema"),
+        ("return call('other', n=1)", "may not call a tool 'other'"),
+        ("return call('plan', n=1)", "may not call a tool 'plan'"),
+        ("return call('code_interpreter', code='1')", "may not call a tool"),
+        ("return call('s' * 100_000, n=1)", "may not call a tool"),
+        ("import wit_world; return wit_world.call_tool('step', 'no json')", "arguments are not JSON"),
+        ("import wit_world; return wit_world.call_tool('step', '[1]')", "must be a JSON object"),
+        ("import wit_world; return wit_world.call_tool('step', '{\"n\": 1, \"n\": 2}')", "given twice"),
+        ("return [call('step', n=1) for _ in range(101)]", "at most 100 calls"),
+    ],
+)
+async def test_a_call_that_is_not_valid_or_not_granted_is_refused_in_words(
+    stage: Stage, tenant: Tenant, call: str, message: str
+) -> None:
+    code = WRONG.replace("{call}", call).replace("except ToolError as error", "except BaseException as error")
+    failed, content = await told(
+        stage, tenant, manifest("plan", code.replace("str(error)", "str(getattr(error, 'value', error))"), tools=["step"]),
+        manifest("step", STEP),
+    )  # fmt: skip
+    assert message in content
+    assert not failed
+
+
+async def test_a_tool_that_is_turned_off_or_over_its_quota_is_refused_to_code_too(stage: Stage, tenant: Tenant) -> None:
+    code = WRONG.replace("{call}", "call('step', n=1); call('step', n=2); return call('step', n=3)")
+    quota = Quota(per=Per.ORGANIZATION, period=Period.DAY, calls=2)
+    conditions = Conditions(permissions=Permissions(), quotas=(quota,), enabled=True)
+    _, content = await told(stage, tenant, manifest("plan", code, tools=["step"]), manifest("step", STEP), conditions)
+    assert "may be called 2 times in a day" in content
+
+
+async def test_what_fails_inside_is_an_error_that_code_can_take(stage: Stage, tenant: Tenant) -> None:
+    broken = manifest("step", "def main(n):\n    raise ValueError('no luck')\n")
+    _, content = await told(
+        stage, tenant, manifest("plan", WRONG.replace("{call}", "return call('step', n=1)"), tools=["step"]), broken
+    )
+    assert "no luck" in content
+
+
+async def test_a_result_too_long_for_code_is_an_error_and_not_half_a_result(stage: Stage, tenant: Tenant) -> None:
+    long = manifest("step", "def main(n):\n    return 'x' * 1_000_000\n", limits={"output_bytes": 2_000_000})
+    _, content = await told(
+        stage, tenant, manifest("plan", WRONG.replace("{call}", "return call('step', n=1)"), tools=["step"]), long
+    )
+    assert "code is given at most 1000000" in content
+
+
+@pytest.mark.parametrize(
+    ("plan", "path", "message"),
+    [
+        (manifest("plan", PLAN, tools=["nothing"]), "capabilities.tools[0]", "no enabled tool 'nothing'"),
+        (manifest("plan", PLAN, tools=["code_interpreter"]), "capabilities.tools[0]", "no enabled tool"),
+        (manifest("plan", PLAN, tools=["plan"]), "capabilities.tools[0]", "in a circle: plan -> plan"),
+        (manifest("plan", PLAN, tools=["asks"]), "capabilities.tools[0]", "needs a human's approval"),
+        (manifest("plan", PLAN, tools=["step"], effect="idempotent"), "effect", "may call what is 'effectful'"),
+        (manifest("plan", PLAN, tools=["step"], effect="pure"), "effect", "'pure' is refused"),
+    ],
+)
+async def test_a_manifest_that_grants_what_cannot_be_is_refused_with_its_path(
+    stage: Stage, tenant: Tenant, plan: Manifest, path: str, message: str
+) -> None:
+    async with stage.open_with(*STORY) as platform:
+        await add(platform, tenant, manifest("step", STEP))
+        await add(platform, tenant, manifest("asks", STEP, approval="always"))
+        with pytest.raises(InvalidRequest, match=message) as refused:
+            await add(platform, tenant, plan)
+    assert refused.value.param == path
+
+
+async def test_calls_that_go_in_a_circle_are_refused_when_the_circle_would_close(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with(*STORY) as platform:
+        await add(platform, tenant, manifest("a", STEP))
+        await add(platform, tenant, manifest("b", STEP, tools=["a"]))
+        await add(platform, tenant, manifest("c", STEP, tools=["b"]))
+        with pytest.raises(InvalidRequest, match="in a circle: a -> c -> b -> a"):
+            await platform.tools.add_version(tenant.principal, "a", manifest("a", STEP, tools=["c"]))
+        await add(platform, tenant, manifest("d", STEP, tools=["c"]))
+        with pytest.raises(InvalidRequest, match="3 deep at most"):
+            await add(platform, tenant, manifest("e", STEP, tools=["d"]))
+
+
+async def test_what_code_has_called_is_given_back_and_not_repeated_wherever_its_process_died(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    """The key of an idempotent call is the same each time, and a call that has returned is not dispatched again."""
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP, effect="idempotent"), NOBODY)
+        await add(platform, tenant, manifest("plan", PLAN, tools=["step"], effect="idempotent"))
+        whole = await play(platform, tenant)
+        copies = [await cut(database, whole, last) for last in range(1, len(whole.events))]
+        for last, copy in enumerate(copies, start=1):
+            turn = await platform.turns.wait(tenant.principal, copy)
+            events = await platform.turns.events(tenant.principal, copy)
+            assert turn.status is TurnStatus.COMPLETED, f"cut after {whole.events[last - 1]}: {turn}"
+            assert results(events) == [(False, "[0, 1, 2]")]
+            assert text(events).endswith("All is done.")
+            assert dispatches_after_return(events) == []
+            assert set((await ledger(database, copy)).values()) <= {"completed"}
+
+
+def dispatches_after_return(events: Sequence[Recorded]) -> list[tuple[int, ...]]:
+    returned, again = set(), []
+    for recorded in events:
+        match recorded.event:
+            case NestedReturned(path=path):
+                returned.add(path)
+            case NestedDispatched(path=path) if path in returned:
+                again.append(path)
+    return again
+
+
+async def test_effectful_calls_of_code_are_never_dispatched_twice(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP), NOBODY)
+        await add(platform, tenant, manifest("plan", PLAN, tools=["step"]))
+        whole = await play(platform, tenant)
+        dispatched = next(r.seq for r in whole.events if isinstance(r.event, ToolDispatched))
+        after = [r for r in whole.events if r.seq >= dispatched and isinstance(r.event, ToolDispatched | NestedDispatched)]
+        copies = [(recorded, await cut(database, whole, recorded.seq)) for recorded in after]
+        for recorded, copy in copies:
+            await platform.turns.wait(tenant.principal, copy)
+            events = await platform.turns.events(tenant.principal, copy)
+            assert results(events) == [(True, UNKNOWN)]
+            paths = [r.event.path for r in events if isinstance(r.event, NestedDispatched)]
+            assert len(paths) == len(set(paths)), f"cut after {recorded}"
+
+
+async def test_code_that_calls_something_else_when_it_runs_again_is_stopped(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    code = "import time\nfrom paddock import call\ndef main(n):\n    return call('step', n=time.time_ns())\n"
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP, effect="idempotent"), NOBODY)
+        await add(platform, tenant, manifest("plan", code, tools=["step"], effect="idempotent"))
+        whole = await play(platform, tenant)
+        last = next(r.seq for r in whole.events if isinstance(r.event, NestedReturned))
+        copy = await cut(database, whole, last)
+        await platform.turns.wait(tenant.principal, copy)
+        [(failed, content)] = results(await platform.turns.events(tenant.principal, copy))
+    assert failed
+    assert "called something else than before" in content
