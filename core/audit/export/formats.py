@@ -8,13 +8,14 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic_core import from_json, to_json
+import orjson
+from pydantic_core import to_json
 
 from core.audit.export.ocsf import event_of
 
 PARSED = ("id", "time", "kind", "organization", "actor", "key", "request", "object", "digest", "outcome")
 COLUMNS = (*PARSED, "details", "record")
-DETAILS = ',"details":'
+DETAILS, PERSONAL = ',"details":', ',"personal":'
 ROW_GROUP = 32_768
 NO_RECORD = (ValueError, KeyError, TypeError, AttributeError)
 """What is raised where a line is no record of ours."""
@@ -48,10 +49,11 @@ class Ocsf(JsonLines):
 
     def _event(self, line: str) -> bytes:
         try:
-            event = event_of(from_json(line), line)
+            event = event_of(orjson.loads(line), line)
+            text = orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
         except NO_RECORD:
-            event = {"raw_data": line}
-        return to_json(event, ensure_ascii=True) + b"\n"
+            return to_json({"raw_data": line}, ensure_ascii=True) + b"\n"
+        return text if text.isascii() else to_json(event, ensure_ascii=True) + b"\n"  # Unicode has ends of lines too
 
 
 class Csv:
@@ -127,9 +129,10 @@ class Columns:
 
 
 def _cells(line: str) -> tuple[str | None, ...]:
-    """Raises one of NO_RECORD. In a record `details` stand before `personal`, and no text before them has a bare quote."""
-    details = line[line.index(DETAILS) + len(DETAILS) : line.rindex(',"personal":')]
-    return (*_parsed_cells(from_json(line)), details, line)
+    """Raises one of NO_RECORD. Before `details` and after them no text has a bare quote: what is between is not parsed."""
+    end = line.index(DETAILS)
+    details = line[end + len(DETAILS) : line.rindex(PERSONAL)]
+    return (*_parsed_cells(orjson.loads(line[:end] + "}")), details, line)
 
 
 _parsed_cells = itemgetter(*PARSED)

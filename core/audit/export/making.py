@@ -123,18 +123,21 @@ class ExportMaker:
         async with running(
             Program(name="export", argv=argv), self._home / "logs", on_line=lambda line: _read(line, told)
         ) as child:
-            await self._watch(export, child, told)
-            if (code := await child.wait()) != 0:
+            if (code := await self._watched(export, child, told)) != 0:
                 raise ExportFailed(f"the process that makes it ended with {code}; its log is logs/export.log")
         result: Mapping[str, Any] = json.loads((directory / "result.json").read_bytes())
         return result
 
-    async def _watch(self, export: Export, child: Child, told: Mapping[str, int]) -> None:
-        """Until it ends. Raises Cancelled; then it is killed."""
-        while not child.ended:
-            await asyncio.sleep(PROGRESS_SECONDS)
-            if not await self._store.progress(export, **{"records": 0, "checkpoints": 0, "total": 0, **told}):
-                raise Cancelled
+    async def _watched(self, export: Export, child: Child, told: Mapping[str, int]) -> int:
+        """Its exit code, once it ended. Raises Cancelled; then it is to be killed."""
+        end = asyncio.create_task(child.wait())
+        try:
+            while not (await asyncio.wait([end], timeout=PROGRESS_SECONDS))[0]:
+                if not await self._store.progress(export, **{"records": 0, "checkpoints": 0, "total": 0, **told}):
+                    raise Cancelled
+            return end.result()
+        finally:
+            end.cancel()
 
     def _signed(self, export: Export, directory: Path, result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Writes the manifest and its signature; gives all files of the export."""
@@ -162,7 +165,8 @@ class ExportMaker:
     async def _complete(self, export: Export, result: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> bool:
         """False when nobody wants it any more, or another server makes it."""
         record = _by_system(export, "export.completed", records=result["records"], problems=len(result["problems"]))
-        counts = {"records": result["records"], "checkpoints": result["checkpoints"], "problems": result["problems"]}
+        counts = {name: result[name] for name in ("records", "checkpoints", "problems")}
+        counts["checkpoints_total"] = result["checkpoints"]
         done = await self._store.finish(export, record, {"status": ExportStatus.COMPLETED, "files": files, **counts})
         for problem in result["problems"]:
             log.critical("the audit log was changed: %s", problem)
