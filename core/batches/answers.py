@@ -1,8 +1,9 @@
 """The files in which a batch's answers are: one of those that there are, one of those that failed. Then its text goes."""
 
 import json
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from core.batches.wire import BatchWire, Wires
@@ -12,8 +13,43 @@ from core.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from core.files.files import Files
 from core.identity.principals import Principal
 from core.storage.batches import Batch, BatchLine, BatchStore
+from core.storage.files import StorageUsedUp
 
 GOOD = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """The ids of the files; None for one that has no line. left_out: lines that there was no room for."""
+
+    output: str | None
+    errors: str | None
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    id: str | None
+    left_out: int = 0
+
+
+class _Cut:
+    """Lines up to the first that there is no room for."""
+
+    def __init__(self, first: bytes, lines: AsyncIterable[bytes]) -> None:
+        self._first = first
+        self._lines = lines
+        self.left_out = 0
+
+    async def to(self, bytes_: int) -> AsyncGenerator[bytes, None]:
+        yield self._first
+        left = bytes_ - len(self._first)
+        async for line in self._lines:
+            if self.left_out or len(line) > left:
+                self.left_out += 1
+            else:
+                left -= len(line)
+                yield line
 
 
 class Answers:
@@ -23,10 +59,14 @@ class Answers:
         self._turns = turns
         self._wires = wires
 
-    async def write(self, principal: Principal, batch: Batch) -> tuple[str | None, str | None]:
-        """The ids of both; None for one that would be empty. Raises TooLarge, Unavailable."""
-        output = await self._file(principal, batch, "output", good=True)
-        return output, await self._file(principal, batch, "error", good=False)
+    async def write(self, principal: Principal, batch: Batch, *, partly: bool) -> Written:
+        """Twice is once: the files' ids are the batch's. partly: as much as there is room for.
+
+        Raises StorageUsedUp where there is not enough and it is not to be partly; TooLarge, Unavailable.
+        """
+        output = await self._file(principal, batch, "output", good=True, partly=partly)
+        errors = await self._file(principal, batch, "error", good=False, partly=partly)
+        return Written(output=output.id, errors=errors.id, left_out=output.left_out + errors.left_out)
 
     async def clear(self) -> None:
         """Of batches that have ended: what their requests did not ask to be kept goes, and the lines."""
@@ -39,21 +79,27 @@ class Answers:
                         await self._turns.delete(principal, line.turn_id)
             await self._store.clear(batch.id, [line.line for line in lines])
 
-    async def _file(self, principal: Principal, batch: Batch, kind: str, *, good: bool) -> str | None:
-        pieces = self._lines(principal, batch, good=good)
-        first = await anext(pieces, None)
-        if first is None:
-            return None
-
-        async def body() -> AsyncGenerator[bytes, None]:
-            yield first
-            async for piece in pieces:
-                yield piece
-
-        async with self._files.receiving(principal, least=len(first), most=self._files.largest_bytes) as upload:
-            await self._files.receive(upload, body())
-            file = await self._files.keep(upload, filename=f"{batch.id}_{kind}.jsonl", purpose="batch_output", seconds=None)
-        return file.id
+    async def _file(self, principal: Principal, batch: Batch, kind: str, *, good: bool, partly: bool) -> _File:
+        file_id = f"file_{batch.id.removeprefix('batch_')}{good:d}"
+        with suppress(NotFound):
+            return _File(id=(await self._files.get(batch.organization_id, file_id)).id)
+        async with aclosing(self._lines(principal, batch, good=good)) as lines:
+            first = await anext(lines, None)
+            if first is None:
+                return _File(id=None)
+            cut = _Cut(first, lines)
+            try:
+                async with self._files.receiving(principal, least=len(first), most=self._files.largest_bytes) as upload:
+                    await self._files.receive(upload, cut.to(upload.limit_bytes))
+                    if cut.left_out and not partly and upload.limit_bytes < self._files.largest_bytes:
+                        raise StorageUsedUp("the organization keeps as many bytes of files as it may")
+                    name = f"{batch.id}_{kind}.jsonl"
+                    await self._files.keep(upload, filename=name, purpose="batch_output", seconds=None, file_id=file_id)
+            except StorageUsedUp:
+                if not partly:
+                    raise
+                return _File(id=None, left_out=1 + sum([1 async for _ in lines]))
+        return _File(id=file_id, left_out=cut.left_out)
 
     async def _lines(self, principal: Principal, batch: Batch, *, good: bool) -> AsyncGenerator[bytes, None]:
         after = 0

@@ -4,6 +4,7 @@ A line becomes a turn in the queue, under a name of its own, so that it becomes 
 """
 
 import asyncio
+import json
 import logging
 from contextlib import suppress
 from dataclasses import replace
@@ -21,13 +22,18 @@ from core.identity.principals import Principal
 from core.llm.router import ModelRouter
 from core.storage.audit import AuditRecord, Outcome
 from core.storage.batches import Batch, BatchLine, BatchStatus, BatchStore
+from core.storage.files import StorageUsedUp
 
 log = logging.getLogger(__name__)
 IN_FLIGHT = 100
 LOOK_SECONDS = 1.0
 FULL_SECONDS = 5.0
+ROOM_SECONDS = 30.0
+ROOM_DAYS = 7
+"""How long the answers of a batch wait for their organisation to make room for them."""
 CANCELLED = problem("batch_cancelled", "the batch was cancelled before this line began")
-EXPIRED = problem("batch_expired", "the batch's time was over before all of its lines had begun")
+EXPIRED_CODE, EXPIRED_TOLD = "batch_expired", "the batch's time was over before all of its lines had begun"
+EXPIRED = problem(EXPIRED_CODE, EXPIRED_TOLD)
 
 
 class BatchWork:
@@ -90,7 +96,7 @@ class BatchWork:
             case BatchStatus.CANCELLING:
                 await self._stop(batch, None)
             case BatchStatus.FINALIZING:
-                await self._end(batch)
+                return await self._end(batch)
             case _:
                 pass
         return 0.0
@@ -152,24 +158,46 @@ class BatchWork:
         with suppress(NotFound):  # it has ended meanwhile, and was deleted
             await self._turns.abandon(batch.organization_id, turn_id)
 
-    async def _end(self, batch: Batch) -> None:
+    async def _end(self, batch: Batch) -> float:
+        """Where its organisation keeps as much as it may, the batch waits for room, and in the end takes what there is."""
         principal = PRINCIPAL.validate_json(batch.principal)
         try:
-            output, errors = await self._answers.write(principal, batch)
+            written = await self._answers.write(principal, batch, partly=await self._store.waited(batch, ROOM_DAYS))
+        except StorageUsedUp as exc:
+            told = f"the answers wait for room, {ROOM_DAYS} days at most: {exc.message}"
+            await self._store.note(batch, _problem(batch, told))
+            return ROOM_SECONDS
         except (TooLarge, InvalidRequest) as exc:
             await self._fail(batch, problem(exc.code, exc.message))
-            return
+            return 0.0
         status = BatchStatus.COMPLETED
         if batch.cancelling_at is not None:
             status = BatchStatus.CANCELLED
-        elif batch.problem is not None:
+        elif _expired(batch):
             status = BatchStatus.EXPIRED
-        ended = {"output_file_id": output, "error_file_id": errors}
+        left_out = f"there was no room for {written.left_out} of the lines" if written.left_out else None
+        ended = {
+            "output_file_id": written.output,
+            "error_file_id": written.errors,
+            "problem": _problem(batch, left_out),
+        }
         await self._store.end(batch, _ended(batch, status), status, ended)
+        return 0.0
 
     async def _fail(self, batch: Batch, why: str) -> None:
         record = _ended(batch, BatchStatus.FAILED, Outcome.FAILURE)
         await self._store.end(batch, record, BatchStatus.FAILED, {"problem": why})
+
+
+def _expired(batch: Batch) -> bool:
+    return batch.problem is not None and json.loads(batch.problem)["code"] == EXPIRED_CODE
+
+
+def _problem(batch: Batch, storage: str | None) -> str | None:
+    """What is told of the batch beside its lines. storage: what is wrong with its files."""
+    if _expired(batch):
+        return problem(EXPIRED_CODE, "; ".join(filter(None, (EXPIRED_TOLD, storage))))
+    return storage and problem(StorageUsedUp.code, storage)
 
 
 def _ended(batch: Batch, status: BatchStatus, outcome: Outcome = Outcome.SUCCESS) -> AuditRecord:

@@ -91,8 +91,13 @@ class Files:
             raise InvalidRequest(message, param="file", code="upload_timeout") from exc
         upload.sha256 = digest.hexdigest()
 
-    async def keep(self, upload: Upload, *, filename: str, purpose: str, seconds: int | None) -> File:
-        """Raises InvalidRequest for a name that is none. seconds: after which the file is gone; None: never by itself."""
+    async def keep(
+        self, upload: Upload, *, filename: str, purpose: str, seconds: int | None, file_id: str | None = None
+    ) -> File:
+        """Raises InvalidRequest for a name that is none. seconds: after which the file is gone; None: never by itself.
+
+        file_id: where there is one of this id, it is given back as it is.
+        """
         if upload.sha256 is None:
             raise InvalidRequest("the upload holds no file", param="file", code="missing_required_parameter")
         new = NewFile(
@@ -100,7 +105,7 @@ class Files:
             purpose=purpose,
             expires_at=None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds),
         )
-        file = await self._store.add(upload.by, upload.key, sha256=upload.sha256, size=upload.bytes, new=new)
+        file = await self._store.add(upload.by, upload.key, sha256=upload.sha256, size=upload.bytes, new=new, file_id=file_id)
         upload.kept = file.blob_key == upload.key  # else the same bytes were there
         return file
 

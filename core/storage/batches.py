@@ -219,6 +219,15 @@ class BatchStore:
         values = {"status": BatchStatus.FINALIZING, "finalizing_at": sa.func.now(), "problem": problem}
         return await self._change(batch, values, batches.c.status == batch.status)
 
+    async def waited(self, batch: Batch, days: int) -> bool:
+        """It has been finalizing for so long, by the database's clock."""
+        over = batches.c.finalizing_at < sa.func.clock_timestamp() - sa.func.make_interval(0, 0, 0, days)
+        async with self._database.everyone() as connection:
+            return bool(await connection.scalar(sa.select(over).where(batches.c.id == batch.id)))
+
+    async def note(self, batch: Batch, problem: str | None) -> None:
+        await self._change(batch, {"problem": problem})
+
     async def end(self, batch: Batch, record: AuditRecord, status: BatchStatus, values: Mapping[str, Any]) -> None:
         """Once; its webhooks are told in the same transaction. values: of the row's columns."""
         ended = {**values, "status": status, "ended_at": sa.func.now()}

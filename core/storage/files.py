@@ -74,12 +74,17 @@ class FileStore:
             await connection.execute(sa.insert(blobs).values(values))
         return granted
 
-    async def add(self, actor: Actor, key: str, *, sha256: str, size: int, new: NewFile) -> File:
-        """A file of the bytes that were uploaded under the key, or of the blob that had the same bytes before."""
+    async def add(self, actor: Actor, key: str, *, sha256: str, size: int, new: NewFile, file_id: str | None = None) -> File:
+        """A file of the bytes that were uploaded under the key, or of the blob that had the same bytes before.
+
+        file_id: where there is one of this id, it is given back as it is.
+        """
         organization_id = actor.organization_id
-        file_id = new_id("file")
         async with self._database.tenant(organization_id) as connection:
             await _one_at_a_time(connection, organization_id)
+            if file_id is not None and (there := await _find(connection, organization_id, file_id)):
+                return there
+            file_id = file_id or new_id("file")
             blob_key = await _take_blob(connection, organization_id, key, sha256=sha256, size=size)
             values = {"id": file_id, "organization_id": organization_id, "blob_key": blob_key, **asdict(new)}
             await connection.execute(sa.insert(files).values(values))
@@ -201,11 +206,16 @@ def _there(organization_id: str) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 async def _get(connection: AsyncConnection, organization_id: str, file_id: str) -> File:
+    file = await _find(connection, organization_id, file_id)
+    if file is None:
+        raise NotFound(f"no file {file_id!r}", code="file_not_found")
+    return file
+
+
+async def _find(connection: AsyncConnection, organization_id: str, file_id: str) -> File | None:
     query = _SELECT.where(*_there(organization_id), files.c.id == file_id)
     row = (await connection.execute(query)).mappings().one_or_none()
-    if row is None:
-        raise NotFound(f"no file {file_id!r}", code="file_not_found")
-    return File(**row)
+    return None if row is None else File(**row)
 
 
 def _told(actor: Actor, kind: str, file: File) -> AuditRecord:

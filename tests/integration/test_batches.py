@@ -31,13 +31,15 @@ SCRIPT = [
 
 
 @asynccontextmanager
-async def serving(stage: Stage, **limits: float) -> AsyncIterator[Platform]:
+async def serving(stage: Stage, *, room: int = 2**30, **limits: float) -> AsyncIterator[Platform]:
+    """room: bytes of files that an organisation may keep."""
     made = Settings.model_validate(
         {
             "home": stage.home,
             "config": stage.home / "paddock.yaml",
             "models": [{"name": "scripted", "backend": "scripted", "script": SCRIPT, "retries": {"attempts": 1}}],
             "limits": limits,
+            "files": {"organization_bytes": room},
         }
     )
     async with open_platform(made, stage.addresses, WIRES) as platform:
@@ -221,6 +223,52 @@ async def test_a_batch_whose_time_is_over_has_what_was_answered_until_then(
         ended = await until(client, batch, "expired")
         assert ended.output_file_id is None
         assert list(await content(client, ended.error_file_id)) == ["n"]
+
+
+async def test_the_answers_of_a_batch_wait_until_their_organisation_has_room(
+    stage: Stage, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "ROOM_SECONDS", 0.1)
+    async with serving(stage, room=6_000) as platform, sdk(platform, tenant) as client:
+        filling = await client.files.create(file=("a.txt", b"x" * 5_000), purpose="user_data")
+        batch = await begin(client, [line(f"n-{n}", f"{n}") for n in range(3)])
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (waiting := await client.batches.retrieve(batch.id)).errors is None:
+                await asyncio.sleep(0.1)
+        assert waiting.status == "finalizing"
+        assert waiting.errors.data is not None
+        assert waiting.errors.data[0].code == "file_storage_exceeded"
+        await client.files.delete(filling.id)
+        done = await until(client, batch, "completed")
+        assert done.errors is None
+        assert sorted(await content(client, done.output_file_id)) == ["n-0", "n-1", "n-2"]
+
+
+async def test_where_room_never_comes_a_batch_keeps_what_fits_and_says_what_does_not(
+    stage: Stage, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "ROOM_DAYS", 0)
+    async with serving(stage, room=3_000) as platform, sdk(platform, tenant) as client:
+        done = await until(client, await begin(client, [line(f"n-{n}", f"{n}") for n in range(4)]), "completed")
+        kept = sorted(await content(client, done.output_file_id))
+        assert kept == ["n-0", "n-1"]
+        assert done.errors is not None
+        assert done.errors.data is not None
+        assert done.errors.data[0].message == "there was no room for 2 of the lines"
+
+
+async def test_a_worker_that_is_killed_before_it_ends_a_batch_leaves_no_second_file(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with serving(stage) as platform, sdk(platform, tenant) as client:
+        done = await until(client, await begin(client, [line("n", "hi")]), "completed")
+        await cleared(database)
+        async with database.everyone() as connection:  # its files are kept, and nothing says so yet
+            nothing = {"output_file_id": None, "ended_at": None, "worked_until": sa.text("'-infinity'")}
+            await connection.execute(sa.update(batches).where(batches.c.id == done.id).values(status="finalizing", **nothing))
+        again = await until(client, await client.batches.retrieve(done.id), "completed")
+        assert again.output_file_id == done.output_file_id
+        assert [file.purpose async for file in client.files.list()].count("batch_output") == 1
 
 
 async def test_lines_of_a_key_that_was_revoked_are_refused(stage: Stage, tenant: Tenant, database: Database) -> None:
