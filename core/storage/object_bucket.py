@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import boto3
@@ -76,6 +77,10 @@ class _Bucket:
             held.seek(0)
             await self._run(lambda: self.client.upload_fileobj(held, self.name, full))
         return StoredObject(key=key, bytes=size)
+
+    async def take(self, key: str, file: Path) -> None:
+        full = self._key(key)
+        await self._run(lambda: self.client.upload_file(str(file), self.name, full))
 
     async def stream(self, key: str) -> AsyncGenerator[bytes, None]:
         full = self._key(key)

@@ -5,6 +5,7 @@ The object `a/b` is the file `a/b~`, so that it and `a/b/c` can both be there, a
 
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +72,19 @@ class _Directory:
                 file.close()
             unfinished.unlink(missing_ok=True)
         return StoredObject(key=key, bytes=size)
+
+    async def take(self, key: str, file: Path) -> None:
+        path, unfinished = self._path(key), self.unfinished / uuid4().hex
+
+        def move() -> None:
+            try:
+                shutil.move(file, unfinished)
+                with unfinished.open("rb") as whole:
+                    _publish(whole, unfinished, path)
+            finally:
+                unfinished.unlink(missing_ok=True)
+
+        await self._run(move)
 
     async def stream(self, key: str) -> AsyncGenerator[bytes, None]:
         path = self._path(key)

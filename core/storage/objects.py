@@ -44,6 +44,10 @@ class Objects(Protocol):
         """Raises `TooLarge` when the body is longer; then, and when it is cancelled, nothing is stored."""
         ...
 
+    async def take(self, key: str, file: Path) -> None:
+        """The file's bytes become the object, of whatever size. The file is moved where that can be: it may be gone then."""
+        ...
+
     def stream(self, key: str) -> AsyncGenerator[bytes, None]:
         """Raises `NotFound` at the first piece. To be closed by who leaves early."""
         ...

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import boto3
 import pytest
@@ -73,6 +74,21 @@ async def test_what_was_put_is_read_back(objects: Objects) -> None:
     assert (stored.key, stored.bytes) == ("sha256/ab/cd", 7)
     assert await read(objects, "sha256/ab/cd", limit_bytes=7) == b"one two"
     assert await objects.exists("sha256/ab/cd")
+
+
+async def test_a_file_becomes_an_object_from_this_file_system_or_another(objects: Objects, tmp_path: Path) -> None:
+    for n, folder in enumerate((tmp_path, Path("/dev/shm"))):
+        with NamedTemporaryFile(dir=folder, delete=False) as file:
+            file.write(b"x" * 3 * MEGABYTE)
+        try:
+            await objects.put(f"taken/{n}", body(b"before"))
+            await objects.take(f"taken/{n}", Path(file.name))
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+        assert await read(objects, f"taken/{n}", limit_bytes=3 * MEGABYTE) == b"x" * 3 * MEGABYTE
+    assert await keys(objects) == ["taken/0", "taken/1"]
+    with pytest.raises(ObjectsUnavailable):
+        await objects.take("taken/2", tmp_path / "nowhere")
 
 
 async def test_an_empty_object_is_an_object(objects: Objects) -> None:

@@ -8,7 +8,7 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from core.storage.audit import AuditRecord, Detail, Outcome
 from core.storage.audit_events import Filter
 from core.storage.audit_exports import Export, ExportStatus, ExportStore
 from core.storage.audit_reading import Wanted
-from core.storage.objects import CHUNK_BYTES, Objects
+from core.storage.objects import Objects
 from core.supervisor import Child, Program, running
 
 ATTEMPTS = 3
@@ -99,7 +99,7 @@ class ExportMaker:
             result = await self._written(export, directory)
             files = self._signed(export, directory, {**result, "head": await self._sealer.head()})
             for file in files:
-                await self._objects.put(object_key(export, file["name"]), _pieces(directory / file["name"]))
+                await self._objects.take(object_key(export, file["name"]), directory / file["name"])
             if not await self._complete(export, result, files):
                 await _clear(self._objects, object_key(export, ""))
         except Cancelled:
@@ -208,9 +208,3 @@ def _read(line: str, told: dict[str, int]) -> None:
     """How far the process is; its other lines are for the log."""
     if line.startswith('{"records"'):
         told.update(json.loads(line))
-
-
-async def _pieces(file: Path) -> AsyncIterator[bytes]:
-    with await asyncio.to_thread(file.open, "rb") as data:
-        while piece := await asyncio.to_thread(data.read, CHUNK_BYTES):
-            yield piece
