@@ -48,11 +48,12 @@ def show(open_admin: Any, approval_id: str) -> None:
 @command.command()
 @click.argument("approval_id")
 @click.option("--arguments", help="JSON, in place of the model's.")
+@click.option("--digest", help="Of the request as you have seen it; needed where somebody has edited it.")
 @click.option("--reason", help="Kept with the approval.")
 @click.pass_obj
-def approve(open_admin: Any, approval_id: str, arguments: str | None, reason: str | None) -> None:
+def approve(open_admin: Any, approval_id: str, arguments: str | None, digest: str | None, reason: str | None) -> None:
     """Let the call run, just as it is shown, or with other arguments."""
-    body: dict[str, Any] = {} if reason is None else {"reason": reason}
+    body: dict[str, Any] = {name: value for name, value in (("digest", digest), ("reason", reason)) if value is not None}
     if arguments is not None:
         try:
             body["arguments"] = json.loads(arguments)
@@ -81,6 +82,8 @@ def _tell(approval: dict[str, Any]) -> None:
 
 
 def _next(approval: dict[str, Any]) -> str:
+    if approval["status"] == "pending":
+        return f"; what was edited waits for somebody else, who approves {approval['digest']}"
     if after := approval["next_response_id"]:
         return f"; it goes on in {after}"
     if approval["conversation_id"] or approval["status"] == "void":

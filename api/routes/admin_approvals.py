@@ -28,9 +28,12 @@ class Listed(Query):
 
 
 class Approve(Body):
-    """arguments: in place of the model's; they are checked like these, and the audit log tells of it."""
+    """arguments: in place of the model's; they are checked like these, and the audit log tells of it. Under four eyes they then
+    wait for somebody else. digest: of what was seen; needed where somebody has edited it.
+    """
 
     arguments: JsonObject | None = None
+    digest: Annotated[str, Field(max_length=128)] | None = None
     reason: Reason | None = None
 
 
@@ -51,6 +54,7 @@ def _encode(approval: Approval) -> dict[str, Any]:
         "arguments": json.loads(approval.arguments),
         "digest": approval.digest,
         "edited": approval.edited,
+        "edited_by": approval.edited_by,
         "four_eyes": approval.four_eyes,
         "response_id": approval.turn_id,
         "conversation_id": approval.conversation_id,
@@ -89,7 +93,8 @@ async def approve(request: Request, approval_id: str) -> Response:
     principal = await authenticated(request)
     body = await body_of(request, Approve)
     arguments = None if body.arguments is None else dump(body.arguments)
-    return await _decide(request, approval_id, Verdict(approve=True, reason=body.reason, arguments=arguments), principal)
+    verdict = Verdict(approve=True, reason=body.reason, arguments=arguments, digest=body.digest)
+    return await _decide(request, approval_id, verdict, principal)
 
 
 @router.post("/{approval_id}/deny", body=Deny)

@@ -20,11 +20,16 @@ NOT_IN_TIME = "not run: nobody has approved it in time"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """arguments: JSON, in place of those that the model gave; None for these."""
+    """arguments: JSON, in place of those that wait; None for these. digest: of what is approved, as it was seen."""
 
     approve: bool
     reason: str | None = None
     arguments: str | None = None
+    digest: str | None = None
+
+    @property
+    def status(self) -> ApprovalStatus:
+        return ApprovalStatus.APPROVED if self.approve else ApprovalStatus.DENIED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +57,10 @@ class Approvals:
         return await self._store.page(principal.organization_id, status, after=after, limit=limit, descending=descending)
 
     async def decide(self, principal: Principal, approval_id: str, verdict: Verdict) -> Approval:
-        """As it was before. Raises Conflict when there is nothing to decide any more, PermissionDenied (`four_eyes`),
-        InvalidRequest for arguments that the tool does not take.
+        """As it was before. Under four eyes what its approver has edited waits for somebody else.
+
+        Raises Conflict when there is nothing to decide any more, PermissionDenied (`four_eyes`), InvalidRequest for arguments
+        that the tool does not take.
         """
         approval = await self._store.get(principal.organization_id, approval_id)
         await self._decide(principal, approval, verdict)
@@ -128,9 +135,11 @@ class Approvals:
         arguments, digest = approval.arguments, approval.digest
         if verdict.arguments is not None:
             arguments, digest = await self._edited(approval, verdict.arguments)
+        waits = approval.four_eyes and verdict.approve and digest != approval.digest
+        status = ApprovalStatus.PENDING if waits else verdict.status
         record = AuditRecord.by(
             principal,
-            "approval.approved" if verdict.approve else "approval.denied",
+            "approval.edited" if waits else f"approval.{status.value}",
             approval.id,
             digest=digest,
             details={
@@ -141,7 +150,6 @@ class Approvals:
             },
             personal=None if verdict.reason is None else {"reason": verdict.reason},
         )
-        status = ApprovalStatus.APPROVED if verdict.approve else ApprovalStatus.DENIED
         return Decision(
             approval=approval, status=status, arguments=arguments, digest=digest, reason=verdict.reason, record=record
         )
@@ -178,8 +186,7 @@ def _once_each(said: Sequence[ApprovalResponseItem]) -> dict[str, Verdict]:
 
 def _says(approval: Approval, verdict: Verdict) -> bool:
     """It was decided so before, and nobody has carried it out."""
-    wanted = ApprovalStatus.APPROVED if verdict.approve else ApprovalStatus.DENIED
-    return approval.status is wanted and approval.next_turn_id is None
+    return approval.status is verdict.status and approval.next_turn_id is None
 
 
 def _refusal(principal: Principal, approval: Approval, verdict: Verdict) -> PaddockError | None:
@@ -194,9 +201,18 @@ def _refusal(principal: Principal, approval: Approval, verdict: Verdict) -> Padd
         return Conflict(f"response {approval.turn_id!r} is still running", code="response_running")
     if approval.status is ApprovalStatus.VOID or approval.turn_status is not TurnStatus.COMPLETED:
         return Conflict(f"{name} is void: its response was deleted, or did not complete", code="approval_void")
-    if verdict.approve and approval.four_eyes and approval.user_id == principal.user_id:
+    return _refused_approval(principal, approval, verdict, name) if verdict.approve else None
+
+
+def _refused_approval(principal: Principal, approval: Approval, verdict: Verdict, name: str) -> PaddockError | None:
+    if approval.four_eyes and principal.user_id in (approval.user_id, approval.edited_by):
         return PermissionDenied(f"{name} has to be approved by somebody else", code="four_eyes")
-    if verdict.approve and approval.current_digest != approval.version_digest:
+    if approval.edited_by is not None and verdict.digest is None:
+        message = f"{name} was edited meanwhile: it is approved with the digest of what was seen, at /admin/v1/approvals"
+        return InvalidRequest(message, param="digest", code="approval_edited")
+    if verdict.digest is not None and verdict.digest != approval.digest:
+        return Conflict(f"{name} has other arguments by now than those that were seen", code="approval_changed")
+    if approval.current_digest != approval.version_digest:
         message = f"{name} is void: the tool {approval.tool!r} is gone, or has another version"
         return Conflict(message, code="approval_void")
     return None

@@ -17,8 +17,8 @@ from core.storage.records import Approval, ApprovalStatus, Page
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """To be written where the request still is as it was seen, and its text was not deleted meanwhile. digest: of what is
-    approved; another one than was asked for where its arguments were edited. apart: the record's personal text, where the
-    journal writes it.
+    approved; another one than was asked for where its arguments were edited. status: pending where these wait for somebody
+    else. apart: the record's personal text, where the journal writes it.
     """
 
     approval: Approval
@@ -92,7 +92,8 @@ class ApprovalStore:
                         "reason": decision.reason,
                         "decided_by": decision.record.actor,
                     }
-                    if (await connection.execute(_DECIDE, values)).rowcount == 0:
+                    statement = _EDIT if decision.status is ApprovalStatus.PENDING else _DECIDE
+                    if (await connection.execute(statement, values)).rowcount == 0:
                         raise _Late
                     await audit.insert(connection, decision.record)
         except _Late:
@@ -148,8 +149,8 @@ def _approval(row: sa.RowMapping) -> Approval:
 _FIND = """
     SELECT a.*, NULL AS status FROM (
         SELECT p.id, p.organization_id, p.turn_id, p.conversation_id, p.user_id, p.key_id, p.tool, p.version_digest,
-            p.arguments, p.digest, p.four_eyes, p.expires_seconds, p.edited, p.reason, p.decided_by, p.decided_at, p.expires_at,
-            p.created_at, asked.status AS turn_status, next.id AS next_turn_id, t.digest AS current_digest,
+            p.arguments, p.digest, p.four_eyes, p.expires_seconds, p.edited, p.edited_by, p.reason, p.decided_by, p.decided_at,
+            p.expires_at, p.created_at, asked.status AS turn_status, next.id AS next_turn_id, t.digest AS current_digest,
             CASE WHEN NOT asked.stored THEN 'void'
                  WHEN p.status = 'pending' AND p.expires_at <= clock_timestamp() THEN 'expired'
                  WHEN p.status = 'approved' AND next.id IS NULL AND clock_timestamp() >=
@@ -164,8 +165,13 @@ _FIND = """
 """
 _DECIDE = sa.text("""
     UPDATE approvals SET status = :status, arguments = :arguments, digest = CAST(:digest AS text), reason = :reason,
-        edited = digest <> CAST(:digest AS text), decided_by = :decided_by, decided_at = clock_timestamp()
+        edited = edited OR digest <> CAST(:digest AS text), decided_by = :decided_by, decided_at = clock_timestamp()
     WHERE id = :id AND status = 'pending' AND digest = :was AND arguments = :said AND expires_at > clock_timestamp()
+""")
+_EDIT = sa.text("""
+    UPDATE approvals SET arguments = :arguments, digest = :digest, edited = true, edited_by = :decided_by,
+        expires_at = clock_timestamp() + make_interval(secs => expires_seconds)
+    WHERE id = :id AND status = CAST(:status AS text) AND digest = :was AND arguments = :said AND expires_at > clock_timestamp()
 """)
 _DUE = sa.text("""
     SELECT t.id AS turn_id, t.organization_id, t.conversation_id, t.request FROM turns t

@@ -165,6 +165,7 @@ class Approval:
     """A call that waits, or waited, for a human. user_id, key_id: of who asked the model. arguments: canonical JSON.
 
     digest, four_eyes, expires_seconds: see core/tools/approval.py. edited: arguments and digest are not those of the model.
+    edited_by: who wrote those that wait for somebody else's approval.
     next_turn_id: the turn that carries it out. current_digest: of the version that the tool has now, None where it is gone.
     """
 
@@ -184,6 +185,7 @@ class Approval:
     expires_seconds: int
     status: ApprovalStatus
     edited: bool
+    edited_by: str | None
     reason: str | None
     decided_by: str | None
     decided_at: datetime | None

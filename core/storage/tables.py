@@ -556,6 +556,7 @@ approvals = Table(
     Column("expires_seconds", sa.Integer, nullable=False),
     Column("status", Text, nullable=False),  # pending, approved, denied, void
     Column("edited", sa.Boolean, nullable=False, server_default=sa.false()),
+    Column("edited_by", Text),  # a user's id: who wrote the arguments that wait now
     Column("reason", Text),
     Column("decided_by", Text),  # a user's id
     Column("decided_at", TIME),

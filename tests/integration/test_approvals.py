@@ -218,6 +218,37 @@ async def test_with_four_eyes_whoever_asked_may_deny_and_not_approve(stage: Stag
         assert call_of(await answered(client, response, said(asked)))["output"] == "42"
 
 
+async def test_with_four_eyes_whoever_edits_the_arguments_does_not_approve_them(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with opened(stage, tenant, approval={"four_eyes": True}) as (platform, client):
+        second, third = await colleague(database, tenant), await colleague(database, tenant)
+        response = await client.respond()
+        [asked] = requests_of(response)
+        path = f"{APPROVALS}/{asked['id']}"
+        before = await client.get(path)
+        async with client_of(platform, second) as editor, client_of(platform, third) as approver:
+            edited = await editor.post(f"{path}/approve", {"arguments": {"x": 4}})
+            assert (edited["status"], edited["arguments"], edited["edited"]) == ("pending", {"x": 4}, True)
+            assert (edited["edited_by"], edited["digest"] != before["digest"]) == (second.principal.user_id, True)
+            whole = {"digest": edited["digest"]}
+            for who in (editor, client):
+                for body in (whole, {**whole, "arguments": {"x": 4}}, {**whole, "arguments": {"x": 5}}):
+                    assert (await who.refused(f"{path}/approve", body, status=403))[0] == "four_eyes"
+            assert (await approver.refused(f"{path}/approve", {}))[0] == "approval_edited"
+            unseen = {"digest": before["digest"]}
+            assert (await approver.refused(f"{path}/approve", unseen, status=409))[0] == "approval_changed"
+            approved = await approver.post(f"{path}/approve", whole)
+            assert (approved["status"], approved["edited"]) == ("approved", True)
+        assert call_of(await answered(client, response, said(asked)))["output"] == "8"
+        kinds = [kind for kind in await kinds_of_audit(platform, tenant) if kind.startswith("approval.")]
+        assert [kind for kind in kinds if kind != "approval.refused"] == [
+            "approval.requested",
+            "approval.edited",
+            "approval.approved",
+        ]
+
+
 async def test_a_dry_run_is_no_way_around_the_second_pair_of_eyes(stage: Stage, tenant: Tenant) -> None:
     async with opened(stage, tenant, approval={"four_eyes": True}) as (_, client):
         tried = await client.post("/admin/v1/tools/double/dry-run", {"arguments": {"x": 1}})
