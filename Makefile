@@ -2,6 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+unexport PYTHONDONTWRITEBYTECODE # else each process compiles what it imports anew: seconds for every start, many in the tests
 .PHONY: help up chat test check crash bench eval-demo-model fmt clean
 
 RUN := .venv/.ready-to-run

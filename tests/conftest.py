@@ -1,6 +1,7 @@
-"""The real servers that tests run on: one PostgreSQL and one Redis for the whole run, in a temporary home."""
+"""The real servers that tests run on: one PostgreSQL and one Redis for the whole run of a worker, in a temporary home."""
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,13 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from core.storage.embedded.postgres import EmbeddedPostgres, open_postgres
 from core.storage.embedded.redis import open_redis
+
+
+def pytest_unconfigure() -> None:
+    """llama_cpp opens two files when it is imported, and leaves them to the interpreter's end, which would warn of them."""
+    if "llama_cpp" in sys.modules:
+        sys.modules["llama_cpp._utils"].outnull_file.close()
+        sys.modules["llama_cpp._utils"].errnull_file.close()
 
 
 def quiet(_message: str) -> None:
