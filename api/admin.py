@@ -1,20 +1,20 @@
-"""The admin API from the command line. It knows no resource; what the server refuses is a message, not a traceback."""
+"""The admin API from the command line. It knows no resource; what the server refuses is a message, not a traceback.
+
+It asks by plain HTTP: OpenAI's client would take longer to import than most commands take.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from shutil import copyfileobj
 from typing import Any, BinaryIO
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import click
-from openai import APIConnectionError, APIStatusError, AuthenticationError, NotFoundError, OpenAI
+import httpx2
 
-from api.chat import message_of, plain
 from api.client import Server
+from api.terminal import plain
 
 Json = dict[str, Any]
-PATIENCE_SECONDS = 900.0  # a dry run takes as long as its tool may
+PATIENCE = httpx2.Timeout(900.0, connect=10.0)  # a dry run takes as long as its tool may
 
 
 class Admin:
@@ -22,19 +22,18 @@ class Admin:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._client = OpenAI(base_url=f"{server.url}/admin/v1", api_key=server.key, max_retries=0, timeout=PATIENCE_SECONDS)
+        headers = {b"authorization": f"Bearer {server.key}".encode()}
+        self._client = httpx2.Client(
+            base_url=f"{server.url}/admin/v1", headers=headers, timeout=PATIENCE, follow_redirects=True
+        )
 
     def get(self, path: str, **query: Any) -> Json:
-        with self._told():
-            return self._client.get(path, cast_to=Json, options={"params": query})
+        return self._asked("GET", path, params=query)
 
     def find(self, path: str) -> Json | None:
         """None when there is no such thing."""
-        with self._told():
-            try:
-                return self._client.get(path, cast_to=Json)
-            except NotFoundError:
-                return None
+        with self._answered("GET", path) as answer:
+            return None if answer.status_code == httpx2.codes.NOT_FOUND else self._content(answer)
 
     def all(self, path: str, **query: Any) -> Iterator[Json]:
         """Page after page."""
@@ -45,37 +44,53 @@ class Admin:
             yield from page["data"]
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Json:
-        with self._told():
-            return self._client.post(path, body=dict(body or {}), cast_to=Json)
+        return self._asked("POST", path, json=dict(body or {}))
 
     def delete(self, path: str) -> Json:
-        with self._told():
-            return self._client.delete(path, cast_to=Json)
+        return self._asked("DELETE", path)
 
     def save(self, path: str, target: BinaryIO) -> int:
         """The bytes of a file, however many, into the target; how many they were."""
-        headers = {"authorization": f"Bearer {self._server.key}"}
-        request = Request(f"{self._server.url}/admin/v1{path}", headers=headers)  # noqa: S310 - the server's address
-        try:
-            with urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
-                copyfileobj(answer, target, 2**18)
-        except HTTPError as exc:
-            with exc:
-                raise click.ClickException(f"{path}: the server answers {exc.code} {exc.reason}") from exc
-        except OSError as exc:
-            raise self._server.unreachable() from exc
+        with self._answered("GET", path) as answer:
+            self._refused(answer)
+            for piece in answer.iter_bytes(2**18):
+                target.write(piece)
         return target.tell()
 
     def close(self) -> None:
         self._client.close()
 
+    def _asked(self, method: str, path: str, **content: Any) -> Json:
+        with self._answered(method, path, **content) as answer:
+            return self._content(answer)
+
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _answered(self, method: str, path: str, **content: Any) -> Iterator[httpx2.Response]:
         try:
-            yield
-        except AuthenticationError as exc:
-            raise self._server.refused() from exc
-        except APIConnectionError as exc:
+            with self._client.stream(method, path, **content) as answer:
+                yield answer
+        except httpx2.HTTPError as exc:
             raise self._server.unreachable() from exc
-        except APIStatusError as exc:
-            raise click.ClickException(plain(message_of(exc))) from exc
+
+    def _content(self, answer: httpx2.Response) -> Json:
+        self._refused(answer)
+        answer.read()
+        try:
+            content: Json = answer.json()
+        except ValueError as exc:
+            raise click.ClickException(f"what answers at {self._server.url} is no Paddock") from exc
+        return content
+
+    def _refused(self, answer: httpx2.Response) -> None:
+        if answer.status_code == httpx2.codes.UNAUTHORIZED:
+            raise self._server.refused()
+        if not answer.is_success:
+            answer.read()
+            raise click.ClickException(plain(_message(answer)))
+
+
+def _message(answer: httpx2.Response) -> str:
+    try:
+        return str(answer.json()["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        return f"the server answers {answer.status_code} {answer.reason_phrase}"

@@ -3,7 +3,6 @@
 It knows the Responses API and nothing of the server behind it.
 """
 
-import re
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -13,8 +12,8 @@ from openai import APIConnectionError, APIError, APIStatusError, AuthenticationE
 from openai.types.responses import ResponseCodeInterpreterToolCall, ResponseStreamEvent
 
 from api.client import Server
+from api.terminal import plain
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 PATIENCE = Timeout(900, connect=5)
 TOOLS: Any = [{"type": "code_interpreter", "container": {"type": "auto"}}]
 
@@ -114,10 +113,6 @@ class Screen:
             click.echo()
         self._column = 0
         self._kind = ""
-
-
-def plain(text: str) -> str:
-    return CONTROL.sub("", text)
 
 
 def _logs(call: ResponseCodeInterpreterToolCall) -> Iterable[str]:

@@ -15,7 +15,7 @@ from api.client import find_server
 def command(url: str | None, key: str | None, everything: bool) -> None:
     """What is wrong with the servers, by the rules in the configuration; the newest first."""
     from api.admin import Admin
-    from api.chat import plain
+    from api.terminal import plain
 
     with closing(Admin(find_server(url, key))) as admin:
         query = {} if everything else {"status": "firing"}

@@ -28,7 +28,7 @@ def command(context: click.Context, url: str | None, key: str | None) -> None:
 @click.pass_obj
 def list_approvals(open_admin: Any, status: str) -> None:
     """What waits, the oldest first."""
-    from api.chat import plain
+    from api.terminal import plain
 
     with open_admin() as admin:
         for one in admin.all("/approvals", status=status, order="asc", limit=100):

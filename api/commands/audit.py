@@ -104,7 +104,7 @@ def verify(directory: Path, key_files: tuple[Path, ...], kept: tuple[Path, ...])
 
     Ends with 0 when nothing is wrong, with 1 and what is wrong, with 2 when it cannot be read as an export at all.
     """
-    from api.chat import plain
+    from api.terminal import plain
     from core.audit.verification import Unreadable
     from core.audit.verification import verify as check
 
@@ -203,7 +203,7 @@ def _save(admin: Any, export_id: str, file: dict[str, Any], directory: Path) -> 
 def _line(record: dict[str, Any], *, raw: bool) -> str:
     import json
 
-    from api.chat import plain
+    from api.terminal import plain
 
     if raw:
         return json.dumps(record, separators=(",", ":"))

@@ -83,7 +83,8 @@ def _asking(server: Server) -> Iterator[Any]:
     """OpenAI's client; what the server refuses is a message."""
     from openai import APIConnectionError, APIStatusError, AuthenticationError, OpenAI
 
-    from api.chat import message_of, plain
+    from api.chat import message_of
+    from api.terminal import plain
 
     with OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0) as client:
         try:

@@ -53,7 +53,7 @@ def create(
 @click.pass_obj
 def list_keys(open_admin: Any, tokens: bool, user: str | None, organization: str | None) -> None:
     """All keys of the organisation, with what is kept of them."""
-    from api.chat import plain
+    from api.terminal import plain
 
     asked = {"kind": "token" if tokens else "key", "user_id": user, "organization_id": organization, "limit": 100}
     with open_admin() as admin:

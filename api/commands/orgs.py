@@ -35,7 +35,7 @@ def create(open_admin: Any, name: str, external_id: str | None, owner: str) -> N
 @click.pass_obj
 def list_organizations(open_admin: Any) -> None:
     """All organisations."""
-    from api.chat import plain
+    from api.terminal import plain
 
     with open_admin() as admin:
         for organization in admin.all("/organizations", limit=100):

@@ -40,7 +40,7 @@ def _show(step: dict[str, Any]) -> None:
 
 
 def _line(what: dict[str, Any], head: str, not_run: str | None, then: str, now: str) -> None:
-    from api.chat import plain
+    from api.terminal import plain
 
     click.echo(plain(f"{head}: {not_run or ('differs' if what['differs'] else 'the same')}"))
     if what["differs"]:

@@ -98,7 +98,7 @@ def delete(open_admin: Any, name: str) -> None:
 @click.pass_obj
 def test(open_admin: Any, name: str, arguments: str, version: int | None) -> None:
     """Run NAME once, for real, with ARGUMENTS (a JSON object), and show what a model would be told. 1 when it failed."""
-    from api.chat import plain
+    from api.terminal import plain
 
     try:
         given = json.loads(arguments)

@@ -39,7 +39,7 @@ def create(open_admin: Any, name: str, role: str, subject: str | None, organizat
 @click.pass_obj
 def list_users(open_admin: Any, organization: str | None) -> None:
     """All users of the organisation."""
-    from api.chat import plain
+    from api.terminal import plain
 
     where = {} if organization is None else {"organization_id": organization}
     with open_admin() as admin:

@@ -115,7 +115,7 @@ class Up:
 @contextmanager
 def started(home: Path, output: Path, *, command: str = "up", **variables: str) -> Iterator[Up]:
     """Ended at the latest with the context, and with it everything that it started."""
-    variables.setdefault("PADDOCK_PORT", str(free_port()))
+    variables.setdefault("PADDOCK_PORT", "0")
     up = Up(home, output, environment(home, **variables), command)
     try:
         yield up

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.chat import plain
+from api.terminal import plain
 from core.storage.embedded.postgres import EmbeddedPostgres
 from tests.e2e.paddock import CONFIG, Up, free_port, is_ready, make_home, paddock, started
 
@@ -189,7 +189,7 @@ def test_serve_runs_on_stores_and_a_sandbox_of_the_operators_own(
 
     with started(home, tmp_path / "output", command="serve", **elsewhere) as up:
         url = up.wait_until_ready()
-        assert is_ready(url)
+        up.wait_for(lambda: is_ready(url))
         assert not up.descendants()
         asked = paddock("chat", "What is 1234 * 5678?", "--key", key.read_text().strip(), home=home, PADDOCK_URL=url)
         assert "It is 7006652" in asked.stdout, asked.stderr
