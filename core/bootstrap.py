@@ -52,6 +52,7 @@ from core.identity.sign_in import Identity
 from core.identity.usage import CostOf, UsageReports
 from core.identity.users import Users
 from core.keeper import Job, Keeper
+from core.keyring import Keyring, open_keyring
 from core.limits.limiter import Limiter
 from core.limits.tiers import Tiers
 from core.llm.declaration import validate_model
@@ -274,7 +275,10 @@ async def open_platform(
         stack.push_async_callback(turns.stop)
         await stack.enter_async_context(background.running(upkeep))
         webhook_store = WebhookStore(database)
-        await stack.enter_async_context(_webhooks(settings, webhook_store, background))
+        keyring = open_keyring(settings.sealing_key_file or settings.home / "sealing.key")
+        webhooks = Endpoints(webhook_store, keyring)
+        await webhooks.reseal()
+        await stack.enter_async_context(_webhooks(settings, webhook_store, keyring, background))
         runner = Runner(
             leases=leases, adoption=adoption, running=turns.running, wakeups=wakeups, at_once=settings.limits.background_turns
         )
@@ -344,7 +348,7 @@ async def open_platform(
             objects=objects,
             files=files,
             idempotency=idempotency,
-            webhooks=Endpoints(webhook_store),
+            webhooks=webhooks,
             batches=Batches(batch_store, files, wires),
             assistants=assistants,
             sandbox=sandbox,
@@ -405,11 +409,13 @@ async def _limiter(
 
 
 @asynccontextmanager
-async def _webhooks(settings: Settings, store: WebhookStore, background: Background) -> AsyncGenerator[None, None]:
+async def _webhooks(
+    settings: Settings, store: WebhookStore, keyring: Keyring, background: Background
+) -> AsyncGenerator[None, None]:
     """Of tenants: what a tool may not speak to, a webhook may not either."""
     async with (
         open_egress(AddressRules(allow_private=settings.egress.allow_private)) as egress,
-        background.running(Deliveries(store, Webhooks(egress))),
+        background.running(Deliveries(store, Webhooks(egress), keyring)),
     ):
         yield
 

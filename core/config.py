@@ -272,6 +272,7 @@ class Settings(Section):
     """home, config: places on disk. An address that is None means a server of our own, or a directory in `home`.
 
     database_owner_url: may create roles; only migrations use it. sandbox_socket: where a sandbox host of one's own listens.
+    sealing_key_file: the keys of secrets in the database; several servers share one. None: `sealing.key` in the home.
     models: checked entries, as written; the first is the default. security_headers: sent with every response.
     metrics_networks: from where /metrics is read without a key. otlp_endpoint: where traces go, by OTLP over HTTP; trace_ratio:
     what part of those that nobody else began; trace_messages: with what was said in them.
@@ -287,6 +288,7 @@ class Settings(Section):
     redis_url: RedisUrl | None = None
     objects_url: ObjectsUrl | None = None
     sandbox_socket: Path | None = None
+    sealing_key_file: Path | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     cors_origins: tuple[Origin, ...] = ()
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()

@@ -5,7 +5,6 @@ The key is a file; it is made at the first start. Who has the file can forge the
 
 import base64
 import hashlib
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from core.errors import ConfigurationError
+from core.secret_file import make_once
 
 ED25519 = b"\x01"  # the kind of key, in C2SP's signed-note
 
@@ -55,35 +55,20 @@ def open_signer(file: Path) -> Signer:
     """The key in the file, or a new one; its public half is written beside it, as `.pub`. Raises ConfigurationError."""
     try:
         if not file.exists():
-            _make(file)
-        key = load_pem_private_key(file.read_bytes(), password=None)
-        if not isinstance(key, Ed25519PrivateKey):
+            key = Ed25519PrivateKey.generate()
+            make_once(file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        loaded = load_pem_private_key(file.read_bytes(), password=None)
+        if not isinstance(loaded, Ed25519PrivateKey):
             raise ConfigurationError(
                 f"audit.key_file: {file} is no Ed25519 key; make one with `openssl genpkey -algorithm ed25519`"
             )
-        signer = Signer.of(key)
+        signer = Signer.of(loaded)
         _publish(file.with_suffix(".pub"), signer.public_key)
     except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
         raise ConfigurationError(f"audit.key_file: {file} is no private key in PEM without a password") from exc
     except OSError as exc:
         raise ConfigurationError(f"audit.key_file: {file} cannot be used: {exc.strerror}") from exc
     return signer
-
-
-def _make(file: Path) -> None:
-    """Whole or not at all, and never over another one: two servers that start at once use the same."""
-    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    unfinished = file.with_name(f".{file.name}-{os.getpid()}")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(pem)
-            out.flush()
-            os.fsync(descriptor)
-        with suppress(FileExistsError):
-            os.link(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _publish(file: Path, text: str) -> None:

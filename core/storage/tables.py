@@ -201,7 +201,7 @@ webhook_endpoints = Table(
     Column("organization_id", Text, nullable=False),
     Column("url", Text, nullable=False),
     Column("events", ARRAY(Text), nullable=False),
-    Column("secret", Text, nullable=False),  # what it is sent is signed with it
+    Column("secret", Text, nullable=False),  # what it is sent is signed with it; sealed (core/keyring.py)
     Column("enabled", sa.Boolean, nullable=False),
     _created(),
     Index("webhook_endpoints_of_organization", "organization_id", "id"),

@@ -1,6 +1,6 @@
 """Who is told of what, by webhook, and each delivery until it is made or given up. It sends nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,7 +22,7 @@ MOST_ENDPOINTS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """secret: whoever has it can sign for us."""
+    """secret: sealed; whoever has opened it can sign for us."""
 
     id: str
     organization_id: str
@@ -154,6 +154,15 @@ class WebhookStore:
         return Delivery(**row)
 
     # What follows is of the system: all tenants'.
+
+    async def reseal(self, current: str, resealed: Callable[[str, str], str]) -> None:
+        """Keep what it gives for an endpoint's id and its secret. current: how those begin that need nothing."""
+        old = sa.select(webhook_endpoints.c.id, webhook_endpoints.c.secret).with_for_update()
+        query = old.where(sa.not_(webhook_endpoints.c.secret.startswith(current, autoescape=True)))
+        async with self._database.everyone() as connection:
+            for row in (await connection.execute(query.order_by(webhook_endpoints.c.id))).all():
+                new = sa.update(webhook_endpoints).where(webhook_endpoints.c.id == row.id)
+                await connection.execute(new.values(secret=resealed(row.id, row.secret)))
 
     async def take(self, most: int, *, share: int, busy: Sequence[str] = ()) -> Sequence[Due]:
         """Deliveries to be tried now, by nobody else meanwhile: of each endpoint in turn, at most `share`; of these none."""

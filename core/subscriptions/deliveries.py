@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
-from core.errors import PaddockError
+from core.errors import PaddockError, Unavailable
+from core.keyring import Keyring
 from core.storage.webhooks import Due, WebhookStore
 from core.webhooks.receiver import Receiver
 from core.webhooks.sending import Message, NotDelivered, Webhooks, seconds_until_next
@@ -21,8 +22,9 @@ log = logging.getLogger(__name__)
 
 
 class Deliveries:
-    def __init__(self, store: WebhookStore, webhooks: Webhooks) -> None:
+    def __init__(self, store: WebhookStore, webhooks: Webhooks, keyring: Keyring) -> None:
         self._store = store
+        self._keyring = keyring
         self._webhooks = webhooks
         self._going: Counter[str] = Counter()  # by endpoint
         self._over = asyncio.Event()
@@ -63,7 +65,7 @@ class Deliveries:
     async def _attempt(self, due: Due) -> None:
         message = Message(id=due.id, body=_body(due))
         try:
-            await self._webhooks.send(Receiver(url=due.url, key=key_of(due.secret)), message)
+            await self._webhooks.send(Receiver(url=due.url, key=self._key_of(due)), message)
         except NotDelivered as exc:
             again = None if exc.final else seconds_until_next(due.attempts)
             if again is None:
@@ -71,6 +73,13 @@ class Deliveries:
             await self._store.failed(due.id, str(exc), again_seconds=again)
         else:
             await self._store.delivered(due.id)
+
+    def _key_of(self, due: Due) -> bytes:
+        try:
+            return key_of(self._keyring.open(due.secret, owner=due.endpoint_id))
+        except Unavailable as exc:
+            log.error("the secret of webhook %s cannot be opened: %s", due.endpoint_id, exc.message)
+            raise NotDelivered("its secret cannot be opened by this server") from exc
 
 
 def _body(due: Due) -> bytes:

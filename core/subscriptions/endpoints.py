@@ -1,27 +1,49 @@
 """An organisation's webhooks: who is told of its turns in the background and of its batches, and what could not be told."""
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, Unavailable
 from core.identity.principals import Principal
 from core.ids import new_id
+from core.keyring import Keyring
 from core.storage.audit import AuditRecord
 from core.storage.records import Page
 from core.storage.webhooks import Delivery, Endpoint, WebhookStore
 from core.webhooks.receiver import check_url
 from core.webhooks.signing import new_secret
 
+log = logging.getLogger(__name__)
+
 
 class Endpoints:
-    """Reading asks for nothing: the route has. Each change is in the audit log, without the address, which may be a secret."""
+    """Reading asks for nothing: the route has. Each change is in the audit log, without the address, which may be a secret.
 
-    def __init__(self, store: WebhookStore) -> None:
+    A secret is given once, by who makes it; all others get it sealed.
+    """
+
+    def __init__(self, store: WebhookStore, keyring: Keyring) -> None:
         self.store = store
+        self._keyring = keyring
+
+    async def reseal(self) -> None:
+        """Secrets of a time when another key sealed, or none. What no key here opens stays as it is, and is told."""
+        await self.store.reseal(self._keyring.current, self._resealed)
+
+    def _resealed(self, endpoint_id: str, secret: str) -> str:
+        try:
+            return self._keyring.resealed(secret, owner=endpoint_id)
+        except Unavailable as exc:
+            log.error("the secret of webhook %s cannot be opened, nothing is sent to it: %s", endpoint_id, exc.message)
+            return secret
 
     async def create(self, principal: Principal, *, url: str, events: Sequence[str]) -> Endpoint:
         """With a new secret. Raises InvalidRequest, Conflict."""
-        record = AuditRecord.by(principal, "webhook.created", new_id("whk"), details={"events": " ".join(events)})
-        return await self.store.add(record, url=_checked(url), events=events, secret=new_secret())
+        endpoint_id, secret = new_id("whk"), new_secret()
+        record = AuditRecord.by(principal, "webhook.created", endpoint_id, details={"events": " ".join(events)})
+        sealed = self._keyring.seal(secret, owner=endpoint_id)
+        return replace(await self.store.add(record, url=_checked(url), events=events, secret=sealed), secret=secret)
 
     async def update(
         self, principal: Principal, endpoint_id: str, *, url: str | None, events: Sequence[str] | None, enabled: bool | None
@@ -37,7 +59,9 @@ class Endpoints:
     async def rotate(self, principal: Principal, endpoint_id: str) -> Endpoint:
         """Another secret, from the next attempt on. Raises NotFound."""
         record = AuditRecord.by(principal, "webhook.rotated", endpoint_id)
-        return await self.store.set(record, {"secret": new_secret()})
+        secret = new_secret()
+        sealed = self._keyring.seal(secret, owner=endpoint_id)
+        return replace(await self.store.set(record, {"secret": sealed}), secret=secret)
 
     async def delete(self, principal: Principal, endpoint_id: str) -> None:
         """With all that waits for it. Raises NotFound."""

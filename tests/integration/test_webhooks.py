@@ -7,6 +7,7 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,8 @@ import sqlalchemy as sa
 from api.app import create_app
 from core.bootstrap import Platform, open_platform
 from core.config import Settings
+from core.errors import ConfigurationError, Unavailable
+from core.keyring import open_keyring
 from core.storage.database import Database
 from core.storage.tables import audit_records, webhook_deliveries, webhook_endpoints
 from core.subscriptions.deliveries import AT_ONCE
@@ -159,6 +162,79 @@ async def test_what_leads_into_the_house_is_a_dead_letter_at_once_and_can_be_sen
         assert (await foreign.post(f"/admin/v1/webhook_deliveries/{dead['id']}/send_again")).status_code == 404
         assert (await foreign.get(f"/admin/v1/webhooks/{hook['id']}")).status_code == 404
         assert (await foreign.get("/admin/v1/webhook_deliveries")).json()["data"] == []
+
+
+async def secrets(database: Database, organization_id: str) -> list[str]:
+    async with database.tenant(organization_id) as connection:
+        return list((await connection.execute(sa.select(webhook_endpoints.c.secret))).scalars())
+
+
+async def test_secrets_are_sealed_in_the_database_and_old_keys_open_what_they_sealed(
+    stage: Stage, tenant: Tenant, web: Web, database: Database
+) -> None:
+    home, key_file = tenant.principal.organization_id, stage.home / "sealing.key"
+    async with serving(stage, tenant) as http:
+        hook = await add(http, f"{web.origin}/hook")
+        clear = hook["secret"]
+        [sealed] = await secrets(database, home)
+    assert key_file.stat().st_mode & 0o777 == 0o600
+    assert clear not in sealed
+    async with database.tenant(home) as connection:  # as it was kept before
+        await connection.execute(sa.update(webhook_endpoints).values(secret=clear))
+    async with serving(stage, tenant):
+        [again] = await secrets(database, home)
+    assert again.startswith(sealed.rpartition(":")[0])
+    assert again != sealed
+    key_file.write_bytes(base64.b64encode(b"n" * 32) + b"\n" + key_file.read_bytes())
+    async with serving(stage, tenant):
+        [rotated] = await secrets(database, home)
+    assert rotated.split(":")[1] != sealed.split(":")[1]
+    key_file.write_bytes(base64.b64encode(b"n" * 32))  # the old one is not needed any more
+    async with serving(stage, tenant) as http:
+        await begin(http, "hi")
+        await deliveries(http, "delivered", 1)
+        headers, body = parts(web.requests[0])
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+        key = base64.b64decode(clear.removeprefix("whsec_"))
+        assert headers["webhook-signature"] == f"v1,{base64.b64encode(hmac.digest(key, signed, 'sha256')).decode()}"
+
+
+async def test_a_server_without_the_key_sends_nothing_and_says_why(
+    stage: Stage, tenant: Tenant, web: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(stage, tenant) as http:
+        hook = await add(http, f"{web.origin}/hook")
+    (stage.home / "sealing.key").write_bytes(base64.b64encode(b"x" * 32))
+    async with serving(stage, tenant) as http:
+        assert f"the secret of webhook {hook['id']} cannot be opened" in caplog.text
+        await begin(http, "hi")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not (await deliveries(http, "waiting", 1))[0]["error"]:
+                await asyncio.sleep(0.05)
+        assert web.requests == []
+    assert hook["secret"] not in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"c2hvcnQ=", base64.b64encode(b"x" * 32) + b"\nnot a key"])
+def test_a_file_that_holds_no_keys_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "sealing.key").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"sealing_key_file: .*does not hold keys"):
+        open_keyring(tmp_path / "sealing.key")
+
+
+def test_a_sealed_secret_opens_for_its_own_row_alone(tmp_path: Path) -> None:
+    keyring = open_keyring(tmp_path / "sealing.key")
+    sealed = keyring.seal("whsec_x", owner="whk_1")
+    assert keyring.open(sealed, owner="whk_1") == "whsec_x"
+    for owner, text in (
+        ("whk_2", sealed),
+        ("whk_1", sealed[:-8]),
+        ("whk_1", sealed + "x"),
+        ("whk_1", "whsec_x"),
+        ("whk_1", ""),
+    ):
+        with pytest.raises(Unavailable):
+            keyring.open(text, owner=owner)
 
 
 async def test_a_receiver_that_never_answers_keeps_no_other_waiting(stage: Stage, tenant: Tenant, web: Web) -> None:
