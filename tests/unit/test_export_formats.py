@@ -58,11 +58,12 @@ def records() -> list[str]:
 
 def written(form: str, lines: Sequence[str], directory: Path, *, at_once: int = 50) -> Path:
     name, writer = FORMATS[form]
-    opened = writer(directory / name)
-    for start in range(0, len(lines), at_once):
-        opened.write(lines[start : start + at_once])
-    opened.write([])
-    opened.close()
+    with (directory / name).open("wb") as file:
+        opened = writer(file)
+        for start in range(0, len(lines), at_once):
+            opened.write(lines[start : start + at_once])
+        opened.write([])
+        opened.close()
     return directory / name
 
 

@@ -5,8 +5,7 @@ A line that was changed in the database may be anything: it is written as it is,
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import orjson
 from pydantic_core import to_json
@@ -24,21 +23,23 @@ NO_RECORD = (ValueError, KeyError, TypeError, AttributeError)
 class Writer(Protocol):
     def write(self, lines: Sequence[str]) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Writes what is left; the file stays open."""
+        ...
 
 
 class JsonLines:
     """A line is a record."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file.open("wb")
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
 
     def write(self, lines: Sequence[str]) -> None:
         if lines:
             self._file.write(("\n".join(lines) + "\n").encode())
 
     def close(self) -> None:
-        self._file.close()
+        pass
 
 
 class Ocsf(JsonLines):
@@ -59,10 +60,10 @@ class Ocsf(JsonLines):
 class Csv:
     """With a header; all text is in quotes, what is empty is not; `details` is JSON."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         import pyarrow.csv
 
-        self._file = file.open("wb")
+        self._file = file
         self._file.write((",".join(COLUMNS) + "\n").encode())
         self._csv, self._options = pyarrow.csv, pyarrow.csv.WriteOptions(include_header=False)
         self._columns = Columns()
@@ -72,13 +73,13 @@ class Csv:
             self._csv.write_csv(self._columns.of(lines), self._file, self._options)
 
     def close(self) -> None:
-        self._file.close()
+        pass
 
 
 class Parquet:
     """Columns of strings, compressed with zstd."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         import pyarrow.parquet
 
         self._columns = Columns()
@@ -138,7 +139,7 @@ def _cells(line: str) -> tuple[str | None, ...]:
 _parsed_cells = itemgetter(*PARSED)
 
 
-FORMATS: Mapping[str, tuple[str, Callable[[Path], Writer]]] = {
+FORMATS: Mapping[str, tuple[str, Callable[[BinaryIO], Writer]]] = {
     "jsonl": ("records.jsonl", JsonLines),
     "csv": ("records.csv", Csv),
     "parquet": ("records.parquet", Parquet),

@@ -10,10 +10,10 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from io import BufferedWriter, FileIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
@@ -24,7 +24,11 @@ from core.errors import PaddockError
 from core.storage.audit_reading import Sealed, SealedRecords, Wanted, open_sealed_records
 from core.storage.objects import open_objects
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 PROBLEMS_TOLD = 100
+BUFFER_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,47 +62,58 @@ class Progress:
         sys.stdout.flush()
 
 
+class HashedFile(FileIO):
+    """A new file, with the SHA-256 of what was written so far: it need not be read again."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "xb")
+        self._sha256 = hashlib.sha256()
+
+    def write(self, data: "ReadableBuffer") -> int:
+        written = super().write(data)
+        self._sha256.update(memoryview(data)[:written])
+        return written
+
+    def described(self) -> dict[str, Any]:
+        return {"name": Path(str(self.name)).name, "bytes": self.tell(), "sha256": self._sha256.hexdigest()}
+
+
 class Files:
     """The export's two files while they are written."""
 
     def __init__(self, directory: Path, form: str) -> None:
         name, writer = FORMATS[form]
-        self.names = (name, "proofs.jsonl")
-        self._directory = directory
-        self._records = writer(directory / name)
-        self._proofs = (directory / "proofs.jsonl").open("w", encoding="ascii", newline="")
+        self._files = [BufferedWriter(HashedFile(directory / file), BUFFER_BYTES) for file in (name, "proofs.jsonl")]
+        self._writer = writer(self._files[0])
 
     def write(self, page: "list[Sealed]", progress: Progress) -> None:
         for sealed in page:
             proven = prove(sealed)
-            self._records.write(proven.lines)
-            self._proofs.write(json.dumps(proven.proof, separators=(",", ":")) + "\n")
+            self._writer.write(proven.lines)
+            self._files[1].write(json.dumps(proven.proof, separators=(",", ":")).encode() + b"\n")
             progress.records += len(proven.lines)
             progress.removed += proven.removed
             progress.checkpoints += 1
             progress.wrong(proven.problems)
 
-    def close(self) -> None:
-        self._records.close()
-        self._proofs.close()
-
-    def described(self) -> list[dict[str, Any]]:
-        found = []
-        for name in self.names:
-            with (self._directory / name).open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            found.append({"name": name, "bytes": (self._directory / name).stat().st_size, "sha256": digest})
-        return found
+    def close(self) -> list[dict[str, Any]]:
+        """What was written."""
+        self._writer.close()
+        described = []
+        for file in self._files:
+            file.flush()
+            described.append(file.raw.described())
+            file.close()
+        return described
 
 
 async def export(order: Order, directory: Path) -> None:
-    progress = Progress()
-    with closing(Files(directory, order.format)) as files:
-        async with open_sealed_records(order.database, order.wanted) as records, open_objects(order.objects) as objects:
-            if (span := await records.span()) is not None:
-                progress.first, progress.last = span
-                await _copy(records, ArchivedRecords(records, objects, order.wanted), files, progress)
-    result = {**asdict(progress), "files": files.described()}
+    progress, files = Progress(), Files(directory, order.format)
+    async with open_sealed_records(order.database, order.wanted) as records, open_objects(order.objects) as objects:
+        if (span := await records.span()) is not None:
+            progress.first, progress.last = span
+            await _copy(records, ArchivedRecords(records, objects, order.wanted), files, progress)
+    result = {**asdict(progress), "files": files.close()}
     (directory / "result.json").write_text(json.dumps(result))
 
 
