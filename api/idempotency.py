@@ -1,7 +1,8 @@
 """A POST that carries an `Idempotency-Key` is done once: who sends it again, with the same body, gets the same answer.
 
 A stored turn is answered again from its journal, streams byte for byte, also while it runs. Every other answer is kept under
-a seal that the caller's own secret opens, and nothing else. A caller is a key, or a bearer token, of an organisation.
+a seal that the caller's own secret opens, and nothing else. A caller is a key, or the user of a bearer token, whose tokens come
+and go: there the seal is the server's.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import hashlib
 import json
 import secrets
 from base64 import b64decode, b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from starlette.requests import ClientDisconnect, Request
@@ -78,14 +79,17 @@ async def begun(request: Request, principal: Principal, asked: TurnRequest) -> T
 class Attempt:
     """One request with a key. turn_id: of the turn that was accepted for it, now or before."""
 
-    def __init__(self, store: IdempotencyStore, principal: Principal, secret: str, key: str, template: str) -> None:
-        named = json.dumps([principal.organization_id, principal.key_id, key])
+    def __init__(
+        self, store: IdempotencyStore, principal: Principal, caller_secrets: Sequence[str], key: str, template: str
+    ) -> None:
+        """caller_secrets: the first seals, each of them opens."""
+        named = json.dumps([principal.organization_id, principal.counted_as, key])
         self.id = hashlib.sha256(named.encode()).hexdigest()
         self.turn_id: str | None = None
         self.turn_stored = False
         self._claim = secrets.token_hex(16)
         self._home = principal.organization_id
-        self._secret = secret
+        self._secrets = caller_secrets
         self._begins_turn = template in TURNS
         self._store = store
 
@@ -128,7 +132,7 @@ class Attempt:
         headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in response.raw_headers]
         told = {"status": response.status_code, "headers": headers, "body": b64encode(body).decode()}
         kept = len(body) <= LARGEST_ANSWER_BYTES
-        answer = seal(self._secret, self.id, json.dumps(told).encode()) if kept else None
+        answer = seal(self._secrets[0], self.id, json.dumps(told).encode()) if kept else None
         await self._store.keep(self._home, self.id, self._claim, request=asked.told(), answer=answer)
 
     @asynccontextmanager
@@ -164,7 +168,8 @@ class Attempt:
             await end(self._home, self.id, self._claim)
 
     def _open(self, answer: bytes) -> Response:
-        plain = unseal(self._secret, self.id, answer)
+        opened = (unseal(secret, self.id, answer) for secret in self._secrets)
+        plain = next((plain for plain in opened if plain is not None), None)
         if plain is None:
             raise AnswerLost("this request was answered before, and its answer cannot be opened")
         told = json.loads(plain)
@@ -240,8 +245,11 @@ async def _attempt(request: Request, template: str) -> Attempt:
         message = f"an Idempotency-Key has 1 to {LONGEST_KEY} characters, and a request one of them"
         raise InvalidRequest(message, param=HEADER, code="invalid_idempotency_key")
     platform: Platform = platform_of(request)
-    secret = request.headers["authorization"].partition(" ")[2].strip()
-    attempt = Attempt(platform.idempotency, await authenticated(request), secret, keys[0], template)
+    principal = await authenticated(request)
+    caller_secrets: Sequence[str] = [request.headers["authorization"].partition(" ")[2].strip()]
+    if principal.counted_as == principal.user_id:
+        caller_secrets = platform.keyring.derived(f"idempotency of {principal.user_id}")
+    attempt = Attempt(platform.idempotency, principal, caller_secrets, keys[0], template)
     request.scope["state"]["attempt"] = attempt
     return attempt
 

@@ -147,6 +147,7 @@ class Platform:
     objects: Objects
     files: Files
     idempotency: IdempotencyStore
+    keyring: Keyring
     webhooks: Endpoints
     batches: Batches
     assistants: Assistants
@@ -309,7 +310,7 @@ async def open_platform(
             archive_days=settings.audit.archive_days,
             keep_days=settings.audit.keep_days,
         )
-        idempotency = IdempotencyStore(database)
+        idempotency = IdempotencyStore(database, most_bytes=settings.limits.idempotency_bytes)
         alert_store = AlertStore(database)
         jobs = [
             Job(name="forgetting lines of batches", every_seconds=5, run=Answers(batch_store, files, turns, wires).clear),
@@ -348,6 +349,7 @@ async def open_platform(
             objects=objects,
             files=files,
             idempotency=idempotency,
+            keyring=keyring,
             webhooks=webhooks,
             batches=Batches(batch_store, files, wires),
             assistants=assistants,

@@ -127,6 +127,7 @@ class Limits(Section):
 
     background_turns: how many this server runs at once, of those that wait in the queue and that another server has left.
     background_retries: seconds before each next try of one whose model was away; after as many it fails.
+    idempotency_bytes: of the answers that one organisation has under idempotency keys.
     """
 
     request_body_bytes: Annotated[int, Field(ge=1024, le=2**30)] = 10_000_000
@@ -136,6 +137,7 @@ class Limits(Section):
     lease_seconds: Annotated[float, Field(ge=1, le=300, allow_inf_nan=False)] = 10
     background_turns: Annotated[int, Field(ge=0, le=10_000)] = 8
     background_retries: Annotated[tuple[Seconds, ...], Field(max_length=8)] = (5, 30)
+    idempotency_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**30
     queued_turns: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     queued_turns_of_organization: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
 

@@ -6,6 +6,7 @@ The keys are a file, one of base64 a line: the first one seals, all of them open
 import base64
 import binascii
 import hashlib
+import hmac
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,10 @@ class Keyring:
             return AESGCM(self._keys[key_id]).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], owner.encode()).decode()
         except (InvalidTag, ValueError) as exc:
             raise Unavailable("it was changed since it was sealed", code="sealing_key_missing") from exc
+
+    def derived(self, context: str) -> Sequence[str]:
+        """A secret of each key, the one of the key that seals first: the same ones from every server that shares the keys."""
+        return [hmac.digest(key, context.encode(), "sha256").hex() for key in self._keys.values()]
 
     def resealed(self, text: str, *, owner: str) -> str:
         """Under the key that seals now; a text that was never sealed too. Raises as `open` does."""

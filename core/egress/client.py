@@ -1,6 +1,7 @@
 """HTTP to addresses that users chose: one request, judged, bounded in time and size. Knows no tool and no webhook."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +18,8 @@ from core.egress.names import Names
 CONNECT_SECONDS = 10.0
 CONNECTIONS = 512
 REDIRECTS = {301, 302, 303, 307, 308}
+
+log = logging.getLogger(__name__)
 
 
 class EgressError(Exception):
@@ -144,7 +147,9 @@ def _cause(exc: Exception) -> str:
 
 
 class _JudgingResolver(AbstractResolver):
-    """Asks once for each connection; one bad address among several spoils them all."""
+    """Asks once for each connection; one bad address among several spoils them all. Which one is for the operator's log: a
+    stranger who is told it reads the names of the house.
+    """
 
     def __init__(self, resolver: AbstractResolver, rules: AddressRules) -> None:
         self._resolver = resolver
@@ -154,7 +159,8 @@ class _JudgingResolver(AbstractResolver):
         found = await self._resolver.resolve(host, port, family)
         for result in found:
             if refusal := self._rules.refusal(result["host"]):
-                raise EgressRefused(f"{host}: {refusal}")
+                log.info("no connection to %s: %s", host, refusal)
+                raise EgressRefused(f"{host}: it leads to a private address; the operator can allow it (egress.allow_private)")
         return found
 
     async def close(self) -> None:

@@ -194,6 +194,13 @@ idempotency_keys = Table(
     Index("idempotency_keys_by_age", "created_at"),
 )
 
+idempotency_bytes = Table(
+    "idempotency_bytes",
+    METADATA,
+    Column("organization_id", Text, primary_key=True),
+    Column("bytes", sa.BigInteger, nullable=False),  # of its answers under idempotency keys
+)
+
 webhook_endpoints = Table(
     "webhook_endpoints",
     METADATA,

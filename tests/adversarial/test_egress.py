@@ -169,15 +169,16 @@ async def test_a_name_is_asked_for_once_and_the_connection_goes_to_what_was_judg
     names = Names(["127.0.0.1"], ["10.0.0.1"])  # a second question would be told another address
     async with open_egress(LOOPBACK, names) as egress:
         assert (await get(egress, f"http://rebinding.example:{web.port}/")).body == b'"here"'
-        with pytest.raises(EgressRefused, match=r"rebinding\.example: the address 10\.0\.0\.1 is private"):
+        with pytest.raises(EgressRefused, match=r"rebinding\.example: it leads to a private address"):
             await get(egress, f"http://rebinding.example:{web.port}/")
     assert names.left == []
 
 
 async def test_a_name_with_one_private_address_among_public_ones_is_refused() -> None:
     async with open_egress(AddressRules(), Names(["1.1.1.1", "192.168.0.1"])) as egress:
-        with pytest.raises(EgressRefused, match=r"192\.168\.0\.1"):
+        with pytest.raises(EgressRefused, match=r"mixed\.example: it leads to a private address") as refused:
             await get(egress, "http://mixed.example/")
+    assert "192.168.0.1" not in str(refused.value), "nobody reads the names of the house by asking us"
 
 
 async def test_names_whose_servers_never_answer_keep_nobody_elses_threads(monkeypatch: pytest.MonkeyPatch, web: Web) -> None:

@@ -132,6 +132,22 @@ async def test_another_token_of_the_same_user_brings_no_other_quota(doors: Doors
         assert ["1 times in a day" in output for output in told] == [False, True], told
 
 
+async def test_a_refreshed_token_gets_the_answer_of_the_one_before_it_and_another_user_does_not(
+    doors: Doors, issuer: Issuer
+) -> None:
+    async with doors.open(create_users=True, scopes=["chat"]) as (office, _):
+        tokens = [issuer.token(), issuer.token(jti="another"), issuer.token(sub="bob")]
+        assert len(set(tokens)) == 3
+        answers = []
+        for token in tokens:
+            headers = {"authorization": f"Bearer {token}", "idempotency-key": "once"}
+            body = {"model": "scripted", "input": "hi", "store": False}
+            answers.append(await office.client.post("/v1/responses", json=body, headers=headers))
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+        assert answers[1].content == answers[0].content != answers[2].content
+        assert ["idempotent-replayed" in answer.headers for answer in answers] == [False, True, False]
+
+
 async def test_without_the_provider_keys_go_on_and_tokens_wait(doors: Doors, issuer: Issuer) -> None:
     issuer.down = True
     async with doors.open(create_users=True) as (office, operator):

@@ -227,6 +227,26 @@ async def test_a_key_is_the_callers_own(stage: Stage, tenant: Tenant, other_tena
         assert answers[0].json()["id"] != answers[1].json()["id"]
 
 
+async def test_an_organisation_has_so_many_bytes_of_answers_and_no_more(
+    stage: Stage, tenant: Tenant, other_tenant: Tenant, database: Database
+) -> None:
+    async with stage.open_with(ECHO, idempotency_bytes=1) as platform, client(platform, tenant) as http:
+        first = await http.post("/v1/conversations", json={}, headers=key("one"))
+        assert first.status_code == 200
+        refused = await http.post("/v1/conversations", json={}, headers=key("two"))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "idempotency_storage_full")
+        assert int(refused.headers["retry-after"]) > 0
+        assert (await http.post("/v1/conversations", json={}, headers=key("one"))).content == first.content
+        assert (await http.post("/v1/conversations", json={})).status_code == 200
+        async with client(platform, other_tenant) as other:
+            assert (await other.post("/v1/conversations", json={}, headers=key("one"))).status_code == 200
+        async with database.everyone() as connection:
+            old = sa.text("UPDATE idempotency_keys SET created_at = now() - interval '31 days'")
+            await connection.execute(old)
+        await platform.idempotency.sweep()
+        assert (await http.post("/v1/conversations", json={}, headers=key("two"))).status_code == 200
+
+
 async def test_a_month_later_the_key_is_free(
     stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
