@@ -156,10 +156,10 @@ async def test_programs_beyond_the_queue_are_refused_as_busy(folder: Path) -> No
         host_process(folder / "busy", "--permits", "1", "--workers", "2", "--queue", "1") as (path, _),
         open_client(path) as client,
     ):
-        taken = [asyncio.create_task(client.run(program("import time\ntime.sleep(60)"), nowhere)) for _ in range(2)]
-        await asyncio.sleep(0.3)
+        asked = [asyncio.create_task(client.run(program("import time\ntime.sleep(60)"), nowhere)) for _ in range(3)]
+        (refused,), taken = await asyncio.wait(asked, timeout=30, return_when=asyncio.FIRST_COMPLETED)
         with pytest.raises(SandboxBusy):
-            await client.run(program("print(1)"), nowhere)
+            await refused
         for task in taken:
             task.cancel()
         await asyncio.gather(*taken, return_exceptions=True)

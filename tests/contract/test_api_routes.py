@@ -15,6 +15,7 @@ from tests.doubles.platform import KEY, platform
 ROUTES = routes.load_all()
 GUARDED = [route for route in ROUTES if not route.path.startswith("/health/")]
 READING = [route for route in ROUTES if route.body is not None]
+DOCUMENT = openapi_document(ROUTES)
 
 
 def name(route: Any) -> str:
@@ -59,8 +60,7 @@ async def test_a_body_is_json_of_known_fields(route: Route) -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=name)
 def test_openapi_tells_what_the_route_reads_and_how_it_refuses(route: Route) -> None:
-    document = openapi_document(ROUTES)
-    operation = document["paths"][re.sub(r":\w+\}", "}", route.path)][route.method.lower()]
+    operation = DOCUMENT["paths"][re.sub(r":\w+\}", "}", route.path)][route.method.lower()]
     assert ("requestBody" in operation) == (route.body is not None or route.form is not None)
     told = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "query"}
     assert told == (set(route.query.model_fields) if route.query is not None else set())
@@ -69,6 +69,5 @@ def test_openapi_tells_what_the_route_reads_and_how_it_refuses(route: Route) -> 
 
 
 def test_every_operation_has_a_name_of_its_own() -> None:
-    document = openapi_document(ROUTES)
-    names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    names = [operation["operationId"] for path in DOCUMENT["paths"].values() for operation in path.values()]
     assert len(names) == len(set(names)) == len(ROUTES)

@@ -127,8 +127,8 @@ async def test_what_two_servers_see_together_is_told_once_though_the_keeper_dies
     rule = {**RULE, "above": 7, "window_seconds": 4}
     async with AsyncExitStack() as outlives:
         async with serving(stage, tenant, f"{web.origin}/hook", rule) as (_, first):
-            await lose(first)
             _, second = await outlives.enter_async_context(serving(stage, tenant, f"{web.origin}/hook", rule))
+            await lose(first)
             await asyncio.sleep(0.5)
             assert web.requests == [], "five are not enough"
             await lose(second)
