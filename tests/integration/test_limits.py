@@ -292,7 +292,7 @@ async def test_what_a_killed_process_had_reserved_runs_out_and_is_charged(counte
     await counters.admit(limited, "turn_1", tokens=1_000, seconds=1)
     refused = await counters.admit(limited, "turn_2", tokens=100, seconds=30)
     async with asyncio.timeout(30):
-        while isinstance(later := await counters.admit(limited, "turn_3", tokens=100, seconds=30), Refused):
+        while isinstance(await counters.admit(limited, "turn_3", tokens=100, seconds=30), Refused):
             await asyncio.sleep(0.05)
     too_much = await counters.admit([subject(tokens_per_month=1_500)], "turn_4", tokens=500, seconds=30)
     assert isinstance(refused, Refused)
