@@ -17,6 +17,10 @@ CANCELLATIONS = "cancellations"
 """In place of a turn's id: somebody asked for some turn to stop."""
 POLL_SECONDS = 0.5
 GATHER_SECONDS = 0.02
+SEND_SECONDS = 2.0
+"""After which a hint is worth nothing: whoever it is for has looked by himself."""
+MOST_NEWS = 10_000
+"""That wait for a Redis which does not answer."""
 RECONNECT_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
@@ -29,10 +33,14 @@ class Wakeups:
         self._waiting: dict[str, set[asyncio.Event]] = {}
 
     def publish(self, turn_ids: Sequence[str]) -> None:
-        """Returns at once; a hint that finds no Redis is dropped."""
-        if turn_ids:
+        """Returns at once; a hint that finds no Redis, or too many before it, is dropped."""
+        if turn_ids and len(self._news) < MOST_NEWS:
             self._news.update(turn_ids)
             self._published.set()
+
+    @property
+    def unsent(self) -> int:
+        return len(self._news)
 
     async def wait(self, turn_id: str) -> None:
         """Return when there may be news of the turn: at a hint, or after POLL_SECONDS without one."""
@@ -61,8 +69,9 @@ class Wakeups:
             await self._published.wait()
             self._published.clear()
             turn_ids, self._news = self._news, set()
-            with suppress(RedisError, OSError):
-                await self._client.publish(CHANNEL, " ".join(turn_ids))
+            with suppress(RedisError, OSError):  # a timeout of ours too
+                async with asyncio.timeout(SEND_SECONDS):
+                    await self._client.publish(CHANNEL, " ".join(turn_ids))
             await asyncio.sleep(GATHER_SECONDS)
 
     async def listen(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 import redis.asyncio
 
 from core.storage import wakeups
-from core.storage.wakeups import CHANNEL, open_wakeups
+from core.storage.wakeups import CHANNEL, MOST_NEWS, open_wakeups
 
 
 async def test_news_that_come_together_go_together_and_none_is_lost(redis_url: str) -> None:
@@ -34,3 +34,21 @@ async def test_a_reader_in_another_process_is_woken_by_a_hint(redis_url: str, mo
             here.publish(["resp_2", "resp_1"])
             await asyncio.sleep(0.01)
         await waiting
+
+
+async def test_a_redis_that_takes_connections_and_never_answers_keeps_no_hints() -> None:
+    async def silence(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(60)
+        writer.close()
+
+    server = await asyncio.start_server(silence, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with open_wakeups(f"redis://127.0.0.1:{port}/0") as wakeups:
+        for first in range(0, 5 * MOST_NEWS, 100):
+            wakeups.publish([f"resp_{n}" for n in range(first, first + 100)])
+            await asyncio.sleep(0)
+        assert wakeups.unsent <= MOST_NEWS
+        async with asyncio.timeout(30):
+            while wakeups.unsent:  # each lot is given up, and none is kept for later
+                await asyncio.sleep(0.1)
+    server.close()
