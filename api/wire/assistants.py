@@ -11,7 +11,7 @@ from api.wire.tools import CODE_INTERPRETER, CodeInterpreterTool, McpTool, encod
 from core.assistants.definition import Definition, read_definition
 from core.llm.contract import Sampling
 from core.storage.records import AssistantVersion
-from core.tools.catalog import Selection
+from core.tools.catalog import Caller, Selection
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$", max_length=100)]
@@ -124,7 +124,8 @@ def _tools(builtins: Sequence[str], registry: Selection | None) -> list[dict[str
     if registry is not None:
         named = {} if registry.names is None else {"allowed_tools": list(registry.names)}
         asking = {"require_approval": encode_asking(registry.asking[0])} if registry.asking else {}
-        tools.append({"type": "mcp", "server_label": "registry", **named, **asking})
+        callers = {} if registry.callers == (Caller.DIRECT,) else {"allowed_callers": list(registry.callers)}
+        tools.append({"type": "mcp", "server_label": "registry", **named, **asking, **callers})
     return tools
 
 

@@ -10,7 +10,7 @@ from api.wire.body import Body, JsonObject
 from core.errors import InvalidRequest
 from core.llm.contract import ToolChoice, ToolMode, ToolSpec
 from core.tools.approval import Asking
-from core.tools.catalog import Selection
+from core.tools.catalog import Caller, Selection
 from core.tools.schema import Schema, SchemaRefused
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
@@ -66,12 +66,14 @@ class McpTool(Body):
     """The tools of the registry. allowed_tools: only these; where it is left out, all that the caller may use.
 
     require_approval: calls that a human must approve, beyond those of tools that demand it themselves.
+    allowed_callers: the model itself (`direct`), code that it writes for `code_interpreter` (`programmatic`), or both.
     """
 
     type: Literal["mcp"]
     server_label: Literal["registry"]
     allowed_tools: Names | ToolFilter | None = None
     require_approval: Literal["always", "never"] | ApprovalFilter | None = None
+    allowed_callers: Annotated[list[Literal["direct", "programmatic"]], Field(min_length=1, max_length=2)] | None = None
 
     @property
     def asking(self) -> tuple[Asking, ...]:
@@ -139,7 +141,11 @@ def split_tools(tools: Sequence[Tool]) -> Tools:
                 builtins.append(CODE_INTERPRETER)
             case McpTool(allowed_tools=allowed):
                 names = allowed.tool_names if isinstance(allowed, ToolFilter) else allowed
-                registry = Selection(names=None if names is None else tuple(dict.fromkeys(names)), asking=tool.asking)
+                registry = Selection(
+                    names=None if names is None else tuple(dict.fromkeys(names)),
+                    asking=tool.asking,
+                    callers=tuple(Caller(name) for name in dict.fromkeys(tool.allowed_callers or ["direct"])),
+                )
             case _:
                 assert_never(tool)
     refuse_duplicates([tool.name if isinstance(tool, FunctionTool) else tool.type for tool in tools])

@@ -56,7 +56,9 @@ def _tools(definition: Definition, asked: Selection | None) -> Selection | None:
     everything = any(selection.names is None for selection in (asked, definition.registry) if selection is not None)
     wanted = () if asked is None else asked.names or ()
     asking = tuple(rule for selection in selections for rule in selection.asking)
-    return Selection(names=None if everything else tuple(wanted), granted=definition.granted, asking=asking)
+    callers = tuple(dict.fromkeys(caller for selection in selections for caller in selection.callers))
+    names = None if everything else tuple(wanted)
+    return Selection(names=names, granted=definition.granted, asking=asking, callers=callers)
 
 
 def _sampling(assistants: Sampling, asked: Sampling) -> Sampling:

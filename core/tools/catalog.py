@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cached_property
 from importlib.resources import files
 
@@ -21,17 +22,25 @@ SCHEMAS_BYTES = 1_000_000
 """How much of their schemas: each turn's journal tells of them, and each step's prompt."""
 
 
+class Caller(StrEnum):
+    """As OpenAI's `allowed_callers` has it."""
+
+    DIRECT = "direct"
+    PROGRAMMATIC = "programmatic"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """The version of a tool that a turn began with. granted: by the turn's assistant, whoever asks.
+    """The version of a tool that a turn began with. granted: by the turn's assistant or by another tool, whoever asks.
 
-    nested: it is not offered; code of others may call it.
+    nested: it is not offered; only code may call it. programmatic: code that the model writes may.
     """
 
     tool_id: str
     digest: str
     granted: bool = False
     nested: bool = False
+    programmatic: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +49,14 @@ class Selection:
 
     granted: others, which an assistant lets every caller of it use; those that are turned off are left out. asking: which
     calls a human must approve; any of them is enough. pins: what came of it, once the registry was asked: it is kept with the
-    turn, whatever becomes of the registry and of the process.
+    turn, whatever becomes of the registry and of the process. callers: the model itself, or code that it writes, or both.
     """
 
     names: tuple[str, ...] | None = None
     granted: tuple[str, ...] = ()
     asking: tuple[Asking, ...] = ()
     pins: tuple[Pin, ...] | None = None
+    callers: tuple[Caller, ...] = (Caller.DIRECT,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +67,7 @@ class Registered:
     version: ToolVersion
     granted: bool = False
     nested: bool = False
+    programmatic: bool = False
 
 
 def shipped() -> Mapping[str, ToolVersion]:
@@ -96,7 +107,10 @@ class Catalog:
         if len(found) > MOST_OFFERED:
             raise _too_many(f"more than {MOST_OFFERED} tools")
         asked = (*selection.granted, *(sorted(found) if selection.names is None else selection.names))
-        pins = [found[name] for name in dict.fromkeys(asked) if name in found]
+        nested, programmatic = Caller.DIRECT not in selection.callers, Caller.PROGRAMMATIC in selection.callers
+        pins = [
+            replace(found[name], nested=nested, programmatic=programmatic) for name in dict.fromkeys(asked) if name in found
+        ]
         return replace(selection, pins=(*pins, *await self.nested(principal.organization_id, pins)))
 
     async def nested(self, organization_id: str, pins: Sequence[Pin]) -> Sequence[Pin]:
@@ -106,7 +120,9 @@ class Catalog:
             versions = await self._versions_of(organization_id, [pin.digest for pin in level])
             names = {name for version in versions.values() for name in version.capabilities.tools}
             tools = await self._store.offered(organization_id, None, names=sorted(names), most=len(names))
-            level = [Pin(tool_id=tool.id, digest=tool.digest, nested=True) for tool in tools if tool.id not in known]
+            level = [
+                Pin(tool_id=tool.id, digest=tool.digest, granted=True, nested=True) for tool in tools if tool.id not in known
+            ]
             known |= {pin.tool_id for pin in level}
             found += level
         return found
@@ -140,10 +156,16 @@ class Catalog:
         """
         pins = (await self.pinned(principal, selection)).pins or ()
         versions = await self._versions_of(principal.organization_id, [pin.digest for pin in pins])
-        if sum(versions[pin.digest].schema_bytes for pin in pins if not pin.nested) > SCHEMAS_BYTES:
+        if sum(versions[pin.digest].schema_bytes for pin in pins if not pin.nested or pin.programmatic) > SCHEMAS_BYTES:
             raise _too_many(f"tools whose schemas have more than {SCHEMAS_BYTES} bytes")
         return [
-            Registered(tool_id=pin.tool_id, version=versions[pin.digest], granted=pin.granted, nested=pin.nested)
+            Registered(
+                tool_id=pin.tool_id,
+                version=versions[pin.digest],
+                granted=pin.granted,
+                nested=pin.nested,
+                programmatic=pin.programmatic,
+            )
             for pin in pins
         ]
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -16,13 +16,14 @@ from core.tools import kinds
 from core.tools.approval import Asking, Demand, Policy, demand
 from core.tools.arguments import ToolCallRejected, arguments_of
 from core.tools.canonical import digest, digest_of
-from core.tools.catalog import Catalog, Registered, Selection
+from core.tools.catalog import Caller, Catalog, Registered, Selection
 from core.tools.definition import Effect, ToolVersion
-from core.tools.nested import NestedCalls, Path, Record, Refusal, Scope, Written
+from core.tools.nested import NestedCalls, Path, Record, Refusal, Scope, Written, granting
 from core.tools.telling import result_of
 from core.tools.work import Call, CallRefused, Work, Workshop
 from sandbox import OnOutput, refuse_calls
 
+CODE_INTERPRETER = "code_interpreter"
 Durable = Callable[[], Awaitable[None]]
 """Returns when everything recorded of the turn so far is durable."""
 
@@ -81,13 +82,6 @@ class Toolset:
         self._ids = {tool.version.name: tool.tool_id for tool in offered}
         self.specs = (*(version.spec for version in self._ours.values()), *functions)
         self._functions = {function.name for function in functions}
-        self._nested = Scope(
-            turn_id=turn_id,
-            organization_id=organization_id,
-            tools={tool.version.name: tool for tool in registered},
-            refusal=refusal,
-            workshop=workshop,
-        )
         self._workshop = workshop
         self._refusal = refusal
         self._durable = durable
@@ -95,12 +89,23 @@ class Toolset:
         self._turn_id = turn_id
         self._organization_id = organization_id
         self._approvals = approvals or Approvals()
-        self._policies = {tool.version.name: policy for tool in offered if (policy := self._policy(tool.version))}
+        policies = {tool.version.name: policy for tool in registered if (policy := self._policy(tool))}
+        self._policies = {name: policy for name, policy in policies.items() if name in self._ids}
+        self._nested = Scope(
+            turn_id=turn_id,
+            organization_id=organization_id,
+            tools={tool.version.name: tool for tool in registered},
+            waits=policies.keys(),
+            refusal=refusal,
+            workshop=workshop,
+        )
         self._failures: Counter[str] = Counter()
 
-    def _policy(self, version: ToolVersion) -> Policy | None:
-        wanted = any(asking.wants(version.name) for asking in self._approvals.asking)
-        return version.approval or (Policy() if wanted else None)
+    def _policy(self, tool: Registered) -> Policy | None:
+        """A request is asked about what it asked for; what another tool's code calls is that tool's matter."""
+        own = not tool.nested or tool.programmatic
+        wanted = own and any(asking.wants(tool.version.name) for asking in self._approvals.asking)
+        return tool.version.approval or (Policy() if wanted else None)
 
     def offer(self, name: str) -> Offer:
         if name in self._functions:
@@ -200,7 +205,8 @@ class Toolset:
         """
         await self._durable()
         call_id, version = prepared.call.id, prepared.version
-        on_call = NestedCalls(self._nested, call_id, record, written).within(version) if record else refuse_calls
+        nested = NestedCalls(self._nested, call_id, record, written) if record else None
+        on_call = nested.within(version) if nested else refuse_calls
         kind, shipped = version.runtime["kind"], version.name not in self._ids
         with self._workshop.telemetry.tool(version.name, kind=kind, call_id=call_id, shipped=shipped) as tell:
             result = await result_of(
@@ -209,6 +215,9 @@ class Toolset:
             tell(result.failed)
         if result.failed:
             self._failures[prepared.call.name] += 1
+        if result.failed and nested and nested.dispatched:
+            called = ", ".join(map(repr, nested.dispatched))
+            result = replace(result, content=f"{result.content}\nbefore it failed, its code had called {called}")
         return result
 
 
@@ -234,9 +243,12 @@ class ToolExecutor:
     ) -> Toolset:
         """Raises InvalidRequest for a tool that is not there, a name that two tools have, a choice that nothing fits."""
         registered = [] if registry is None else await self.catalog.registered(principal, registry)
-        granted = {tool.tool_id for tool in registered if tool.granted or tool.nested}
+        granted = {tool.tool_id for tool in registered if tool.granted}
+        shipped = {name: self.catalog.builtin(name) for name in builtins}
+        if registry is not None and Caller.PROGRAMMATIC in registry.callers:
+            shipped |= _calling(shipped, registered)
         tools = Toolset(
-            builtins={name: self.catalog.builtin(name) for name in builtins},
+            builtins=shipped,
             registered=registered,
             functions=functions,
             workshop=self.workshop,
@@ -251,6 +263,16 @@ class ToolExecutor:
         _refuse_duplicates(names)
         _refuse_choice(choice or ToolChoice(), names)
         return tools
+
+
+def _calling(shipped: Mapping[str, ToolVersion], registered: Sequence[Registered]) -> Mapping[str, ToolVersion]:
+    """The code interpreter as it is where code may call tools. Raises InvalidRequest where there is none."""
+    if CODE_INTERPRETER not in shipped:
+        message = f"the caller 'programmatic' is code of the tool {CODE_INTERPRETER!r}, which is not given"
+        raise InvalidRequest(message, param="tools", code="invalid_value")
+    versions = {tool.version.name: tool.version for tool in registered}
+    callable_tools = [tool.version for tool in registered if tool.programmatic]
+    return {CODE_INTERPRETER: granting(shipped[CODE_INTERPRETER], callable_tools, versions)}
 
 
 def _refuse_duplicates(names: Sequence[str]) -> None:

@@ -3,8 +3,9 @@
 Where the code runs again after a crash, what is written is given back and nothing is done twice.
 """
 
+import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
@@ -12,9 +13,9 @@ from typing import Protocol
 from core.messages import ToolResult
 from core.tools import kinds
 from core.tools.arguments import ToolCallRejected, arguments_of
-from core.tools.canonical import digest, digest_of
+from core.tools.canonical import canonical, digest, digest_of
 from core.tools.catalog import Registered
-from core.tools.definition import DEEPEST, Effect, ToolVersion
+from core.tools.definition import DEEPEST, Effect, Manifest, ToolVersion, version_of
 from core.tools.telling import result_of
 from core.tools.work import PARSED_BYTES, Call, CallRefused, ManifestRefused, Work, Workshop
 from sandbox import Answer, GuestCrashed, OnCall, Stream
@@ -23,6 +24,11 @@ MOST_CALLS = 100
 """Of all code within one call of a model."""
 TOLD_CHARACTERS = 1_000_000
 """The journal keeps every result that code was given."""
+
+HOW_TO_CALL = (
+    "In the code, `from paddock import call` and `call(name, **arguments)` runs one of these tools and returns its result; "
+    "a failure raises `paddock.ToolError`:"
+)
 
 Path = tuple[int, ...]
 """Where a call stands: (2, 0) is the first one that the third one's code made."""
@@ -60,17 +66,28 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What code of a turn may call, by name, and who is asked whether it may now."""
+    """What code of a turn may call, by name, and who is asked whether it may now. waits: for a human, and so not for code."""
 
     turn_id: str
     organization_id: str
     tools: Mapping[str, Registered]
+    waits: Set[str]
     refusal: Refusal
     workshop: Workshop
 
     def effect_of(self, version: ToolVersion) -> Effect:
         """The strongest of its own and of all that its code may call."""
         return strongest(version, {name: tool.version for name, tool in self.tools.items()})
+
+
+def granting(caller: ToolVersion, tools: Sequence[ToolVersion], known: Mapping[str, ToolVersion]) -> ToolVersion:
+    """The version, with these for its code to call, and with words for the model of how that is done. known: all, by name."""
+    manifest = Manifest.model_validate(json.loads(caller.manifest))
+    capabilities = manifest.capabilities.model_copy(update={"tools": tuple(tool.name for tool in tools)})
+    listed = "".join(f"\n- {tool.name}: {tool.description} Arguments: {canonical(tool.parameters).decode()}" for tool in tools)
+    change = {"capabilities": capabilities, "description": f"{manifest.description} {HOW_TO_CALL}{listed}"}
+    version = version_of(manifest.model_copy(update=change), caller.runtime)
+    return version_of(manifest.model_copy(update={**change, "effect": strongest(version, known)}), caller.runtime)
 
 
 def strongest(version: ToolVersion, tools: Mapping[str, ToolVersion]) -> Effect:
@@ -104,7 +121,7 @@ def refuse_nesting(version: ToolVersion, tools: Mapping[str, ToolVersion], above
 
 
 class NestedCalls:
-    """Of the code in one call of a model. call_id: of that."""
+    """Of the code in one call of a model. call_id: of that. dispatched: names of the tools, in order."""
 
     def __init__(self, scope: Scope, call_id: str, record: Record, written: Mapping[Path, Written]) -> None:
         self._scope = scope
@@ -112,6 +129,7 @@ class NestedCalls:
         self._record = record
         self._written = written
         self._made = 0
+        self.dispatched: list[str] = []
 
     def within(self, version: ToolVersion, path: Path = ()) -> OnCall:
         """For one run of the code of this version."""
@@ -146,7 +164,7 @@ class NestedCalls:
             raise ToolCallRejected(f"the manifest of {version.name!r} does not grant a call of {name[:100]!r}")
         if tool is None:
             raise ToolCallRejected(f"no tool {name!r} in the registry")
-        if tool.version.approval is not None:
+        if name in self._scope.waits:
             raise ToolCallRejected(f"not run: {name!r} needs a human's approval, and code cannot wait for one")
         if len(path) > DEEPEST:
             raise ToolCallRejected(f"not run: code calls code {DEEPEST} deep at most")
@@ -172,6 +190,7 @@ class NestedCalls:
 
     async def _run(self, version: ToolVersion, call: NestedCall, work: Work) -> ToolResult:
         await self._record.dispatched(call)
+        self.dispatched.append(call.tool)
         began, workshop = time.monotonic(), self._scope.workshop
         with workshop.telemetry.tool(version.name, kind=version.runtime["kind"], call_id=call.id, shipped=False) as tell:
             result = await result_of(

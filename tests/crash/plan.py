@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from random import Random
 
-REACH = {"commit": 18, "dispatch": 6, "publish": 18, "send": 60, "adopt": 2}
+REACH = {"commit": 26, "dispatch": 12, "publish": 26, "send": 66, "adopt": 2}
 """How often a replica passes each place, about, while the clients of one point are served."""
 WITHIN_SECONDS = 0.6
 KINDS = {"named": 55, "heir": 12, "random": 15, "sandbox": 6, "redis": 4, "postgres": 8}

@@ -1,7 +1,8 @@
 """A `paddock serve` that dies at a named moment. The product knows nothing of it: what it passes on its way is wrapped here.
 
 commit.before.3     the third group of the journal is about to be committed; after: it is, and nobody was told
-dispatch.before.1   a dispatch is durable and its tool was not asked; after: the tool has answered, and nothing tells that
+dispatch.before.1   a dispatch is durable and its tool was not asked; after: the tool has answered, and nothing tells that.
+                    Calls that code makes are dispatches too
 publish.before.9    events are durable and their readers were not told; after: they were
 send.before.9       bytes are about to go to a client; after: they have gone
 adopt.before.1      an orphan's lease was taken; after: its turn runs here
@@ -23,11 +24,11 @@ from api import launch
 from core.conversations.adoption import Adoption
 from core.conversations.feed import Feed
 from core.storage.journal import Journal
-from core.tools.executor import Toolset
+from core.tools import again
 
-PLACES: dict[str, tuple[type, str]] = {
+PLACES: dict[str, tuple[Any, str]] = {
     "commit": (Journal, "_commit"),
-    "dispatch": (Toolset, "_result"),
+    "dispatch": (again, "run"),
     "publish": (Feed, "publish"),
     "send": (RequestResponseCycle, "send"),
     "adopt": (Adoption, "take"),

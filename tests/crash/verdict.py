@@ -14,7 +14,7 @@ from tests.crash.replicas import Replica
 from tests.crash.stand import Stand
 
 SETTLED_SECONDS = 60.0
-DONE = 'I pay and stamp it.I look.All is done: {{"seen": "{order}"}}.'
+DONE = 'I pay and stamp it.I ship and look.All is done: {{"seen": "{order}"}}.'
 OPEN = (
     "SELECT (SELECT count(*) FROM paddock.turns WHERE ended_at IS NULL)"
     " + (SELECT count(*) FROM paddock.tool_ledger WHERE state IN ('intended', 'dispatched'))"
@@ -82,10 +82,12 @@ async def _response(stand: Stand, answer: Answer) -> Any:
     return read
 
 
-async def _audit_is_complete(stand: Stand, answer: Answer, response: Any) -> bool:
-    """Every call was recorded before it ran, and how it ended. True when nobody knows how the payment did."""
+async def _audit_is_complete(stand: Stand, answer: Answer, response: Any) -> set[str]:
+    """Every call was recorded before it ran, and how it ended. Gives the tools of which nobody knows how."""
     listed = await _got(stand, "/admin/v1/audit/events", object=answer.response_id, limit=100, order="asc")
-    records = [event["record"] for event in listed["data"]]
+    everything = [event["record"] for event in listed["data"]]
+    records = [record for record in everything if "nested" not in record["details"]]
+    _calls_of_code_are_told([record for record in everything if "nested" in record["details"]])
     kinds = Counter(record["kind"] for record in records)
     assert kinds["turn.started"] == kinds["turn.ended"] == 1, kinds
     calls = [n for n, item in enumerate(response["output"]) if item["type"] == "mcp_call" and item["status"] != "incomplete"]
@@ -94,20 +96,32 @@ async def _audit_is_complete(stand: Stand, answer: Answer, response: Any) -> boo
         assert items == set(calls), f"{kind} is recorded for {items}, and there were {calls}"
     returned = [record for record in records if record["kind"] == "tool.returned"]
     assert len(returned) == len(calls), "a call returned twice"
-    unknown = [record["details"]["tool"] for record in returned if record["outcome"] == "unknown"]
-    assert set(unknown) <= {"pay"}, "only what has an effect may be unknown"
-    return bool(unknown)
+    unknown = {record["details"]["tool"] for record in returned if record["outcome"] == "unknown"}
+    assert unknown <= {"pay", "ship"}, "only what has an effect may be unknown"
+    stopped = {record["details"]["tool"] for record in returned if record["outcome"] == "failure"}
+    assert stopped <= {"ship"}, "code whose calls have an effect does not run again when its sandbox dies"
+    return unknown | stopped
 
 
-def _is_done(response: Any, order: str, unknown: bool) -> None:
-    """As the model's script and the tools say, but for a payment of which nobody knows."""
+def _calls_of_code_are_told(records: Sequence[Any]) -> None:
+    """The code that makes them has an effect: it runs once, and so do they."""
+    told = {
+        kind: Counter(record["details"]["nested"] for record in records if record["kind"] == kind)
+        for kind in ("tool.dispatched", "tool.returned")
+    }
+    assert told["tool.dispatched"] == told["tool.returned"], told
+    assert set(told["tool.dispatched"].values()) <= {1}, told
+
+
+def _is_done(response: Any, order: str, unknown: set[str]) -> None:
+    """As the model's script and the tools say, but for what nobody knows."""
     items = _of_whole_replies(response["output"])
     text = "".join(part["text"] for item in items if item["type"] == "message" for part in item["content"])
     assert text == DONE.format(order=order), text
     calls = [(item["name"], item["arguments"], item["output"]) for item in items if item["type"] == "mcp_call"]
     arguments = json.dumps({"order": order})
-    paid = None if unknown else json.dumps({"paid": order})
-    results = {"pay": paid, "stamp": json.dumps({"stamped": order}), "look": json.dumps({"seen": order})}
+    told = {"pay": {"paid": order}, "stamp": {"stamped": order}, "ship": {"shipped": f"{order} ship"}, "look": {"seen": order}}
+    results = {name: None if name in unknown else json.dumps(result) for name, result in told.items()}
     assert calls == [(name, arguments, result) for name, result in results.items()], calls
 
 
@@ -124,10 +138,13 @@ def _of_whole_replies(output: Sequence[Any]) -> list[Any]:
     return [*whole, *reply]
 
 
-def _paid_once(stand: Stand, customer: Customer, order: str, unknown: bool) -> None:
-    assert stand.shop.payments[order] in ((0, 1) if unknown else (1,)), f"paid {stand.shop.payments[order]} times"
+def _paid_once(stand: Stand, customer: Customer, order: str, unknown: set[str]) -> None:
+    for paid, tool in ((order, "pay"), (f"{order} ship", "ship")):
+        times = stand.shop.payments[paid]
+        assert times in ((0, 1) if tool in unknown else (1,)), f"paid {times} times"
     assert len(set(stand.shop.stamps[order])) == 1, "one call has one key"
-    for text in customer.doubtful:
+    assert len(stand.shop.stamps[f"{order} ship"]) in ((0, 1) if "ship" in unknown else (1,)), "stamped by code that ran once"
+    for text in (*customer.doubtful, *(f"{text} ship" for text in customer.doubtful)):
         assert stand.shop.payments[text] <= 1, f"paid {stand.shop.payments[text]} times for what was not acknowledged"
         assert len(set(stand.shop.stamps[text])) <= 1
 

@@ -13,6 +13,13 @@ from core.llm.script import Rule
 from core.llm.scripted_server import open_server
 
 SHOP_SECONDS = 0.03
+SHIP = """
+from paddock import call
+
+def main(order):
+    call("pay", order=order + " ship")
+    return {"shipped": call("stamp", order=order + " ship")["stamped"]}
+"""
 ORDER = {"order": "{last_user_text}"}
 SLOWLY = {"piece_characters": 4, "pace_seconds": 0.004}
 SCRIPT: list[dict[str, Any]] = [
@@ -27,9 +34,13 @@ SCRIPT: list[dict[str, Any]] = [
     {
         **SLOWLY,
         "when": {"contains": "order", "tool_results": 2},
-        "reply": [{"reasoning": "What is it?"}, {"text": "I look."}, {"tool_calls": [{"name": "look", "arguments": ORDER}]}],
+        "reply": [
+            {"reasoning": "What is it?"},
+            {"text": "I ship and look."},
+            {"tool_calls": [{"name": "ship", "arguments": ORDER}, {"name": "look", "arguments": ORDER}]},
+        ],
     },
-    {**SLOWLY, "when": {"contains": "order", "tool_results": 3}, "reply": {"text": "All is done: {last_tool_result}."}},
+    {**SLOWLY, "when": {"contains": "order", "tool_results": 4}, "reply": {"text": "All is done: {last_tool_result}."}},
     {**SLOWLY, "reply": {"text": "You said: {last_user_text}"}},
 ]
 
@@ -75,7 +86,7 @@ async def open_model() -> AsyncIterator[str]:
 
 
 def tools(shop_port: int) -> list[dict[str, Any]]:
-    """One of each effect."""
+    """One of each effect, and one whose code calls others."""
     parameters = {
         "type": "object",
         "properties": {"order": {"type": "string"}},
@@ -97,4 +108,11 @@ def tools(shop_port: int) -> list[dict[str, Any]]:
         {**common, **asking("pay"), "name": "pay", "effect": "effectful"},
         {**common, **asking("stamp"), "name": "stamp", "effect": "idempotent"},
         {**common, "runtime": {"kind": "python", "code": code}, "name": "look", "effect": "pure"},
+        {
+            **common,
+            "runtime": {"kind": "python", "code": SHIP},
+            "name": "ship",
+            "effect": "effectful",
+            "capabilities": {"tools": ["pay", "stamp"]},
+        },
     ]

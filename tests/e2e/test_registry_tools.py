@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, BadRequestError, OpenAI
 
 from tests.e2e.paddock import make_home, paddock, started
 from tests.e2e.test_openai_sdk import every, helped, plain, settled
@@ -33,6 +33,15 @@ models:
               - {name: factor, arguments: {n: 600851475143}}
       - when: {contains: broken, tool_results: 0}
         reply: {tool_calls: [{name: broken, arguments: {}}]}
+      - when: {contains: program, tool_results: 0}
+        reply:
+          tool_calls:
+            - name: code_interpreter
+              arguments:
+                code: |
+                  from paddock import call
+                  rate = call("rate", base="EUR", quote="NOK")
+                  print(sum(call("area", width=n, height=rate) for n in range(3)), call("factor", n=6)["factors"])
       - when: {after_tool: true}
         reply: {text: "It is {last_tool_result}."}
       - reply: "You said: {last_user_text}"
@@ -141,6 +150,26 @@ async def client(request: pytest.FixtureRequest, served: Served) -> AsyncIterato
     made = kind(base_url=f"{served.url}/v1", api_key=served.key, max_retries=0)
     yield made
     await settled(made.close())
+
+
+async def test_code_that_the_model_writes_calls_tools_of_every_kind(client: Any, served: Served) -> None:
+    by_code = {**ALL, "allowed_callers": ["programmatic"]}
+    interpreter = {"type": "code_interpreter", "container": {"type": "auto"}}
+    before = len(served.rates)
+    tools = [by_code, interpreter]
+    answer = await settled(client.responses.create(input="a program, please", model="scripted", tools=tools))
+    assert answer.output_text == "It is 34.5 [2, 3]."
+    assert [item.type for item in answer.output] == ["code_interpreter_call", "message"]
+    assert len(served.rates) == before + 1
+
+
+async def test_who_may_call_is_checked(client: Any) -> None:
+    interpreter = {"type": "code_interpreter", "container": {"type": "auto"}}
+    for callers, others in (([], [interpreter]), (["model"], [interpreter]), ("direct", [interpreter]), (["programmatic"], [])):
+        tools = [{**ALL, "allowed_callers": callers}, *others]
+        with pytest.raises(BadRequestError) as refused:
+            await settled(client.responses.create(input="a program", model="scripted", tools=tools))
+        assert str(refused.value.param).startswith("tools")
 
 
 async def test_tools_of_every_kind_run_in_one_reply_and_the_stream_helper_rebuilds_the_response(

@@ -1,6 +1,7 @@
 """Calls that code makes inside a call: judged, recorded one by one, and after a crash not done twice."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ from core.conversations.recovery import UNKNOWN
 from core.errors import InvalidRequest
 from core.events import NestedDispatched, NestedReturned, Recorded, ToolDispatched, TurnStatus
 from core.storage.database import Database
-from core.tools.catalog import Selection
+from core.tools.approval import Asking
+from core.tools.catalog import Caller, Selection
 from core.tools.definition import Manifest
 from core.tools.permissions import Per, Period, Permissions, Quota
 from core.tools.registry import Conditions
@@ -255,3 +257,77 @@ async def test_code_that_calls_something_else_when_it_runs_again_is_stopped(
         [(failed, content)] = results(await platform.turns.events(tenant.principal, copy))
     assert failed
     assert "called something else than before" in content
+
+
+CODE = "from paddock import call\nprint(sum(call('step', n=i)['did'] for i in range(4)))"
+
+
+def written(code: str) -> tuple[Any, ...]:
+    """A model that writes this code."""
+    call = {"name": "code_interpreter", "arguments": {"code": code}}
+    return ({"when": {"tool_results": 0}, "reply": {"tool_calls": [call]}}, STORY[1])
+
+
+async def programmed(platform: Platform, tenant: Tenant, selection: Selection, **more: Any) -> Sequence[Recorded]:
+    request = asking("go", registry=selection, builtins=("code_interpreter",), **more)
+    turn = await platform.turns.start(tenant.principal, request)
+    await platform.turns.wait(tenant.principal, turn.id)
+    return await platform.turns.events(tenant.principal, turn.id)
+
+
+BY_CODE = Selection(callers=(Caller.PROGRAMMATIC,))
+
+
+async def test_code_that_a_model_writes_calls_the_tools_that_the_request_lets_it(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with stage.open_with(*written(CODE)) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP))
+        events = await programmed(platform, tenant, BY_CODE)
+        assert results(events) == [(False, "6")]
+        dispatched = next(r.event for r in events if isinstance(r.event, ToolDispatched))
+        assert dispatched.effect == "effectful", "code is no less than what it may call"
+        both = Selection(callers=(Caller.DIRECT, Caller.PROGRAMMATIC))
+        assert results(await programmed(platform, tenant, both)) == [(False, "6")]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "selection", "told"),
+    [
+        (EVERYBODY, Selection(), "code here may call no tools|may not call a tool 'step'"),
+        (NOBODY, BY_CODE, "may not call a tool 'step'"),
+        (EVERYBODY, Selection(callers=BY_CODE.callers, asking=(Asking(others=True),)), "needs a human's approval"),
+    ],
+)
+async def test_code_that_a_model_writes_calls_nothing_else(
+    stage: Stage, tenant: Tenant, conditions: Conditions, selection: Selection, told: str
+) -> None:
+    async with stage.open_with(*written(CODE)) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP), conditions)
+        [(failed, content)] = results(await programmed(platform, tenant, selection))
+    assert failed
+    assert re.search(told, content)
+
+
+async def test_without_an_interpreter_no_code_can_call(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with(*STORY) as platform:
+        await add(platform, tenant, manifest("step", STEP))
+        with pytest.raises(InvalidRequest, match="is code of the tool 'code_interpreter', which is not given"):
+            await platform.turns.start(tenant.principal, asking("go", registry=BY_CODE))
+
+
+async def test_a_tool_for_code_alone_is_not_offered_to_the_model(stage: Stage, tenant: Tenant) -> None:
+    call = {"name": "step", "arguments": {"n": 1}}
+    story = ({"when": {"tool_results": 0}, "reply": {"tool_calls": [call]}}, STORY[1])
+    async with stage.open_with(*story) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP))
+        [(failed, content)] = results(await programmed(platform, tenant, BY_CODE))
+    assert failed
+    assert "unknown tool 'step'" in content
+
+
+async def test_code_that_fails_tells_what_it_had_called(stage: Stage, tenant: Tenant) -> None:
+    code = "from paddock import call\ndef main(n):\n    call('step', n=n)\n    raise ValueError('after that')\n"
+    failed, content = await told(stage, tenant, manifest("plan", code, tools=["step"]), manifest("step", STEP))
+    assert failed
+    assert content.endswith("ValueError: after that\nbefore it failed, its code had called 'step'")
