@@ -111,7 +111,8 @@ def query_of(request: Request, model: type[Model]) -> Model:
         raise refusal(error.errors(include_url=False), values) from None
 
 
-def listed(page: Page[Any], encode: Callable[[Any], Mapping[str, Any]]) -> Response:
+def listed(page: Page[Any], encode: Callable[[Any], Mapping[str, Any]], **more: object) -> Response:
+    """more: what the list says beside its rows."""
     rows = [encode(row) for row in page.rows]
     return answer(
         {
@@ -120,6 +121,7 @@ def listed(page: Page[Any], encode: Callable[[Any], Mapping[str, Any]]) -> Respo
             "first_id": rows[0]["id"] if rows else None,
             "last_id": rows[-1]["id"] if rows else None,
             "has_more": page.more,
+            **more,
         }
     )
 

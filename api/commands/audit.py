@@ -77,7 +77,7 @@ def export(
         made = _made(admin, admin.post("/audit/exports", body)["id"])
         for file in made["files"]:
             _save(admin, made["id"], file, directory)
-    click.echo(f"{made['progress']['records']} records in {directory}")
+    click.echo(f"{_counted(made['progress']['records'], 'record')} in {directory}")
     for problem in made["problems"]:
         click.echo(f"the server found: {problem}", err=True)
 
@@ -147,13 +147,17 @@ def erase(open_admin: Any, subject: str, organization: str | None) -> None:
     """Remove the personal text that is kept of the user SUBJECT. Records stay, and so does their proof."""
     with open_admin() as admin:
         erased = admin.post("/audit/erasures", _given(subject=subject, organization_id=organization))
-    click.echo(f"{erased['records']} records have lost their personal text")
+    click.echo(f"the personal text of {_counted(erased['records'], 'record')} is gone")
 
 
 def _events(admin: Any, query: dict[str, Any], *, lines: int, follow: bool) -> Iterator[Any]:
     import time
 
-    newest = admin.get("/audit/events", **query, limit=max(lines, 1))["data"]
+    page = admin.get("/audit/events", **query, limit=max(lines, 1))
+    newest = page["data"]
+    if len(newest) < lines and page["archived_until"] is not None:
+        until = datetime.fromtimestamp(page["archived_until"], UTC)
+        click.echo(f"records until {until:%Y-%m-%dT%H:%M:%S} are in the archive: `paddock audit export` has them", err=True)
     yield from reversed(newest[:lines])
     if not follow:
         return
@@ -213,14 +217,19 @@ def _line(record: dict[str, Any], *, raw: bool) -> str:
 
 
 def _summary(report: Any) -> str:
-    said = [f"{report.records} records of {report.organizations} organizations, checkpoints {report.first} to {report.last}"]
+    whose = f"{_counted(report.records, 'record')} of {_counted(report.organizations, 'organization')}"
+    said = [f"{whose}, checkpoints {report.first} to {report.last}"]
     if report.filter:
         wanted = ", ".join(f"{name} {value}" for name, value in report.filter.items())
-        said.append(f"left out by the filter ({wanted}): {report.hidden - report.removed} records")
+        said.append(f"left out by the filter ({wanted}): {_counted(report.hidden - report.removed, 'record')}")
     if report.removed:
-        said.append(f"removed by age, their seals are here: {report.removed} records")
-    said.append(f"{len(report.problems)} problems" if report.problems else "nothing is wrong")
+        said.append(f"removed by age, their seals are here: {_counted(report.removed, 'record')}")
+    said.append(_counted(len(report.problems), "problem") if report.problems else "nothing is wrong")
     return f"{report.origin or 'an empty log'}: " + "; ".join(said)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -57,7 +57,8 @@ class Checkpoints(Query):
 async def list_events(request: Request) -> Response:
     """In the order of their commits. With `order=asc` none is ever passed over: come back with the last id, for ever.
 
-    Those that have left the database for object storage are in exports alone.
+    Those that have left the database for object storage are in exports alone: `archived_until` is when the last of them was
+    made, in Unix seconds, where the list would begin before that.
     """
     principal, query = await authenticated(request), query_of(request, Events)
     wanted = Filter(
@@ -68,7 +69,8 @@ async def list_events(request: Request) -> Response:
         since=moment(query.since),
         until=moment(query.until),
     )
-    page = await platform_of(request).audit.page(
+    audit = platform_of(request).audit
+    page = await audit.page(
         principal,
         wanted,
         organization_id=query.organization_id,
@@ -76,7 +78,9 @@ async def list_events(request: Request) -> Response:
         limit=query.limit,
         descending=query.order == "desc",
     )
-    return listed(page, _encode_event)
+    until = await audit.archived_until(principal, query.organization_id)
+    reached = until is not None and (wanted.since is None or wanted.since <= until)
+    return listed(page, _encode_event, archived_until=unix(until) if until is not None and reached else None)
 
 
 @router.get("/events/{event_id}")

@@ -1,6 +1,7 @@
 """The audit log as auditors use it: reading it, what signs it, erasing a person from it. Who may is decided here."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from core.errors import NotFound
 from core.identity.principals import Principal, Scope
@@ -31,6 +32,10 @@ class AuditLog:
         """organization_id: the principal's own when it is left out; another, or EVERYBODY, for operators. Raises NotFound."""
         reach = reach_of(principal, organization_id)
         return await self._events.page(reach, wanted, after=after, limit=limit, descending=descending)
+
+    async def archived_until(self, principal: Principal, organization_id: str | None) -> datetime | None:
+        """Records that were made until then may have left the database: exports alone have those. None: all are in lists."""
+        return await self._events.archived_until(reach_of(principal, organization_id))
 
     async def get(self, principal: Principal, record_id: str) -> AuditEvent:
         """Raises NotFound."""

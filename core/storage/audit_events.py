@@ -15,7 +15,7 @@ from core.storage.audit import AuditRecord, first_id_of, insert
 from core.storage.audit_seals import HORIZON
 from core.storage.database import Database
 from core.storage.records import Page
-from core.storage.tables import audit_personal, audit_records, audit_subjects
+from core.storage.tables import audit_archives, audit_personal, audit_records, audit_subjects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +64,24 @@ class EventStore:
             rows = (await connection.execute(query)).all()
         return Page(rows=[_event(row) for row in rows[:limit]], more=len(rows) > limit)
 
+    async def archived_until(self, organization_id: str | None) -> datetime | None:
+        """When the newest was made of those that have left the database for object storage and are kept there."""
+        query = sa.select(sa.func.max(audit_archives.c.latest)).where(audit_archives.c.removed_at.is_(None))
+        if organization_id is not None:
+            query = query.where(sa.func.strpos(audit_archives.c.parts, f'"{organization_id}":') > 0)
+        async with self._database.everyone() as connection:
+            latest: datetime | None = (await connection.execute(query)).scalar_one()
+        return latest
+
     async def get(self, organization_id: str | None, record_id: str) -> AuditEvent:
         """Raises NotFound."""
         query = _EVENTS.where(*_conditions(organization_id, Filter()), _records.c.id == record_id)
         async with self._transaction(organization_id) as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
-            raise NotFound(f"no audit event {record_id!r}", code="audit_event_not_found")
+            raise NotFound(
+                f"no audit event {record_id!r} in the database; exports have those of the archive", code="audit_event_not_found"
+            )
         return _event(row)
 
     async def erase(self, organization_id: str, subject: str, record: AuditRecord) -> int:
@@ -130,7 +141,9 @@ async def _place(connection: AsyncConnection, organization_id: str | None, recor
     query = sa.select(_records.c.moment).where(*_conditions(organization_id, Filter()), _records.c.id == record_id)
     moment = await connection.scalar(query)
     if moment is None:
-        raise InvalidRequest(f"no event {record_id!r} in this list", param="after", code="invalid_cursor")
+        raise InvalidRequest(
+            f"no event {record_id!r} in this list; exports have those of the archive", param="after", code="invalid_cursor"
+        )
     return sa.tuple_(sa.literal(moment), sa.literal(record_id))
 
 

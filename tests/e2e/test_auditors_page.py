@@ -35,7 +35,7 @@ def test_every_command_does_what_the_page_says(tmp_path: Path, session_home: Pat
         "records.parquet",
         "found, as it should be",
         "the key is the same",
-        "have lost their personal text",
+        "the personal text of",
         "audit.subject_erased",
     ):
         assert said in done.stdout

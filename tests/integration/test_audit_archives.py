@@ -160,6 +160,23 @@ async def test_what_the_archiver_does_is_in_the_log(stand: AuditStand) -> None:
     assert told == [("audit.removed", 3, archive), ("audit.archived", 3, archive)]
 
 
+async def test_the_list_says_until_when_records_are_in_the_archive_and_no_longer_once_they_are_removed(
+    stand: AuditStand,
+) -> None:
+    other = await make_tenant(stand.database, "two")
+    who = stand.tenant.principal
+    assert await stand.log.archived_until(who, None) is None
+    await archived(stand, days=400)
+    async with stand.database.everyone() as connection:
+        latest = await connection.scalar(sa.text("SELECT max(latest) FROM audit_archives"))
+    assert await stand.log.archived_until(who, None) == latest
+    assert await stand.log.archived_until(who, "all") == latest
+    assert await stand.log.archived_until(other.principal, None) == latest  # its key was made before: that is a record
+    assert await stand.log.archived_until((await make_tenant(stand.database, "three")).principal, None) is None
+    await stand.archiver(archive_days=90, keep_days=365).run()
+    assert await stand.log.archived_until(who, None) is None
+
+
 async def test_young_records_and_a_few_of_them_stay(stand: AuditStand) -> None:
     ids = await stand.act(3)
     await stand.sealer.seal()

@@ -1,10 +1,14 @@
 """The audit log over HTTP: what a clumsy or hostile auditor can send, and lists that pass nothing over."""
 
+import json
+import secrets
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from core.bootstrap import Addresses
 from core.config import Settings
@@ -57,6 +61,26 @@ async def test_a_list_is_walked_in_both_directions_and_filters_choose(operator: 
     assert await listed(operator, outcome="failure") == []
     found = await operator("GET", f"{EVENTS}/{walked[0]}")
     assert found.json()["record"]["kind"] == "user.created"
+
+
+ARCHIVE = """
+    INSERT INTO audit_archives (id, first_checkpoint, last_checkpoint, records, latest, bytes, sha256, parts)
+    VALUES (:id, :number, :number, 1, :latest, 1, '', :parts)
+"""
+
+
+async def test_a_list_says_until_when_records_have_left_for_the_archive(
+    operator: Caller, tenant: Tenant, database: Database
+) -> None:
+    home = tenant.principal.organization_id
+    values = {"id": f"archive_{home}", "number": -secrets.randbelow(2**40), "latest": datetime.fromtimestamp(1_000.5, UTC)}
+    async with database.everyone() as connection:
+        await connection.execute(sa.text(ARCHIVE), {**values, "parts": json.dumps({home: [0, 1]})})
+    said = {}
+    for since in (None, 999, 1_000, 1_001):
+        query = {} if since is None else {"since": since}
+        said[since] = (await operator("GET", EVENTS, params=query)).json()["archived_until"]
+    assert said == {None: 1_000, 999: 1_000, 1_000: 1_000, 1_001: None}
 
 
 @pytest.mark.parametrize(
