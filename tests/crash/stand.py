@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from random import randrange
 
 import httpx
 import redis.asyncio
@@ -202,6 +203,8 @@ def _environment(name: str, home: Path, postgres: EmbeddedPostgres, redis_url: s
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Not one of those that the kernel gives to connections, which would have it when a replica comes back."""
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", randrange(20_000, 32_000)))
+            return int(probe.getsockname()[1])

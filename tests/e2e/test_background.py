@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from tests.doubles.web import open_web
-from tests.e2e.paddock import free_port, make_home, started
+from tests.e2e.paddock import make_home, started
 
 CONFIG = """
 egress: {allow_private: [127.0.0.0/8]}
@@ -34,11 +34,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_home(tmp_path_factory.mktemp("background") / "home", CONFIG)
 
 
-@pytest.fixture
-def port() -> str:
-    return str(free_port())
-
-
 def client(url: str, home: Path) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{url}/v1", api_key=(home / "admin.key").read_text().strip(), max_retries=0)
 
@@ -55,9 +50,9 @@ def ended(sdk: openai.OpenAI, response_id: str) -> Any:
     return until(lambda: sdk.responses.retrieve(response_id), lambda found: found.status not in ("queued", "in_progress"))
 
 
-def test_what_was_accepted_is_answered_once_though_the_server_is_killed(home: Path, port: str, tmp_path: Path) -> None:
+def test_what_was_accepted_is_answered_once_though_the_server_is_killed(home: Path, tmp_path: Path) -> None:
     once = {"Idempotency-Key": "only-once"}
-    with started(home, tmp_path / "first.log", PADDOCK_PORT=port) as up:
+    with started(home, tmp_path / "first.log") as up:
         with client(up.wait_until_ready(), home) as sdk:
             made = sdk.responses.create(input="slow, please", background=True, extra_headers=once)
             assert made.status == "queued"
@@ -71,7 +66,7 @@ def test_what_was_accepted_is_answered_once_though_the_server_is_killed(home: Pa
             until(lambda: sdk.responses.retrieve(made.id), lambda found: found.status == "in_progress")
         up.process.kill()
         up.process.wait()
-    with started(home, tmp_path / "second.log", PADDOCK_PORT=port) as up, client(up.wait_until_ready(), home) as sdk:
+    with started(home, tmp_path / "second.log") as up, client(up.wait_until_ready(), home) as sdk:
         again = sdk.responses.create(input="slow, please", background=True, extra_headers=once)
         assert again.id == made.id
         assert ended(sdk, made.id).output_text.endswith("a few seconds.")
@@ -86,8 +81,8 @@ def test_what_was_accepted_is_answered_once_though_the_server_is_killed(home: Pa
 
 
 @pytest.fixture
-def hooked(home: Path, port: str, tmp_path: Path) -> Iterator[openai.OpenAI]:
-    with started(home, tmp_path / "hooked.log", PADDOCK_PORT=port) as up, client(up.wait_until_ready(), home) as sdk:
+def hooked(home: Path, tmp_path: Path) -> Iterator[openai.OpenAI]:
+    with started(home, tmp_path / "hooked.log") as up, client(up.wait_until_ready(), home) as sdk:
         yield sdk
 
 
