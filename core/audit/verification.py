@@ -9,6 +9,7 @@ import base64
 import csv
 import hashlib
 import json
+import re
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ TOLD = 1_000  # problems, after which it stops looking
 LONGEST_LINE = 64 * 2**20
 LARGEST_MANIFEST = 16 * 2**20
 Thing = TypeVar("Thing")
+GUARDED = re.compile(r"'+[=+\-@\t\r]")
 WRONG = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
 
 
@@ -464,9 +466,14 @@ def _from_csv(file: Path, report: Report) -> Iterator[_Row]:
     with file.open(encoding="utf-8", errors="replace", newline="") as text:
         try:
             for n, row in enumerate(csv.DictReader(text), start=1):
-                yield _from_columns(row, n)
+                yield _from_columns({name: _unguarded(cell) for name, cell in row.items()}, n)
         except csv.Error as exc:
             report.wrong(f"{file.name}: it cannot be read to its end: {exc}")
+
+
+def _unguarded(cell: Any) -> Any:
+    """Without the `'` that keeps spreadsheets from running a cell."""
+    return cell[1:] if isinstance(cell, str) and GUARDED.match(cell) else cell
 
 
 def _from_parquet(file: Path, report: Report) -> Iterator[_Row]:

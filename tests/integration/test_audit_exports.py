@@ -45,7 +45,7 @@ def ids_in(directory: Path) -> list[str]:
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "ocsf"])
 async def test_an_export_has_what_was_done_in_its_order_and_verifies(stand: AuditStand, tmp_path: Path, form: str) -> None:
     strange = AuditRecord.by(
-        stand.tenant.principal, "key.created", None, outcome=Outcome.REFUSED, details={"n": 1.5, "t": "a,\"b'\n\u2028"}
+        stand.tenant.principal, "key.created", "=1+1", outcome=Outcome.REFUSED, details={"n": 1.5, "t": "a,\"b'\n\u2028"}
     )
     done = [*await stand.act(20), *await stand.record(strange)]
     export = await stand.export(format=form)

@@ -20,7 +20,19 @@ DIGEST = "5e" * 32
 DETAILS: dict[str, Any] = {"n": -1.5, "many": 2**53, "none": None, "yes": True, "t": "a,\"b'\n\u2028\\ é😀", "personal": "x"}
 KINDS = ("turn.started", "user.signed_in", "sign_in.refused", "user.created", "key.revoked", "organization.updated", "x")
 STRANGE = ("plain", 'a"b', "a,", "a\\b", "a\nb\r", "é\u2028😀", "%s %(id)s {id}", ',"details":', "\x00\ud800", "", "null", " ")
-CHANGED = ('["x"]', '{"id":7}', "null", "", "no json", '{"id":{"kind":1},"kind":[]}', '{"kind":\n"a"\n}', "é\u2028😀")
+FORMULAS = ("=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "'=1", "''-1", "'plain", " =1", "x=1")
+CHANGED = (
+    '["x"]',
+    "=1",
+    "-1",
+    '{"id":7}',
+    "null",
+    "",
+    "no json",
+    '{"id":{"kind":1},"kind":[]}',
+    '{"kind":\n"a"\n}',
+    "é\u2028😀",
+)
 EDITS = (
     '"details":{]}',
     '"details":{\n}',
@@ -44,6 +56,7 @@ def records() -> list[str]:
         {"details": DETAILS},
         {"details": {"t": "x" * 5_000}},
     ]
+    made += [{"object": text, "request_id": text} for text in FORMULAS]
     records = [
         AuditRecord(
             **{"kind": "tool.changed", "organization_id": f"org_{n % 3}", "actor": "user_1", **fields},
@@ -91,12 +104,26 @@ def test_how_many_lines_come_at_once_changes_no_byte(tmp_path: Path, form: str) 
     assert one == written(form, records(), tmp_path, at_once=1_000).read_bytes()
 
 
+def unguarded(cell: str) -> str:
+    return re.sub(r"^'('*[=+\-@\t\r])", r"\1", cell)
+
+
+def test_no_cell_of_a_csv_export_is_a_formula_and_each_can_be_read_back(tmp_path: Path) -> None:
+    lines = [*records(), "=1", "-1"]
+    with written("csv", lines, tmp_path).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert not [cell for row in rows for cell in row.values() if cell[:1] in tuple("=+-@\t\r")]
+    for row, text in zip(rows[:-2], lines[:-2], strict=True):
+        record = json.loads(text)
+        assert {name: unguarded(row[name]) for name in COLUMNS[:-2]} == {name: record[name] or "" for name in COLUMNS[:-2]}
+
+
 def lines_in(file: Path) -> list[str]:
     """The records' own lines, as a reader of the format gets them."""
     match file.suffixes:
         case [".csv"]:
             with file.open(encoding="utf-8", newline="") as text:
-                return [row["record"] for row in csv.DictReader(text)]
+                return [unguarded(row["record"]) for row in csv.DictReader(text)]
         case [".parquet"]:
             return [str(line) for line in pyarrow.parquet.read_table(file)["record"].to_pylist()]
         case _:

@@ -15,6 +15,7 @@ from core.audit.export.ocsf import event_of
 PARSED = ("id", "time", "kind", "organization", "actor", "key", "request", "object", "digest", "outcome")
 COLUMNS = (*PARSED, "details", "record")
 DETAILS, PERSONAL = ',"details":', ',"personal":'
+FORMULA = r"^('*[=+\-@\t\r])"
 ROW_GROUP = 32_768
 NO_RECORD = (ValueError, KeyError, TypeError, AttributeError)
 """What is raised where a line is no record of ours."""
@@ -58,19 +59,25 @@ class Ocsf(JsonLines):
 
 
 class Csv:
-    """With a header; all text is in quotes, what is empty is not; `details` is JSON."""
+    """With a header; all text is in quotes, what is empty is not; `details` is JSON.
+
+    Spreadsheets run what begins like a formula: it gets a `'` before it, and so does what would then be taken for such a one.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
+        import pyarrow.compute
         import pyarrow.csv
 
-        self._file = file
+        self._file, self._replaced = file, pyarrow.compute.replace_substring_regex
         self._file.write((",".join(COLUMNS) + "\n").encode())
         self._csv, self._options = pyarrow.csv, pyarrow.csv.WriteOptions(include_header=False)
         self._columns = Columns()
 
     def write(self, lines: Sequence[str]) -> None:
         if lines:
-            self._csv.write_csv(self._columns.of(lines), self._file, self._options)
+            table = self._columns.of(lines)
+            cells = [self._replaced(column, pattern=FORMULA, replacement=r"'\1") for column in table.columns]
+            self._csv.write_csv(table.from_arrays(cells, COLUMNS), self._file, self._options)
 
     def close(self) -> None:
         pass
