@@ -271,8 +271,8 @@ def _calling(shipped: Mapping[str, ToolVersion], registered: Sequence[Registered
         message = f"the caller 'programmatic' is code of the tool {CODE_INTERPRETER!r}, which is not given"
         raise InvalidRequest(message, param="tools", code="invalid_value")
     versions = {tool.version.name: tool.version for tool in registered}
-    callable_tools = [tool.version for tool in registered if tool.programmatic]
-    return {CODE_INTERPRETER: granting(shipped[CODE_INTERPRETER], callable_tools, versions)}
+    for_code = [tool.version for tool in registered if tool.programmatic]
+    return {CODE_INTERPRETER: granting(shipped[CODE_INTERPRETER], for_code, versions)} if for_code else {}
 
 
 def _refuse_duplicates(names: Sequence[str]) -> None:

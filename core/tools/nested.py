@@ -77,6 +77,8 @@ class Scope:
 
     def effect_of(self, version: ToolVersion) -> Effect:
         """The strongest of its own and of all that its code may call."""
+        if not version.capabilities.tools:
+            return version.effect
         return strongest(version, {name: tool.version for name, tool in self.tools.items()})
 
 
