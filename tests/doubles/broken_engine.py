@@ -16,7 +16,7 @@ import time
 
 from sandbox import nursery
 from sandbox.contract import Limits, Program, PythonProgram, Stream
-from sandbox.worker import Write
+from sandbox.worker import Call, Write
 
 # What the hostile code finds loaded: behind the walls nothing more can be.
 LOADED = {
@@ -32,7 +32,7 @@ class BrokenEngine:
     def prepare(self) -> None:
         """Nothing either."""
 
-    def run(self, program: Program, limits: Limits, write: Write) -> int:
+    def run(self, program: Program, limits: Limits, write: Write, _call: Call) -> int:
         def tell(value: object) -> None:
             write(Stream.STDOUT, f"{value}\n".encode())
 
