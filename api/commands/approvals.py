@@ -1,26 +1,17 @@
 """`paddock approvals`."""
 
 import json
-from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from api.client import find_server
+from api.admin_commands import admin_group, given, show_json, tell_all
 
 STATUSES = click.Choice(["pending", "approved", "denied", "expired", "void"])
 
 
-@click.group()
-@click.option("--url", help="Where the server answers; PADDOCK_URL, or the one on this machine.")
-@click.option("--key", help="A key with the scope admin; PADDOCK_KEY, or PADDOCK_HOME/admin.key.")
-@click.pass_context
-def command(context: click.Context, url: str | None, key: str | None) -> None:
-    """Calls of tools that wait for a human."""
-    from api.admin import Admin
-
-    context.obj = lambda: closing(Admin(find_server(url, key)))
+command = admin_group("Calls of tools that wait for a human.")
 
 
 @command.command("list")
@@ -30,10 +21,13 @@ def list_approvals(open_admin: Any, status: str) -> None:
     """What waits, the oldest first."""
     from api.terminal import plain
 
+    def line(one: dict[str, Any]) -> str:
+        arguments = plain(json.dumps(one["arguments"], ensure_ascii=False)).replace("\n", " ")
+        return f"{one['id']}  {one['status']:8} {one['tool']:24} {arguments[:200]}"
+
     with open_admin() as admin:
-        for one in admin.all("/approvals", status=status, order="asc", limit=100):
-            arguments = plain(json.dumps(one["arguments"], ensure_ascii=False)).replace("\n", " ")
-            click.echo(f"{one['id']}  {one['status']:8} {one['tool']:24} {arguments[:200]}")
+        found = admin.all("/approvals", status=status, order="asc", limit=100)
+        tell_all(found, line, nothing=f"There is no request for approval that is {status}.")
 
 
 @command.command()
@@ -42,7 +36,7 @@ def list_approvals(open_admin: Any, status: str) -> None:
 def show(open_admin: Any, approval_id: str) -> None:
     """The request APPROVAL_ID with all that an approval is bound to, as JSON."""
     with open_admin() as admin:
-        click.echo(json.dumps(admin.get(_path(approval_id)), indent=2))
+        show_json(admin.get(_path(approval_id)))
 
 
 @command.command()
@@ -53,7 +47,7 @@ def show(open_admin: Any, approval_id: str) -> None:
 @click.pass_obj
 def approve(open_admin: Any, approval_id: str, arguments: str | None, digest: str | None, reason: str | None) -> None:
     """Let the call run, just as it is shown, or with other arguments."""
-    body: dict[str, Any] = {name: value for name, value in (("digest", digest), ("reason", reason)) if value is not None}
+    body = given(digest=digest, reason=reason)
     if arguments is not None:
         try:
             body["arguments"] = json.loads(arguments)
@@ -70,7 +64,7 @@ def approve(open_admin: Any, approval_id: str, arguments: str | None, digest: st
 def deny(open_admin: Any, approval_id: str, reason: str | None) -> None:
     """Do not let the call run."""
     with open_admin() as admin:
-        _tell(admin.post(f"{_path(approval_id)}/deny", {} if reason is None else {"reason": reason}))
+        _tell(admin.post(f"{_path(approval_id)}/deny", given(reason=reason)))
 
 
 def _path(approval_id: str) -> str:

@@ -1,25 +1,14 @@
 """`paddock assistants`."""
 
-import json
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from api.client import find_server
+from api.admin_commands import admin_group, show_json, tell_all
 
-
-@click.group()
-@click.option("--url", help="Where the server answers; PADDOCK_URL, or the one on this machine.")
-@click.option("--key", help="A key with the scope admin; PADDOCK_KEY, or PADDOCK_HOME/admin.key.")
-@click.pass_context
-def command(context: click.Context, url: str | None, key: str | None) -> None:
-    """Assistants: a model with instructions and tools, used as a model by its name."""
-    from api.admin import Admin
-
-    context.obj = lambda: closing(Admin(find_server(url, key)))
+command = admin_group("Assistants: a model with instructions and tools, used as a model by its name.")
 
 
 @command.command("list")
@@ -27,8 +16,7 @@ def command(context: click.Context, url: str | None, key: str | None) -> None:
 def list_assistants(open_admin: Any) -> None:
     """All assistants of the organisation."""
     with open_admin() as admin:
-        for found in admin.all("/assistants", order="asc", limit=100):
-            click.echo(f"{found['name']:32} version {found['version']:<4} {found['model']:24} {_tools(found)}")
+        tell_all(admin.all("/assistants", order="asc", limit=100), _line, nothing="There is no assistant.")
 
 
 @command.command()
@@ -39,7 +27,7 @@ def show(open_admin: Any, name: str, version: int | None) -> None:
     """The assistant NAME, as JSON."""
     path = _path(name) if version is None else f"{_path(name)}/versions/{version}"
     with open_admin() as admin:
-        click.echo(json.dumps(admin.get(path), indent=2, ensure_ascii=False))
+        show_json(admin.get(path))
 
 
 @command.command()
@@ -67,6 +55,10 @@ def delete(open_admin: Any, name: str) -> None:
     with open_admin() as admin:
         admin.delete(_path(name))
     click.echo(f"deleted {name}")
+
+
+def _line(found: dict[str, Any]) -> str:
+    return f"{found['name']:32} version {found['version']:<4} {found['model']:24} {_tools(found)}"
 
 
 def _brought(admin: Any, document: dict[str, Any]) -> str:

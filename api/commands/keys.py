@@ -1,25 +1,16 @@
 """`paddock keys`."""
 
 import time
-from contextlib import closing
 from typing import Any
 
 import click
 
-from api.client import find_server
+from api.admin_commands import admin_group, given, tell_all
 
 SCOPE = click.Choice(["chat", "admin", "audit", "operator"])
 
 
-@click.group()
-@click.option("--url", help="Where the server answers; PADDOCK_URL, or the one on this machine.")
-@click.option("--key", help="A key with the scope admin; PADDOCK_KEY, or PADDOCK_HOME/admin.key.")
-@click.pass_context
-def command(context: click.Context, url: str | None, key: str | None) -> None:
-    """Make, list, rotate and revoke API keys."""
-    from api.admin import Admin
-
-    context.obj = lambda: closing(Admin(find_server(url, key)))
+command = admin_group("Make, list, rotate and revoke API keys.")
 
 
 @command.command()
@@ -35,13 +26,8 @@ def create(
     open_admin: Any, name: str, scopes: tuple[str, ...], days: int | None, user: str | None, organization: str | None
 ) -> None:
     """Make a key called NAME. It is shown once and kept nowhere."""
-    body: dict[str, Any] = {"name": name, "scopes": list(scopes)}
-    if days is not None:
-        body["expires_at"] = int(time.time()) + days * 86_400
-    if user is not None:
-        body["user_id"] = user
-    if organization is not None:
-        body["organization_id"] = organization
+    until = None if days is None else int(time.time()) + days * 86_400
+    body = given(name=name, scopes=list(scopes), expires_at=until, user_id=user, organization_id=organization)
     with open_admin() as admin:
         click.echo(admin.post("/keys", body)["secret"])
 
@@ -55,11 +41,13 @@ def list_keys(open_admin: Any, tokens: bool, user: str | None, organization: str
     """All keys of the organisation, with what is kept of them."""
     from api.terminal import plain
 
-    asked = {"kind": "token" if tokens else "key", "user_id": user, "organization_id": organization, "limit": 100}
+    def line(key: dict[str, Any]) -> str:
+        shown = f"{key['prefix']}..." if key["prefix"] else "-"
+        return f"{key['id']}  {shown:14}  {_state(key):8} {','.join(key['scopes']):20} {plain(key['name'])}"
+
+    asked = given(kind="token" if tokens else "key", user_id=user, organization_id=organization)
     with open_admin() as admin:
-        for key in admin.all("/keys", **{name: value for name, value in asked.items() if value is not None}):
-            shown = f"{key['prefix']}..." if key["prefix"] else "-"
-            click.echo(f"{key['id']}  {shown:14}  {_state(key):8} {','.join(key['scopes']):20} {plain(key['name'])}")
+        tell_all(admin.all("/keys", limit=100, **asked), line, nothing=f"There is no {asked['kind']}.")
 
 
 @command.command()

@@ -1,25 +1,15 @@
 """`paddock tools`."""
 
 import json
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from api.client import find_server
+from api.admin_commands import admin_group, show_json, tell_all
 
-
-@click.group()
-@click.option("--url", help="Where the server answers; PADDOCK_URL, or the one on this machine.")
-@click.option("--key", help="A key with the scope admin; PADDOCK_KEY, or PADDOCK_HOME/admin.key.")
-@click.pass_context
-def command(context: click.Context, url: str | None, key: str | None) -> None:
-    """The tool registry: what models may call, and who may have them called."""
-    from api.admin import Admin
-
-    context.obj = lambda: closing(Admin(find_server(url, key)))
+command = admin_group("The tool registry: what models may call, and who may have them called.")
 
 
 @command.command("list")
@@ -27,9 +17,7 @@ def command(context: click.Context, url: str | None, key: str | None) -> None:
 def list_tools(open_admin: Any) -> None:
     """All tools of the organisation."""
     with open_admin() as admin:
-        for tool in admin.all("/tools", order="asc", limit=100):
-            state = "on" if tool["enabled"] else "off"
-            click.echo(f"{tool['name']:32} version {tool['version']:<4} {state:4} {_let_in(tool['permissions'])}")
+        tell_all(admin.all("/tools", order="asc", limit=100), _line, nothing="There is no tool in the registry.")
 
 
 @command.command()
@@ -40,7 +28,7 @@ def show(open_admin: Any, name: str, version: int | None) -> None:
     """The tool NAME with its manifest, as JSON."""
     path = _path(name) if version is None else f"{_path(name)}/versions/{version}"
     with open_admin() as admin:
-        click.echo(json.dumps(admin.get(path), indent=2, ensure_ascii=False))
+        show_json(admin.get(path))
 
 
 @command.command()
@@ -109,6 +97,11 @@ def test(open_admin: Any, name: str, arguments: str, version: int | None) -> Non
     click.echo(plain(tried["output"]))
     if tried["failed"]:
         raise click.exceptions.Exit(1)
+
+
+def _line(tool: dict[str, Any]) -> str:
+    state = "on" if tool["enabled"] else "off"
+    return f"{tool['name']:32} version {tool['version']:<4} {state:4} {_let_in(tool['permissions'])}"
 
 
 def _brought(admin: Any, tool: dict[str, Any]) -> str:

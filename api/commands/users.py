@@ -1,24 +1,15 @@
 """`paddock users`."""
 
-from contextlib import closing
 from typing import Any
 
 import click
 
-from api.client import find_server
+from api.admin_commands import admin_group, given, tell_all
 
 ROLE = click.Choice(["owner", "admin", "member", "auditor"])
 
 
-@click.group()
-@click.option("--url", help="Where the server answers; PADDOCK_URL, or the one on this machine.")
-@click.option("--key", help="A key with the scope admin; PADDOCK_KEY, or PADDOCK_HOME/admin.key.")
-@click.pass_context
-def command(context: click.Context, url: str | None, key: str | None) -> None:
-    """Who belongs to the organisation, and as what."""
-    from api.admin import Admin
-
-    context.obj = lambda: closing(Admin(find_server(url, key)))
+command = admin_group("Who belongs to the organisation, and as what.")
 
 
 @command.command()
@@ -29,9 +20,9 @@ def command(context: click.Context, url: str | None, key: str | None) -> None:
 @click.pass_obj
 def create(open_admin: Any, name: str, role: str, subject: str | None, organization: str | None) -> None:
     """Make a user called NAME, and show the id. `paddock keys create --user ID` makes a key for them."""
-    given = {"name": name, "role": role, "subject": subject, "organization_id": organization}
+    body = given(name=name, role=role, subject=subject, organization_id=organization)
     with open_admin() as admin:
-        click.echo(admin.post("/users", {key: value for key, value in given.items() if value is not None})["id"])
+        click.echo(admin.post("/users", body)["id"])
 
 
 @command.command("list")
@@ -41,11 +32,12 @@ def list_users(open_admin: Any, organization: str | None) -> None:
     """All users of the organisation."""
     from api.terminal import plain
 
-    where = {} if organization is None else {"organization_id": organization}
+    def line(user: dict[str, Any]) -> str:
+        state = "active" if user["active"] else "stopped"
+        return f"{user['id']}  {user['role']:8} {state:8} {plain(user['name'])}"
+
     with open_admin() as admin:
-        for user in admin.all("/users", limit=100, **where):
-            state = "active" if user["active"] else "stopped"
-            click.echo(f"{user['id']}  {user['role']:8} {state:8} {plain(user['name'])}")
+        tell_all(admin.all("/users", limit=100, **given(organization_id=organization)), line, nothing="There is no user.")
 
 
 @command.command()
@@ -55,10 +47,10 @@ def list_users(open_admin: Any, organization: str | None) -> None:
 @click.option("--subject", help="Who it is to the identity provider whose tokens are taken.")
 @click.option("--active/--stopped", default=None, help="A stopped user's keys open nothing, from now on until active again.")
 @click.pass_obj
-def change(open_admin: Any, /, user_id: str, **given: Any) -> None:
+def change(open_admin: Any, /, user_id: str, **wanted: Any) -> None:
     """Change what is said of the user USER_ID; it holds at once."""
     with open_admin() as admin:
-        user = admin.post(f"/users/{user_id}", {key: value for key, value in given.items() if value is not None})
+        user = admin.post(f"/users/{user_id}", given(**wanted))
     click.echo(f"{user['id']} is {user['role']}, {'active' if user['active'] else 'stopped'}")
 
 

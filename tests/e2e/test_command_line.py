@@ -1,5 +1,6 @@
 """The `paddock` command as somebody types it, against a server started as a user starts it."""
 
+import json
 import shutil
 import stat
 import tempfile
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from api.admin_commands import show_json
 from api.terminal import plain
 from core.storage.embedded.postgres import EmbeddedPostgres
 from tests.e2e.paddock import CONFIG, Up, free_port, is_ready, make_home, paddock, started
@@ -100,6 +102,22 @@ def test_a_file_without_a_tool_is_said(server: Up, tmp_path: Path) -> None:
 
 def test_what_a_model_or_a_guest_writes_cannot_drive_the_terminal() -> None:
     assert plain("a\x1b[2Jb\x07\x9b1mc\r\nd\te") == "a[2Jb1mc\nd\te"
+
+
+def test_what_is_shown_as_json_is_whole_and_cannot_drive_the_terminal_either(capsys: pytest.CaptureFixture[str]) -> None:
+    written = {"arguments": "a\x1b[2Jb\x9b1m caf\u00e9"}
+    show_json(written)
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == written
+    assert "\x9b" not in shown
+    assert "caf\u00e9" in shown
+
+
+@pytest.mark.parametrize(("words", "told"), [("alerts", "No alert is firing"), ("approvals list", "no request for approval")])
+def test_a_list_without_anything_in_it_says_so(server: Up, words: str, told: str) -> None:
+    listed = paddock(*words.split(), home=server.home)
+    assert (listed.returncode, listed.stdout) == (0, "")
+    assert told in listed.stderr
 
 
 def test_keys_are_made_listed_and_revoked(server: Up) -> None:
