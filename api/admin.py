@@ -75,10 +75,9 @@ class Admin:
     def _content(self, answer: httpx2.Response) -> Json:
         self._refused(answer)
         answer.read()
-        try:
-            content: Json = answer.json()
-        except ValueError as exc:
-            raise click.ClickException(f"what answers at {self._server.url} is no Paddock") from exc
+        content = _json(answer)
+        if not isinstance(content, dict):
+            raise click.ClickException(f"what answers at {self._server.url} is no Paddock")
         return content
 
     def _refused(self, answer: httpx2.Response) -> None:
@@ -90,7 +89,16 @@ class Admin:
 
 
 def _message(answer: httpx2.Response) -> str:
+    match _json(answer):
+        case {"error": {"message": str(message)}}:
+            return message
+        case _:
+            return f"the server answers {answer.status_code} {answer.reason_phrase}"
+
+
+def _json(answer: httpx2.Response) -> Any:
+    """None when it is none."""
     try:
-        return str(answer.json()["error"]["message"])
-    except (ValueError, LookupError, TypeError):
-        return f"the server answers {answer.status_code} {answer.reason_phrase}"
+        return answer.json()
+    except ValueError:
+        return None
