@@ -174,7 +174,7 @@ class Audit(Section):
 
 
 class Retention(Section):
-    """events_days: for how long after its end a turn's stream can be followed again. None: for as long as the turn is there."""
+    """events_days: for how long after its end a turn's stream can be followed again. None: for as long as the conversation."""
 
     events_days: Annotated[float, Field(ge=1, le=36_500, allow_inf_nan=False)] | None = None
 

@@ -1,4 +1,4 @@
-"""Streams of turns that ended long ago go, where the operator says when; what they answered stays. It knows no reader."""
+"""Streams go with their conversation, or earlier, where the operator says when; the answers stay. It knows no reader."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -12,16 +12,16 @@ log = logging.getLogger(__name__)
 
 
 class StreamRetention:
-    """days: from a turn's end."""
+    """days: from a turn's end; None: as long as its conversation, and without one as long as its response."""
 
-    def __init__(self, streams: StreamStore, turns: TurnStore, *, days: float) -> None:
+    def __init__(self, streams: StreamStore, turns: TurnStore, *, days: float | None) -> None:
         self._streams = streams
         self._turns = turns
         self._days = days
 
     async def run(self) -> None:
         """Remove all that are due, a turn in a transaction."""
-        while found := await self._streams.ended_before(self._days, limit=AT_ONCE):
+        while found := await self._streams.due(self._days, limit=AT_ONCE):
             for organization_id, turn_id in found:
                 await self._streams.remove(turn_id, await self._pieces(organization_id, turn_id))
 

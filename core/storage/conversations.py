@@ -49,7 +49,7 @@ class ConversationStore:
             return await _get(connection, organization_id, conversation_id)
 
     async def delete(self, organization_id: str, conversation_id: str) -> None:
-        """A turn that runs in it goes on, and what it keeps is not seen again."""
+        """A turn that runs in it goes on, and what it keeps is not seen again. Streams of what no fork shares are due to go."""
         async with self._database.everyone() as connection:
             gone = await _get(connection, organization_id, conversation_id)
             ids = {"ids": [source for source, _ in _sources(gone)], "organization_id": organization_id}
@@ -58,7 +58,8 @@ class ConversationStore:
             await connection.execute(
                 sa.update(conversations).where(_mine(organization_id, conversation_id)).values(deleted_at=sa.func.now())
             )
-            await connection.execute(_DELETE_UNSHARED, ids)
+            turn_ids = (await connection.execute(_DELETE_UNSHARED, ids)).scalars().all()
+            await connection.execute(_STREAMS_DUE, {"ids": turn_ids})
             await connection.execute(_VOID_APPROVALS, ids)
 
     async def fork(
@@ -169,7 +170,12 @@ _DELETE_UNSHARED = sa.text("""
             SELECT max(c.source_ends[array_position(c.source_ids, gone.id)]) FROM conversations c
             WHERE c.source_ids @> ARRAY[gone.id] AND c.deleted_at IS NULL
         ), 0)
+    RETURNING i.turn_id
 """)
+_STREAMS_DUE = sa.text("""
+    WITH held AS (SELECT id FROM turns WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE)
+    UPDATE turns t SET stream_due_at = now() FROM held WHERE t.id = held.id
+""")  # in the journal's order, which locks the rows of turns that run
 _VOID_APPROVALS = sa.text("""
     UPDATE approvals a SET arguments = '{}', reason = NULL, status = CASE status WHEN 'pending' THEN 'void' ELSE status END
     WHERE conversation_id = ANY(:ids) AND organization_id = :organization_id AND NOT EXISTS (

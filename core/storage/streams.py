@@ -11,10 +11,13 @@ class StreamStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def ended_before(self, days: float, *, limit: int) -> Sequence[tuple[str, str]]:
-        """Turns that ended so long ago and still have their streams, oldest first: organisation and id of each."""
+    async def due(self, days: float | None, *, limit: int) -> Sequence[tuple[str, str]]:
+        """Turns that ended and still have their streams, though their conversation was deleted, or that ended so long ago:
+        organisation and id of each.
+        """
+        seconds = None if days is None else days * 86_400
         async with self._database.everyone() as connection:
-            rows = (await connection.execute(_ENDED_BEFORE, {"seconds": days * 86_400, "limit": limit})).all()
+            rows = (await connection.execute(_DUE, {"seconds": seconds, "limit": limit})).all()
         return [(row.organization_id, row.id) for row in rows]
 
     async def remove(self, turn_id: str, seqs: Sequence[int]) -> None:
@@ -25,10 +28,12 @@ class StreamStore:
             await connection.execute(_REMOVE, parameters)
 
 
-_ENDED_BEFORE = sa.text("""
-    SELECT organization_id, id FROM turns WHERE stored AND ended_at IS NOT NULL AND stream_removed_at IS NULL
-        AND ended_at < now() - make_interval(secs => :seconds)
-    ORDER BY ended_at LIMIT :limit
+_DUE = sa.text("""
+    (SELECT organization_id, id FROM turns WHERE stored AND ended_at IS NOT NULL AND stream_removed_at IS NULL
+        AND stream_due_at IS NOT NULL LIMIT :limit)
+    UNION
+    (SELECT organization_id, id FROM turns WHERE stored AND ended_at IS NOT NULL AND stream_removed_at IS NULL
+        AND ended_at < now() - make_interval(secs => CAST(:seconds AS float8)) ORDER BY ended_at LIMIT :limit)
 """)
 _MARK = sa.text("UPDATE turns SET stream_removed_at = now() WHERE id = :turn_id")
 _REMOVE = sa.text("DELETE FROM turn_events WHERE turn_id = :turn_id AND seq = ANY(:seqs)")

@@ -108,6 +108,7 @@ turns = Table(
     ),  # of a turn that runs in the background: which one it waits in, the first to be served first
     Column("started_at", TIME),  # of such a turn: when a process first took it
     Column("stream_removed_at", TIME),  # since then only the events that its answer is made of are there
+    Column("stream_due_at", TIME),  # when its conversation was deleted: its stream goes with it
     Index("turns_by_organization", "organization_id", "created_at"),
     Index("turns_by_idempotency", "idempotency", unique=True, postgresql_where=sa.text("idempotency IS NOT NULL")),
     Index("turns_by_what_they_continue", "continues", unique=True, postgresql_where=sa.text("continues IS NOT NULL")),
@@ -133,6 +134,11 @@ turns = Table(
         "turns_with_streams",
         "ended_at",
         postgresql_where=sa.text("stored AND ended_at IS NOT NULL AND stream_removed_at IS NULL"),
+    ),
+    Index(
+        "turns_with_streams_due",
+        "stream_due_at",
+        postgresql_where=sa.text("stream_due_at IS NOT NULL AND stream_removed_at IS NULL"),
     ),
     Index("running_turns_by_lease", "lease_expires_at", postgresql_where=sa.text("status = 'running'")),
 )

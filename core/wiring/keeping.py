@@ -28,7 +28,6 @@ from core.storage.audit_seals import SealStore
 from core.storage.batches import BatchStore
 from core.storage.idempotency import IdempotencyStore
 from core.storage.streams import StreamStore
-from core.storage.turns import TurnStore
 from core.storage.webhooks import WebhookStore
 from core.subscriptions.deliveries import Deliveries
 from core.subscriptions.endpoints import Endpoints
@@ -41,6 +40,7 @@ from core.wiring.ground import Ground
 
 CONTINUE_SECONDS = 3.0
 """How often turns are begun that could not begin when humans had decided."""
+STREAMS_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +71,7 @@ async def open_keeping(ground: Ground, conversing: Conversing, wires: Wires) -> 
         alerts=AlertStore(database),
     )
     await keeping.webhooks.reseal()
+    streams = StreamRetention(StreamStore(database), conversing.turn_store, days=settings.retention.events_days)
     answers = Answers(keeping.batches, conversing.files, conversing.turns, wires)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(_webhooks(settings, webhooks, keyring, ground.background))
@@ -82,7 +83,7 @@ async def open_keeping(ground: Ground, conversing: Conversing, wires: Wires) -> 
             Job(name="forgetting idempotency keys", every_seconds=600, run=keeping.idempotency.sweep),
             Job(name="approvals", every_seconds=CONTINUE_SECONDS, run=conversing.continuing.begin_due),
             *await _auditing(ground, keeping),
-            *_retention(settings, StreamStore(database), conversing.turn_store),
+            Job(name="removing streams", every_seconds=STREAMS_SECONDS, run=streams.run),
             *await stack.enter_async_context(
                 _alerting(settings, keeping.alerts, ground.telemetry.metrics, ground.background, server=conversing.server)
             ),
@@ -124,12 +125,6 @@ async def _auditing(ground: Ground, keeping: Keeping) -> Sequence[Job]:
         Job(name="exports", every_seconds=1, run=maker.make_all),
         Job(name="archiving", every_seconds=600, run=archiver.run),
     )
-
-
-def _retention(settings: Settings, streams: StreamStore, turns: TurnStore) -> Sequence[Job]:
-    if (days := settings.retention.events_days) is None:
-        return ()
-    return (Job(name="removing streams", every_seconds=600, run=StreamRetention(streams, turns, days=days).run),)
 
 
 @asynccontextmanager

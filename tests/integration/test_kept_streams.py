@@ -87,6 +87,26 @@ async def test_a_server_whose_operator_says_for_how_long_removes_them_by_itself(
         assert await error_of(http, f"/v1/responses/{old}", params={"stream": "true"}) == (410, "stream_removed")
 
 
+async def test_a_stream_goes_with_its_conversation_and_not_with_one_that_a_fork_shares(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with stage.open_with(ANSWER, CODE) as platform, client(platform, tenant) as http:
+        ids = [(await http.post("/v1/conversations", json={})).json()["id"] for _ in range(3)]
+        asked = [(await http.post("/v1/responses", json={**ASKED, "conversation": name})).json()["id"] for name in ids]
+        before = await http.get(f"/v1/responses/{asked[0]}")
+        fork = await http.post(f"/v1/conversations/{ids[1]}/fork", json={})
+        for name in ids[:2]:
+            assert (await http.delete(f"/v1/conversations/{name}")).status_code == 200
+        await StreamRetention(StreamStore(database), TurnStore(database), days=None).run()
+        followable = [(await platform.turns.get(tenant.principal, turn_id)).followable for turn_id in asked]
+        assert followable == [False, True, True]
+        assert await error_of(http, f"/v1/responses/{asked[0]}", params={"stream": "true"}) == (410, "stream_removed")
+        assert (await http.get(f"/v1/responses/{asked[0]}")).content == before.content
+        await http.delete(f"/v1/conversations/{fork.json()['id']}")
+        await StreamRetention(StreamStore(database), TurnStore(database), days=None).run()
+        assert not (await platform.turns.get(tenant.principal, asked[1])).followable
+
+
 class _same(list[httpx.Response]):
     """Answers that are equal when their bodies are."""
 

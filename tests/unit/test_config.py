@@ -66,8 +66,9 @@ def test_a_typo_at_the_top_and_in_a_section_is_found_too(tmp_path: Path) -> None
 
 
 def test_a_key_that_is_nowhere_near_is_answered_with_the_keys_there_are(tmp_path: Path) -> None:
-    assert "limits.zzz: unknown key; known here: background_retries, background_turns, lease_seconds, max_steps" in complaint(
-        tmp_path, "limits: {zzz: 1}"
+    assert (
+        "limits.zzz: unknown key; known here: background_retries, background_turns, idempotency_bytes, lease_seconds, max_steps"
+        in complaint(tmp_path, "limits: {zzz: 1}")
     )
 
 
