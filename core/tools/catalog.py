@@ -10,7 +10,7 @@ from importlib.resources import files
 from core.errors import InvalidRequest, NotFound
 from core.identity.principals import Principal
 from core.storage.audit import AuditRecord, Outcome
-from core.storage.tool_calls import ToolCallStore
+from core.storage.tool_calls import Offered, ToolCallStore
 from core.tools.approval import Asking
 from core.tools.definition import DEEPEST, ToolVersion, parse_manifest
 from core.tools.permissions import counters, holders, quotas_from
@@ -114,18 +114,23 @@ class Catalog:
         return replace(selection, pins=(*pins, *await self.nested(principal.organization_id, pins)))
 
     async def nested(self, organization_id: str, pins: Sequence[Pin]) -> Sequence[Pin]:
-        """What their code may call, and the code of that, beside themselves."""
-        known, found, level = {pin.tool_id for pin in pins}, list[Pin](), pins
+        """What their code calls, and the code of that, beside themselves: the versions that they are bound to."""
+        known, found, level = {pin.digest for pin in pins}, list[Pin](), pins
         for _ in range(DEEPEST):
             versions = await self._versions_of(organization_id, [pin.digest for pin in level])
-            names = {name for version in versions.values() for name in version.capabilities.tools}
-            tools = await self._store.offered(organization_id, None, names=sorted(names), most=len(names))
+            called = {digest: name for version in versions.values() for name, digest in version.calls.items()}
+            ids = {tool.name: tool.id for tool in await self._enabled(organization_id, set(called.values()))}
             level = [
-                Pin(tool_id=tool.id, digest=tool.digest, granted=True, nested=True) for tool in tools if tool.id not in known
+                Pin(tool_id=ids[name], digest=digest, granted=True, nested=True)
+                for digest, name in called.items()
+                if name in ids and digest not in known
             ]
-            known |= {pin.tool_id for pin in level}
+            known |= called.keys()
             found += level
         return found
+
+    async def _enabled(self, organization_id: str, names: Set[str]) -> Sequence[Offered]:
+        return await self._store.offered(organization_id, None, names=sorted(names), most=len(names))
 
     async def _offered(self, principal: Principal, selection: Selection) -> Mapping[str, Pin]:
         """By name."""
@@ -140,14 +145,13 @@ class Catalog:
             raise InvalidRequest(message, param="tools", code="unknown_tool")
         return {tool.name: Pin(tool_id=tool.id, digest=tool.digest, granted=tool.name in by_grant) for tool in (*own, *granted)}
 
-    async def callable_by(self, organization_id: str, version: ToolVersion) -> Mapping[str, ToolVersion]:
-        """Versions that the code of one that may not be registered yet could call, directly or not, by name."""
-        names = version.capabilities.tools
-        tools = await self._store.offered(organization_id, None, names=names, most=len(names))
+    async def current(self, organization_id: str, names: Set[str]) -> tuple[Mapping[str, str], Mapping[str, ToolVersion]]:
+        """Of enabled tools, whoever may use them: digests by name; and, by digest, their versions and all that their code calls."""
+        tools = await self._enabled(organization_id, names)
         pins = [Pin(tool_id=tool.id, digest=tool.digest) for tool in tools]
         pins += await self.nested(organization_id, pins)
         versions = await self._versions_of(organization_id, [pin.digest for pin in pins])
-        return {version.name: version for version in versions.values()}
+        return {tool.name: tool.digest for tool in tools}, versions
 
     async def registered(self, principal: Principal, selection: Selection) -> Sequence[Registered]:
         """What is pinned, and now if it was not yet. Versions that this process has not seen are one question more.

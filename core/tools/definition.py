@@ -117,6 +117,11 @@ class ToolVersion:
         return len(canonical(self.parameters))
 
     @property
+    def calls(self) -> Mapping[str, str]:
+        """Digests of the versions that its code calls, by name."""
+        return self.runtime.get("tools") or {}
+
+    @property
     def spec(self) -> ToolSpec:
         return ToolSpec(name=self.name, description=self.description, parameters=self.parameters)
 

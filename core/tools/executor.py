@@ -89,12 +89,14 @@ class Toolset:
         self._turn_id = turn_id
         self._organization_id = organization_id
         self._approvals = approvals or Approvals()
-        policies = {tool.version.name: policy for tool in registered if (policy := self._policy(tool))}
-        self._policies = {name: policy for name, policy in policies.items() if name in self._ids}
+        policies = {tool.version.digest: policy for tool in registered if (policy := self._policy(tool))}
+        self._policies = {
+            tool.version.name: policies[tool.version.digest] for tool in offered if tool.version.digest in policies
+        }
         self._nested = Scope(
             turn_id=turn_id,
             organization_id=organization_id,
-            tools={tool.version.name: tool for tool in registered},
+            tools={tool.version.digest: tool for tool in registered},
             waits=policies.keys(),
             refusal=refusal,
             workshop=workshop,
@@ -270,7 +272,7 @@ def _calling(shipped: Mapping[str, ToolVersion], registered: Sequence[Registered
     if CODE_INTERPRETER not in shipped:
         message = f"the caller 'programmatic' is code of the tool {CODE_INTERPRETER!r}, which is not given"
         raise InvalidRequest(message, param="tools", code="invalid_value")
-    versions = {tool.version.name: tool.version for tool in registered}
+    versions = {tool.version.digest: tool.version for tool in registered}
     for_code = [tool.version for tool in registered if tool.programmatic]
     return {CODE_INTERPRETER: granting(shipped[CODE_INTERPRETER], for_code, versions)} if for_code else {}
 

@@ -66,7 +66,7 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What code of a turn may call, by name, and who is asked whether it may now. waits: for a human, and so not for code."""
+    """What code of a turn may call, by digest, and who is asked whether it may now. waits: for a human, and so not for code."""
 
     turn_id: str
     organization_id: str
@@ -77,49 +77,64 @@ class Scope:
 
     def effect_of(self, version: ToolVersion) -> Effect:
         """The strongest of its own and of all that its code may call."""
-        if not version.capabilities.tools:
+        if not version.calls:
             return version.effect
-        return strongest(version, {name: tool.version for name, tool in self.tools.items()})
+        return strongest(version, {digest: tool.version for digest, tool in self.tools.items()})
 
 
-def granting(caller: ToolVersion, tools: Sequence[ToolVersion], known: Mapping[str, ToolVersion]) -> ToolVersion:
-    """The version, with these for its code to call, and with words for the model of how that is done. known: all, by name."""
-    manifest = Manifest.model_validate(json.loads(caller.manifest))
-    capabilities = manifest.capabilities.model_copy(update={"tools": tuple(tool.name for tool in tools)})
-    listed = "".join(f"\n- {tool.name}: {tool.description} Arguments: {canonical(tool.parameters).decode()}" for tool in tools)
-    change = {"capabilities": capabilities, "description": f"{manifest.description} {HOW_TO_CALL}{listed}"}
-    version = version_of(manifest.model_copy(update=change), caller.runtime)
-    return version_of(manifest.model_copy(update={**change, "effect": strongest(version, known)}), caller.runtime)
+def bind(names: Sequence[str], current: Mapping[str, str], *, given: object) -> dict[str, str]:
+    """Digests by name, of those that are current. Raises ManifestRefused."""
+    for n, name in enumerate(names):
+        if name not in current:
+            raise ManifestRefused(f"capabilities.tools[{n}]", f"no enabled tool {name!r} in the registry")
+    bound = {name: current[name] for name in names}
+    if given and given != bound:
+        raise ManifestRefused("runtime.tools", f"the tools that it names are now {json.dumps(bound)}; leave it out")
+    return bound
 
 
-def strongest(version: ToolVersion, tools: Mapping[str, ToolVersion]) -> Effect:
-    effects, names, seen = [version.effect], list(version.capabilities.tools), set[str]()
-    while names:
-        name = names.pop()
-        if name in tools and name not in seen:
-            seen.add(name)
-            effects.append(tools[name].effect)
-            names += tools[name].capabilities.tools
-    return max(effects, key=list(Effect).index)
-
-
-def refuse_nesting(version: ToolVersion, tools: Mapping[str, ToolVersion], above: tuple[str, ...] = ()) -> None:
-    """What a manifest may not let its code call. tools: all that are there, by name. Raises ManifestRefused."""
-    chain = (*above, version.name)
-    for n, name in enumerate(version.capabilities.tools):
-        where = f"capabilities.tools[{n}]" if not above else "capabilities.tools"
-        if name in chain:
-            raise ManifestRefused(where, f"the calls go in a circle: {' -> '.join((*chain, name))}")
-        if name not in tools:
-            continue
-        if len(chain) > DEEPEST:
-            raise ManifestRefused(where, f"code calls code {DEEPEST} deep at most: {' -> '.join((*chain, name))}")
-        if tools[name].approval is not None:
-            raise ManifestRefused(where, f"{name!r} needs a human's approval, and code cannot wait for one")
-        refuse_nesting(tools[name], tools, chain)
-    if not above and (effect := strongest(version, tools)) is not version.effect:
+def refuse_nesting(version: ToolVersion, versions: Mapping[str, ToolVersion]) -> None:
+    """What a manifest may not let its code call. versions: by digest. Raises ManifestRefused."""
+    for n, called in enumerate(version.calls.values()):
+        _refuse_chain((version, versions[called]), versions, f"capabilities.tools[{n}]")
+    if (effect := strongest(version, versions)) is not version.effect:
         message = f"its code may call what is {effect.value!r}: it is not less than that itself"
         raise ManifestRefused("effect", message)
+
+
+def _refuse_chain(chain: tuple[ToolVersion, ...], versions: Mapping[str, ToolVersion], where: str) -> None:
+    told, last = " -> ".join(version.name for version in chain), chain[-1]
+    if last.name in {version.name for version in chain[:-1]}:
+        raise ManifestRefused(where, f"the calls go in a circle: {told}")
+    if len(chain) > DEEPEST + 1:
+        raise ManifestRefused(where, f"code calls code {DEEPEST} deep at most: {told}")
+    if last.approval is not None:
+        raise ManifestRefused(where, f"{last.name!r} needs a human's approval, and code cannot wait for one")
+    for called in last.calls.values():
+        if called in versions:
+            _refuse_chain((*chain, versions[called]), versions, where)
+
+
+def granting(caller: ToolVersion, tools: Sequence[ToolVersion], versions: Mapping[str, ToolVersion]) -> ToolVersion:
+    """The caller, with these for its code to call, and with words for the model of how that is done. versions: by digest."""
+    manifest = Manifest.model_validate(json.loads(caller.manifest))
+    capabilities = manifest.capabilities.model_copy(update={"tools": tuple(tool.name for tool in tools)})
+    runtime = {**caller.runtime, "tools": {tool.name: tool.digest for tool in tools}}
+    listed = "".join(f"\n- {tool.name}: {tool.description} Arguments: {canonical(tool.parameters).decode()}" for tool in tools)
+    change = {"capabilities": capabilities, "description": f"{manifest.description} {HOW_TO_CALL}{listed}"}
+    effect = strongest(version_of(manifest, runtime), versions)
+    return version_of(manifest.model_copy(update={**change, "effect": effect}), runtime)
+
+
+def strongest(version: ToolVersion, versions: Mapping[str, ToolVersion]) -> Effect:
+    effects, left, seen = [version.effect], list(version.calls.values()), set[str]()
+    while left:
+        called = left.pop()
+        if called in versions and called not in seen:
+            seen.add(called)
+            effects.append(versions[called].effect)
+            left += versions[called].calls.values()
+    return max(effects, key=list(Effect).index)
 
 
 class NestedCalls:
@@ -161,12 +176,13 @@ class NestedCalls:
 
     def _tool(self, version: ToolVersion, path: Path, name: str) -> Registered:
         self._made += 1
-        tool = self._scope.tools.get(name)
-        if name not in version.capabilities.tools:
+        called = version.calls.get(name)
+        if called is None:
             raise ToolCallRejected(f"the manifest of {version.name!r} does not grant a call of {name[:100]!r}")
+        tool = self._scope.tools.get(called)
         if tool is None:
-            raise ToolCallRejected(f"no tool {name!r} in the registry")
-        if name in self._scope.waits:
+            raise ToolCallRejected(f"no enabled tool {name!r} in the registry")
+        if called in self._scope.waits:
             raise ToolCallRejected(f"not run: {name!r} needs a human's approval, and code cannot wait for one")
         if len(path) > DEEPEST:
             raise ToolCallRejected(f"not run: code calls code {DEEPEST} deep at most")

@@ -1,6 +1,6 @@
 """What administrators do with the tools of their organisation. It runs none of them, and knows no HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from core.storage.tools import NewVersion, Terms, ToolStore
 from core.tools import kinds
 from core.tools.catalog import Catalog
 from core.tools.definition import Manifest, ToolVersion, check, version_of
-from core.tools.nested import refuse_nesting
+from core.tools.nested import bind, refuse_nesting
 from core.tools.permissions import Permissions, Quota, quotas_text
 from core.tools.work import ManifestRefused, Workshop
 from sandbox import RuntimeUnavailable, SandboxError
@@ -122,8 +122,8 @@ class Registry:
         """The version as it is kept: its kind has looked at it, and bound it to content."""
         try:
             version = check(manifest)
-            await self._check_nested(principal.organization_id, version)
             runtime = await kinds.load(version.runtime["kind"]).admit(version, principal.organization_id, self._workshop)
+            return await self._bound(principal.organization_id, manifest, runtime)
         except ManifestRefused as refused:
             raise InvalidRequest(
                 f"invalid {refused.path!r}: {refused.message}", param=refused.path, code="invalid_manifest"
@@ -132,18 +132,17 @@ class Registry:
             raise Unavailable(str(exc), code="sandbox_unavailable") from exc
         except SandboxError as exc:
             raise InvalidRequest(f"invalid 'runtime': {exc}", param="runtime", code="invalid_manifest") from exc
-        return version_of(manifest, runtime)
 
-    async def _check_nested(self, organization_id: str, version: ToolVersion) -> None:
-        """What its code may call, as it is now; each call asks again. Raises ManifestRefused."""
-        names = version.capabilities.tools
-        if not names:
-            return
-        tools = await self._catalog.callable_by(organization_id, version)
-        for n, name in enumerate(names):
-            if name not in tools and name != version.name:
-                raise ManifestRefused(f"capabilities.tools[{n}]", f"no enabled tool {name!r} in the registry")
-        refuse_nesting(version, tools)
+    async def _bound(self, organization_id: str, manifest: Manifest, runtime: Mapping[str, object]) -> ToolVersion:
+        """To the versions that its code calls: what a human approves and an auditor reads is all that can happen."""
+        names = manifest.capabilities.tools
+        if not names and not runtime.get("tools"):
+            return version_of(manifest, runtime)
+        current, versions = await self._catalog.current(organization_id, set(names))
+        bound = bind(names, current, given=runtime.get("tools"))
+        version = version_of(manifest, {**runtime, "tools": bound})
+        refuse_nesting(version, versions)
+        return version
 
 
 def _new(principal: Principal, version: ToolVersion) -> NewVersion:

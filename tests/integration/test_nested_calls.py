@@ -168,7 +168,7 @@ async def test_a_result_too_long_for_code_is_an_error_and_not_half_a_result(stag
     [
         (manifest("plan", PLAN, tools=["nothing"]), "capabilities.tools[0]", "no enabled tool 'nothing'"),
         (manifest("plan", PLAN, tools=["code_interpreter"]), "capabilities.tools[0]", "no enabled tool"),
-        (manifest("plan", PLAN, tools=["plan"]), "capabilities.tools[0]", "in a circle: plan -> plan"),
+        (manifest("plan", PLAN, tools=["plan"]), "capabilities.tools[0]", "no enabled tool 'plan'"),
         (manifest("plan", PLAN, tools=["asks"]), "capabilities.tools[0]", "needs a human's approval"),
         (manifest("plan", PLAN, tools=["step"], effect="idempotent"), "effect", "may call what is 'effectful'"),
         (manifest("plan", PLAN, tools=["step"], effect="pure"), "effect", "'pure' is refused"),
@@ -183,6 +183,27 @@ async def test_a_manifest_that_grants_what_cannot_be_is_refused_with_its_path(
         with pytest.raises(InvalidRequest, match=message) as refused:
             await add(platform, tenant, plan)
     assert refused.value.param == path
+
+
+async def test_code_calls_the_version_that_its_tool_was_added_with_until_it_is_added_again(
+    stage: Stage, tenant: Tenant
+) -> None:
+    """What a human approved and an auditor reads is all that can happen."""
+    plan, new_step = manifest("plan", PLAN, tools=["step"]), manifest("step", STEP.replace("n}", "n + 10}"))
+    async with stage.open_with(*STORY) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP), NOBODY)
+        await add(platform, tenant, plan)
+        before = await platform.tools.get(tenant.principal, "plan")
+        await platform.tools.add_version(tenant.principal, "step", new_step)
+        assert results((await play(platform, tenant)).events) == [(False, "[0, 1, 2]")]
+        after = await platform.tools.add_version(tenant.principal, "plan", plan)
+        assert (after.version, after.digest != before.digest) == (2, True)
+        assert results((await play(platform, tenant)).events) == [(False, "[10, 11, 12]")]
+        old = await platform.tools.version(tenant.principal, "plan", 1)
+        stored = Manifest.model_validate_json(old.manifest)
+        with pytest.raises(InvalidRequest, match="the tools that it names are now") as refused:
+            await platform.tools.add_version(tenant.principal, "plan", stored)
+        assert refused.value.param == "runtime.tools"
 
 
 async def test_calls_that_go_in_a_circle_are_refused_when_the_circle_would_close(stage: Stage, tenant: Tenant) -> None:

@@ -40,12 +40,16 @@ def main(code):
 
 
 class Options(BaseModel):
-    """code: source text that defines `main(**arguments)`, a function or a coroutine function."""
+    """code: source text that defines `main(**arguments)`, a function or a coroutine function.
+
+    tools: digests of what `capabilities.tools` names, kept with the version; where it is given, they must be the current ones.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["python"]
     code: Annotated[str, Field(min_length=1, max_length=CODE_CHARACTERS)]
+    tools: Annotated[dict[str, str], Field(max_length=100)] | None = None
 
 
 async def admit(version: "ToolVersion", _organization_id: str, workshop: Workshop, /) -> dict[str, object]:
