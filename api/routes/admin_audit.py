@@ -14,8 +14,9 @@ from api.wire.body import Body
 from api.wire.response_body import unix
 from core.identity.principals import Scope
 from core.storage.audit import Outcome
-from core.storage.audit_events import AuditEvent, Filter
+from core.storage.audit_events import AuditEvent
 from core.storage.audit_seals import Checkpoint
+from core.storage.audit_shapes import Filter
 from core.storage.records import Page
 
 router = Router("/admin/v1/audit")

@@ -11,8 +11,8 @@ from api.route import Router
 from api.wire.audit import Kind, Moment, Name, kinds, moment
 from api.wire.body import Body
 from api.wire.response_body import unix
-from core.storage.audit_events import Filter
 from core.storage.audit_exports import Export
+from core.storage.audit_shapes import Filter
 
 router = Router("/admin/v1/audit/exports")
 

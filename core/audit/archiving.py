@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from core.errors import Conflict
 from core.ids import new_id
 from core.storage.audit import PLATFORM, AuditRecord, Detail
-from core.storage.audit_archives import FOLDER, Archive, ArchiveStore, pack
-from core.storage.audit_events import Filter
+from core.storage.audit_archives import ArchiveStore
 from core.storage.audit_reading import Sealed, SealedRecords, Wanted, open_sealed_records
+from core.storage.audit_shapes import FOLDER, Archive, Filter, pack
 from core.storage.objects import Objects, read
 
 PATIENCE = timedelta(days=1)

@@ -8,8 +8,8 @@ from core.errors import NotFound
 from core.identity.principals import Principal, Scope
 from core.ids import new_id
 from core.storage.audit import AuditRecord
-from core.storage.audit_events import Filter
 from core.storage.audit_exports import Export, ExportStatus, ExportStore
+from core.storage.audit_shapes import Filter
 from core.storage.objects import Objects
 from core.storage.records import Page
 

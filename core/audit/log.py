@@ -6,8 +6,9 @@ from datetime import datetime
 from core.errors import NotFound
 from core.identity.principals import Principal, Scope
 from core.storage.audit import AuditRecord
-from core.storage.audit_events import AuditEvent, EventStore, Filter
+from core.storage.audit_events import AuditEvent, EventStore
 from core.storage.audit_seals import Checkpoint, SealStore, SigningKey
+from core.storage.audit_shapes import Filter
 from core.storage.records import Page
 
 EVERYBODY = "all"

@@ -15,7 +15,8 @@ from core.audit.merkle import leaf_hash, paths_of, root_of
 from core.audit.signing import Signer
 from core.errors import ConfigurationError
 from core.storage.audit import PLATFORM, AuditRecord
-from core.storage.audit_seals import Batch, Checkpoint, SealStore, Section
+from core.storage.audit_seals import Batch, Checkpoint, SealStore
+from core.storage.audit_shapes import Section
 
 RECORDS_A_CHECKPOINT = 8192
 ORIGIN = "paddock.audit/"

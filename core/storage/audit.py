@@ -106,16 +106,6 @@ def _new_id() -> str:
     return f"aud_{milliseconds:012x}{rest:05x}{secrets.token_hex(8)[:15]}"
 
 
-def made_at(record_id: str) -> datetime:
-    """The moment that is in the id, in milliseconds."""
-    return datetime.fromtimestamp(int(record_id[4:16], 16) / 1000, UTC)
-
-
-def first_id_of(moment: datetime) -> str:
-    """Records that were made at the moment or later have this id or a later one."""
-    return f"aud_{int(moment.timestamp() * 1000):012x}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Apart:
     """A record's personal text, and what its line says of it."""

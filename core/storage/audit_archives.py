@@ -1,78 +1,18 @@
-"""Archives of the audit log: which sealed records have left the database, to which object, and whether that is still there.
+"""Archives of the audit log: which sealed records have left the database, to which object, and whether that is still there."""
 
-An object is a row of gzip members, one for each organisation. In a member each line is one checkpoint's records:
-`[number, [line, ...]]`.
-"""
-
-import gzip
 import json
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import Conflict
-from core.storage.audit import AuditRecord, first_id_of, insert
+from core.storage.audit import AuditRecord, insert
+from core.storage.audit_shapes import Archive, first_id_of, read_archive
 from core.storage.database import Database
 from core.storage.tables import audit_archives, audit_checkpoints, audit_personal
-
-FOLDER = "audit/archives"
-COMPRESSION = 6
-LARGEST_ARCHIVE = 2**30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Archive:
-    """The records of checkpoints first to last. parts: of each organisation, where it begins in the object, and its bytes."""
-
-    id: str
-    first_checkpoint: int
-    last_checkpoint: int
-    records: int
-    latest: datetime
-    bytes: int
-    sha256: str
-    parts: Mapping[str, tuple[int, int]]
-    removed: bool = False
-
-    @property
-    def object_key(self) -> str:
-        return f"{FOLDER}/{self.id}"
-
-
-class BrokenArchive(Exception):
-    """What should be an archive's object cannot be read as one."""
-
-
-def pack(page: Iterable[tuple[int, Mapping[str, Sequence[str]]]]) -> tuple[bytes, dict[str, tuple[int, int]]]:
-    """The object, and its parts. page: checkpoints, each with the lines of its organisations."""
-    parts: dict[str, list[str]] = {}
-    for number, lines in page:
-        for organization_id, own in lines.items():
-            parts.setdefault(organization_id, []).append(json.dumps([number, own], separators=(",", ":")))
-    packed, places = bytearray(), {}
-    for organization_id, part in sorted(parts.items()):
-        member = gzip.compress("\n".join(part).encode(), COMPRESSION, mtime=0)
-        places[organization_id] = (len(packed), len(member))
-        packed += member
-    return bytes(packed), places
-
-
-def unpack(data: bytes, archive: Archive, organization_id: str) -> Iterator[tuple[int, list[str]]]:
-    """An organisation's lines, checkpoint by checkpoint. Raises BrokenArchive."""
-    start, size = archive.parts.get(organization_id, (0, 0))
-    try:
-        text = gzip.decompress(data[start : start + size]) if size else b""
-        for line in text.splitlines():
-            number, records = json.loads(line)
-            yield number, [str(record) for record in records]
-    except (OSError, EOFError, zlib.error, ValueError, TypeError) as exc:
-        raise BrokenArchive from exc
 
 
 class ArchiveStore:
@@ -124,7 +64,7 @@ class ArchiveStore:
         query = sa.select(audit_archives).where(audit_archives.c.removed_at.is_(None), audit_archives.c.latest < before)
         async with self._database.everyone() as connection:
             rows = (await connection.execute(query.order_by(audit_archives.c.first_checkpoint))).mappings().all()
-        return [read_archive(row) for row in rows]
+        return [read_archive(dict(row)) for row in rows]
 
     async def forget(self, archive: Archive, record: AuditRecord) -> None:
         """The hashes of its records go, and personal text that is older than all records that are left. record: says so."""
@@ -143,12 +83,6 @@ class ArchiveStore:
         query = sa.select(audit_archives.c.id).where(audit_archives.c.removed_at.is_(None))
         async with self._database.everyone() as connection:
             return set((await connection.execute(query)).scalars())
-
-
-def read_archive(row: "sa.RowMapping | asyncpg.Record") -> Archive:
-    parts = {organization_id: (start, size) for organization_id, (start, size) in json.loads(row["parts"]).items()}
-    names = ("id", "first_checkpoint", "last_checkpoint", "records", "latest", "bytes", "sha256")
-    return Archive(**{name: row[name] for name in names}, parts=parts, removed=row["removed_at"] is not None)
 
 
 _NEXT_SPAN = sa.text("""

@@ -11,23 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import InvalidRequest, NotFound
-from core.storage.audit import AuditRecord, first_id_of, insert
+from core.storage.audit import AuditRecord, insert
 from core.storage.audit_seals import HORIZON
+from core.storage.audit_shapes import Filter, first_id_of
 from core.storage.database import Database
 from core.storage.records import Page
 from core.storage.tables import audit_archives, audit_personal, audit_records, audit_subjects
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """kinds: whole ones, or the beginning of some and `*`. since, until: when a record was made, before `until`."""
-
-    kinds: tuple[str, ...] = ()
-    actor: str | None = None
-    object: str | None = None
-    outcome: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

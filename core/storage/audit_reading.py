@@ -9,10 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from core.storage.audit import first_id_of
-from core.storage.audit_archives import Archive, read_archive
-from core.storage.audit_events import Filter
-from core.storage.audit_seals import Section
+from core.storage.audit_shapes import Archive, Filter, Section, first_id_of, read_archive
 from core.storage.connection import LOST, DatabaseUnavailable, connect
 
 PAGE_RECORDS = 16_384
@@ -53,7 +50,7 @@ class SealedRecords:
 
     async def archives(self, first: int, last: int) -> Sequence[Archive]:
         """Those that hold records of these checkpoints, or held them."""
-        return [read_archive(row) for row in await self._connection.fetch(_ARCHIVES, first, last)]
+        return [read_archive(dict(row)) for row in await self._connection.fetch(_ARCHIVES, first, last)]
 
     async def page(self, first: int, last: int) -> Sequence[Sealed]:
         """The next checkpoints, with their rows, of those from first to last; at least one."""

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import Conflict
-from core.storage.audit import AuditRecord, insert, made_at
+from core.storage.audit import AuditRecord, insert
+from core.storage.audit_shapes import Section, made_at
 from core.storage.database import Database
 from core.storage.tables import audit_checkpoints, audit_keys, audit_sections
 
@@ -31,20 +32,6 @@ class Checkpoint:
     latest: datetime
     key_id: str
     note: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """One organisation's records in a checkpoint. first: how many it had before. leaves, path: hashes of 32 bytes, joined."""
-
-    organization_id: str
-    checkpoint: int
-    place: int
-    first: int
-    size: int
-    root: bytes
-    path: bytes
-    leaves: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

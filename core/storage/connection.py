@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
-import sqlalchemy as sa
 
 from core.errors import Unavailable
 
@@ -28,7 +27,7 @@ class DatabaseUnavailable(Unavailable):
 
 async def connect(url: str, role: str, more_settings: Mapping[str, str] | None = None) -> "asyncpg.Connection[Any]":
     """Raises DatabaseUnavailable."""
-    plain = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    plain = "postgresql" + url[url.index("://") :]  # without the name of a driver
     settings = {"role": role, "search_path": SCHEMA, "application_name": "paddock", **(more_settings or {})}
     try:
         return await asyncpg.connect(plain, server_settings=settings, timeout=10)

@@ -26,9 +26,9 @@ from core.events import ToolDispatched, ToolReturned
 from core.identity.principals import Principal, Role, Scope
 from core.messages import ToolResult
 from core.storage.audit import AuditRecord, line
-from core.storage.audit_events import Filter
 from core.storage.audit_exports import Export, ExportStore
 from core.storage.audit_seals import SealStore
+from core.storage.audit_shapes import Filter
 from core.storage.database import open_database
 from core.storage.embedded.postgres import open_postgres
 from core.storage.journal import Pending

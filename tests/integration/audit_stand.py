@@ -19,9 +19,10 @@ from core.audit.sealing import Sealer
 from core.audit.signing import Signer, open_signer
 from core.storage.audit import AuditRecord, insert
 from core.storage.audit_archives import ArchiveStore
-from core.storage.audit_events import EventStore, Filter
+from core.storage.audit_events import EventStore
 from core.storage.audit_exports import Export, ExportStore
 from core.storage.audit_seals import SealStore
+from core.storage.audit_shapes import Filter
 from core.storage.database import Database, open_database
 from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.migrate import migrate

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from core.audit.verification import verify
 from core.storage.audit import AuditRecord
-from core.storage.audit_events import Filter
+from core.storage.audit_shapes import Filter
 from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.objects import read
 from tests.integration.audit_stand import AuditStand, audit_stand

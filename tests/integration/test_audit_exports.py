@@ -17,9 +17,9 @@ from core.audit.signing import open_signer
 from core.audit.verification import verify
 from core.errors import Conflict, NotFound
 from core.storage.audit import AuditRecord, Outcome, insert
-from core.storage.audit_events import Filter
 from core.storage.audit_exports import ExportStatus, ExportStore
 from core.storage.audit_seals import SealStore
+from core.storage.audit_shapes import Filter
 from core.storage.embedded.postgres import EmbeddedPostgres
 from tests.integration.audit_stand import AuditStand, audit_stand
 from tests.integration.conftest import make_tenant

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from core.audit.signing import Signer
 from core.audit.verification import Unreadable, verify
 from core.storage.audit import AuditRecord
-from core.storage.audit_events import Filter
+from core.storage.audit_shapes import Filter
 from core.storage.embedded.postgres import EmbeddedPostgres
 from tests.integration.audit_stand import AuditStand, audit_stand
 from tests.integration.conftest import make_tenant

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from core.errors import NotFound, TooLarge
-from core.storage.audit import first_id_of
-from core.storage.audit_archives import LARGEST_ARCHIVE, Archive, BrokenArchive, unpack
 from core.storage.audit_reading import Row, Sealed, SealedRecords, Wanted
+from core.storage.audit_shapes import LARGEST_ARCHIVE, Archive, BrokenArchive, first_id_of, unpack
 from core.storage.objects import Objects, read
 
 Rows = dict[int, dict[str, list[Row]]]

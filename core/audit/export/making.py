@@ -21,9 +21,9 @@ from core.audit.sealing import Sealer
 from core.audit.signing import Signer
 from core.errors import PaddockError
 from core.storage.audit import AuditRecord, Detail, Outcome
-from core.storage.audit_events import Filter
 from core.storage.audit_exports import Export, ExportStatus, ExportStore
 from core.storage.audit_reading import Wanted
+from core.storage.audit_shapes import Filter
 from core.storage.objects import Objects
 from core.supervisor import Child, Program, running
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PROBLEMS_TOLD = 100
 BUFFER_BYTES = 2**20
+LINES_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,8 @@ class Files:
     def write(self, page: "list[Sealed]", progress: Progress) -> None:
         for sealed in page:
             proven = prove(sealed)
-            self._writer.write(proven.lines)
+            for start in range(0, len(proven.lines), LINES_AT_ONCE):
+                self._writer.write(proven.lines[start : start + LINES_AT_ONCE])
             self._files[1].write(json.dumps(proven.proof, separators=(",", ":")).encode() + b"\n")
             progress.records += len(proven.lines)
             progress.removed += proven.removed

@@ -12,7 +12,7 @@ from typing import Any
 
 from core.audit.merkle import HASH_BYTES, hidden_nodes, leaf_hash
 from core.storage.audit_reading import Sealed
-from core.storage.audit_seals import Section
+from core.storage.audit_shapes import Section
 
 
 @dataclass(frozen=True, slots=True)
