@@ -146,7 +146,7 @@ class Catalog:
         return {tool.name: Pin(tool_id=tool.id, digest=tool.digest, granted=tool.name in by_grant) for tool in (*own, *granted)}
 
     async def current(self, organization_id: str, names: Set[str]) -> tuple[Mapping[str, str], Mapping[str, ToolVersion]]:
-        """Of enabled tools, whoever may use them: digests by name; and, by digest, their versions and all that their code calls."""
+        """Of enabled tools, whoever may use them: digests by name; versions by digest, with all that their code calls."""
         tools = await self._enabled(organization_id, names)
         pins = [Pin(tool_id=tool.id, digest=tool.digest) for tool in tools]
         pins += await self.nested(organization_id, pins)
