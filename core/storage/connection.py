@@ -17,6 +17,7 @@ LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.IdleSessionTimeoutError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 """What asyncpg raises when the server went away; `DatabaseUnavailable` is what it becomes."""
 

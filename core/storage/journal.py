@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -41,13 +41,16 @@ from core.storage.records import Turn
 log = logging.getLogger(__name__)
 PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 """Each of the writer's few statements is planned once, by its indexes: planning was half of what PostgreSQL did for a group."""
+SESSION = {**PLANS, "idle_in_transaction_session_timeout": "3s"}
+"""A server that freezes while it has locked the queue keeps the others waiting no longer than that."""
 GIVE_UP_SECONDS = 5.0
 """How long a group is tried again while PostgreSQL is away; then its turns stop."""
 WRITE_SECONDS = 10.0
 """How long one try may take, where PostgreSQL is there and does not answer."""
 COME_AGAIN_SECONDS = 10.0
 """For who finds the queue full."""
-_LOCK_QUEUE = "SELECT pg_advisory_xact_lock(7305829216001)"
+LOCK_QUEUE = "BEGIN; SELECT pg_advisory_xact_lock(7305829216001)"
+"""To the end of the transaction. A statement of its own: the one that counts sees what was committed until then."""
 LINGER_SECONDS = 0.05
 """How long a record that nobody waits for may stand in line for others to go with it."""
 
@@ -372,17 +375,22 @@ class Journal:
         while True:
             try:
                 if self._connection is None:
-                    self._connection = await self._database.connect(PLANS)
-                async with self._connection.transaction() if queued else nullcontext():
-                    if queued:
-                        await self._connection.execute(_LOCK_QUEUE, timeout=WRITE_SECONDS)
-                    rows = await self._connection.fetch(statement, *arguments, timeout=WRITE_SECONDS)
+                    self._connection = await self._database.connect(SESSION)
+                if queued:
+                    await self._connection.execute(LOCK_QUEUE, timeout=WRITE_SECONDS)
+                rows = await self._connection.fetch(statement, *arguments, timeout=WRITE_SECONDS)
+                if queued:
+                    await self._connection.execute("COMMIT", timeout=WRITE_SECONDS)
                 return {row["id"]: row for row in rows}
             except (*LOST, DatabaseUnavailable) as exc:
                 await self._disconnect()
                 if time.monotonic() > deadline:
                     raise DatabaseUnavailable("PostgreSQL does not answer") from exc
                 await asyncio.sleep(0.1)
+            except asyncpg.PostgresError:
+                if queued:
+                    await self._disconnect()  # what it had begun is taken back
+                raise
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

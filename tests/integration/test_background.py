@@ -14,7 +14,9 @@ from core.bootstrap import Platform
 from core.conversations.request import Queue
 from core.errors import Conflict, InvalidRequest, RateLimited
 from core.events import TurnStatus
+from core.storage.connection import LOST
 from core.storage.database import Database
+from core.storage.journal import LOCK_QUEUE, SESSION
 from core.storage.tables import audit_records, turns
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_turns import asking, text
@@ -153,6 +155,18 @@ async def test_of_many_that_come_at_the_same_moment_to_several_servers_no_more_w
         for caller in (tenant, other_tenant):
             its = [answer for answer, (_, asker) in zip(answers, callers, strict=True) if asker is caller]
             assert sorted(its) == ["accepted"] * 5 + ["queue_full"] * 15
+
+
+async def test_a_server_that_freezes_while_it_counts_the_queue_keeps_others_waiting_for_seconds_alone(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    frozen = await database.connect(SESSION)
+    await frozen.execute(LOCK_QUEUE)
+    async with stage.open_with(ECHO) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        turn = await platform.turns.start(tenant.principal, asking("hi", queue=Queue.BACKGROUND))
+        assert (await platform.turns.wait(tenant.principal, turn.id)).status is TurnStatus.COMPLETED
+    with pytest.raises(LOST):
+        await frozen.execute("COMMIT")
 
 
 async def test_batches_leave_room_in_the_queue_for_who_asks_now(stage: Stage, tenant: Tenant) -> None:
