@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 IN_FLIGHT = 100
 LOOK_SECONDS = 1.0
 FULL_SECONDS = 5.0
-ROOM_SECONDS = 30.0
+ROOM_SECONDS = 120.0
 ROOM_DAYS = 7
 """How long the answers of a batch wait for their organisation to make room for them."""
 CANCELLED = problem("batch_cancelled", "the batch was cancelled before this line began")
