@@ -5,7 +5,7 @@ all that a turn or a tool does API Activity.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -24,14 +24,16 @@ CATEGORIES = {3: "Identity & Access Management", 6: "Application Activity"}
 STATUS = {"success": (1, "Success"), "failure": (2, "Failure"), "refused": (2, "Failure"), "unknown": (0, "Unknown")}
 PRODUCT = {"name": "Paddock", "vendor_name": "Paddock"}
 OTHER = 99
+EPOCH, MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 INFORMATIONAL, MEDIUM = (1, "Informational"), (3, "Medium")
 
 
 def event_of(record: Mapping[str, Any], line: str) -> dict[str, Any]:
     """Raises KeyError, ValueError, TypeError or AttributeError for what is no record."""
     kind, organization = record["kind"], record["organization"]
-    classified = _classified(kind, record["outcome"])
+    frame = _frame(kind, record["outcome"])
     return {
+        **frame,
         "metadata": {
             "version": VERSION,
             "uid": record["id"],
@@ -41,10 +43,9 @@ def event_of(record: Mapping[str, Any], line: str) -> dict[str, Any]:
             "correlation_uid": record["request"],
             "original_time": record["time"],
         },
-        "time": int(datetime.fromisoformat(record["time"]).timestamp() * 1000),
-        **classified,
+        "time": (datetime.fromisoformat(record["time"]) - EPOCH) // MILLISECOND,
         "actor": {"user": {"uid": record["actor"], "credential_uid": record["key"], "org": {"uid": organization}}},
-        "user": {"uid": record["object" if classified["class_uid"] == ACCOUNT_CHANGE else "actor"]},
+        "user": {"uid": record["object" if frame["class_uid"] == ACCOUNT_CHANGE else "actor"]},
         "api": {"operation": kind, "request": {"uid": record["request"]}},
         "resources": [{"uid": record["object"], "type": kind.partition(".")[0]}],
         "unmapped": {"digest": record["digest"], "details": record["details"]},
@@ -53,13 +54,16 @@ def event_of(record: Mapping[str, Any], line: str) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1_000)
-def _classified(kind: str, outcome: str) -> Mapping[str, Any]:
+def _frame(kind: str, outcome: str) -> Mapping[str, Any]:
+    """What all events of a kind and an outcome say, and places for what comes before it."""
     number, name, category, activities = next(value for prefix, value in CLASSES.items() if kind.startswith(prefix))
     verb = kind.rpartition(".")[2]
     activity = activities.get(verb, OTHER)
     severity = MEDIUM if outcome == "refused" else INFORMATIONAL
     status = STATUS[outcome]
     return {
+        "metadata": None,
+        "time": None,
         "class_uid": number,
         "class_name": name,
         "category_uid": category,

@@ -6,30 +6,23 @@ addresses of the stores may hold passwords. It prints how far it is, a JSON obje
 
 import asyncio
 import gc
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from io import BufferedWriter, FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from core.audit.export.archived import ArchivedRecords
-from core.audit.export.formats import FORMATS
 from core.audit.export.proofs import prove
+from core.audit.export.records_file import HashedFile, RecordsFile
 from core.errors import PaddockError
 from core.storage.audit_reading import Sealed, SealedRecords, Wanted, open_sealed_records
 from core.storage.objects import open_objects
 
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
-
 PROBLEMS_TOLD = 100
-BUFFER_BYTES = 2**20
-LINES_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,36 +56,18 @@ class Progress:
         sys.stdout.flush()
 
 
-class HashedFile(FileIO):
-    """A new file, with the SHA-256 of what was written so far: it need not be read again."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, "xb")
-        self._sha256 = hashlib.sha256()
-
-    def write(self, data: "ReadableBuffer") -> int:
-        written = super().write(data)
-        self._sha256.update(memoryview(data)[:written])
-        return written
-
-    def described(self) -> dict[str, Any]:
-        return {"name": Path(str(self.name)).name, "bytes": self.tell(), "sha256": self._sha256.hexdigest()}
-
-
 class Files:
     """The export's two files while they are written."""
 
     def __init__(self, directory: Path, form: str) -> None:
-        name, writer = FORMATS[form]
-        self._files = [BufferedWriter(HashedFile(directory / file), BUFFER_BYTES) for file in (name, "proofs.jsonl")]
-        self._writer = writer(self._files[0])
+        self._records = RecordsFile(directory, form)
+        self._proofs = HashedFile(directory / "proofs.jsonl")
 
     def write(self, page: "list[Sealed]", progress: Progress) -> None:
         for sealed in page:
             proven = prove(sealed)
-            for start in range(0, len(proven.lines), LINES_AT_ONCE):
-                self._writer.write(proven.lines[start : start + LINES_AT_ONCE])
-            self._files[1].write(json.dumps(proven.proof, separators=(",", ":")).encode() + b"\n")
+            self._records.write(proven.lines)
+            self._proofs.write(json.dumps(proven.proof, separators=(",", ":")).encode() + b"\n")
             progress.records += len(proven.lines)
             progress.removed += proven.removed
             progress.checkpoints += 1
@@ -100,12 +75,8 @@ class Files:
 
     def close(self) -> list[dict[str, Any]]:
         """What was written."""
-        self._writer.close()
-        described = []
-        for file in self._files:
-            file.flush()
-            described.append(file.raw.described())
-            file.close()
+        described = [self._records.close(), self._proofs.described()]
+        self._proofs.close()
         return described
 
 
