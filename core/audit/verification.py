@@ -2,7 +2,8 @@
 
 It shares no code with what seals and exports, on purpose, and imports nothing of Paddock: it can be read, and copied, alone.
 Trees and proofs are RFC 6962's (section 2.1), checkpoints are C2SP signed notes (https://c2sp.org/signed-note), keys Ed25519.
-Files are read once, from front to back; what an attacker may have put into them costs no more memory than honest ones.
+Files are read once, from front to back; what an attacker may have put into them costs no more memory than honest ones (but for
+Parquet, which Arrow reads: a small file may hold much).
 """
 
 import base64

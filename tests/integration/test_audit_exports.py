@@ -59,6 +59,51 @@ async def test_an_export_has_what_was_done_in_its_order_and_verifies(stand: Audi
     assert len(found) == export.records
 
 
+STRANGE = (
+    *(
+        "\u2028\u2029\x85\x0b\x1c",
+        "\r\n",
+        "\t",
+        "\x00",
+        "\ud800x\udfff",
+        "\ufeff",
+        "\u202e",
+        "😀" * 50,
+        "",
+        " ",
+        "null",
+        "NaN",
+        "-1",
+    ),
+    *("\\", "\\u0000", '"', '""', "'", "'=x", "=cmd|' /C calc'!A0", ",", "{}", ',"details":{},"personal":', "%s%n", "${x}"),
+)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "ocsf"])
+async def test_whatever_text_stands_in_a_record_its_export_verifies(stand: AuditStand, tmp_path: Path, form: str) -> None:
+    who = stand.tenant.principal
+    for text in STRANGE:
+        details = {"t": text, "n": None, "f": 1e300, "i": 2**70, "yes": True, text: "x" * 100_000}
+        await stand.record(AuditRecord.by(who, "key.created", text, digest=text, details=details))
+    directory = await stand.fetch(await stand.export(format=form), tmp_path / "fetched")
+    report = verify(directory, await stand.public_keys())
+    assert (report.problems, report.records > len(STRANGE)) == ([], True)
+
+
+async def test_an_export_that_is_cancelled_while_it_is_made_is_made_no_further(stand: AuditStand, tmp_path: Path) -> None:
+    await stand.act(10)
+    who = stand.tenant.principal
+    asked = await stand.exports.create(who, Filter(), format="csv")
+    making = asyncio.create_task(stand.maker.make_all())
+    while (await stand.exports.get(who, asked.id)).status is not ExportStatus.RUNNING:
+        await asyncio.sleep(0.01)
+    assert (await stand.exports.delete(who, asked.id)).status is ExportStatus.CANCELLED
+    await making
+    assert (await stand.exports.get(who, asked.id)).status is ExportStatus.CANCELLED
+    assert [found.key async for found in stand.objects.list("audit/exports/")] == []
+    assert list((tmp_path / "exports").iterdir()) == []
+
+
 async def test_an_export_of_nothing_is_an_export_and_verifies(stand: AuditStand, tmp_path: Path) -> None:
     await stand.act(3)
     nothing = await stand.export(wanted=Filter(kinds=("weather.changed",)))

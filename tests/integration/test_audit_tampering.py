@@ -284,6 +284,33 @@ async def test_one_flipped_byte_anywhere_is_found_and_never_breaks_the_verifier(
     assert verify(directory, keys).problems == []
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "ocsf"])
+async def test_a_file_that_was_cut_or_lengthened_anywhere_is_found_and_never_breaks_the_verifier(
+    stand: AuditStand, tmp_path: Path, form: str
+) -> None:
+    directory, _ = await exported(stand, tmp_path, form=form)
+    keys, chance = await stand.public_keys(), random.Random(3)
+    for file in sorted(directory.iterdir()):
+        whole = file.read_bytes()
+        for place in (1, len(whole) - 1, *(chance.randrange(1, len(whole)) for _ in range(10))):
+            begin, rest = whole[:place], whole[place:]
+            for bytes_instead in (begin, rest, whole + begin, begin + bytes(50) + rest, begin + b"\n\n" + rest):
+                file.write_bytes(bytes_instead)
+                try:
+                    assert verify(directory, keys).problems, (file.name, place)
+                except Unreadable:
+                    continue
+        file.unlink()
+        with pytest.raises(Unreadable, match=file.name):
+            verify(directory, keys)
+        file.mkdir()
+        with pytest.raises(Unreadable, match=file.name):
+            verify(directory, keys)
+        file.rmdir()
+        file.write_bytes(whole)
+    assert verify(directory, keys).problems == []
+
+
 async def test_records_that_are_hidden_without_a_filter_are_found(stand: AuditStand, tmp_path: Path) -> None:
     """A server that lies: it exports some records only, and says that these are all."""
     await stand.act(5)
