@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ class Files:
 
     def __init__(self, directory: Path, form: str) -> None:
         self._records = RecordsFile(directory, form)
-        self._proofs = HashedFile(directory / "proofs.jsonl")
+        self._hashed = HashedFile(directory / "proofs.jsonl")
+        self._proofs = BufferedWriter(self._hashed)
 
     def write(self, page: "list[Sealed]", progress: Progress) -> None:
         for sealed in page:
@@ -75,7 +77,8 @@ class Files:
 
     def close(self) -> list[dict[str, Any]]:
         """What was written."""
-        described = [self._records.close(), self._proofs.described()]
+        self._proofs.flush()
+        described = [self._records.close(), self._hashed.described()]
         self._proofs.close()
         return described
 

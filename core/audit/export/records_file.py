@@ -23,7 +23,7 @@ LINES_AT_ONCE = 1_024
 
 
 class HashedFile(FileIO):
-    """A new file, with the SHA-256 of what was written so far: it need not be read again."""
+    """A new file, with the SHA-256 of what was written so far: it need not be read again. To be written through a buffer."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "xb")
