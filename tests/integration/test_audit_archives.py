@@ -1,5 +1,7 @@
 """Records that left the database for object storage are exported and proven as before; those whose time is over are gone."""
 
+import gzip
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -95,11 +97,39 @@ async def test_an_archive_that_is_changed_or_gone_is_found_and_the_records_are_n
     assert sum("is missing" in problem for problem in problems) >= len(ids)
 
 
+HOSTILE = (
+    b"x",
+    b"{}",
+    b"[1]",
+    b"7",
+    b'[[1],["x"]]',
+    b'[1e999,["x"]]',
+    b'["x",[]]',
+    b'[1,["\\ud800"]]',
+    b"[1,7]",
+    b"[" * 10**5,
+    b"\xff",
+)
+
+
+async def test_whatever_stands_in_an_archives_place_an_export_is_made_and_names_what_is_missing(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    ids = await archived(stand)
+    (key,) = await objects_of(stand)
+    for n, text in enumerate(HOSTILE):
+        forged = gzip.compress(text)
+        await stand.objects.put(key, one_byte(forged))
+        parts = json.dumps({stand.tenant.principal.organization_id: [0, len(forged)]})
+        await stand.tamper("UPDATE audit_archives SET parts = $1", parts)
+        export = await stand.export()
+        assert (export.error, len(export.problems) > 1) == (None, True), text
+        problems = verify(await stand.fetch(export, tmp_path / str(n)), await stand.public_keys()).problems
+        assert sum("is missing" in problem or "was changed" in problem for problem in problems) >= len(ids), text
+
+
 async def test_one_archived_record_that_is_edited_is_named(stand: AuditStand, tmp_path: Path) -> None:
     """By somebody who can write both stores: the archive's digest is made to fit."""
-    import gzip
-    import hashlib
-
     ids = await archived(stand)
     (key,) = await objects_of(stand)
     text = gzip.decompress(await read(stand.objects, key, limit_bytes=2**20)).decode()
