@@ -21,6 +21,7 @@ from core.storage.audit_exports import ExportStatus, ExportStore
 from core.storage.audit_seals import SealStore
 from core.storage.audit_shapes import Filter
 from core.storage.embedded.postgres import EmbeddedPostgres
+from core.storage.objects import ObjectsUnavailable
 from tests.integration.audit_stand import AuditStand, audit_stand
 from tests.integration.conftest import make_tenant
 
@@ -101,6 +102,21 @@ async def test_an_export_that_is_cancelled_while_it_is_made_is_made_no_further(s
     await making
     assert (await stand.exports.get(who, asked.id)).status is ExportStatus.CANCELLED
     assert [found.key async for found in stand.objects.list("audit/exports/")] == []
+    assert list((tmp_path / "exports").iterdir()) == []
+
+
+async def test_an_export_that_finds_no_place_in_object_storage_is_tried_again_and_then_says_so(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    (tmp_path / "objects" / "audit").write_text("no directory")
+    asked = await stand.exports.create(stand.tenant.principal, Filter(), format="jsonl")
+    for _ in range(2):
+        with pytest.raises(ObjectsUnavailable):
+            await stand.maker.make_all()
+    await stand.maker.make_all()
+    export = await stand.exports.get(stand.tenant.principal, asked.id)
+    assert (export.status, export.attempts) == (ExportStatus.FAILED, 3)
+    assert export.error == "its files cannot be stored: the object directory does not answer: Not a directory"
     assert list((tmp_path / "exports").iterdir()) == []
 
 

@@ -24,7 +24,7 @@ from core.storage.audit import AuditRecord, Detail, Outcome
 from core.storage.audit_exports import Export, ExportStatus, ExportStore
 from core.storage.audit_reading import Wanted
 from core.storage.audit_shapes import Filter
-from core.storage.objects import Objects
+from core.storage.objects import Objects, ObjectsUnavailable
 from core.supervisor import Child, Program, running
 
 ATTEMPTS = 3
@@ -108,6 +108,10 @@ class ExportMaker:
             await self._fail(export, exc.message)
         except OSError as exc:
             await self._fail(export, f"its files cannot be written: {exc.strerror}")
+        except ObjectsUnavailable as exc:
+            if export.attempts < ATTEMPTS:
+                raise
+            await self._fail(export, f"its files cannot be stored: {exc.message}")
         finally:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
