@@ -37,11 +37,8 @@ async def test_a_reader_in_another_process_is_woken_by_a_hint(redis_url: str, mo
 
 
 async def test_a_redis_that_takes_connections_and_never_answers_keeps_no_hints() -> None:
-    async def silence(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(60)
-        writer.close()
-
-    server = await asyncio.start_server(silence, "127.0.0.1", 0)
+    silent: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: silent.append(writer), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with open_wakeups(f"redis://127.0.0.1:{port}/0") as wakeups:
         for first in range(0, 5 * MOST_NEWS, 100):
@@ -52,3 +49,6 @@ async def test_a_redis_that_takes_connections_and_never_answers_keeps_no_hints()
             while wakeups.unsent:  # each lot is given up, and none is kept for later
                 await asyncio.sleep(0.1)
     server.close()
+    for writer in silent:
+        writer.close()
+    await asyncio.gather(*(writer.wait_closed() for writer in silent), return_exceptions=True)

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -33,7 +31,7 @@ from core.llm.contract import (
     ToolSpec,
 )
 from core.messages import FinishReason, Image, Reply, SystemMessage, Text, ToolCall, ToolResult, UserMessage
-from tests.doubles.local_agent import running_agent, start_agent
+from tests.doubles.local_agent import answers, running_agent, start_agent
 from tests.doubles.tiny_gguf import write_random, write_reciter
 
 HELLO = ModelRequest(messages=(UserMessage(parts=(Text(text="hello"),)),))
@@ -240,12 +238,13 @@ async def test_an_agent_that_is_killed_in_the_middle_is_an_outage(tmp_path: Path
     model_file = write_reciter(tmp_path / "model.gguf", ["on ", "and "], endless=True, context=65536)
     socket = tmp_path / "agent.sock"
     with start_agent(socket, model_file, "--context", "65536") as process:
-        while not socket.is_socket():
+        while not answers(socket):
             assert process.poll() is None
+            await asyncio.sleep(0.02)
         async with open_model(Declaration(name="local", backend="fleet", socket=socket)) as model:
             chunks = model.stream(HELLO)
             await anext(chunks)
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
             with pytest.raises(ModelUnavailable, match="local agent of model 'local'") as caught:
                 async for _ in chunks:
                     pass
