@@ -85,8 +85,10 @@ class Connection:
                     await self.writer.drain()
                     return await listening
                 match listening.result():
-                    case Kind.ANSWER, payload if self.asked is not None and not self.asked.done():
-                        self.asked.set_result(protocol.parse_answer(payload))
+                    case Kind.ANSWER, payload if self.asked is not None:
+                        asked, self.asked = self.asked, None
+                        if not asked.done():  # else the program is at its end, and tells of that
+                            asked.set_result(protocol.parse_answer(payload))
                         listening = asyncio.create_task(protocol.read_frame(self.reader))
                     case _:
                         return None

@@ -184,7 +184,7 @@ async def _converse(worker: Worker, program: bytes, on_output: OnOutput, on_call
                 case (Kind.STDOUT | Kind.STDERR | Kind.RESULT) as kind, data:
                     on_output(protocol.STREAMS[kind], data)
                 case Kind.CALL, payload:
-                    worker.send(protocol.answer(await on_call(*protocol.parse_call(payload))))
+                    await worker.tell(protocol.answer(await on_call(*protocol.parse_call(payload))))
                 case Kind.DONE, payload:
                     return protocol.parse_done(payload)
                 case Kind.FAILED, payload:

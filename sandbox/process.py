@@ -88,6 +88,12 @@ class Worker:
     def send(self, frame: bytes) -> None:
         self._writer.write(frame)
 
+    async def tell(self, frame: bytes) -> None:
+        """Returns when it has heard most of it: one that says more and more and hears nothing must not fill our memory."""
+        self.send(frame)
+        with suppress(ConnectionError):  # what it said before it went away is still to be heard
+            await self._writer.drain()
+
     async def hear(self) -> tuple[Kind, bytes] | None:
         return await protocol.read_frame(self._reader)
 

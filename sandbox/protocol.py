@@ -189,6 +189,8 @@ def output(stream: Stream, data: bytes) -> bytes:
 
 def call(name: str, arguments: str) -> bytes:
     """Raises ProtocolError for what is too long."""
+    if len(name) + len(arguments) > MAX_TEXT_BYTES:
+        raise ProtocolError(f"a call of {len(name) + len(arguments)} characters; at most {MAX_TEXT_BYTES} are allowed")
     return frame(Kind.CALL, _dump({"name": name, "arguments": arguments}))
 
 

@@ -10,7 +10,21 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from sandbox import Answer, Capabilities, LimitExceeded, OnCall, Outcome, SandboxClient, open_client, protocol
+from sandbox import (
+    Answer,
+    Capabilities,
+    Invocation,
+    LimitExceeded,
+    OnCall,
+    OnOutput,
+    Outcome,
+    SandboxClient,
+    open_client,
+    protocol,
+    refuse_calls,
+)
+from sandbox.dispatcher import Sandbox
+from sandbox.host import open_host
 from sandbox.protocol import Kind
 from tests.sandboxing import host_process, nowhere, program
 
@@ -135,6 +149,33 @@ async def test_an_answer_that_cannot_be_given_kills_the_guest_and_is_raised(clie
     with pytest.raises(ConnectionRefusedError):
         await run(client, CALL, broken)
     assert await still_serves(client)
+
+
+class SlowToKill:
+    """A runtime whose guest calls a tool, and dies half a second after it was told to."""
+
+    async def run(self, invocation: Invocation, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
+        try:
+            await on_call("tool", "{}")
+        finally:
+            await asyncio.sleep(0.5)
+        raise AssertionError("it was told to die")
+
+
+async def test_an_answer_to_a_guest_that_is_being_killed_does_not_hide_why(folder: Path) -> None:
+    async def late(name: str, arguments: str) -> Answer:
+        await asyncio.sleep(0.4)
+        return Answer(text="1")
+
+    path = folder / "slow" / "host.sock"
+    async with open_host(Sandbox({"wasmtime": SlowToKill()}, permits=1, queue=1), path), open_client(path) as client:
+        with pytest.raises(LimitExceeded, match="wall_seconds"):
+            await run(client, CALL, late, wall_seconds=0.2)
+
+
+async def test_arguments_that_no_tool_takes_do_not_reach_the_host(client: SandboxClient) -> None:
+    source = "from paddock import call\ncall('tool', v='x' * 1_100_000)"
+    assert b"ToolError: the arguments are too long" in (await run(client, source, echo)).stderr
 
 
 async def test_cancelling_while_a_guest_waits_frees_everything_at_once(client: SandboxClient) -> None:

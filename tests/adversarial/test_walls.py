@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from sandbox import GuestCrashed, LimitExceeded, Outcome, RuntimeUnavailable, walls
+from sandbox import GuestCrashed, LimitExceeded, Outcome, RuntimeUnavailable, protocol, walls
 from sandbox.dispatcher import Sandbox
 from sandbox.nursery import Errand
 from sandbox.pool import PoolOptions, open_pool
+from sandbox.protocol import Kind
 from tests.sandboxing import nowhere, program
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -129,6 +131,23 @@ while True:
 """
     with pytest.raises((LimitExceeded, GuestCrashed)):
         await attack(broken, flood)
+    assert (await attack(broken, "tell(1)")).stdout == b"1\n"
+
+
+async def test_a_broken_engine_that_calls_and_calls_and_hears_no_answer_does_not_fill_the_memory_of_the_host(
+    broken: Sandbox,
+) -> None:
+    call = protocol.frame(Kind.CALL, f'{{"name": "{"☃" * 100}", "arguments": ""}}'.encode())
+    flood = f"""
+while True:
+    for fd in range(3, 9):
+        try: os.write(fd, {call!r} * 200)
+        except OSError: pass
+"""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises((LimitExceeded, GuestCrashed)):
+        await broken.run(program(flood, wall_seconds=3), nowhere)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024, "kilobytes"
     assert (await attack(broken, "tell(1)")).stdout == b"1\n"
 
 
