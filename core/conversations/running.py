@@ -57,8 +57,10 @@ class RunningTurn:
     def record(self, event: TurnEvent) -> "asyncio.Future[None]":
         """Raises what an earlier record failed with."""
         entry = self._recorder.entry(event)
-        self._last = self._journal.record(entry, soon=entry.urgent or self.feed.watchers > 0)
-        return self._last
+        recorded = self._journal.record(entry, soon=entry.urgent or self.feed.watchers > 0)
+        if not recorded.done():  # of an unstored turn most is written nowhere; what is, still has to be waited for
+            self._last = recorded
+        return recorded
 
     async def durable(self) -> None:
         """Return when all that was recorded so far is durable."""

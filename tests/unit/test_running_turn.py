@@ -1,0 +1,42 @@
+"""What a turn that runs waits for before it goes on."""
+
+import asyncio
+
+import pytest
+
+from core.audit.turns import TurnAudit
+from core.conversations.feed import Feed
+from core.conversations.record import Recorder
+from core.conversations.running import RunningTurn
+from core.conversations.story import Story
+from core.events import NestedDispatched, ToolDispatched, ToolOutput, TurnStarted
+from core.storage.database import Database
+from core.storage.journal import Acceptance, Journal
+from tests.unit.wire_stories import turn
+
+DISPATCHED = ToolDispatched(item=0, call_id="call_1", tool="plan", version_digest="d", effect="effectful", arguments_digest="a")
+NESTED = NestedDispatched(
+    item=0, path=(0,), call_id="call_1/0", tool="step", version_digest="d", effect="effectful", arguments_digest="a"
+)
+
+
+@pytest.fixture
+def running() -> RunningTurn:
+    """An unstored turn, beside a journal that never gets to write."""
+    unstored, feed = turn(stored=False), Feed()
+    acceptance = Acceptance(turn=unstored, request="{}", metadata="{}", inputs=(), lease_owner="me", lease_seconds=10)
+    journal = Journal(Database.__new__(Database)).open_turn(acceptance, publish=feed.publish)
+    return RunningTurn(unstored, feed, journal, Recorder(Story(unstored.id), TurnAudit(unstored)))
+
+
+async def test_what_another_call_prints_meanwhile_does_not_make_a_dispatch_durable(running: RunningTurn) -> None:
+    for event in (TurnStarted(), DISPATCHED, NESTED, ToolOutput(item=1, stream="stdout", text="meanwhile")):
+        running.record(event)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await running.durable()
+
+
+async def test_text_that_is_kept_nowhere_is_not_waited_for(running: RunningTurn) -> None:
+    running.record(TurnStarted())
+    await running.durable()
