@@ -244,7 +244,7 @@ async def _at_once() -> None:
     """Nothing is recorded, so nothing has to be durable."""
 
 
-async def _nobody_refuses(_tool_id: str) -> None:
+async def _nobody_refuses(_tool: Registered) -> None:
     """An administrator runs it again in a sandbox, and it has no effect: permissions are for calls that count."""
 
 

@@ -78,6 +78,25 @@ class ToolCallStore:
             rows = (await connection.execute(query.limit(most))).all()
         return [Offered(id=row.id, name=row.name, digest=row.digest) for row in rows]
 
+    async def having(self, organization_id: str, digests: Sequence[str]) -> Sequence[Offered]:
+        """Enabled tools with a version, current or not, of one of these digests: that is the one that they are given with."""
+        if not digests:
+            return []
+        query = (
+            sa.select(tools.c.id, tools.c.name, tool_versions.c.digest)
+            .join(tool_versions, tool_versions.c.tool_id == tools.c.id)
+            .where(
+                tool_versions.c.organization_id == organization_id,
+                tool_versions.c.digest.in_(digests),
+                tools.c.deleted_at.is_(None),
+                tools.c.enabled,
+            )
+            .distinct()
+        )
+        async with self._database.tenant(organization_id) as connection:
+            rows = (await connection.execute(query)).all()
+        return [Offered(id=row.id, name=row.name, digest=row.digest) for row in rows]
+
     async def manifests(self, organization_id: str, digests: Sequence[str]) -> Mapping[str, str]:
         """By digest, those of the organisation's that are there."""
         query = sa.select(tool_versions.c.digest, tool_versions.c.manifest).where(

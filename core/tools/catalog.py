@@ -114,18 +114,16 @@ class Catalog:
         return replace(selection, pins=(*pins, *await self.nested(principal.organization_id, pins)))
 
     async def nested(self, organization_id: str, pins: Sequence[Pin]) -> Sequence[Pin]:
-        """What their code calls, and the code of that, beside themselves: the versions that they are bound to."""
+        """What their code calls, and the code of that, beside themselves: the versions that they are bound to, of tools that
+        are there. One that was deleted is not, whatever has its name now.
+        """
         known, found, level = {pin.digest for pin in pins}, list[Pin](), pins
         for _ in range(DEEPEST):
             versions = await self._versions_of(organization_id, [pin.digest for pin in level])
-            called = {digest: name for version in versions.values() for name, digest in version.calls.items()}
-            ids = {tool.name: tool.id for tool in await self._enabled(organization_id, set(called.values()))}
-            level = [
-                Pin(tool_id=ids[name], digest=digest, granted=True, nested=True)
-                for digest, name in called.items()
-                if name in ids and digest not in known
-            ]
-            known |= called.keys()
+            called = {digest for version in versions.values() for digest in version.calls.values()} - known
+            there = await self._store.having(organization_id, sorted(called))
+            level = [Pin(tool_id=tool.id, digest=tool.digest, granted=True, nested=True) for tool in there]
+            known |= called
             found += level
         return found
 
@@ -185,18 +183,17 @@ class Catalog:
         found = await self._store.offered(organization_id, None, names=names, most=len(names))
         return next((name for name in names if name not in {tool.name for tool in found}), None)
 
-    async def refusal(self, principal: Principal, tool_id: str, *, granted: Set[str] = frozenset()) -> str | None:
+    async def refusal(self, principal: Principal, asked: Registered) -> str | None:
         """Why this caller may not call it now, in words for the model; None when it may, and then the call is counted.
-        granted: ids of tools that the turn's assistant lets it use.
 
         The database is asked each time: what an administrator changes holds for the next call, in every process.
         """
-        tool = await self._store.gate(tool_id, principal.key_id)
+        tool = await self._store.gate(asked.tool_id, principal.key_id)
         if tool is None or tool.organization_id != principal.organization_id or tool.deleted_at is not None:
             return "the tool was deleted"
         if not tool.enabled:
             return f"tool {tool.name!r} is turned off"
-        if tool_id not in granted and not (tool.role and set(tool.grants) & set(holders(principal, tool.role))):
+        if not asked.granted and not (tool.role and set(tool.grants) & set(holders(principal, tool.role))):
             return f"this key may not use tool {tool.name!r}"
         quotas = quotas_from(tool.quotas)
         if quotas and (full := await self._store.count(tool, counters(principal, quotas))):

@@ -79,7 +79,7 @@ class Toolset:
     ) -> None:
         offered = [tool for tool in registered if not tool.nested]
         self._ours = {**builtins, **{tool.version.name: tool.version for tool in offered}}
-        self._ids = {tool.version.name: tool.tool_id for tool in offered}
+        self._registered = {tool.version.name: tool for tool in offered}
         self.specs = (*(version.spec for version in self._ours.values()), *functions)
         self._functions = {function.name for function in functions}
         self._workshop = workshop
@@ -114,14 +114,14 @@ class Toolset:
             return Offer.FUNCTION
         if name in self._policies and self._approvals.possible:
             return Offer.APPROVAL
-        if name in self._ids:
+        if name in self._registered:
             return Offer.REGISTRY
         return Offer(name) if name in self._ours else Offer.UNKNOWN
 
     @property
     def listed(self) -> tuple[ListedTool, ...]:
         """Those of the registry, as clients are told of them."""
-        specs = (self._ours[name].spec for name in self._ids)
+        specs = (self._ours[name].spec for name in self._registered)
         return tuple(ListedTool(name=s.name, description=s.description, parameters=s.parameters) for s in specs)
 
     def digest_of(self, name: str) -> str | None:
@@ -182,8 +182,8 @@ class Toolset:
         return await asyncio.gather(*(self._admit(prepared.call) for prepared in calls))
 
     async def _admit(self, call: ToolCall) -> ToolResult | None:
-        tool_id = self._ids.get(call.name)
-        refused = tool_id and await self._refusal(tool_id)
+        tool = self._registered.get(call.name)
+        refused = tool and await self._refusal(tool)
         if not refused:
             return None
         self._failures[call.name] += 1
@@ -209,7 +209,7 @@ class Toolset:
         call_id, version = prepared.call.id, prepared.version
         nested = NestedCalls(self._nested, call_id, record, written) if record else None
         on_call = nested.within(version) if nested else refuse_calls
-        kind, shipped = version.runtime["kind"], version.name not in self._ids
+        kind, shipped = version.runtime["kind"], version.name not in self._registered
         with self._workshop.telemetry.tool(version.name, kind=kind, call_id=call_id, shipped=shipped) as tell:
             result = await result_of(
                 prepared.work, version, prepared.effect, call_id, self._workshop, on_output=on_output, on_call=on_call
@@ -245,7 +245,6 @@ class ToolExecutor:
     ) -> Toolset:
         """Raises InvalidRequest for a tool that is not there, a name that two tools have, a choice that nothing fits."""
         registered = [] if registry is None else await self.catalog.registered(principal, registry)
-        granted = {tool.tool_id for tool in registered if tool.granted}
         shipped = {name: self.catalog.builtin(name) for name in builtins}
         if registry is not None and Caller.PROGRAMMATIC in registry.callers:
             shipped |= _calling(shipped, registered)
@@ -254,7 +253,7 @@ class ToolExecutor:
             registered=registered,
             functions=functions,
             workshop=self.workshop,
-            refusal=partial(self.catalog.refusal, principal, granted=granted),
+            refusal=partial(self.catalog.refusal, principal),
             durable=durable,
             retries=self.retries,
             turn_id=turn_id,

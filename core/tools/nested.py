@@ -24,7 +24,10 @@ MOST_CALLS = 100
 """Of all code within one call of a model."""
 TOLD_CHARACTERS = 1_000_000
 """The journal keeps every result that code was given."""
+TOLD_IN_ALL = 8_000_000
+"""Characters, of all code within one call of a model: whoever runs or reads the turn has them in memory."""
 
+REFUSED_BEFORE = "it was refused when this code ran before, on a server that died"
 HOW_TO_CALL = (
     "In the code, `from paddock import call` and `call(name, **arguments)` runs one of these tools and returns its result; "
     "a failure raises `paddock.ToolError`:"
@@ -33,7 +36,7 @@ HOW_TO_CALL = (
 Path = tuple[int, ...]
 """Where a call stands: (2, 0) is the first one that the third one's code made."""
 
-Refusal = Callable[[str], Awaitable[str | None]]
+Refusal = Callable[[Registered], Awaitable[str | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +148,8 @@ class NestedCalls:
         self._call_id = call_id
         self._record = record
         self._written = written
-        self._made = 0
-        self.dispatched: list[str] = []
+        self._made = self._told = 0
+        self.dispatched = [one.call.tool for one in written.values()]
 
     def within(self, version: ToolVersion, path: Path = ()) -> OnCall:
         """For one run of the code of this version."""
@@ -154,6 +157,7 @@ class NestedCalls:
 
         async def on_call(name: str, arguments: str) -> Answer:
             result = await self._result(version, (*path, next(ordinals)), name, arguments)
+            self._told += len(result.content)
             return Answer(text=result.content, failed=result.failed)
 
         return on_call
@@ -170,9 +174,14 @@ class NestedCalls:
             raise GuestCrashed("stopped: after a crash the code ran again and called something else than before")
         if before is not None and before.result is not None:
             return before.result
-        if before is None and (refused := await self._scope.refusal(tool.tool_id)):
+        refused = REFUSED_BEFORE if before is None and self._went_on(path) else await self._scope.refusal(tool)
+        if refused:
             return ToolResult(call_id=call_id, content=f"not run: {refused}", failed=True)
         return await self._run(tool.version, call, work)
+
+    def _went_on(self, path: Path) -> bool:
+        """The run before made no such call, and a later one: this one was refused, whatever may be allowed by now."""
+        return any(made[:-1] == path[:-1] and made[-1] > path[-1] for made in self._written)
 
     def _tool(self, version: ToolVersion, path: Path, name: str) -> Registered:
         self._made += 1
@@ -188,6 +197,8 @@ class NestedCalls:
             raise ToolCallRejected(f"not run: code calls code {DEEPEST} deep at most")
         if self._made > MOST_CALLS:
             raise ToolCallRejected(f"not run: code makes at most {MOST_CALLS} calls")
+        if self._told > TOLD_IN_ALL:
+            raise ToolCallRejected(f"not run: code is given at most {TOLD_IN_ALL} characters in all, and was")
         return tool
 
     def _prepared(self, version: ToolVersion, call_id: str, path: Path, arguments: str) -> tuple[NestedCall, Work]:
@@ -208,7 +219,8 @@ class NestedCalls:
 
     async def _run(self, version: ToolVersion, call: NestedCall, work: Work) -> ToolResult:
         await self._record.dispatched(call)
-        self.dispatched.append(call.tool)
+        if call.path not in self._written:
+            self.dispatched.append(call.tool)
         began, workshop = time.monotonic(), self._scope.workshop
         with workshop.telemetry.tool(version.name, kind=version.runtime["kind"], call_id=call.id, shipped=False) as tell:
             result = await result_of(

@@ -53,7 +53,7 @@ class Trials:
             registered=registered,
             functions=(),
             workshop=self._workshop,
-            refusal=partial(self._catalog.refusal, principal, granted={one.tool_id for one in pins if one.granted}),
+            refusal=partial(self._catalog.refusal, principal),
             durable=lambda: self._store.note(record("tool.dry_run_started", details={"dry_run": dry_run_id})),
             retries=0,
             turn_id=dry_run_id,

@@ -83,7 +83,7 @@ async def _spent() -> float:
         registered=[Registered(tool_id="tool_1", version=parse_manifest(MANIFEST))],
         functions=(),
         workshop=Any,  # type: ignore[arg-type]  # nothing is run
-        refusal=lambda tool_id: catalog.refusal(WHO, tool_id),
+        refusal=lambda tool: catalog.refusal(WHO, tool),
         durable=_never,
         retries=3,
         turn_id=TURN.id,

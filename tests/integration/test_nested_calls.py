@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -163,6 +164,14 @@ async def test_a_result_too_long_for_code_is_an_error_and_not_half_a_result(stag
     assert "code is given at most 1000000" in content
 
 
+async def test_all_that_code_is_given_in_one_call_has_a_limit(stage: Stage, tenant: Tenant) -> None:
+    """Whoever runs or reads the turn has it in memory."""
+    long = manifest("step", "def main(n):\n    return 'x' * 900_000\n", limits={"output_bytes": 2_000_000})
+    code = WRONG.replace("{call}", "return [call('step', n=1) for _ in range(12)]")
+    _, content = await told(stage, tenant, manifest("plan", code, tools=["step"]), long)
+    assert "not run: code is given at most 8000000 characters in all" in content
+
+
 @pytest.mark.parametrize(
     ("plan", "path", "message"),
     [
@@ -278,6 +287,94 @@ async def test_code_that_calls_something_else_when_it_runs_again_is_stopped(
         [(failed, content)] = results(await platform.turns.events(tenant.principal, copy))
     assert failed
     assert "called something else than before" in content
+
+
+@dataclass(frozen=True)
+class Again:
+    """A turn that is cut off after `last` of its events, and goes on when its world has changed."""
+
+    platform: Platform
+    tenant: Tenant
+    database: Database
+
+    async def told(self, whole: Control, last: int, *changed: tuple[str, Conditions]) -> tuple[bool, str]:
+        for name, conditions in changed:
+            await self.platform.tools.change(self.tenant.principal, name, conditions)
+        copy = await cut(self.database, whole, last)
+        await self.platform.turns.wait(self.tenant.principal, copy)
+        [result] = results(await self.platform.turns.events(self.tenant.principal, copy))
+        return result
+
+
+def last_of(whole: Control, kind: type) -> int:
+    return max(recorded.seq for recorded in whole.events if isinstance(recorded.event, kind))
+
+
+async def test_a_call_of_code_that_is_not_allowed_any_more_is_not_sent_again_after_a_crash(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP, effect="idempotent"), NOBODY)
+        await add(platform, tenant, manifest("plan", PLAN, tools=["step"], effect="idempotent"))
+        whole, again = await play(platform, tenant), Again(platform, tenant, database)
+        failed, content = await again.told(whole, last_of(whole, NestedDispatched), ("step", Conditions(enabled=False)))
+    assert failed
+    assert "not run: tool 'step' is turned off" in content
+
+
+async def test_a_call_of_code_that_was_refused_is_refused_again_when_the_code_runs_again(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    """Else its code would go another way than it went, and both ways would be gone."""
+    code = WRONG.replace("{call}", "return call('step', n=1)['did']").replace("str(error)", "call('other', n=2)['did']")
+    quota = Quota(per=Per.ORGANIZATION, period=Period.DAY, calls=1)
+    once = Conditions(permissions=Permissions(), quotas=(quota,), enabled=True)
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP, effect="idempotent"), once)
+        await add(platform, tenant, manifest("other", STEP, effect="idempotent"), NOBODY)
+        await add(platform, tenant, manifest("plan", code, tools=["step", "other"], effect="idempotent"))
+        assert results((await play(platform, tenant)).events) == [(False, "1")]
+        whole, again = await play(platform, tenant), Again(platform, tenant, database)
+        assert results(whole.events) == [(False, "2")]
+        assert await again.told(whole, last_of(whole, NestedReturned), ("step", Conditions(quotas=()))) == (False, "2")
+
+
+async def test_code_that_fails_after_a_crash_tells_what_it_had_called_before(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    code = "from paddock import call\ndef main(n):\n    call('step', n=n)\n    raise ValueError('after that')\n"
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP, effect="idempotent"), NOBODY)
+        await add(platform, tenant, manifest("plan", code, tools=["step"], effect="idempotent"))
+        whole, again = await play(platform, tenant), Again(platform, tenant, database)
+        _, content = await again.told(whole, last_of(whole, NestedReturned))
+    assert content.endswith("before it failed, its code had called 'step'")
+
+
+async def test_what_a_tool_lets_its_code_call_is_not_what_its_caller_may_call(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    """Also where both are versions of one tool."""
+    direct = {"when": {"tool_results": 0}, "reply": {"tool_calls": [{"name": "step", "arguments": {"n": 3}}]}}
+    async with stage.open_with(direct, STORY[1], lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP))
+        await add(platform, tenant, manifest("plan", PLAN, tools=["step"]))
+        await platform.tools.add_version(tenant.principal, "step", manifest("step", STEP.replace("n}", "n + 10}")))
+        whole, again = await play(platform, tenant), Again(platform, tenant, database)
+        assert results(whole.events) == [(False, '{"did": 13}')]
+        told = await again.told(whole, 1, ("step", NOBODY))
+    assert told == (True, "not run: this key may not use tool 'step'")
+
+
+async def test_code_does_not_call_what_was_deleted_whatever_has_its_name_now(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with(*STORY) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP), NOBODY)
+        await add(platform, tenant, manifest("plan", PLAN, tools=["step"]))
+        await platform.tools.delete(tenant.principal, "step")
+        await add(platform, tenant, manifest("step", STEP.replace("n}", "n + 10}")), NOBODY)
+        [(failed, content)] = results((await play(platform, tenant)).events)
+    assert failed
+    assert "no enabled tool 'step' in the registry" in content
 
 
 CODE = "from paddock import call\nprint(sum(call('step', n=i)['did'] for i in range(4)))"

@@ -32,7 +32,7 @@ from core.messages import (
     Transcript,
     Usage,
 )
-from core.tools.catalog import shipped
+from core.tools.catalog import Registered, shipped
 from core.tools.executor import Prepared, Toolset
 from core.tools.work import Workshop
 from sandbox import Invocation, OnCall, OnOutput, Outcome, refuse_calls
@@ -56,7 +56,7 @@ async def _durable() -> None:
     pass
 
 
-async def _never(_tool_id: str) -> None:
+async def _never(_tool: Registered) -> None:
     pass
 
 
