@@ -3,7 +3,18 @@
 import logging
 from collections.abc import Iterable, Sequence
 
-from core.events import CallDelta, CallStarted, ReasoningDelta, Recorded, Replied, ReplyCut, TextDelta, ToolOutput
+from core.events import (
+    CallDelta,
+    CallStarted,
+    NestedDispatched,
+    NestedReturned,
+    ReasoningDelta,
+    Recorded,
+    Replied,
+    ReplyCut,
+    TextDelta,
+    ToolOutput,
+)
 from core.storage.streams import StreamStore
 from core.storage.turns import TurnStore
 
@@ -37,7 +48,8 @@ class StreamRetention:
 
 
 def pieces(events: Iterable[Recorded]) -> Sequence[int]:
-    """The numbers of those that tell piece by piece what a later one tells whole: without them, the rest is the same answer.
+    """The numbers of those that tell piece by piece what a later one tells whole, and of what code was given, which only code
+    that goes on needs: without them, the rest is the same answer.
 
     Of a reply that was cut off there are pieces alone, and they stay.
     """
@@ -52,7 +64,7 @@ def pieces(events: Iterable[Recorded]) -> Sequence[int]:
                     found += partial.pop(n, [])
             case ReplyCut():
                 partial.clear()
-            case ToolOutput():
+            case ToolOutput() | NestedDispatched() | NestedReturned():
                 found.append(recorded.seq)
             case _:
                 pass

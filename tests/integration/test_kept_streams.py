@@ -12,8 +12,19 @@ import sqlalchemy as sa
 from api.wire.responses_stream import ResponsesEncoder
 from core.conversations.retention import StreamRetention, pieces
 from core.conversations.story import Story
-from core.events import CallDelta, CallStarted, ReasoningDelta, Recorded, Replied, TextDelta, TurnEvent, TurnStarted
-from core.messages import ToolCallItem
+from core.events import (
+    CallDelta,
+    CallStarted,
+    NestedDispatched,
+    NestedReturned,
+    ReasoningDelta,
+    Recorded,
+    Replied,
+    TextDelta,
+    TurnEvent,
+    TurnStarted,
+)
+from core.messages import ToolCallItem, ToolResult
 from core.storage.database import Database
 from core.storage.streams import StreamStore
 from core.storage.tables import turn_events, turns
@@ -172,6 +183,17 @@ def test_what_is_left_of_a_story_has_the_same_end(name: str) -> None:
     removed = pieces(whole)
     left = [event for event in whole if event.seq not in removed]
     assert _told(left) == _told(whole)
+
+
+def test_what_code_was_given_by_the_tools_that_it_called_is_removed() -> None:
+    result = ToolResult(call_id="call_1/0", content="what nobody else has seen")
+    nested = [
+        NestedDispatched(
+            item=0, path=(0,), call_id="call_1/0", tool="step", version_digest="d", effect="pure", arguments_digest="a"
+        ),
+        NestedReturned(item=0, path=(0,), result=result, seconds=0.1),
+    ]
+    assert pieces([Recorded(n, event) for n, event in enumerate(nested, start=7)]) == [7, 8]
 
 
 def test_what_was_streamed_of_a_reply_that_is_whole_is_removed() -> None:
