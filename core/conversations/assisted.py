@@ -5,6 +5,7 @@ where it says something. The model is the assistant's. What comes out is an ordi
 that no change of the assistant touches a turn that has begun.
 """
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from core.assistants.assistants import Assistants
@@ -14,7 +15,7 @@ from core.errors import InvalidRequest
 from core.identity.principals import Principal
 from core.llm.contract import Sampling
 from core.llm.router import ModelRouter
-from core.tools.catalog import Selection
+from core.tools.catalog import Caller, Selection
 
 
 async def assisted(principal: Principal, request: TurnRequest, assistants: Assistants, models: ModelRouter) -> TurnRequest:
@@ -56,9 +57,19 @@ def _tools(definition: Definition, asked: Selection | None) -> Selection | None:
     everything = any(selection.names is None for selection in (asked, definition.registry) if selection is not None)
     wanted = () if asked is None else asked.names or ()
     asking = tuple(rule for selection in selections for rule in selection.asking)
-    callers = tuple(dict.fromkeys(caller for selection in selections for caller in selection.callers))
     names = None if everything else tuple(wanted)
-    return Selection(names=names, granted=definition.granted, asking=asking, callers=callers)
+    return Selection(
+        names=names,
+        granted=definition.granted,
+        asking=asking,
+        callers=_callers([selection for selection in selections if selection is asked or selection.names is None]),
+        granted_callers=_callers([selection for selection in selections if selection is definition.registry]),
+    )
+
+
+def _callers(selections: Sequence[Selection]) -> tuple[Caller, ...]:
+    """Who calls what they select."""
+    return tuple(dict.fromkeys(caller for selection in selections for caller in selection.callers)) or (Caller.DIRECT,)
 
 
 def _sampling(assistants: Sampling, asked: Sampling) -> Sampling:

@@ -49,7 +49,8 @@ class Selection:
 
     granted: others, which an assistant lets every caller of it use; those that are turned off are left out. asking: which
     calls a human must approve; any of them is enough. pins: what came of it, once the registry was asked: it is kept with the
-    turn, whatever becomes of the registry and of the process. callers: the model itself, or code that it writes, or both.
+    turn, whatever becomes of the registry and of the process. callers: the model itself, or code that it writes, or both;
+    granted_callers: of the granted ones.
     """
 
     names: tuple[str, ...] | None = None
@@ -57,6 +58,17 @@ class Selection:
     asking: tuple[Asking, ...] = ()
     pins: tuple[Pin, ...] | None = None
     callers: tuple[Caller, ...] = (Caller.DIRECT,)
+    granted_callers: tuple[Caller, ...] = (Caller.DIRECT,)
+
+    @property
+    def programmatic(self) -> bool:
+        """Code may call some of them."""
+        return Caller.PROGRAMMATIC in (*self.callers, *self.granted_callers)
+
+    def opened(self, pin: Pin) -> Pin:
+        """To those who may call it."""
+        callers = self.granted_callers if pin.granted else self.callers
+        return replace(pin, nested=Caller.DIRECT not in callers, programmatic=Caller.PROGRAMMATIC in callers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +119,7 @@ class Catalog:
         if len(found) > MOST_OFFERED:
             raise _too_many(f"more than {MOST_OFFERED} tools")
         asked = (*selection.granted, *(sorted(found) if selection.names is None else selection.names))
-        nested, programmatic = Caller.DIRECT not in selection.callers, Caller.PROGRAMMATIC in selection.callers
-        pins = [
-            replace(found[name], nested=nested, programmatic=programmatic) for name in dict.fromkeys(asked) if name in found
-        ]
+        pins = [selection.opened(found[name]) for name in dict.fromkeys(asked) if name in found]
         return replace(selection, pins=(*pins, *await self.nested(principal.organization_id, pins)))
 
     async def nested(self, organization_id: str, pins: Sequence[Pin]) -> Sequence[Pin]:

@@ -16,7 +16,7 @@ from core.tools import kinds
 from core.tools.approval import Asking, Demand, Policy, demand
 from core.tools.arguments import ToolCallRejected, arguments_of
 from core.tools.canonical import digest, digest_of
-from core.tools.catalog import Caller, Catalog, Registered, Selection
+from core.tools.catalog import Catalog, Registered, Selection
 from core.tools.definition import Effect, ToolVersion
 from core.tools.nested import NestedCalls, Path, Record, Refusal, Scope, Written, granting
 from core.tools.telling import result_of
@@ -246,7 +246,7 @@ class ToolExecutor:
         """Raises InvalidRequest for a tool that is not there, a name that two tools have, a choice that nothing fits."""
         registered = [] if registry is None else await self.catalog.registered(principal, registry)
         shipped = {name: self.catalog.builtin(name) for name in builtins}
-        if registry is not None and Caller.PROGRAMMATIC in registry.callers:
+        if registry is not None and registry.programmatic:
             shipped |= _calling(shipped, registered)
         tools = Toolset(
             builtins=shipped,

@@ -15,7 +15,7 @@ from core.identity.principals import Scope
 from core.llm.contract import Sampling
 from core.storage.database import Database
 from core.storage.tables import audit_records, turns
-from core.tools.catalog import Selection
+from core.tools.catalog import Caller, Pin, Selection
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_turns import HELLO, asking, read
 
@@ -189,3 +189,17 @@ def test_a_request_adds_to_its_assistant_and_overrides_what_is_no_limit() -> Non
     assert asked.sampling == Sampling(temperature=0.0, top_p=0.5, max_output_tokens=100)
     assert (asked.max_tool_calls, asked.parallel_tool_calls) == (5, False)
     assert merged(registry=Selection()).registry == Selection(names=None, granted=("fx",))
+
+
+def test_who_calls_the_tools_of_an_assistant_is_said_by_the_assistant_and_who_calls_its_own_by_the_request() -> None:
+    by_code, both = (Caller.PROGRAMMATIC,), (Caller.DIRECT, Caller.PROGRAMMATIC)
+    asked = merged(registry=Selection(names=("own",), callers=by_code)).registry
+    assert asked is not None
+    assert asked == Selection(names=("own",), granted=("fx",), callers=by_code)
+    pins = [Pin(tool_id="own", digest="d"), Pin(tool_id="fx", digest="d", granted=True)]
+    assert [(pin.nested, pin.programmatic) for pin in map(asked.opened, pins)] == [(True, True), (False, False)]
+    definition = Definition(model="m", registry=Selection(callers=by_code))
+    everything = merge(TurnRequest(input=(), registry=Selection(names=("own",))), definition).registry
+    assert everything is not None
+    assert (everything.names, set(everything.callers)) == (None, set(both))
+    assert merge(TurnRequest(input=()), definition).registry == Selection(callers=by_code, granted_callers=by_code)
