@@ -1,6 +1,7 @@
 """Calls that code makes inside a call: judged, recorded one by one, and after a crash not done twice."""
 
 import asyncio
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -213,6 +214,16 @@ async def test_code_calls_the_version_that_its_tool_was_added_with_until_it_is_a
         with pytest.raises(InvalidRequest, match="the tools that it names are now") as refused:
             await platform.tools.add_version(tenant.principal, "plan", stored)
         assert refused.value.param == "runtime.tools"
+
+
+async def test_a_tool_whose_code_calls_nothing_has_the_digest_that_it_had_before_code_could_call(
+    stage: Stage, tenant: Tenant
+) -> None:
+    """Else whoever adds it again after an upgrade voids the approvals that wait."""
+    async with stage.open_with(*STORY) as platform:
+        await add(platform, tenant, manifest("step", STEP))
+        stored = await platform.tools.version(tenant.principal, "step", 1)
+    assert json.loads(stored.manifest)["runtime"] == {"kind": "python", "code": STEP}
 
 
 async def test_calls_that_go_in_a_circle_are_refused_when_the_circle_would_close(stage: Stage, tenant: Tenant) -> None:

@@ -66,7 +66,8 @@ async def admit(version: "ToolVersion", _organization_id: str, workshop: Worksho
         raise ManifestRefused("runtime.code", "cannot be compiled")
     if mistake := json.loads(outcome.result):
         raise ManifestRefused("runtime.code", mistake)
-    return dict(version.runtime)
+    without = version.runtime.get("tools") is None  # then it has the digest that it had before there was such an option
+    return {name: value for name, value in version.runtime.items() if not (without and name == "tools")}
 
 
 def prepare(version: "ToolVersion", call: Call, /) -> Work:
