@@ -56,7 +56,7 @@ async def test_main_is_called_with_the_arguments_and_its_value_is_the_result(wor
 )
 async def test_what_the_sandboxs_python_compiles_and_has_a_main_is_admitted(workshop: Workshop, code: str) -> None:
     tool = version(code)
-    assert await KIND.admit(tool, "org", workshop) == tool.runtime
+    assert await KIND.admit(tool, "org", workshop) == {"kind": "python", "code": code}
 
 
 @pytest.mark.parametrize(
