@@ -32,6 +32,8 @@ GUESTS = ROOT / "build" / "guests"  # kept between runs
 CLOCKS = {"one": 0.0, "two": 300.0, "three": -300.0}
 """How far each replica's clock is ahead, in seconds: theirs differ, and nothing may depend on it."""
 LEASE_SECONDS = 1
+CONNECTIONS = 100
+"""Enough for all replicas: one that finds no slot, since the others keep theirs, waits for as long as they live."""
 
 
 def quiet(_line: str) -> None:
@@ -53,7 +55,7 @@ class Postgres:
     async def keep_running(self) -> None:
         while True:
             try:
-                async with open_postgres(self._home, notify=quiet) as self.server:
+                async with open_postgres(self._home, connections=CONNECTIONS, notify=quiet) as self.server:
                     self.started.set()
                     await self.server.child.wait()
                     self.started.clear()

@@ -65,7 +65,7 @@ async def _got(stand: Stand, path: str, **params: str | int) -> Any:
 
 
 async def _is_there(response: httpx.Response) -> bool:
-    """False where it is to be asked again: the embedded PostgreSQL is made for one replica, and may be out of connections."""
+    """False where it is to be asked again: PostgreSQL may be on its way back."""
     if response.status_code == 503:
         await asyncio.sleep(0.1)
         return False

@@ -25,7 +25,6 @@ FAST_SHUTDOWN = signal.SIGINT  # without waiting for clients, and clean: nothing
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "50",
     "shared_buffers": "96MB",
     "max_wal_size": "512MB",
     "min_wal_size": "80MB",
@@ -52,11 +51,15 @@ class EmbeddedPostgres:
 
 
 @asynccontextmanager
-async def open_postgres(home: Path, *, durable: bool = True, notify: Notify = print) -> AsyncIterator[EmbeddedPostgres]:
+async def open_postgres(
+    home: Path, *, durable: bool = True, connections: int = 50, notify: Notify = print
+) -> AsyncIterator[EmbeddedPostgres]:
     """A PostgreSQL of our own for as long as the context lasts; its data stays in `home`.
 
-    durable: False trades the data's safety for speed, for tests. Raises `Conflict` where another process holds the data,
-    `ConfigurationError` or `Unavailable` (with the log's last lines) where it cannot start.
+    durable: False trades the data's safety for speed, for tests. connections: at once; a server takes up to 25.
+
+    Raises `Conflict` where another process holds the data, `ConfigurationError` or `Unavailable` (with the log's last lines)
+    where it cannot start.
     """
     account = server_account()
     async with AsyncExitStack() as stack:
@@ -68,7 +71,7 @@ async def open_postgres(home: Path, *, durable: bool = True, notify: Notify = pr
             write_access(cluster.data, account)
         except OSError as exc:
             raise Unavailable(f"the embedded PostgreSQL cannot use {home}: {exc}") from exc
-        child = await stack.enter_async_context(running(_server(cluster, sockets), home / "logs"))
+        child = await stack.enter_async_context(running(_server(cluster, sockets, connections), home / "logs"))
         address = f"postgresql://{{}}@/{{}}?host={sockets}"
         await _prepare_login(child, address.format(SUPERUSER, "postgres"))
         yield EmbeddedPostgres(owner_url=address.format(SUPERUSER, LOGIN), server_url=address.format(LOGIN, LOGIN), child=child)
@@ -79,8 +82,9 @@ def _locked(home: Path) -> AbstractContextManager[int]:
     return exclusive(home / "postgres.lock", f"another process runs the database in {home}")
 
 
-def _server(cluster: Cluster, sockets: Path) -> Program:
-    settings = SETTINGS | {"unix_socket_directories": f'"{sockets}"'} | ({} if cluster.durable else NOT_DURABLE)
+def _server(cluster: Cluster, sockets: Path, connections: int) -> Program:
+    own = {"unix_socket_directories": f'"{sockets}"', "max_connections": str(connections)}
+    settings = SETTINGS | own | ({} if cluster.durable else NOT_DURABLE)
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     program = cluster.program("postgres", "-D", str(cluster.data), *options)
     return replace(program, stop_signal=FAST_SHUTDOWN, death_signal=FAST_SHUTDOWN, stop_seconds=30.0)
