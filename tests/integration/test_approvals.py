@@ -24,7 +24,7 @@ from core.storage.records import ApprovalStatus
 from core.storage.tables import audit_personal
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_recovery import Control, cut
-from tests.integration.test_tool_registry import ANSWER, OFFERED, Client, audited, call_of, calls, client_of
+from tests.integration.test_tool_registry import ANSWER, OFFERED, Client, audited, call_of, calls, client_of, manifest
 
 APPROVALS = "/admin/v1/approvals"
 ASKING = {**OFFERED, "require_approval": "always"}
@@ -277,6 +277,28 @@ async def test_what_was_approved_runs_once_wherever_its_process_dies(stage: Stag
             assert call_of(told)["status"] == ("failed" if in_flight else "completed")
             assert (UNKNOWN in json.dumps(told["output"])) == in_flight
             assert told["status"] == "completed"
+
+
+async def test_an_approved_call_whose_code_calls_goes_on_wherever_its_process_died(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    """And what it calls is what was approved with it, whatever became of that since."""
+    code = "from paddock import call\ndef main(x):\n    return call('double', x=x) + call('double', x=1)\n"
+    plan = {"name": "plan", "effect": "idempotent", "runtime": {"kind": "python", "code": code}, "approval": "always"}
+    async with stage.open_with(calls("plan"), ANSWER, lease_seconds=1) as platform, client_of(platform, tenant) as client:
+        await client.create(effect="idempotent", permissions={})
+        await client.create(**plan, capabilities={"tools": ["double"]})
+        response = await client.respond()
+        newer = {"kind": "python", "code": "def main(x):\n    return -x\n"}
+        await client.post("/admin/v1/tools/double/versions", manifest(effect="idempotent", runtime=newer))
+        after = await answered(client, response, said(requests_of(response)[0]))
+        assert call_of(after)["output"] == "44"
+        turn = await platform.turns.get(tenant.principal, after["id"])
+        whole = Control(turn, await platform.turns.events(tenant.principal, turn.id))
+        begun = next(recorded.seq for recorded in whole.events if isinstance(recorded.event, ToolDispatched))
+        for copy in [await cut(database, whole, last) for last in range(begun, len(whole.events))]:
+            await platform.turns.wait(tenant.principal, copy)
+            assert call_of(await client.get(f"/v1/responses/{copy}"))["output"] == "44"
 
 
 async def test_what_cannot_be_carried_out_any_more_is_void(stage: Stage, tenant: Tenant, database: Database) -> None:
