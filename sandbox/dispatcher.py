@@ -5,14 +5,17 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from sandbox import runtimes
 from sandbox.capture import Capture
 from sandbox.contract import Answer, Installing, Invocation, OnCall, OnOutput, Outcome, Runtime, refuse_calls
-from sandbox.errors import LimitExceeded, ProgramRefused, RuntimeUnavailable, SandboxBusy, SandboxError
+from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused, RuntimeUnavailable, SandboxBusy, SandboxError
 
 INSTALL_SECONDS = 100.0
+MOST_ASKED = 1000
+"""Calls of one program, refused ones too: each takes time of a process that all others need. Who answers may allow fewer."""
 
 
 class Sandbox:
@@ -114,8 +117,11 @@ class Permit:
 
 def _calling(invocation: Invocation, on_call: OnCall, permit: Permit) -> OnCall:
     """Lets pass what is granted. What it calls may need the permit that it does not use meanwhile."""
+    asked = count(1)
 
     async def call(name: str, arguments: str) -> Answer:
+        if next(asked) > MOST_ASKED:
+            raise GuestCrashed(f"stopped: the program asked for more than {MOST_ASKED} calls")
         if name not in invocation.capabilities.tools:
             return Answer(text=f"this code may not call a tool {name[:100]!r}", failed=True)
         permit.give_back()

@@ -13,6 +13,7 @@ import pytest_asyncio
 from sandbox import (
     Answer,
     Capabilities,
+    GuestCrashed,
     Invocation,
     LimitExceeded,
     OnCall,
@@ -171,6 +172,17 @@ async def test_an_answer_to_a_guest_that_is_being_killed_does_not_hide_why(folde
     async with open_host(Sandbox({"wasmtime": SlowToKill()}, permits=1, queue=1), path), open_client(path) as client:
         with pytest.raises(LimitExceeded, match="wall_seconds"):
             await run(client, CALL, late, wall_seconds=0.2)
+
+
+@pytest.mark.parametrize("name", ["tool", "other"])
+async def test_a_program_that_asks_and_asks_whatever_it_is_told_is_stopped(client: SandboxClient, name: str) -> None:
+    async def refuse(name: str, arguments: str) -> Answer:
+        return Answer(text="no", failed=True)
+
+    source = f"from paddock import call, ToolError\nwhile True:\n    try: call({name!r})\n    except ToolError: pass"
+    with pytest.raises(GuestCrashed, match="asked for more than 1000 calls"):
+        await run(client, source, refuse)
+    assert await still_serves(client)
 
 
 async def test_arguments_that_no_tool_takes_do_not_reach_the_host(client: SandboxClient) -> None:
