@@ -54,7 +54,7 @@ class Pool:
 
     async def run(self, invocation: Invocation, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
         program = protocol.run(invocation)
-        worker = await self._take()
+        worker = await self._take(unused=bool(invocation.capabilities.tools))
         worker.start(invocation.limits.cpu_seconds)
         try:
             outcome = await _converse(worker, program, on_output, partial(self._called, on_call))
@@ -85,12 +85,16 @@ class Pool:
         finally:
             await worker.end()
 
-    async def _take(self) -> Worker:
+    async def _take(self, *, unused: bool) -> Worker:
+        """unused: no program was in it, which may have taken it over and would call tools in the name of this one."""
         try:
             async with asyncio.timeout(START_SECONDS):
-                while (worker := self._idle()) is None:
+                while (worker := self._idle(unused=unused)) is None:
                     self._freed.clear()
-                    await self._freed.wait()
+                    if (used := self._idle()) and not self._coming():
+                        await used.end()  # to make room for another one
+                    else:
+                        await self._freed.wait()
         except TimeoutError:
             raise RuntimeUnavailable("no sandbox worker could be started; the log of the sandbox host says why") from None
         self._workers.remove(worker)
@@ -98,8 +102,9 @@ class Pool:
         self._changed.set()
         return worker
 
-    def _idle(self) -> Worker | None:
-        return next((worker for worker in self._workers if worker.lifecycle.state is WorkerState.IDLE), None)
+    def _idle(self, *, unused: bool = False) -> Worker | None:
+        idle = (worker for worker in self._workers if worker.lifecycle.state is WorkerState.IDLE)
+        return next((worker for worker in idle if not (unused and worker.programs)), None)
 
     async def keep(self) -> None:
         """Replaces workers that ended, and the nursery when it ended, until it is cancelled."""
@@ -137,6 +142,10 @@ class Pool:
     def _wanted(self) -> bool:
         running = sum(worker.lifecycle.state is WorkerState.RUNNING for worker in self._workers)
         return len(self._workers) < min(running + self._options.spare, self._options.workers + self._waiting)
+
+    def _coming(self) -> bool:
+        """Another worker is on its way."""
+        return self._wanted() or any(worker.lifecycle.state is WorkerState.STARTING for worker in self._workers)
 
     async def _add(self, nursery: Nursery) -> None:
         worker = await nursery.fork(self._ended)

@@ -7,12 +7,13 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from sandbox import GuestCrashed, LimitExceeded, Outcome, RuntimeUnavailable, protocol, walls
+from sandbox import Answer, Capabilities, GuestCrashed, LimitExceeded, Outcome, RuntimeUnavailable, protocol, walls
 from sandbox.dispatcher import Sandbox
 from sandbox.nursery import Errand
 from sandbox.pool import PoolOptions, open_pool
@@ -149,6 +150,31 @@ while True:
         await broken.run(program(flood, wall_seconds=3), nowhere)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024, "kilobytes"
     assert (await attack(broken, "tell(1)")).stdout == b"1\n"
+
+
+TAKEN_OVER = """
+worker = sys.modules['sandbox.worker']
+def run(payload, outgoing, guest):
+    outgoing.call('pay', '{"to": "mallory"}')
+    return worker.protocol.done(worker.Outcome(exit_code=0))
+worker._run = run
+"""
+
+
+async def test_a_worker_that_was_taken_over_calls_no_tool_in_the_name_of_another_program() -> None:
+    async def pay(name: str, arguments: str) -> Answer:
+        asked.append(arguments)
+        return Answer(text="1")
+
+    asked: list[str] = []
+    async with open_pool(PoolOptions(command=BROKEN, workers=2)) as pool:
+        sandbox = Sandbox({"wasmtime": pool}, permits=2, queue=8)
+        for _ in range(4):
+            await attack(sandbox, TAKEN_OVER)
+        granted = replace(program("tell(1)"), capabilities=Capabilities(tools=("pay",)))
+        outcomes = [await sandbox.run(granted, nowhere, pay) for _ in range(4)]
+    assert [outcome.stdout for outcome in outcomes] == [b"1\n"] * 4
+    assert asked == []
 
 
 @pytest.mark.parametrize(
