@@ -162,7 +162,7 @@ async def _execute(
             yield _dispatched(item, admissible)
             admitted.append((item, admissible))
     if admitted:
-        async with aclosing(_run_all(tools, admitted, written)) as events:
+        async with aclosing(_run_all(tools, admitted, budget, written)) as events:
             async for event in events:
                 yield event
     for event in waiting:
@@ -194,7 +194,10 @@ def _dispatched(item: int, prepared: Prepared) -> ToolDispatched:
 
 
 async def _run_all(
-    tools: Toolset, ready: Sequence[tuple[int, Prepared]], written: Mapping[int, Mapping[Path, Written]]
+    tools: Toolset,
+    ready: Sequence[tuple[int, Prepared]],
+    budget: Budget,
+    written: Mapping[int, Mapping[Path, Written]],
 ) -> AsyncGenerator[TurnEvent, None]:
     # The group lives in a task of its own: yielding inside a TaskGroup breaks cancellation (PEP 789).
     events: asyncio.Queue[TurnEvent | None] = asyncio.Queue()
@@ -203,7 +206,8 @@ async def _run_all(
         try:
             async with asyncio.TaskGroup() as group:
                 for item, prepared in ready:
-                    group.create_task(_run_one(tools, item, prepared, events, written.get(item, {})))
+                    record = NestedRecord(tools, item, budget, events)
+                    group.create_task(_run_one(tools, prepared, record, written.get(item, {})))
         finally:
             events.put_nowait(None)
 
@@ -225,15 +229,19 @@ async def _run_all(
 class NestedRecord:
     """Calls that the code of one item makes, as events of its turn."""
 
-    def __init__(self, tools: Toolset, item: int, events: "asyncio.Queue[TurnEvent | None]") -> None:
+    def __init__(self, tools: Toolset, item: int, budget: Budget, events: "asyncio.Queue[TurnEvent | None]") -> None:
+        self.item = item
+        self.events = events
         self._tools = tools
-        self._item = item
-        self._events = events
+        self._budget = budget
+
+    def count(self) -> bool:
+        return self._budget.take_call()
 
     async def dispatched(self, call: NestedCall) -> None:
-        self._events.put_nowait(
+        self.events.put_nowait(
             NestedDispatched(
-                item=self._item,
+                item=self.item,
                 path=call.path,
                 call_id=call.id,
                 tool=call.tool,
@@ -242,26 +250,20 @@ class NestedRecord:
                 arguments_digest=call.arguments_digest,
             )
         )
-        await self._events.join()
+        await self.events.join()
         await self._tools.durable()
 
     def returned(self, call: NestedCall, result: ToolResult, seconds: float) -> None:
-        self._events.put_nowait(NestedReturned(item=self._item, path=call.path, result=result, seconds=seconds))
+        self.events.put_nowait(NestedReturned(item=self.item, path=call.path, result=result, seconds=seconds))
 
 
-async def _run_one(
-    tools: Toolset,
-    item: int,
-    prepared: Prepared,
-    events: "asyncio.Queue[TurnEvent | None]",
-    written: Mapping[Path, Written],
-) -> None:
+async def _run_one(tools: Toolset, prepared: Prepared, record: NestedRecord, written: Mapping[Path, Written]) -> None:
     decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in Stream}
 
     def on_output(stream: Stream, data: bytes) -> None:
         if (name := SHOWN.get(stream)) and (text := decoders[stream].decode(data)):
-            events.put_nowait(ToolOutput(item=item, stream=name, text=text))
+            record.events.put_nowait(ToolOutput(item=record.item, stream=name, text=text))
 
     began = time.monotonic()
-    result = await tools.run(prepared, on_output, NestedRecord(tools, item, events), written)
-    events.put_nowait(ToolReturned(item=item, result=result, seconds=time.monotonic() - began))
+    result = await tools.run(prepared, on_output, record, written)
+    record.events.put_nowait(ToolReturned(item=record.item, result=result, seconds=time.monotonic() - began))

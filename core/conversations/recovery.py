@@ -99,7 +99,8 @@ class Past:
         self._dispatched, self._written, self._results = {}, {}, {}
 
     def _count_calls(self) -> None:
-        for _ in self._dispatched.keys() & self._results.keys():
+        returned = len(self._dispatched.keys() & self._results.keys())
+        for _ in range(returned + sum(map(len, self._written.values()))):
             self._budget.take_call()
 
     def back(self, digest_of: DigestOf) -> Return:

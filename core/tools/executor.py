@@ -272,7 +272,7 @@ def _calling(shipped: Mapping[str, ToolVersion], registered: Sequence[Registered
         message = f"the caller 'programmatic' is code of the tool {CODE_INTERPRETER!r}, which is not given"
         raise InvalidRequest(message, param="tools", code="invalid_value")
     versions = {tool.version.digest: tool.version for tool in registered}
-    for_code = [tool.version for tool in registered if tool.programmatic]
+    for_code = [tool.version for tool in registered if tool.programmatic and tool.version.approval is None]
     return {CODE_INTERPRETER: granting(shipped[CODE_INTERPRETER], for_code, versions)} if for_code else {}
 
 

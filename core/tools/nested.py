@@ -27,6 +27,7 @@ TOLD_CHARACTERS = 1_000_000
 TOLD_IN_ALL = 8_000_000
 """Characters, of all code within one call of a model: whoever runs or reads the turn has them in memory."""
 
+NO_CALLS_LEFT = "the limit of tool calls for this turn is reached"
 REFUSED_BEFORE = "it was refused when this code ran before, on a server that died"
 HOW_TO_CALL = (
     "In the code, `from paddock import call` and `call(name, **arguments)` runs one of these tools and returns its result; "
@@ -60,6 +61,10 @@ class Written:
 
 
 class Record(Protocol):
+    def count(self) -> bool:
+        """One more call; False where the turn has none left."""
+        ...
+
     async def dispatched(self, call: NestedCall) -> None:
         """Returns when that is durable."""
         ...
@@ -174,14 +179,17 @@ class NestedCalls:
             raise GuestCrashed("stopped: after a crash the code ran again and called something else than before")
         if before is not None and before.result is not None:
             return before.result
-        refused = REFUSED_BEFORE if before is None and self._went_on(path) else await self._scope.refusal(tool)
-        if refused:
+        if refused := self._refused(path, known=before is not None) or await self._scope.refusal(tool):
             return ToolResult(call_id=call_id, content=f"not run: {refused}", failed=True)
         return await self._run(tool.version, call, work)
 
-    def _went_on(self, path: Path) -> bool:
-        """The run before made no such call, and a later one: this one was refused, whatever may be allowed by now."""
-        return any(made[:-1] == path[:-1] and made[-1] > path[-1] for made in self._written)
+    def _refused(self, path: Path, *, known: bool) -> str | None:
+        """known: an earlier run made the call. Where that made none here, and a later one, it was refused and is again."""
+        if known:
+            return None
+        if any(made[:-1] == path[:-1] and made[-1] > path[-1] for made in self._written):
+            return REFUSED_BEFORE
+        return None if self._record.count() else NO_CALLS_LEFT
 
     def _tool(self, version: ToolVersion, path: Path, name: str) -> Registered:
         self._made += 1

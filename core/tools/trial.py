@@ -80,6 +80,10 @@ class NestedAudit:
         self._principal = principal
         self._dry_run_id = dry_run_id
 
+    def count(self) -> bool:
+        """No request limits it."""
+        return True
+
     async def dispatched(self, call: NestedCall) -> None:
         details = {"dry_run": self._dry_run_id, "nested": "/".join(map(str, call.path)), "arguments": call.arguments_digest}
         record = AuditRecord.by(self._principal, "tool.dry_run_called", call.tool, digest=call.version_digest, details=details)

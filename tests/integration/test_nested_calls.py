@@ -460,3 +460,23 @@ async def test_code_that_fails_tells_what_it_had_called(stage: Stage, tenant: Te
     failed, content = await told(stage, tenant, manifest("plan", code, tools=["step"]), manifest("step", STEP))
     assert failed
     assert content.endswith("ValueError: after that\nbefore it failed, its code had called 'step'")
+
+
+async def test_calls_of_code_count_among_those_that_a_request_allows_also_after_a_crash(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    code = "from paddock import call, ToolError\ndef main(n):\n    done = 0\n    for i in range(n):\n"
+    code += "        try:\n            call('step', n=i)\n            done += 1\n        except ToolError as error:\n"
+    code += "            return [done, str(error)]\n    return [done]\n"
+    told = '[2, "not run: the limit of tool calls for this turn is reached"]'
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP, effect="idempotent"), NOBODY)
+        await add(platform, tenant, manifest("plan", code, tools=["step"], effect="idempotent"))
+        turn = await platform.turns.start(tenant.principal, asking("go", registry=Selection(), max_tool_calls=3))
+        await platform.turns.wait(tenant.principal, turn.id)
+        whole = Control(turn, await platform.turns.events(tenant.principal, turn.id))
+        assert results(whole.events) == [(False, told)]
+        first = next(r.seq for r in whole.events if isinstance(r.event, NestedReturned))
+        copy = await cut(database, whole, first)
+        await platform.turns.wait(tenant.principal, copy)
+        assert results(await platform.turns.events(tenant.principal, copy)) == [(False, told)]
