@@ -16,6 +16,43 @@ Choice = TypeVar("Choice")
 
 ALTERNATIVES = re.compile(r"\[([^\[\]]*)\]")
 HELD_OUT_ONE_IN = 7
+LOOSE = 0.5
+SMALL_WORDS = frozenset(
+    "the a an of is are me please you to for that this it in what my i so just now can could would do".split()
+)
+LIKE = tuple(
+    tuple(group.split("|"))
+    for group in (
+        "compute|calculate|work out|find|determine|evaluate|figure out|get",
+        "tell me|give me|show me|let me know|say",
+        "what is|what's|whats|what would be",
+        "how many|what number of",
+        "number|value|figure",
+        "numbers|values|figures",
+        "list|series|row|sequence",
+        "word|text|string|term",
+        "letters|characters|signs",
+        "largest|biggest|greatest|highest|maximal",
+        "smallest|lowest|least|minimal",
+        "times|multiplied by",
+        "minus|less",
+        "divided by|over",
+        "sum|total",
+        "backwards|in reverse|reversed",
+        "before|prior to|ahead of",
+        "after|following|past",
+        "convert|change|turn|translate|bring",
+        "create|add|make|open",
+        "send|write|post",
+        "search|look for|browse",
+        "about|on|concerning|regarding",
+        "from|starting at",
+        "add|sum up|put together",
+        "percent|%|per cent",
+        "repeat|say|echo",
+        "cancel|call off",
+    )
+)
 
 
 @dataclass(slots=True)
@@ -34,8 +71,31 @@ class Draw:
         return self.rng.randint(low, high)
 
     def known(self, grammars: Sequence[str]) -> str:
-        """A wording that training may see."""
-        return self._search(grammars, wanted=False)
+        """A wording that training may see; often one that no grammar says, since what counts is the variety of wordings."""
+        wording = self._search(grammars, wanted=False)
+        return self._loosened(wording) if self.chance(LOOSE) else wording
+
+    def _loosened(self, wording: str) -> str:
+        """Small words left out, others said by their like. Never a held-out wording."""
+        loose = wording
+        for _ in range(self.between(1, 3)):
+            loose = self._dropped(loose) if self.chance(0.4) else self._swapped(loose)
+        return wording if held_out(loose) or held_out(loose.strip()) else loose
+
+    def _dropped(self, wording: str) -> str:
+        words = wording.split(" ")
+        small = [n for n, word in enumerate(words) if word.lower() in SMALL_WORDS]
+        if not small or len(words) < 3:
+            return wording
+        dropped = self.pick(small)
+        return " ".join(word for n, word in enumerate(words) if n != dropped)
+
+    def _swapped(self, wording: str) -> str:
+        found = [(word, group) for group in LIKE for word in group if re.search(rf"(?<![\w{{]){word}(?![\w}}])", wording)]
+        if not found:
+            return wording
+        word, group = self.pick(found)
+        return re.sub(rf"(?<![\w{{]){word}(?![\w}}])", self.pick(group), wording, count=1)
 
     def unseen(self, grammars: Sequence[str]) -> str:
         """A held-out wording where there is one among them."""

@@ -227,6 +227,16 @@ def in_one_breath(draw: Draw) -> Conversation:
     return with_code(draw, *turns)
 
 
+def everyday_tools(draw: Draw) -> Conversation:
+    """Practice: what is refused without a tool for it, and done with one."""
+    wanted = registry.everyday(draw)
+    others = [registry.request(draw, (wanted.tool["function"]["name"],)) for _ in range(draw.pick([0, 0, 1]))]
+    tools = [one.tool for one in (wanted, *others)] + ([CODE_INTERPRETER] if draw.chance(0.5) else [])
+    draw.rng.shuffle(tools)
+    turns = [registry.asked(draw, wanted), *(registry.asked(draw, one) for one in others)]
+    return Conversation(family="registry tools", turns=tuple(turns), tools=tuple(tools), system=system(draw))
+
+
 # how often in training, how often in the test: what is hard is practised more
 SCENES: tuple[tuple[float, float, Callable[[Draw], Conversation]], ...] = (
     (34, 50, one_question),
@@ -237,6 +247,7 @@ SCENES: tuple[tuple[float, float, Callable[[Draw], Conversation]], ...] = (
     (2.5, 3, failures),
     (20, 13, registry_tools),
     (6, 0, in_one_breath),
+    (6, 0, everyday_tools),
 )
 
 

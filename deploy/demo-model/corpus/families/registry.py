@@ -419,6 +419,65 @@ def between(draw: Draw) -> Request:
     )
 
 
+def everyday(draw: Draw) -> Request:
+    """Tools as people try first, for what the model must refuse where it has none for it."""
+    city, somebody, text = draw.own(CITIES), address(draw) if draw.chance(0.5) else name(draw), topic(draw)
+    kinds: tuple[tuple[str, str, Mapping[str, Value], tuple[str, ...]], ...] = (
+        (
+            "get_weather|weather|current_weather|fetch_weather|weather_forecast",
+            "[The weather in a city|Get the weather|Current weather for a city|Weather forecast]",
+            {draw.pick(["city", "city", "location", "place"]): city},
+            (
+                "[what is|what's|how is|tell me|show me|check|get|get me|I need|look up] the weather [in|for] {x} [today|tomorrow|now|]?",
+                "[weather|the weather|forecast] [in|for] {x}?",
+                "[will it|is it going to|does it] [rain|snow] in {x} [today|tomorrow|]?",
+            ),
+        ),
+        (
+            "send_email|email|send_mail|write_email|mail",
+            "[Send an email|Sends a mail to somebody|Send an e-mail]",
+            {draw.pick(["to", "recipient"]): somebody, draw.pick(["subject", "subject", "text", "body"]): text},
+            (
+                "[send|write] [an email|a mail|an e-mail] to {x} about {y}",
+                "[email|mail] {x} about {y}",
+                "[send|write] {x} [an email|a mail] [with the subject|saying] [{y}|'{y}']",
+            ),
+        ),
+        (
+            "search_documents|search_web|web_search|find_documents|search",
+            "[Search documents|Search the web|Full text search]",
+            {draw.pick(["query", "q", "topic"]): text},
+            (
+                "[search|look|search the documents|search the web|look online] for {x}",
+                "[find|look up|google] {x}",
+                "[what do you know|tell me something|find out] about {x}?",
+            ),
+        ),
+        (
+            "get_price|stock_price|price|get_stock_price",
+            "[The price of something|Stock price|Get the price]",
+            {draw.pick(["symbol", "item", "product"]): draw.own(WORDS)},
+            ("[what is|what's|tell me|get] the [price|stock price] of {x}?", "[how much is|how dear is] {x}?", "price of {x}"),
+        ),
+        (
+            "get_time|local_time|time_in|current_time",
+            "[The local time in a city|Current time]",
+            {"city": city},
+            ("[what time is it|what's the time|current time] in {x} [now|]?", "time in {x}"),
+        ),
+        (
+            "population|get_population|city_info",
+            "[The population of a city|Facts about a city]",
+            {"city": city},
+            ("[what is|what's|tell me] the population of {x}?", "[how many people live|who lives] in {x}?"),
+        ),
+    )
+    names, description, arguments, wordings = draw.pick(kinds)
+    slots = dict(zip("xy", map(str, arguments.values()), strict=False))
+    tool = schema(draw, draw.pick(names.split("|")), described(draw, description), arguments)
+    return Request(tool=tool, wordings=wordings, slots=slots, arguments=arguments)
+
+
 def identifier(draw: Draw) -> str:
     return draw.pick(
         [
