@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.errors import PaddockError
-from tests.benchmarks import audit, gate, gateway, limits, machine, memory, observability, sandbox, streaming, turn
+from tests.benchmarks import audit, gate, gateway, limits, machine, memory, observability, registry, sandbox, streaming, turn
 from tests.benchmarks.client import Failed
 from tests.benchmarks.durable import measure as durable
 from tests.benchmarks.figures import Figure, store, table
@@ -24,6 +24,7 @@ ON_THE_STAND: dict[str, Measure] = {
     "durable": durable.measure,
     "streaming": streaming.measure,
     "memory": memory.measure,
+    "registry": registry.measure,
 }
 ON_ONE_CORE = {"gateway", "streaming"}
 KEPT = ROOT / ".bench"
