@@ -30,7 +30,7 @@ def _arguments(given: str) -> dict[str, Any]:
     text = given or "{}"
     try:
         from_json(text, allow_inf_nan=False)  # refuses lone surrogates and what is nested too deep, which `json` does not
-        arguments = json.loads(text, object_pairs_hook=_each_once, parse_float=_finite)
+        arguments = _DECODER.decode(text)
     except ValueError as exc:
         raise ToolCallRejected(f"arguments are not JSON: {exc}") from exc
     if not isinstance(arguments, dict):
@@ -51,3 +51,6 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"the number {digits[:100]!r} is out of range")
     return number
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_each_once, parse_float=_finite)

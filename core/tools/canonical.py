@@ -6,6 +6,8 @@ from typing import Any
 
 import rfc8785
 
+PLAIN_FROM, PLAIN_BELOW = 1e-4, 1e16  # between them Python writes a double as the RFC does, but for the ".0"
+
 
 def canonical(value: Any) -> bytes:
     """RFC 8785; but an integer beyond 2**53 keeps its digits, where that RFC has doubles alone: arguments that differ there
@@ -27,12 +29,14 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return encode_basestring(value)  # escapes what the RFC escapes, and nothing else
     if isinstance(value, dict):
-        names = value if len(value) < 2 else sorted(value, key=_utf_16)
+        names = sorted(value) if all(map(str.isascii, value)) else sorted(value, key=_utf_16)
         return f"{{{','.join([f'{encode_basestring(name)}:{_text(value[name])}' for name in names])}}}"
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_text, value))}]"
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
+    if isinstance(value, float) and PLAIN_FROM <= abs(value) < PLAIN_BELOW:
+        return repr(value).removesuffix(".0")
     return rfc8785.dumps(value).decode()
 
 

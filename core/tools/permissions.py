@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from core.identity.principals import Principal, Role
 from core.storage.tool_calls import Counter
@@ -62,8 +63,9 @@ def quotas_text(quotas: Sequence[Quota]) -> str:
     return json.dumps([asdict(quota) for quota in quotas])
 
 
-def quotas_from(text: str) -> list[Quota]:
-    return [Quota(per=Per(one["per"]), period=Period(one["period"]), calls=one["calls"]) for one in json.loads(text)]
+@lru_cache(maxsize=1024)
+def quotas_from(text: str) -> tuple[Quota, ...]:
+    return tuple(Quota(per=Per(one["per"]), period=Period(one["period"]), calls=one["calls"]) for one in json.loads(text))
 
 
 def counters(principal: Principal, quotas: Sequence[Quota]) -> list[Counter]:

@@ -1,9 +1,11 @@
 """One text for one JSON value: RFC 8785, with its own vectors, and big integers that keep their digits."""
 
 import json
+import random
 from typing import Any
 
 import pytest
+import rfc8785
 
 from core.tools.canonical import canonical, digest
 
@@ -44,3 +46,10 @@ def test_what_differs_has_another_digest(one: Any, other: Any) -> None:
 def test_what_is_no_json_has_no_text(value: Any) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - of the library, of codecs
         canonical({"a": value})
+
+
+def test_doubles_are_written_as_the_library_writes_them() -> None:
+    draw = random.Random(8785)
+    edges = [0.0, -0.0, 1e-4, 9.999999999999999e-5, 1e16, 9999999999999998.0, -1e15, 0.1, 1e21, 123456789012345.6, 5e-324]
+    doubles = [*edges, *(draw.uniform(-1, 1) * 10.0 ** draw.randint(-8, 20) for _ in range(5_000))]
+    assert [canonical(one) for one in doubles] == [rfc8785.dumps(one) for one in doubles]

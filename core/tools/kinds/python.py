@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from core.tools.definition import ToolVersion
 
 CODE_CHARACTERS = 500_000
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 CHECK_LIMITS = Limits(cpu_seconds=5, wall_seconds=30)
 # It runs in the sandbox: what compiles is what the sandbox's CPython compiles, and a compiler is no place for strangers' text.
 CHECK = """
@@ -71,7 +72,7 @@ async def admit(version: "ToolVersion", _organization_id: str, workshop: Worksho
 
 
 def prepare(version: "ToolVersion", call: Call, /) -> Work:
-    arguments = json.dumps(call.arguments, ensure_ascii=False)
+    arguments = _ENCODE(call.arguments)
     program = PythonFunction(source=version.runtime["code"], arguments=arguments)
     return SandboxWork(
         invocation=Invocation(
