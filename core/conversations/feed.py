@@ -11,7 +11,7 @@ class Feed:
 
     def __init__(self) -> None:
         self._events: list[Recorded] = []
-        self._news: asyncio.Future[None] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
         self._closed = False
         self.readers = 0
         self.watchers = 0  # readers that want each event as it happens
@@ -33,9 +33,10 @@ class Feed:
         self._tell()
 
     def _tell(self) -> None:
-        news, self._news = self._news, None
-        if news is not None and not news.done():
-            news.set_result(None)
+        waiting, self._waiting = self._waiting, []
+        for reader in waiting:
+            if not reader.done():
+                reader.set_result(None)
 
     async def read(self, after: int, *, live: bool) -> AsyncGenerator[Recorded, None]:
         """live: be one of the watchers."""
@@ -53,9 +54,9 @@ class Feed:
                         return
                 if self._closed:
                     return
-                if self._news is None:
-                    self._news = asyncio.get_running_loop().create_future()
-                await asyncio.shield(self._news)
+                news = asyncio.get_running_loop().create_future()
+                self._waiting.append(news)
+                await news
         finally:
             self.readers -= 1
             self.watchers -= live

@@ -1,8 +1,9 @@
 """The truth about turns: one ordered writer a process puts every active turn's records into one statement, and commits it.
 
-Nothing is published before its group is durable. Deltas are coalesced only while a commit is in flight, so an idle journal
-writes the first one at once and a busy one writes few rows. Every write carries its turn's lease epoch; a stale turn loses
-only its own rows. Writing a group again after a lost connection changes nothing (all its keys are known beforehand).
+Nothing is published before its group is durable. Deltas are coalesced while a commit is in flight, and groups that deltas alone
+ask for begin a few milliseconds apart: an idle journal writes the first one at once, and a busy one few groups and few rows.
+Every write carries its turn's lease epoch; a stale turn loses only its own rows. Writing a group again after a lost connection
+changes nothing (all its keys are known beforehand).
 """
 
 import asyncio
@@ -53,6 +54,9 @@ LOCK_QUEUE = "BEGIN; SELECT pg_advisory_xact_lock(7305829216001)"
 """To the end of the transaction. A statement of its own: the one that counts sees what was committed until then."""
 LINGER_SECONDS = 0.05
 """How long a record that nobody waits for may stand in line for others to go with it."""
+PACE_SECONDS = 0.01
+"""How long after the last group's beginning one may begin for deltas alone: with many streams at once, a group holds many."""
+DELTAS = (TextDelta, ReasoningDelta, CallDelta, ToolOutput)
 
 
 class LeaseLost(PaddockError):
@@ -135,7 +139,7 @@ class Acceptance:
 
 @dataclass(slots=True)
 class Pending:
-    """What one turn has in line for the next group. seqs: the numbers its events got, in order."""
+    """What one turn has in line for the next group. durable: done when that is written; it carries why it never will be."""
 
     acceptance: Acceptance | None = None
     events: list[Recorded] = field(default_factory=list)
@@ -145,7 +149,7 @@ class Pending:
     outputs: tuple[Item, ...] = ()
     end: TurnEnded | None = None
     deferral: TurnDeferred | None = None
-    waiters: list[asyncio.Future[None]] = field(default_factory=list)
+    durable: "asyncio.Future[None]" = field(default_factory=lambda: _awaited())
 
     def merge(self, entry: Entry, seq: int) -> bool:
         """Take the entry in; False when its text went into the event before it, and no number was used."""
@@ -197,12 +201,16 @@ class TurnJournal:
         self._publish = publish
         self._failure: PaddockError | None = None
         self._unwritten: list[AuditRecord] = []  # of an unstored turn, until something of it is written
+        self._nothing_to_write = _awaited()
+        self._nothing_to_write.set_result(None)
         self.accepted = epoch > 1  # its row is in the database
 
     def record(self, entry: Entry, *, soon: bool = True) -> "asyncio.Future[None]":
-        """Put an entry in line. The future is done when it is durable, and carries why it never will be.
+        """Put an entry in line. The future is done when it is durable, and carries why it never will be; it is that of all that
+        stands in line with it, so whoever may be cancelled while he waits for it shields it.
 
-        soon: write it as soon as the group before it is durable; else it may wait for company, until `hurry`.
+        soon: write it as soon as the group before it is durable, or a delta at the writer's pace; else it may wait for company,
+        until `hurry`.
         Raises what an earlier group of this turn failed with: nothing can follow a record that was not written.
         """
         may_end = isinstance(self._failure, KeyRevoked) and self.accepted and isinstance(entry.event, TurnEnded)
@@ -210,15 +218,12 @@ class TurnJournal:
             raise self._failure
         if self._journal.stopped:
             raise Unavailable("the journal has stopped", code="journal_stopped")
-        durable = asyncio.get_running_loop().create_future()
         if not self.turn.stored:
             self._last_seq += 1
             self._publish([Recorded(self._last_seq, entry.event)])
             if not entry.ledger and not isinstance(entry.event, TurnEnded):
                 self._unwritten += entry.audit
-                durable.set_result(None)
-                return durable
-        durable.add_done_callback(_retrieved)
+                return self._nothing_to_write
         pending = self._journal.line(self)
         used = pending.merge(entry, self._last_seq + 1)
         if self.turn.stored:
@@ -228,9 +233,13 @@ class TurnJournal:
             pending.audit[:0], self._unwritten = self._unwritten, []
         if self._acceptance is not None:
             pending.acceptance, self._acceptance = self._acceptance, None
-        pending.waiters.append(durable)
-        self._journal.wake() if soon else self._journal.linger()
-        return durable
+        if not soon:
+            self._journal.linger()
+        elif isinstance(entry.event, DELTAS):
+            self._journal.keep_pace()
+        else:
+            self._journal.wake()
+        return pending.durable
 
     def hurry(self) -> None:
         """Somebody waits for what is in line."""
@@ -239,9 +248,8 @@ class TurnJournal:
     def committed(self, pending: Pending) -> None:
         self.accepted = True
         self._publish(pending.events)
-        for waiter in pending.waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        if not pending.durable.done():
+            pending.durable.set_result(None)
 
     def refused(self, pending: Pending, failure: PaddockError) -> None:
         """Nothing of `pending` was written, and nothing that stands in line behind it will be."""
@@ -249,15 +257,16 @@ class TurnJournal:
         behind = self._journal.step_out(self)
         if pending.events:
             self._last_seq = pending.events[0].seq - 1
-        for waiter in [*pending.waiters, *(behind.waiters if behind else ())]:
-            if not waiter.done():
-                waiter.set_exception(failure)
+        for one in (pending, behind):
+            if one is not None and not one.durable.done():
+                one.durable.set_exception(failure)
 
 
-def _retrieved(future: "asyncio.Future[None]") -> None:
-    """Most records are waited for by nobody; the failure reaches the turn with its next record."""
-    if not future.cancelled():
-        future.exception()
+def _awaited() -> "asyncio.Future[None]":
+    """Perhaps by nobody, as most records are: a failure reaches the turn with its next record."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
 
 
 class Journal:
@@ -276,6 +285,8 @@ class Journal:
         self._writing: dict[TurnJournal, Pending] = {}
         self._wake = asyncio.Event()
         self._lingering: asyncio.TimerHandle | None = None
+        self._wakes_at = 0.0  # where it lingers, by the loop's clock
+        self._last_began = 0.0
         self._connection: asyncpg.Connection[Any] | None = None
         self._on_commit = on_commit
         self.groups = 0  # commits so far, for metrics and benchmarks
@@ -287,7 +298,9 @@ class Journal:
         return len(self._line)
 
     def line(self, turn: TurnJournal) -> Pending:
-        return self._line.setdefault(turn, Pending())
+        if (pending := self._line.get(turn)) is None:
+            pending = self._line[turn] = Pending()
+        return pending
 
     def step_out(self, turn: TurnJournal) -> Pending | None:
         return self._line.pop(turn, None)
@@ -305,10 +318,22 @@ class Journal:
         """A turn that another process began, under a newer lease."""
         return TurnJournal(self, acceptance, epoch=epoch, last_seq=last_seq, publish=publish)
 
+    def keep_pace(self) -> None:
+        """Wake at once, but not right after the last time."""
+        self._wake_at(self._last_began + PACE_SECONDS)
+
     def linger(self) -> None:
         """Wake soon."""
-        if self._lingering is None:
-            self._lingering = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.wake)
+        self._wake_at(asyncio.get_running_loop().time() + LINGER_SECONDS)
+
+    def _wake_at(self, when: float) -> None:
+        loop = asyncio.get_running_loop()
+        if when <= loop.time():
+            self.wake()
+        elif self._lingering is None or when < self._wakes_at:
+            if self._lingering is not None:
+                self._lingering.cancel()
+            self._lingering, self._wakes_at = loop.call_at(when, self.wake), when
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -318,6 +343,7 @@ class Journal:
                 self._wake.clear()
                 self._writing, self._line = self._line, {}
                 if self._writing:
+                    self._last_began = asyncio.get_running_loop().time()
                     await self._write(self._writing)
                     self._writing = {}
         finally:
@@ -333,10 +359,10 @@ class Journal:
 
     async def drain(self) -> None:
         """Return when all that was recorded until now is durable or has failed."""
-        waiters = [waiter for group in (self._writing, self._line) for pending in group.values() for waiter in pending.waiters]
-        if waiters:
+        waiting = [pending.durable for group in (self._writing, self._line) for pending in group.values()]
+        if waiting:
             self.wake()
-            await asyncio.wait(waiters)
+            await asyncio.wait(waiting)
 
     async def _write(self, group: dict[TurnJournal, Pending]) -> None:
         """Commit the group and tell each of its turns. One that cannot be written fails alone."""

@@ -75,10 +75,10 @@ class _Made:
 
 
 def measure() -> Sequence[Figure]:
-    return [_append(), *asyncio.run(_measure_log())]
+    return [asyncio.run(_append()), *asyncio.run(_measure_log())]
 
 
-def _append() -> Figure:
+async def _append() -> Figure:
     """What a tool's result adds: the record is made, becomes its line, and a row of the journal's statement."""
     audit, parts = TurnAudit(TURN), []
     for _ in range(ROUNDS):

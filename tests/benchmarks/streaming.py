@@ -15,7 +15,7 @@ from tests.benchmarks.figures import Figure
 from tests.benchmarks.peers import Missing, litellm
 from tests.benchmarks.stand import Served, Stand, piece, streams
 
-SHAPES = {1: (201, 0.005), 50: (101, 0.05)}  # streams at once: pieces of each, and the pace that the model keeps
+SHAPES = {1: (201, 0.005), 50: (101, 0.05), 200: (101, 0.05)}  # streams at once: pieces of each, and the model's pace
 CHAT, STORED, PEER = "chat, unstored", "response, stored", "LiteLLM"
 
 
@@ -70,6 +70,7 @@ def _figure(name: str, at_once: int, costs: Mapping[str, Sequence[float]], note:
         what=f"streamed event ({name}), {at_once} at once: processor, database included",
         unit="us",
         ours=median(costs[name][1:]),
+        at_most=25 if at_once == 200 else None,
         peer=f"{PEER} chat",
         theirs=None if theirs is None else median(theirs[1:]),
         note=note,

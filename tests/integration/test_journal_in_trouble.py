@@ -135,7 +135,7 @@ async def test_who_stops_waiting_for_a_record_hurts_nobody(
 ) -> None:
     bad, _ = opened(journal, a_turn(tenant))
     bad.record(delta("\ud800"))
-    journal._line[bad].waiters[0].cancel()
+    journal._line[bad].durable.cancel()
     good, _ = opened(journal, a_turn(tenant))
     await good.record(Entry(event=TurnStarted()))
     lost, _ = opened(journal, a_turn(tenant))
