@@ -151,7 +151,7 @@ def named(draw: Draw, verbs: str, noun: str) -> str:
     return verb + "".join(part.capitalize() for part in noun.split())
 
 
-ASK = "[what is|what's|whats|what was|tell me|show me|get me|give me|find me|bring me|look up|find|check|fetch|get|pull up|display|report|read me|retrieve|see|say|print|query|request|I need|I want|I'd like to know|I'd like|I want to know|I need to know|I would like to see|I must know|I have to check|we need|we want to know|we have to know|I'm looking for|I am after|I am interested in|can you check|can you get|can you find|can you tell me|can you show me|can you give me|can I see|can I have|could I get|could I see|could you look up|could you tell me|could you check|could you find|could you get me|would you find|would you check|would you tell me|will you look up|please get|please check|please find|please show me|please tell me|please look up|kindly give me|kindly check|do you know|do you have|do we know|have you got|let me see|let me know|let me have|let's see|let's check|let us look up|how about|what about|and what is|so what is|any news on|any idea about|find out|go and find|go and check|quickly check|just tell me|just give me|help me find|help me get|use a tool to get|use your tools to find|ask the system for|my boss wants|my colleague needs|somebody asks for|remind me of|what would be|where do I find|where can I see|may I have|may I see|mind telling me|would you mind checking|I wonder about|I forgot]"
+ASK = "[what is|what's|whats|what was|tell me|show me|get me|give me|find me|look up|find|check|fetch|get|pull up|display|read me|I need|I want|I'd like to know|I want to know|I need to know|I would like to see|we need|we want to know|I'm looking for|can you check|can you get|can you find|can you tell me|can you show me|can you give me|can I see|can I have|could you look up|could you tell me|could you check|could you find|could you get me|would you check|would you tell me|please get|please check|please find|please show me|please tell me|please look up|do you know|do you have|do we have|let me see|let me know|let's see|how about|what about|and what is|so what is|find out|just tell me|just give me|help me find|use a tool to get|use your tools to find]"
 
 
 def lookup(draw: Draw) -> Request:
@@ -186,23 +186,14 @@ def lookup(draw: Draw) -> Request:
         f"{noun} {where}{tail}",
         f"{noun} {where}{tail}?",
         f"{ASK} the [current|latest|right|] {noun} {where}{tail}",
-        f"[what does the {noun} look like|how is the {noun}|what about the {noun}] {where}{tail}?",
         f"the {noun} {where}{tail}[, please| please|, thanks|, can you check|?]",
-        f"[could|can|would|will] you [please|kindly|maybe|quickly|] [look up|find out|check|get|fetch|tell me|find] the {noun} {where}{tail}?",
-        f"[do you have|do we have|do we know|have you got|is anything known about|do you have access to|have we noted] the {noun} {where}{tail}?",
-        f"[I am|I'm|we are] [looking for|interested in|curious about|asking about|after|trying to find|waiting for] the {noun} {where}{tail}",
-        f"[which|what] {noun} [do we have|is there|is listed|is noted|is known|is given|do you see|can you find] {where}{tail}?",
-        f"[just|only] the {noun} {where}{tail}, [nothing else|please|that's all|no more]",
-        f"[my boss|a colleague|a customer|my friend|somebody|my sister] [wants to know|needs|asks for|is asking for|asked for] the {noun} {where}{tail}",
-        f"[use your tool|use a tool|use the right tool|ask the system|call the service] [and|to] [get|find|check|tell me] the {noun} {where}{tail}",
-        f"{noun} [wanted|needed|please|check|request|lookup|question][:|,] {{x}}{tail}",
+        f"[could|can|would|will] you [please|quickly|] [look up|find out|check|get|fetch|tell me|find] the {noun} {where}{tail}?",
+        f"[I am|I'm|we are] [looking for|interested in|asking about] the {noun} {where}{tail}",
+        f"[which|what] {noun} [do we have|is there|can you find] {where}{tail}?",
+        f"[use your tool|use a tool|use the right tool] [and|to] [get|find|check] the {noun} {where}{tail}",
+        f"{noun} [please|check|lookup|question][:|,] {{x}}{tail}",
         f"{{x}}: [what is the|what about the|the|tell me the|show the|I need the] {noun}{tail}?",
         f"for {{x}}, [what is|tell me|I need|please get|find|check|look up] the {noun}{tail}",
-        f"[concerning|regarding|about|as for] {{x}}: [what is|I need|tell me|show me|could you check] the {noun}{tail}?",
-        f"[has anyone checked|did anybody look up|have you seen|did you find|has anybody seen|did you check] the {noun} {where}{tail}?",
-        f"[everything depends on|it is about|my question is about|this concerns|it's all about] the {noun} {where}{tail}",
-        f"the {noun} {where}{tail} is what I [need|want|am looking for|would like to know|asked for]",
-        f"[I forgot|I don't know|I can't find|nobody told me|I have no idea about] the {noun} {where}{tail}",
         *(
             (f"{{x}}'s {noun}{tail}", f"{ASK} {{x}}'s {noun}{tail}?", f"[how|what] is {{x}}'s {noun}{tail}?")
             if key in {"city", "town", "country", "name", "person", "customer", "employee"}
@@ -233,30 +224,20 @@ def search(draw: Draw) -> Request:
     )
     marked = draw.pick(["{x}", "{x}", "{x}", "'{x}'", '"{x}"'])
     wordings = (
-        f"[search|search in|look in|go through|check|scan] [the|our|my|all|] {noun} for {marked}",
-        f"[find|search|look for|get|show|list] {noun} [about|on|concerning|regarding|for|related to] {marked}",
+        f"[search|search in|look in|go through|check] [the|our|my|all|] {noun} for {marked}",
+        f"[find|search|look for|get|show|list] {noun} [about|on|regarding|for] {marked}",
         f"[are there|do we have|have we got|is there|do you have] [any|] {noun} [about|on|for|regarding] {marked}?",
         f"what do [the|our|my] {noun} say about {marked}?",
-        f"[can you|could you|please] [search|look] [for|up] {marked} in the {noun}",
+        f"[can you|could you|please] [search for|look up|look for] {marked} in the {noun}",
         f"[I need|I want|I'm looking for|show me|give me] [some|the|] {noun} [about|on|regarding] {marked}",
         f"look for {marked} in [the|our] {noun}",
-        f"[which|what] {noun} [deal with|mention|cover|treat|are about|talk about|refer to|contain|match|exist on] {marked}?",
-        f"[is|was] {marked} [mentioned|covered|described|found|treated] in [the|our|any of the|any of our] {noun}?",
-        f"[do|would] [the|our|any] {noun} [mention|cover|contain|discuss|say anything about|deal with] {marked}?",
-        f"{noun} [about|on|for|regarding|concerning|mentioning|with the keyword] {marked}[, please|]",
+        f"{noun} [about|on|for|regarding] {marked}[, please|]",
         f"{noun} search: {marked}",
-        f"search: {noun}, {marked}",
-        f"[browse|comb|query|consult|dig|dive into|sift|skim] [the|our|all the|my] {noun} for {marked}",
-        f"[can|could|would] you [find|get|show|list|pull up|dig up] [me|us] [the|some|all|any] {noun} [about|on|regarding|that mention] {marked}?",
-        f"[list|show|bring up|pull up|fetch|collect|gather|give me] [all|every one of] the {noun} [about|on|that mention|that deal with|related to] {marked}",
-        f"[what|which] {noun} [can you find|do we have|have we got|are there|do you know|did we write] [about|on|regarding] {marked}?",
+        f"[can|could|would] you [find|get|show|list] [me|us] [the|some|all|any] {noun} [about|on|regarding] {marked}?",
+        f"[what|which] {noun} [can you find|do we have|have we got|are there] [about|on|regarding] {marked}?",
         f"[I|we] [would like to|want to|need to|have to] [read|see|find|get] [some|the|all|any] {noun} [about|on|regarding] {marked}",
-        f"[use|with|using|ask] the {noun} search[, find| for| to find|: find] {marked}",
-        f"[run|do|make|start] a search [in|of|through|over] [the|our|all] {noun} for {marked}",
-        f"[in|from] [the|our] {noun}, [find|look up|get me everything on|search for|what is there on] {marked}",
-        f"[my boss|a colleague|a client|my teacher] [wants|needs|asks for|is looking for] {noun} [about|on|regarding] {marked}",
-        f"[help me find|I can't find|where are|where do I find|where are all] [the|any|our] {noun} [about|on|concerning] {marked}?",
-        f"[has anyone written|did anybody save|have we got|did we file|does anyone have] {noun} [about|on] {marked}?",
+        f"[run|do|make|start] a search [in|of] [the|our|all] {noun} for {marked}",
+        f"[help me find|where are|where do I find] [the|any|our] {noun} [about|on|regarding] {marked}?",
     )
     return Request(tool=tool, wordings=wordings, slots={"x": value}, arguments={key: value})
 
@@ -292,27 +273,19 @@ def send(draw: Draw) -> Request:
     marked = draw.pick(["'{y}'", '"{y}"', '"{y}"', "“{y}”"])
     bare = draw.pick(["{y}", marked])
     wordings = (
-        f"[send|write|post|shoot] [a|an|the] {noun} to {{x}} [saying|with the {text_key}|with {text_key}|that says|with the text] {marked}",
+        f"[send|write|post] [a|an|the] {noun} to {{x}} [saying|with the {text_key}|with {text_key}|that says|with the text] {marked}",
         f"[send|write] {{x}} [a|an|the] {noun} [saying|with the {text_key}|with {text_key}|that says] {marked}",
         f"[can you|could you|please|I want to] send [a|an] {noun} to {{x}}: {bare}",
         f"[send|write] [a|an] {noun} to {{x}} about {bare}",
         f"[let {{x}} know|tell {{x}}] by {noun}: {bare}",
         f"{noun} to {{x}}: {bare}",
         f"[a|new|one] {noun} [for|to] {{x}}: {bare}",
-        f"[a|new|one] {noun} [for|to] {{x}}, [{text_key}|{text_key} is|it says|it should say|that says]: {bare}",
-        f"[let|have] {{x}} [get|have|receive] {an} {noun} [saying|that says|with the {text_key}|with the words] {marked}",
-        f"[contact|inform|notify|write to|reach out to] {{x}} [by|with a|via|using a] {noun}: {bare}",
-        f"[can|could|would|will] you [send|write|forward|drop|get off] {{x}} {an} {noun} [saying|with the {text_key}|that reads|that says] {marked}?",
-        f"[drop|shoot|write|send|fire off to|get] {{x}} a [quick|short|little|] {noun}: {bare}",
-        f"{{x}} [should get|needs|must get|has to get|is waiting for|wants|is to receive] {an} {noun} [saying|with the {text_key}|that says|with the words] {marked}",
+        f"[a|new|one] {noun} [for|to] {{x}}, [{text_key}|it should say|that says]: {bare}",
+        f"[can|could|would|will] you [send|write] {{x}} {an} {noun} [saying|with the {text_key}|that says] {marked}?",
+        f"[drop|write|send] {{x}} a [quick|short|little|] {noun}: {bare}",
         f"[I|we] [have to|need to|want to|would like to|must|should] [send|write] [a|another|one more] {noun} to {{x}} [saying|with the {text_key}|that says] {marked}",
-        f"send {marked} to {{x}} [by|as a|as|via|in a|in form of a] {noun}",
-        f"[put|write] {marked} in {an} {noun} to {{x}}",
-        f"[the {noun}|{an} {noun}] to {{x}} [should say|must say|says|has to read|reads|shall say]: {bare}",
-        f"[please|kindly|now|quickly] [write|send|compose|prepare and send] [a|the|another] {noun} [for|to] {{x}}, {text_key}: {bare}",
-        f"[send|write] [out|] [a|the|one] {noun}. [To|Recipient|For]: {{x}}. [Text|Content|It says]: {bare}",
-        f"{noun} [for|to] {{x}} with {marked}, [please|thanks|right away|as soon as possible]",
-        f"[inform|notify|alert|brief] {{x}} [via|by|through a] {noun}[| with the text|, and write]: {bare}",
+        f"send {marked} to {{x}} [by|as a|as|via] {noun}",
+        f"[please|now|quickly] [write|send] [a|the|another] {noun} [for|to] {{x}}, {text_key}: {bare}",
     )
     return Request(tool=tool, wordings=wordings, slots={"x": to, "y": text}, arguments={to_key: to, text_key: text})
 
@@ -360,21 +333,14 @@ def create(draw: Draw) -> Request:
         f"[I need|I want|please add|can you create|could you make|please open] [a new|{an}] {noun} [called|named|for|:] {marked}{tail}",
         f"new {noun}: {marked}{tail}",
         f"{noun} {marked}{tail}[, please|]",
-        f"[can|could|would|will] you [please|] [create|add|make|open|set up|prepare|start|enter] [a new|{an}] {noun} [called|named|with the {key}|titled] {marked}{tail}?",
-        f"[I|we] [would like to|want to|need to|have to|must] [create|add|make|open|set up|start|enter] [a new|{an}] {noun} [called|named|titled|with the {key}] {marked}{tail}",
-        f"[put|enter|save|note|register|store|record] [a new|{an}] {noun} [called|named|with the {key}|with {key}] {marked}{tail}",
+        f"[can|could|would|will] you [please|] [create|add|make|open|set up] [a new|{an}] {noun} [called|named|with the {key}|titled] {marked}{tail}?",
+        f"[I|we] [would like to|want to|need to|have to] [create|add|make|open|set up] [a new|{an}] {noun} [called|named|titled|with the {key}] {marked}{tail}",
+        f"[enter|save|store] [a new|{an}] {noun} [called|named|with the {key}|with {key}] {marked}{tail}",
         f"[a new|{an}] {noun} [called|named|titled|with the {key}] {marked}{tail}[, please|, thanks|]",
-        f"[there should be|we need|we want|there has to be|let there be|let's have|let us have|give me] a new {noun} [called|named|with the {key}|titled] {marked}{tail}",
-        f"[start|begin|prepare|set up|register|enter|draft] {an} {noun} {marked}{tail}",
+        f"[I need|we need|we want|give me] a new {noun} [called|named|with the {key}|titled] {marked}{tail}",
         f"[create|add|make|new] {noun}: {marked}{tail}",
-        f"[one|another] [more|new] {noun}: {marked}{tail}",
-        f"[call|name|title] the new {noun} {marked}{tail}",
         f"[add|put] {marked} as [a new|{an}] {noun}{tail}",
-        f"[create|open|add|make|set up] {marked} as [a new|{an}] {noun}{tail}",
-        f"[please|kindly|now|quickly] [add|create|make|open|enter] {noun} {marked}{tail}",
-        f"[a customer|my boss|a colleague|the team] [wants|needs|asked for|asks for] a new {noun} [called|named|with the {key}] {marked}{tail}",
-        f"[use the system to|use your tool to|help me to|help me] [create|add|make|open|set up] {an} {noun} [called|named|with the {key}] {marked}{tail}",
-        f"the {key} of the new {noun} [is|should be|shall be|must be] {marked}{tail}, [create it|please add it|make it|set it up]",
+        f"[please|now|quickly] [add|create|make|open] {noun} {marked}{tail}",
     )
     return Request(
         tool=tool, wordings=wordings, slots={"x": value, "y": str(arguments.get(extra or "", ""))}, arguments=arguments
@@ -399,26 +365,18 @@ def command(draw: Draw) -> Request:
         {room_key: room, value_key: value},
     )
     wordings = (
-        f"[set|put|turn|change|adjust|bring] the {noun} in the {{x}} to {{y}}",
+        f"[set|put|turn|change|adjust] the {noun} in the {{x}} to {{y}}",
         f"[set|put|turn|change|adjust] the {{x}} {noun} to {{y}}",
         f"[can you|could you|please|I want you to] [set|turn|put] the {noun} [in|of] the {{x}} to {{y}}",
         f"{noun} in the {{x}} to {{y}}",
         f"in the {{x}}, [set|put] the {noun} to {{y}}",
-        f"[can|could|would|will] you [please|] [set|turn|put|adjust|change|bring|move|switch] the {{x}} {noun} to {{y}}?",
+        f"[can|could|would|will] you [please|] [set|turn|put|adjust|change] the {{x}} {noun} to {{y}}?",
         f"[I|we] [want|need|would like] the {noun} in the {{x}} [at|on|to be at|set to|to be] {{y}}",
-        f"the {noun} in the {{x}} [should be|must be|has to be|needs to be|ought to be|shall be] [at|on|set to|] {{y}}",
-        f"the {{x}} {noun} [must go|has to go|needs to go|should go|should be changed|is to be set] to {{y}}",
+        f"the {noun} in the {{x}} [should be|must be|has to be|needs to be] [at|on|set to|] {{y}}",
         f"{{x}}: [set|put|turn|adjust|change] the {noun} to {{y}}",
         f"{{x}} {noun} [to|at|on] {{y}}[, please|]",
         f"[set|put|adjust|change] the {value_key} of the {noun} in the {{x}} to {{y}}",
-        f"[{{y}} for|make it {{y}} for|{{y}} please for|I want {{y}} for] the {noun} in the {{x}}",
-        f"let the {noun} in the {{x}} [go to|be at|run at|be set to|work at|stand at] {{y}}",
-        f"[regulate|move|switch|dial|tune|program] the {noun} [in|of] the {{x}} to {{y}}",
-        f"[please|kindly|now|quickly] [set|turn|adjust|put|change] the {noun} in the {{x}} to [a {value_key} of|] {{y}}",
-        f"[how about|what about|let's try|let us try] {{y}} [for|as the {value_key} of] the {noun} in the {{x}}?",
-        f"[would you mind|do you mind] [setting|turning|putting|changing] the {noun} in the {{x}} to {{y}}?",
-        f"[go to|go into|think of] the {{x}} and [set|put|turn|adjust] the {noun} to {{y}}",
-        f"[my wife|my boss|my daughter|the guest] wants the {noun} in the {{x}} [at|on|to be at] {{y}}",
+        f"[please|now|quickly] [set|turn|adjust|put|change] the {noun} in the {{x}} to [a {value_key} of|] {{y}}",
     )
     return Request(
         tool=tool, wordings=wordings, slots={"x": room, "y": str(value)}, arguments={room_key: room, value_key: value}
@@ -446,21 +404,12 @@ def cancel(draw: Draw) -> Request:
         f"[please|can you|could you|I want to|I'd like to|we need to] {verb} [the|my|our] {noun} {{x}}",
         f"{noun} {{x}}: {verb} it[ please|]",
         f"[please|] {verb} {{x}}, [the|my] {noun}",
-        f"[can|could|would|will] you [please|kindly|quickly|] {verb} [the|my|our|this|] {noun} [number|no.|] {{x}}?",
-        f"[I|we] [have to|must|need to|should|decided to|wish to] {verb} [the|our|my|] {noun} [number|] {{x}}",
-        f"[as for|take|look at|you see] [the|my|our] {noun} {{x}}: [please|now|just] {verb} it",
-        f"{{x}} is the {noun} [to|you should|I want to|we have to] {verb}",
+        f"[can|could|would|will] you [please|] {verb} [the|my|our|this|] {noun} [number|no.|] {{x}}?",
+        f"[I|we] [have to|need to|want to|would like to] {verb} [the|our|my|] {noun} [number|] {{x}}",
         f"{{x}}: {verb} [this|that|the] {noun}[, please|]",
-        f"{noun} [to|I want to|we should|you should] {verb}: {{x}}",
         f"{verb} [this|the following|one] {noun}: {{x}}",
-        f"{verb} the {noun} whose {key.replace('_', ' ')} is {{x}}",
-        f"[there is|I have|we have|here is] [a|the] {noun} {{x}}, [please|you can|I'd like you to|could you] {verb} it",
-        f"[my boss|a customer|the client|somebody] [wants|asked me|told me|would like] to {verb} [the|] {noun} {{x}}",
-        f"[would it be possible|is it possible|are you able] to {verb} [the|my|] {noun} {{x}}?",
-        f"[go ahead and|make sure to|don't forget to|now|be so kind and] {verb} [the|my|our|] {noun} {{x}}",
-        f"[with|about|concerning|regarding] {noun} {{x}}: {verb} it[ please| now|]",
-        f"it is [time|ok|fine|right] to {verb} {noun} {{x}}[, please do| - do it|, so do it]",
-        f"[help me|help me to|I was told to|let's|let us] {verb} [the|] {noun} [number|with the {key.replace('_', ' ')}|] {{x}}",
+        f"[I have|we have] [a|the] {noun} {{x}}, [please|you can|I'd like you to|could you] {verb} it",
+        f"[would it be possible|is it possible] to {verb} [the|my|] {noun} {{x}}?",
     )
     return Request(tool=tool, wordings=wordings, slots={"x": str(value)}, arguments={key: value})
 
@@ -524,22 +473,14 @@ def between(draw: Draw) -> Request:
         f"{noun} from {{x}} to {{y}}",
         f"{noun} {{x}} to {{y}}",
         f"[is there|find me] a {noun} from {{x}} to {{y}}?",
-        f"I [want|need] to go from {{x}} to {{y}}, [what is|find|show me] the {noun}",
         f"from {{x}} to {{y}}: [what is the|the|tell me the|I need the|any|which] {noun}?",
-        f"from {{x}} to {{y}}, {ASK} the {noun}?",
         f"{{x}} to {{y}}: {noun}",
         f"{{x}} to {{y}}, [which|what] {noun}[, please|?]",
-        f"{{x}} - {{y}}, [which|what|the] {noun}[, please|?]",
         f"[can|could|would] you [find|check|look up|get|show] [me|us|] [a|the] {noun} from {{x}} to {{y}}?",
-        f"[I am|I'm|we are] [looking for|interested in|asking about|after] [a|the] {noun} [from {{x}} to {{y}}|between {{x}} and {{y}}]",
-        f"[which|what] {noun} [is there|do we have|can you find|do you see] [from {{x}} to {{y}}|between {{x}} and {{y}}]?",
+        f"[I am|I'm|we are] [looking for|interested in|asking about] [a|the] {noun} [from {{x}} to {{y}}|between {{x}} and {{y}}]",
+        f"[which|what] {noun} [is there|do we have|can you find] [from {{x}} to {{y}}|between {{x}} and {{y}}]?",
         f"between {{x}} and {{y}}, [what is|tell me|find|check] the {noun}",
-        f"[a|the|one] {noun} [from {{x}} to {{y}}|between {{x}} and {{y}}], [please|thanks|quickly]",
-        f"[starting at|starting from|beginning with|coming from] {{x}}, [what is|find|check|tell me] the {noun} to {{y}}",
-        f"[my boss|a customer|my sister] [needs|wants|asks for] [the|a] {noun} from {{x}} to {{y}}",
         f"[how|what] [about|is] the {noun} [from {{x}} to {{y}}|between {{x}} and {{y}}] [today|now|]?",
-        f"the {noun} [from {{x}} to {{y}}|between {{x}} and {{y}}] is what I [need|want|am looking for]",
-        f"[is anything known about|do you know|do we have|have you got] the {noun} [from {{x}} to {{y}}|between {{x}} and {{y}}]?",
     )
     return Request(
         tool=tool, wordings=wordings, slots={"x": values[0], "y": values[1]}, arguments=dict(zip(keys, values, strict=True))
@@ -602,18 +543,17 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[what is|what's|how is|tell me|show me|check|get|get me|I need|look up] the weather [in|for] {x} [today|tomorrow|now|]?",
             "[weather|the weather|forecast|weather forecast|weather report] [in|for] {x}?",
             "[will it|is it going to|does it] [rain|snow] in {x} [today|tomorrow|]?",
-            "[is it|how is it, is it] [warm|cold|hot|windy|rainy|sunny] in {x} [today|now|right now|]?",
+            "is it [warm|cold|hot|windy|rainy|sunny] in {x} [today|now|right now|]?",
             "how [warm|cold|hot|windy] is it in {x} [today|now|right now|]?",
             "{x} weather[, please|?| today| now|]",
-            "what will the weather [be|be like|do] in {x}?",
+            "what will the weather [be|be like] in {x}?",
             "[do I need|should I take] [an umbrella|a coat|a raincoat] in {x} [today|tomorrow|]?",
-            "[I'm going|I am flying|we travel] to {x}, [how is the weather there|what's the weather like|will it rain]?",
-            "[temperature|what's the temperature|what is the temperature|how many degrees are there] in {x}[?| now?| today?]",
+            "[temperature|what's the temperature|what is the temperature] in {x}[?| now?| today?]",
         ),
         second=("day|date|when", day),
         two=(
             "[what is|what's|how is|tell me|check] the weather in {x} [on|for|] {y}?",
-            "[what will the weather be|will it rain|will it snow|will the sun shine] in {x} [on|] {y}?",
+            "[what will the weather be|will it rain|will it snow] in {x} [on|] {y}?",
             "[weather|forecast] [in|for] {x}, {y}",
             "for {y}, [what is|tell me|I need] the [forecast|weather] in {x}",
             "{x} weather [for|on] {y}[, please|?]",
@@ -629,7 +569,7 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[what's|what is|tell me|show me] the [weather|temperature] in {x} in {y}?",
             "how [warm|cold|hot] is it in {x} in {y}?",
             "[weather|temperature] in {x}, {y}[, please|]",
-            "in {y}, [what is|how high is|tell me] the temperature in {x}?",
+            "in {y}, [what is|tell me] the temperature in {x}?",
         ),
     ),
     Everyday(
@@ -643,10 +583,8 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[send|write] {x} [an email|a mail] [with the subject|saying] [{y}|'{y}']",
             "[can you|could you|please|I want to|I need to] [email|mail|write an email to|send an email to] {x} [about|regarding|concerning] {y}",
             "[an email|a mail|new email] to {x}[, subject|: subject|, about| regarding] {y}",
-            "{x} [should get|needs|is waiting for] an [email|e-mail] about {y}",
             "email to {x}: {y}",
             "[inform|notify|tell] {x} by [email|mail] about {y}",
-            "[drop|shoot|get] {x} [an email|a mail|a quick email] about {y}",
         ),
     ),
     Everyday(
@@ -657,7 +595,6 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[do I have|are there|have I got|is there] [any|new|unread] [email|mail] from {x}?",
             "[show|read|get|list|open|check] [me|] [the|my|all] [emails|mails] from {x}",
             "[did|has] {x} [send|sent|write|written] me [an email|a mail]?",
-            "[what did|what does] {x} [write|say] in [the last email|the mail|that email]?",
             "emails from {x}[, please|]",
         ),
         second=("subject|about|topic|query", topic),
@@ -676,7 +613,6 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[I need|I want|please open|can you open|could you file] a ticket [about|for|on] {x}",
             "new ticket: {x}",
             "ticket: {x}",
-            "[report|there is|I have|we have] a problem with {x}[, open a ticket|, please file a ticket|, create a ticket]",
         ),
         second=("priority|urgency|severity", lambda draw: draw.pick(["low", "medium", "high", "urgent"])),
         two=(
@@ -710,14 +646,12 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[when will|when does] [my|] order {x} [arrive|come|be delivered]?",
             "order {x}[?| status|, where is it|, please]",
             "[what about|how about|any news on|what happened to] [my|the|] order {x}?",
-            "I [ordered|bought] something, the order number is {x}, [where is it|what is the status]?",
         ),
         second=("email|customer|name", somebody),
         two=(
             "[where is|check|find|look up|show me] order {x} of {y}",
             "[what is|what's|tell me] the status of order {x} for {y}?",
             "order {x}, customer {y}[: where is it|, please|: what is the status]",
-            "[I am|this is] {y}, [where is|please check|what about] my order {x}?",
         ),
     ),
     Everyday(
@@ -744,7 +678,7 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[check|what is|tell me|show me] the [stock|stock level|inventory] [of|for] {x}",
             "[stock|inventory|stock level] [of|for] {x}[?|, please|]",
             "{x}: [in stock|how much stock|still in stock]?",
-            "do we [have|still have|keep] {x} in [stock|the warehouse|our inventory]?",
+            "do we [have|still have] {x} in [stock|the warehouse|our inventory]?",
         ),
         second=("warehouse|location|store|city", city),
         two=(
@@ -761,7 +695,7 @@ EVERYDAY: tuple[Everyday, ...] = (
         first=("symbol|item|product|name", plain_word),
         one=(
             "[what is|what's|tell me|get] the [price|stock price] of {x}?",
-            "[how much is|how dear is] {x}?",
+            "how much is {x}?",
             "price of {x}",
             "[what does|how much does] [a|the|] {x} cost?",
             "{x} price[?|, please|]",
@@ -770,7 +704,7 @@ EVERYDAY: tuple[Everyday, ...] = (
         second=("currency|in", lambda draw: draw.pick(CURRENCIES)),
         two=(
             "[what is|what's|tell me|get] the price of {x} in {y}?",
-            "[how much is|what does it cost to buy] {x} in {y}?",
+            "how much is {x} in {y}?",
             "price of {x} in {y}",
             "in {y}, [what does|how much does] {x} cost?",
         ),
@@ -781,11 +715,10 @@ EVERYDAY: tuple[Everyday, ...] = (
         first=("text|word|sentence|phrase", few_words),
         second=("language|target_language|to|target|lang", lambda draw: draw.pick(LANGUAGES)),
         two=(
-            "[translate|put|turn] [{x}|'{x}'] [into|to] {y}",
-            "[how do you say|how do I say|how does one say] [{x}|'{x}'] in {y}?",
+            "translate [{x}|'{x}'] [into|to] {y}",
+            "[how do you say|how do I say] [{x}|'{x}'] in {y}?",
             "[what is|what's] [{x}|'{x}'] in {y}?",
-            "[say|write] [{x}|'{x}'] in {y}",
-            "[what is|give me|tell me|I need] the {y} [translation|word|expression] [of|for] [{x}|'{x}']",
+            "[what is|give me|tell me|I need] the {y} [translation|word] [of|for] [{x}|'{x}']",
             "[can you|could you|please] translate '{x}' [into|to] {y}",
             "[translation|translate] [into|to] {y}: {x}",
             "{y} for '{x}'[?|, please|]",
@@ -798,9 +731,8 @@ EVERYDAY: tuple[Everyday, ...] = (
         one=(
             "[translate|please translate|can you translate|could you translate] [{x}|'{x}'|the text '{x}'|this: {x}]",
             "[what is|what's] '{x}' in English?",
-            "[what does|what might] '{x}' mean in English?",
+            "what does '{x}' mean in English?",
             "[translation|translate]: {x}",
-            "[say|put] '{x}' in English",
         ),
     ),
     Everyday(
@@ -820,7 +752,6 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[on|for] {y}, [put|enter|schedule] {x} in [my|the] calendar",
             "calendar: {x}, {y}",
             "new event [on|for] {y}: {x}",
-            "[I have|we have] {x} [on|] {y}, [put it in my calendar|add it to the calendar|make a calendar entry]",
         ),
     ),
     Everyday(
@@ -850,7 +781,6 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[remind me|please remind me|can you remind me|could you remind me] to {x}",
             "[set|create|add|make] [a reminder|a new reminder]: {x}",
             "[set|create|add|make] a reminder to {x}",
-            "[don't let me forget|make sure I don't forget|I must not forget] to {x}[, remind me|, set a reminder|]",
             "reminder: {x}",
         ),
         second=("time|when|date|day", day),
@@ -878,7 +808,6 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[exchange rate|currency rate|rate] {x} [to|in|/] {y}",
             "how much [is one {x} in {y}|is a {x} in {y}|{y} do I get for one {x}]?",
             "[what is|what's] [one|a|the] {x} worth in {y}?",
-            "{x} to {y} [exchange rate|rate|today]",
         ),
     ),
     Everyday(
@@ -890,7 +819,6 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[convert|change|exchange] {x} [dollars|euros] [to|into] {y}",
             "[how much is|how much are|what is|what are] {x} [dollars|euros] in {y}?",
             "{x} [dollars|euros] in {y}[?|, please|]",
-            "[what do I get|how much do I get] in {y} for {x} [dollars|euros]?",
             "[give me|show me|tell me] {x} [dollars|euros] in {y}",
         ),
     ),
@@ -902,9 +830,8 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[turn on|switch on|put on] the [light|lights|lamp|lamps] in the {x}",
             "[turn|switch|put] the [light|lights] in the {x} on",
             "[lights|light] on in the {x}[, please|]",
-            "[it is|it's] [too|so|very] dark in the {x}[, turn on the light|, light please|, lights on]",
             "[turn on|switch on] the {x} [light|lights]",
-            "[can you|could you|please|would you] [light|light up|turn on the light in|switch on the lights in] the {x}",
+            "[can you|could you|please|would you] [turn on the light in|turn on the lights in|switch on the lights in] the {x}",
         ),
     ),
     Everyday(
@@ -931,7 +858,6 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[show me|get me|I need|give me] the [data|record|details|customer record|file] of [the|our|] customer {x}",
             "customer {x}[, please|?|]",
             "[do we have|is there|have we got] a customer [called|named|with the name] {x}?",
-            "is {x} a customer [of ours|]?",
         ),
         second=("city|location|town", city),
         two=(
@@ -961,7 +887,6 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[what does|what do] [the|our] [documentation|docs|manual] say [about|on] {x}?",
             "[find|look up] {x} in [the|our] [documentation|docs|manual]",
             "[is there|do we have|have we got] [any documentation|anything in the docs|a page in the manual] [on|about] {x}?",
-            "where [in the docs|in the documentation|in the manual] [is {x} explained|do I find {x}|do we describe {x}]?",
             "[docs|documentation|manual]: {x}",
             "[documentation|docs] [on|about|for] {x}[, please|]",
         ),
@@ -969,7 +894,6 @@ EVERYDAY: tuple[Everyday, ...] = (
         two=(
             "[search|look in] [the|our] [documentation|docs|manual] for {x}, {y} [results|hits|pages] [at most|please|]",
             "[find|show me|give me] {y} pages of the [documentation|docs] about {x}",
-            "[the first|the best|at most] {y} [hits|results] for {x} in the [docs|documentation|manual]",
         ),
     ),
     Everyday(
@@ -980,10 +904,7 @@ EVERYDAY: tuple[Everyday, ...] = (
             "[search|look|search the documents|search the web|look online] for {x}",
             "[find|look up|google] {x}",
             "[what do you know|tell me something|find out] about {x}?",
-            "[search|do a search|run a search|make a web search]: {x}",
             "[can you|could you|please|I want you to] [search for|look up|google|find something about|find out more about] {x}",
-            "[what does the web|what does the internet|what do people] say about {x}?",
-            "[is there|are there] [anything|any pages|anything new|some information] [about|on] {x} [online|on the web|]?",
         ),
         second=("limit|max_results|count|top_k", lambda draw: draw.between(2, 20)),
         two=(
@@ -999,7 +920,7 @@ EVERYDAY: tuple[Everyday, ...] = (
         one=(
             "[what time is it|what's the time|current time] in {x} [now|]?",
             "time in {x}",
-            "[how late is it|what is the local time|tell me the time|what does the clock say] in {x}[?| now?]",
+            "[what is the local time|tell me the time] in {x}[?| now?]",
             "[what is|what's|tell me|give me|check] the [time|local time|current time] in {x}",
             "{x} time[, please|?| now]",
         ),
@@ -1010,10 +931,9 @@ EVERYDAY: tuple[Everyday, ...] = (
         first=("city|place|name|town", city),
         one=(
             "[what is|what's|tell me] the population of {x}?",
-            "[how many people live|who lives] in {x}?",
-            "[how many inhabitants|what population] does {x} have?",
+            "how many people live in {x}?",
+            "how many inhabitants does {x} have?",
             "population of {x}[?|, please|]",
-            "how [big|large] is the population of {x}?",
         ),
         second=("year", lambda draw: draw.between(1990, 2030)),
         two=(
