@@ -13,6 +13,7 @@ from core.events import Recorded, TextDelta, TurnEnded, TurnStarted, TurnStatus
 from core.identity.keys import Keys
 from core.ids import new_id
 from core.messages import MessageItem, Role, Text, Usage
+from core.storage import journal as journal_module
 from core.storage.conversations import ConversationStore
 from core.storage.database import Database
 from core.storage.directory import Directory
@@ -119,6 +120,20 @@ async def test_deltas_that_come_while_a_commit_is_in_flight_become_one_row(
         last = writer.record(Entry(event=TextDelta(item=0, text="x")))
     await last
     assert reader.seen == [Recorded(1, TurnStarted()), Recorded(2, TextDelta(item=0, text="x" * 100))]
+
+
+async def test_deltas_right_after_a_group_wait_for_company_but_not_for_each_other_nor_behind_what_cannot_wait(
+    journal: Journal, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writers = [opened(journal, a_turn(tenant)) for _ in range(3)]
+    await asyncio.gather(*(writer.record(Entry(event=TurnStarted())) for writer, _ in writers))
+    monkeypatch.setattr(journal_module, "PACE_SECONDS", 60.0)
+    (one, reader), (other, _), (third, _) = writers
+    groups, waiting = journal.groups, [writer.record(Entry(event=TextDelta(item=0, text="x"))) for writer in (one, other)]
+    await asyncio.sleep(0.05)
+    assert (len(reader.seen), journal.groups) == (1, groups)
+    await asyncio.gather(*waiting, third.record(Entry(event=TurnEnded(status=TurnStatus.COMPLETED))))
+    assert (len(reader.seen), journal.groups) == (2, groups + 1)
 
 
 async def test_a_turn_that_is_accepted_and_ended_in_one_group_is_stored_ended(
