@@ -1,9 +1,7 @@
 """Tools that guests call, over the sandbox host's socket: what they wait for, and what ends while they wait."""
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,24 +31,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CALL = "from paddock import call\nprint(call('tool', n=1))"
 
 
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """Short: a socket's path may have 107 characters."""
-    made = Path(tempfile.mkdtemp(prefix="paddock-"))
-    yield made
-    shutil.rmtree(made)
-
-
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def host(folder: Path) -> AsyncIterator[Path]:
     async with host_process(folder / "shared", "--permits", "1", "--workers", "3") as (path, _):
         yield path
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def client(host: Path) -> AsyncIterator[SandboxClient]:
-    async with open_client(host) as opened:
-        yield opened
 
 
 async def run(client: SandboxClient, source: str, on_call: OnCall, **limits: float) -> Outcome:

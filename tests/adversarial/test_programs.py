@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from wasmtime import wat2wasm
 
-from sandbox import GuestCrashed, LimitExceeded, Outcome, ProgramRefused, SandboxClient, SandboxError, WasmProgram, open_client
+from sandbox import GuestCrashed, LimitExceeded, Outcome, ProgramRefused, SandboxClient, SandboxError, WasmProgram
 from sandbox.protocol import MAX_PROGRAM_BYTES, Installation, Kind, frame, hello, install, parse_failed, read_frame
 from tests.adversarial.test_sandbox_host import children, still_serves
 from tests.sandboxing import host_process, nowhere, program
@@ -29,12 +29,6 @@ async def host() -> AsyncIterator[Path]:
     with tempfile.TemporaryDirectory(prefix="paddock-") as folder:  # short: a socket's path may have 107 characters
         async with host_process(Path(folder), "--permits", "2") as (path, _):
             yield path
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def client(host: Path) -> AsyncIterator[SandboxClient]:
-    async with open_client(host) as opened:
-        yield opened
 
 
 def wat(text: str) -> bytes:

@@ -2,13 +2,11 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import stat
 import struct
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -34,24 +32,10 @@ from tests.sandboxing import guest, host_process, nowhere, program
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """Short: a socket's path may have 107 characters."""
-    made = Path(tempfile.mkdtemp(prefix="paddock-"))
-    yield made
-    shutil.rmtree(made)
-
-
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def host(folder: Path) -> AsyncIterator[Path]:
     async with host_process(folder / "shared", "--permits", "2", "--workers", "4") as (path, _):
         yield path
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def client(host: Path) -> AsyncIterator[SandboxClient]:
-    async with open_client(host) as opened:
-        yield opened
 
 
 async def still_serves(path: Path) -> bool:
