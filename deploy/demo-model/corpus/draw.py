@@ -16,27 +16,40 @@ Choice = TypeVar("Choice")
 
 ALTERNATIVES = re.compile(r"\[([^\[\]]*)\]")
 HELD_OUT_ONE_IN = 7
-LOOSE = 0.3
-SMALL_WORDS = frozenset("the a an is are me please you to just now can could would do my i so".split())
+LOOSE = 0.5
+SMALL_WORDS = frozenset(
+    "the a an of is are me please you to for that this it in what my i so just now can could would do".split()
+)
 LIKE = tuple(
     tuple(group.split("|"))
     for group in (
-        "compute|calculate|work out|find|determine|evaluate|figure out",
-        "tell me|give me|show me|let me know",
+        "compute|calculate|work out|find|determine|evaluate|figure out|get",
+        "tell me|give me|show me|let me know|say",
         "what is|what's|whats|what would be",
         "how many|what number of",
         "number|value|figure",
         "numbers|values|figures",
-        "the list|the series|the row|the sequence",
+        "list|series|row|sequence",
         "word|text|string|term",
         "letters|characters|signs",
         "largest|biggest|greatest|highest|maximal",
         "smallest|lowest|least|minimal",
+        "times|multiplied by",
+        "minus|less",
+        "divided by|over",
         "sum|total",
         "backwards|in reverse|reversed",
         "before|prior to|ahead of",
+        "after|following|past",
         "convert|change|turn|translate|bring",
-        "percent|per cent",
+        "create|add|make|open",
+        "send|write|post",
+        "search|look for|browse",
+        "about|on|concerning|regarding",
+        "from|starting at",
+        "add|sum up|put together",
+        "percent|%|per cent",
+        "repeat|say|echo",
         "cancel|call off",
     )
 )
@@ -65,7 +78,7 @@ class Draw:
     def _loosened(self, wording: str) -> str:
         """Small words left out, others said by their like. Never a held-out wording."""
         loose = wording
-        for _ in range(self.between(1, 2)):
+        for _ in range(self.between(1, 3)):
             loose = self._dropped(loose) if self.chance(0.4) else self._swapped(loose)
         return wording if held_out(loose) or held_out(loose.strip()) else loose
 

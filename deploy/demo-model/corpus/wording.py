@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from .draw import Draw
 from .exercise import Exercise
-from .values import invented, word
 
-STRANGE = 0.08  # of training's questions
 SLOT = re.compile(r"(\{\w+\})")
 
 NOUN_FRAMES = (
@@ -154,26 +152,11 @@ def compose(draw: Draw, exercise: Exercise) -> str:
 def framed(draw: Draw, kind: str, cores: Sequence[str]) -> str:
     """A core in a frame; on the test's side at least one of the two was never seen in training."""
     if draw.split == "train":
-        frame = draw.known(FRAMES[kind])
-        if draw.chance(STRANGE):
-            frame = estranged(draw, frame)
-        return frame.replace("{core}", draw.known(cores))
+        return draw.known(FRAMES[kind]).replace("{core}", draw.known(cores))
     new = draw.pick(["core", "frame", "both"])
     core = draw.known(cores) if new == "frame" else draw.unseen(cores)
     frame = draw.known(FRAMES[kind]) if new == "core" else draw.unseen(FRAMES[kind])
     return frame.replace("{core}", core)
-
-
-def estranged(draw: Draw, frame: str) -> str:
-    """A word nobody has seen within the frame: what stands around a question does not matter."""
-    words = frame.split(" ")
-    places = [place for place, word in enumerate(words) if "{" not in word]
-    strange = draw.pick([word, invented])(draw).lower()
-    if places and draw.chance(0.6):
-        words[draw.pick(places)] = strange
-    else:
-        words.insert(draw.between(0, len(words)), strange)
-    return " ".join(words)
 
 
 def finished(draw: Draw, template: str, slots: Mapping[str, str], *, plain: float = 0.85) -> str:
