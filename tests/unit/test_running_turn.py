@@ -21,7 +21,7 @@ NESTED = NestedDispatched(
 
 
 @pytest.fixture
-def running() -> RunningTurn:
+async def running() -> RunningTurn:
     """An unstored turn, beside a journal that never gets to write."""
     unstored, feed = turn(stored=False), Feed()
     acceptance = Acceptance(turn=unstored, request="{}", metadata="{}", inputs=(), lease_owner="me", lease_seconds=10)
