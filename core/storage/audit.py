@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from json.encoder import encode_basestring_ascii
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -145,25 +146,20 @@ async def insert(connection: AsyncConnection, record: AuditRecord) -> None:
 
 def line(record: AuditRecord, personal: Mapping[str, str] | None = None) -> str:
     """The record as it is kept for ever: one line of ASCII JSON, its fields always in this order."""
-    fields = {
-        "v": VERSION,
-        "id": record.id,
-        "time": record.at.isoformat(timespec="microseconds"),
-        "kind": record.kind,
-        "organization": record.organization_id,
-        "actor": record.actor,
-        "key": record.key_id,
-        "request": record.request_id,
-        "object": record.object,
-        "digest": record.digest,
-        "outcome": record.outcome,
-        "details": record.details,
-        "personal": personal,
-    }
-    text = _ENCODE(fields)
+    text = (
+        f'{{"v":{VERSION},"id":{_text(record.id)},"time":"{record.at.isoformat(timespec="microseconds")}",'
+        f'"kind":{_text(record.kind)},"organization":{_text(record.organization_id)},"actor":{_text(record.actor)},'
+        f'"key":{_text(record.key_id)},"request":{_text(record.request_id)},"object":{_text(record.object)},'
+        f'"digest":{_text(record.digest)},"outcome":{_text(record.outcome)},"details":{_ENCODE(record.details)},'
+        f'"personal":{"null" if personal is None else _ENCODE(personal)}}}'
+    )
     if "\\u0000" in text or "\\ud" in text:  # characters that PostgreSQL has not, in somebody's idea of an identifier
-        text = _ENCODE(_storable(fields))
+        text = _ENCODE(_storable(json.loads(text)))
     return text
+
+
+def _text(value: str | None) -> str:
+    return "null" if value is None else encode_basestring_ascii(value)
 
 
 _ENCODE = json.JSONEncoder(separators=(",", ":"), default=dict).encode
