@@ -148,7 +148,8 @@ def test_ctrl_c_at_any_moment_of_the_start_ends_it_cleanly(home: Path, output: P
             children = up.descendants()
             assert up.interrupt() in (0, 1, 130, -signal.SIGINT)  # click's, or Python's own before there is a handler
             wait_until_gone(children)
-            if "stopping" in up.output:  # before that Python may still be importing, and slowly so, and says where it was
+            heard = "stopping" in up.output  # before that Python may still be importing, and slowly so, and says where it was
+            if heard:
                 assert "Traceback" not in up.output
     assert heard
     with started(home, output) as up:
