@@ -11,9 +11,9 @@ from starlette.types import Receive
 
 from api.errors import UnsupportedMedia
 from api.wire.body import parse, refusal
-from api.wire.compact import dump
 from api.wire.responses_request import Include
 from core.bootstrap import Platform
+from core.compact import dump
 from core.errors import InvalidRequest, PermissionDenied, RateLimited, TooLarge, Unauthenticated
 from core.identity.principals import Principal, Scope
 from core.storage.records import Page

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from api.wire.compact import dump
+from core.compact import dump
 from core.errors import (
     Conflict,
     InvalidRequest,

@@ -129,7 +129,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        _spare_the_collector()
+        spare_the_collector()
         self._on_ready()
 
     @contextmanager
@@ -137,7 +137,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """What is loaded by now stays: to walk over it again and again was a quarter of a request's processor time, measured."""
     gc.collect()
     gc.freeze()

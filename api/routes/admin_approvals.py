@@ -10,9 +10,9 @@ from starlette.responses import Response
 from api.dependencies import Query, answer, authenticated, body_of, listed, platform_of, query_of
 from api.route import Router
 from api.wire.body import Body, JsonObject
-from api.wire.compact import dump
 from api.wire.response_body import unix
 from core.approvals.approvals import Verdict
+from core.compact import dump
 from core.identity.principals import Principal
 from core.storage.records import Approval, ApprovalStatus
 

@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from api.dependencies import Query, answer, authenticated, body_of, listed, platform_of, query_of, unless_left
 from api.route import Router
-from api.wire.compact import dump
 from api.wire.registry import (
     DryRun,
     NewTool,
@@ -20,6 +19,7 @@ from api.wire.registry import (
     encode_usage,
     encode_version,
 )
+from core.compact import dump
 from core.errors import InvalidRequest
 from core.tools.registry import Conditions
 

@@ -16,9 +16,9 @@ from api.wire.chat_answer import ChatAnswer, turn_id_of
 from api.wire.chat_messages import first_image
 from api.wire.chat_request import CreateChatCompletion, to_turn_request
 from api.wire.chat_stream import ChatEncoder
-from api.wire.compact import dump
 from api.wire.encoders import chat_answer, is_chat
 from api.wire.sse import DONE, data_frame
+from core.compact import dump
 from core.conversations.manager import TurnManager
 from core.errors import InvalidRequest, NotFound, PaddockError
 from core.events import Recorded

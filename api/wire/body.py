@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError, from_json
 
-from api.wire.compact import dump
+from core.compact import dump
 from core.errors import InvalidRequest
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from api.wire.chat_answer import ChatAnswer, completion_id
-from api.wire.compact import dump, quote
 from api.wire.response_body import model_of, unix
+from core.compact import dump, quote
 from core.errors import Unavailable
 from core.events import Recorded, ReplyCut
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from api.wire.compact import dump, quote
 from api.wire.sse import WireEvent
+from core.compact import dump, quote
 
 _BLOCK = 16
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, assert_never
 from pydantic import Discriminator, Field, Tag
 
 from api.wire.body import Body, JsonObject, only
-from api.wire.compact import dump
+from core.compact import dump
 from core.errors import InvalidRequest
 from core.ids import new_id
 from core.messages import (

@@ -7,8 +7,8 @@ from typing import Any
 
 from api.wire import items
 from api.wire.code_argument import CodeArgument
-from api.wire.compact import quote
 from api.wire.event_writer import EventWriter
+from core.compact import quote
 from core.events import ITEM_PREFIXES, item_id
 from core.messages import Item, ListedTool, MessageItem, Offer, ReasoningItem, Role, Text, ToolCall, ToolCallItem, ToolResult
 

@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from json.encoder import encode_basestring_ascii
 from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from core.compact import dump, quote
 from core.storage.tables import audit_personal, audit_subjects
 
 VERSION = 1
@@ -147,22 +147,21 @@ async def insert(connection: AsyncConnection, record: AuditRecord) -> None:
 def line(record: AuditRecord, personal: Mapping[str, str] | None = None) -> str:
     """The record as it is kept for ever: one line of ASCII JSON, its fields always in this order."""
     text = (
-        f'{{"v":{VERSION},"id":{_text(record.id)},"time":"{record.at.isoformat(timespec="microseconds")}",'
-        f'"kind":{_text(record.kind)},"organization":{_text(record.organization_id)},"actor":{_text(record.actor)},'
+        f'{{"v":{VERSION},"id":{quote(record.id)},"time":"{record.at.isoformat(timespec="microseconds")}",'
+        f'"kind":{quote(record.kind)},"organization":{quote(record.organization_id)},"actor":{quote(record.actor)},'
         f'"key":{_text(record.key_id)},"request":{_text(record.request_id)},"object":{_text(record.object)},'
-        f'"digest":{_text(record.digest)},"outcome":{_text(record.outcome)},"details":{_ENCODE(record.details)},'
-        f'"personal":{"null" if personal is None else _ENCODE(personal)}}}'
+        f'"digest":{_text(record.digest)},"outcome":{quote(record.outcome)},"details":{dump(record.details)},'
+        f'"personal":{dump(personal)}}}'
     )
     if "\\u0000" in text or "\\ud" in text:  # characters that PostgreSQL has not, in somebody's idea of an identifier
-        text = _ENCODE(_storable(json.loads(text)))
+        text = dump(_storable(json.loads(text)))
     return text
 
 
 def _text(value: str | None) -> str:
-    return "null" if value is None else encode_basestring_ascii(value)
+    return "null" if value is None else quote(value)
 
 
-_ENCODE = json.JSONEncoder(separators=(",", ":"), default=dict).encode
 _INSERT = sa.text(
     "INSERT INTO audit_records (id, organization_id, record) VALUES (:id, :organization_id, CAST(:record AS json))"
 )

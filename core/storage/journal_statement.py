@@ -218,15 +218,14 @@ def _present(parts: frozenset[str]) -> list[str]:
 
 def rows_of(turn: Turn, epoch: int, pending: "Pending") -> Rows:
     """What one turn puts into a group. Raises ValueError for text that is no Unicode."""
-    rows: Rows = {name: [] for name in _COLUMNS}
-    rows["held"].append((turn.id, epoch))
+    rows: Rows = {"held": [(turn.id, epoch)]}
     if pending.acceptance is not None:
-        rows["accepted"].append(_accepted(pending.acceptance, pending.end, epoch))
+        rows["accepted"] = [_accepted(pending.acceptance, pending.end, epoch)]
         rows |= _conditions(pending.acceptance)
     elif pending.end is not None:
-        rows["ended"].append((turn.id, *_end(pending.end)))
+        rows["ended"] = [(turn.id, *_end(pending.end))]
     if pending.deferral is not None:
-        rows["deferred"].append((turn.id, pending.deferral.seconds))
+        rows["deferred"] = [(turn.id, pending.deferral.seconds)]
     rows["items"] = _items(turn, pending)
     rows["events"] = [
         (turn.id, recorded.seq, turn.organization_id, TURN_EVENT.dump_json(recorded.event).decode())
@@ -244,14 +243,15 @@ def rows_of(turn: Turn, epoch: int, pending: "Pending") -> Rows:
     ]  # fmt: skip
     if pending.end is not None and turn.queue == BACKGROUND:
         rows["told"] = [(turn.id, turn.organization_id, f"response.{pending.end.status}")]
-    rows["audit"] += [(turn.id, record.id, record.organization_id, line(record)) for record in pending.audit]
+    told = [(turn.id, record.id, record.organization_id, line(record)) for record in pending.audit]
+    rows["audit"] = [*rows.get("audit", ()), *told]
     return rows
 
 
 def written(group: Iterable[Rows]) -> tuple[str, Arrays]:
     """The statement that writes the group, and its arguments: column by column in the order of `_COLUMNS`."""
     rows = list(group)
-    tables = {name: [row for turn in rows for row in turn[name]] for name in _COLUMNS}
+    tables = {name: [row for turn in rows for row in turn.get(name, ())] for name in _COLUMNS}
     columns = [list(column) for table in tables.values() if table for column in zip(*table, strict=True)]
     return statement(frozenset(name for name, table in tables.items() if table)), columns
 

@@ -31,12 +31,12 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         names = sorted(value) if all(map(str.isascii, value)) else sorted(value, key=_utf_16)
         return f"{{{','.join([f'{encode_basestring(name)}:{_text(value[name])}' for name in names])}}}"
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(_text, value))}]"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
     if isinstance(value, float) and PLAIN_FROM <= abs(value) < PLAIN_BELOW:
         return repr(value).removesuffix(".0")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_text, value))}]"
     return rfc8785.dumps(value).decode()
 
 

@@ -15,7 +15,7 @@ from core.messages import ListedTool, Offer, ToolCall, ToolResult
 from core.tools import kinds
 from core.tools.approval import Asking, Demand, Policy, demand
 from core.tools.arguments import ToolCallRejected, arguments_of
-from core.tools.canonical import digest, digest_of
+from core.tools.canonical import digest
 from core.tools.catalog import Catalog, Registered, Selection
 from core.tools.definition import Effect, ToolVersion
 from core.tools.nested import NestedCalls, Path, Record, Refusal, Scope, Written, granting
@@ -142,12 +142,11 @@ class Toolset:
         if version is None:
             names = ", ".join(repr(spec.name) for spec in self.specs) or "none"
             raise ToolCallRejected(f"unknown tool {call.name[:100]!r}; available: {names}")
-        if self._failures[call.name] > self._retries:
-            raise ToolCallRejected(f"tool {call.name!r} failed {self._failures[call.name]} times: do not call it again")
+        failures = self._failures.get(call.name, 0)
+        if failures > self._retries:
+            raise ToolCallRejected(f"tool {call.name!r} failed {failures} times: do not call it again")
         arguments = arguments_of(version, call.arguments)
-        name = f"{self._turn_id}/{call.id}"  # the id is the model's, and may hold anything: what goes into a header must not
-        key = digest_of(name.encode(errors="surrogatepass"))
-        asked = Call(id=name, organization_id=self._organization_id, arguments=arguments, idempotency_key=key)
+        asked = Call(id=f"{self._turn_id}/{call.id}", organization_id=self._organization_id, arguments=arguments)
         work = kinds.load(version.runtime["kind"]).prepare(version, asked)
         waits = self._demand(version, arguments, approval)
         return Prepared(

@@ -13,7 +13,7 @@ from typing import Protocol
 from core.messages import ToolResult
 from core.tools import kinds
 from core.tools.arguments import ToolCallRejected, arguments_of
-from core.tools.canonical import canonical, digest, digest_of
+from core.tools.canonical import canonical, digest
 from core.tools.catalog import Registered
 from core.tools.definition import DEEPEST, Effect, Manifest, ToolVersion, version_of
 from core.tools.telling import result_of
@@ -212,8 +212,7 @@ class NestedCalls:
     def _prepared(self, version: ToolVersion, call_id: str, path: Path, arguments: str) -> tuple[NestedCall, Work]:
         given = arguments_of(version, arguments)
         name = f"{self._scope.turn_id}/{call_id}"
-        key = digest_of(name.encode(errors="surrogatepass"))
-        asked = Call(id=name, organization_id=self._scope.organization_id, arguments=given, idempotency_key=key)
+        asked = Call(id=name, organization_id=self._scope.organization_id, arguments=given)
         work = kinds.load(version.runtime["kind"]).prepare(version, asked)
         call = NestedCall(
             id=call_id,

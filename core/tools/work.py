@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from core.egress.client import Answer, Judge, Request
 from core.telemetry.telemetry import Telemetry, silent
+from core.tools.canonical import digest_of
 from core.tools.programs import Programs
 from sandbox import Invocation, OnCall, OnOutput, Outcome, refuse_calls
 
@@ -47,12 +48,16 @@ class Workshop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A call that is valid and allowed. idempotency_key: the same however often this very call is dispatched."""
+    """A call that is valid and allowed. id: the same however often this very call is dispatched; a model wrote it."""
 
     id: str
     organization_id: str
     arguments: Mapping[str, Any]
-    idempotency_key: str
+
+    @property
+    def idempotency_key(self) -> str:
+        """What may go into a header in place of the id, which may hold anything."""
+        return digest_of(self.id.encode(errors="surrogatepass"))
 
 
 class Work(Protocol):

@@ -1,6 +1,7 @@
 """The gate of a tool call, in processor time: parse, validate, authorise, and make the rows of ledger and audit log.
 
-The commit is not in it, and neither is the question to the database whether the tool may run: it is measured beside.
+The commit is not in it, and neither is the question to the database whether the tool may run: it is measured beside. Garbage is
+collected as in the gateway.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from api.gateway import spare_the_collector
 from core.audit.turns import TurnAudit
 from core.conversations.loop import _dispatched
 from core.conversations.record import Recorder
@@ -62,6 +64,7 @@ async def _never() -> None: ...
 
 
 def measure() -> Sequence[Figure]:
+    spare_the_collector()
     parts = [asyncio.run(_spent()) for _ in range(ROUNDS)]
     return [
         Figure(

@@ -66,7 +66,7 @@ def tool(
 
 
 async def call(workshop: Workshop, version: ToolVersion, **arguments: Any) -> Outcome:
-    work = KIND.prepare(version, Call(id="c", organization_id="org_1", arguments=arguments, idempotency_key="resp_1/call_1"))
+    work = KIND.prepare(version, Call(id="c", organization_id="org_1", arguments=arguments))
     return await work.run(workshop, nowhere)
 
 
@@ -105,17 +105,15 @@ async def test_an_argument_stays_in_its_place_of_the_address(web: Web, workshop:
 @pytest.mark.parametrize("text", ["", ".", "..", "../x", "x/..", "..\\x", "a/./b", "/..", "a/../../b"])
 async def test_an_argument_that_would_lead_elsewhere_is_refused_before_anything_is_sent(web: Web, text: str) -> None:
     with pytest.raises(CallRefused, match="an argument"):
-        KIND.prepare(
-            tool(web, "/v1/{a}/end"), Call(id="c", organization_id="org_1", arguments={"a": text}, idempotency_key="k")
-        )
+        KIND.prepare(tool(web, "/v1/{a}/end"), Call(id="c", organization_id="org_1", arguments={"a": text}))
 
 
 async def test_arguments_that_lead_elsewhere_together_are_refused(web: Web) -> None:
     version = replace(tool(web, "/v1/{a}/end"), runtime={"kind": "http", "url": f"{web.origin}/v1/.{{a}}{{b}}/x"})
     for arguments in ({"a": "x", "b": ".."}, {"a": ".", "b": ""}):
         with pytest.raises(CallRefused, match="an argument"):
-            KIND.prepare(version, Call(id="c", organization_id="org_1", arguments=arguments, idempotency_key="k"))
-    assert KIND.prepare(version, Call(id="c", organization_id="org_1", arguments={"a": "x", "b": "y"}, idempotency_key="k"))
+            KIND.prepare(version, Call(id="c", organization_id="org_1", arguments=arguments))
+    assert KIND.prepare(version, Call(id="c", organization_id="org_1", arguments={"a": "x", "b": "y"}))
 
 
 async def test_a_header_takes_plain_text_only(web: Web, workshop: Workshop) -> None:
@@ -126,7 +124,7 @@ async def test_a_header_takes_plain_text_only(web: Web, workshop: Workshop) -> N
     assert b"X-Other" not in web.requests[-1]
     for text in ("x\r\nX-Evil: 1", "x\ny", "x\0", "☃", "\x7f"):
         with pytest.raises(CallRefused, match="plain ASCII"):
-            KIND.prepare(version, Call(id="c", organization_id="org_1", arguments={"a": 1, "b": text}, idempotency_key="k"))
+            KIND.prepare(version, Call(id="c", organization_id="org_1", arguments={"a": 1, "b": text}))
 
 
 async def test_what_was_not_given_is_left_out_and_a_list_repeats_its_parameter(web: Web, workshop: Workshop) -> None:
@@ -258,7 +256,7 @@ async def test_a_secret_is_sent_in_its_header_and_taken_out_of_what_comes_back(w
 async def test_a_secret_is_in_no_representation_of_what_is_kept(web: Web, workshop: Workshop) -> None:
     work = KIND.prepare(
         tool(web, "/", headers={"X": "{secret:TOKEN}"}),
-        Call(id="c", organization_id="org_1", arguments={"a": 1}, idempotency_key="k"),
+        Call(id="c", organization_id="org_1", arguments={"a": 1}),
     )
 
     assert SECRET not in repr(work) + repr(workshop)

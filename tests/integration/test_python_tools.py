@@ -31,9 +31,7 @@ async def workshop(sandbox_socket: Path) -> AsyncIterator[Workshop]:
 
 
 async def call(workshop: Workshop, code: str, arguments: Mapping[str, Any]) -> Outcome:
-    return await KIND.prepare(
-        version(code), Call(id="c", organization_id="org_1", arguments=arguments, idempotency_key="k")
-    ).run(workshop, nowhere)
+    return await KIND.prepare(version(code), Call(id="c", organization_id="org_1", arguments=arguments)).run(workshop, nowhere)
 
 
 async def test_main_is_called_with_the_arguments_and_its_value_is_the_result(workshop: Workshop) -> None:

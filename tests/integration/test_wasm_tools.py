@@ -74,7 +74,7 @@ class Tool:
         self.seen: list[tuple[Stream, bytes]] = []
 
     async def __call__(self, **arguments: Any) -> Outcome:
-        work = KIND.prepare(self.made, Call(id="c", organization_id="org_1", arguments=arguments, idempotency_key="k"))
+        work = KIND.prepare(self.made, Call(id="c", organization_id="org_1", arguments=arguments))
         return await work.run(self.workshop, lambda *piece: self.seen.append(piece))
 
 

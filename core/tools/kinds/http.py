@@ -1,6 +1,5 @@
 """Tools that are one HTTP request: arguments go to named places of it, each encoded so that it stays in its place."""
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
@@ -172,7 +171,7 @@ def prepare(version: ToolVersion, call: Call, /) -> Work:
         kind = "application/json" if options.encoding == "json" else "application/x-www-form-urlencoded"
         headers.setdefault("Content-Type", Template((kind,)))
     if version.effect is Effect.IDEMPOTENT:
-        headers[options.idempotency_header] = Template((hashlib.sha256(call.idempotency_key.encode()).hexdigest(),))
+        headers[options.idempotency_header] = Template((call.idempotency_key,))
     return HttpWork(
         method=options.method,
         url=filled_address(options.url, options.query, call.arguments),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.compact import dump
 from core.tools.work import Call, ManifestRefused, SandboxWork, Work, Workshop, refuse_capabilities
 from sandbox import GuestCrashed, Invocation, LimitExceeded, Limits, PythonFunction
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from core.tools.definition import ToolVersion
 
 CODE_CHARACTERS = 500_000
-_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 CHECK_LIMITS = Limits(cpu_seconds=5, wall_seconds=30)
 # It runs in the sandbox: what compiles is what the sandbox's CPython compiles, and a compiler is no place for strangers' text.
 CHECK = """
@@ -72,8 +72,7 @@ async def admit(version: "ToolVersion", _organization_id: str, workshop: Worksho
 
 
 def prepare(version: "ToolVersion", call: Call, /) -> Work:
-    arguments = _ENCODE(call.arguments)
-    program = PythonFunction(source=version.runtime["code"], arguments=arguments)
+    program = PythonFunction(source=version.runtime["code"], arguments=dump(call.arguments))
     return SandboxWork(
         invocation=Invocation(
             id=call.id, runtime="wasmtime", program=program, limits=version.limits, capabilities=version.capabilities

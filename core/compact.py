@@ -1,4 +1,4 @@
-"""JSON text as it goes out: one line, pure ASCII, so that no character can break a frame or fail to encode."""
+"""JSON text as it is kept and goes out: one line, pure ASCII, so that no character can break a frame or fail to encode."""
 
 import json
 from json.encoder import encode_basestring_ascii as quote
