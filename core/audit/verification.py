@@ -485,11 +485,19 @@ def _from_parquet(file: Path, report: Report) -> Iterator[_Row]:
     try:
         with pyarrow.parquet.ParquetFile(file) as table:
             for batch in table.iter_batches(batch_size=8_192):
-                for row in batch.to_pylist():
+                for cells in zip(*map(_cells, batch.columns), strict=True):
                     n += 1
-                    yield _from_columns(row, n)
-    except (pyarrow.ArrowException, OSError) as exc:
+                    yield _from_columns(dict(zip(batch.schema.names, cells, strict=True)), n)
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as exc:  # the last: a column's name
         report.wrong(f"{file.name}: it cannot be read to its end: {type(exc).__name__}")
+
+
+def _cells(column: Any) -> Sequence[Any]:
+    try:
+        cells: Sequence[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        cells = [None if cell is None else cell.decode(errors="replace") for cell in column.cast("binary").to_pylist()]
+    return cells
 
 
 def _from_columns(row: Mapping[Any, Any], n: int) -> _Row:

@@ -311,6 +311,19 @@ async def test_a_file_that_was_cut_or_lengthened_anywhere_is_found_and_never_bre
     assert verify(directory, keys).problems == []
 
 
+async def test_a_parquet_text_that_is_no_unicode_is_found_at_its_record(stand: AuditStand, tmp_path: Path) -> None:
+    directory, _ = await exported(stand, tmp_path, form="parquet")
+    file = directory / "records.parquet"
+    table = pyarrow.parquet.read_table(file)
+    column = table.schema.get_field_index("actor")
+    actors = [actor.encode() for actor in table.column(column).to_pylist()]
+    actors[2] = b"\xff" + actors[2]
+    broken = pyarrow.array(actors, pyarrow.binary()).view(pyarrow.string())
+    pyarrow.parquet.write_table(table.set_column(column, "actor", broken), file)
+    name = table.column("id")[2].as_py()
+    assert any(name in problem for problem in await found_in(stand, directory))
+
+
 async def test_records_that_are_hidden_without_a_filter_are_found(stand: AuditStand, tmp_path: Path) -> None:
     """A server that lies: it exports some records only, and says that these are all."""
     await stand.act(5)
