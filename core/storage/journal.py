@@ -371,7 +371,7 @@ class Journal:
         try:
             rows = _encoded(left)
             began = time.monotonic()
-            queued = any(row["queued"] for row in rows.values())
+            queued = any(row.get("queued") for row in rows.values())
             fates = await self._commit(*written(rows.values()), queued=queued)
             self._on_group(len(rows), time.monotonic() - began)
             self.groups += 1
