@@ -382,8 +382,9 @@ class Journal:
             self._on_commit([turn.turn.id for turn in rows if turn.turn.stored])
         except DatabaseUnavailable as exc:
             why = exc
-        except asyncpg.PostgresError as exc:
-            log.error("a group of %d turns could not be written: %s", len(left), type(exc).__name__)
+        except Exception as exc:  # whatever it is: the turns of others are written
+            ours = None if isinstance(exc, asyncpg.PostgresError) else exc  # to be mended by who reads its traceback
+            log.error("a group of %d turns could not be written: %s", len(left), type(exc).__name__, exc_info=ours)
             why = Unavailable(f"the journal could not be written: {type(exc).__name__}", code="journal_refused")
             if len(left) > 1:
                 for turn in list(left):
@@ -410,6 +411,8 @@ class Journal:
                 return {row["id"]: row for row in rows}
             except (*LOST, DatabaseUnavailable) as exc:
                 await self._disconnect()
+                if isinstance(exc, ValueError):  # what it was given cannot be sent, over no connection
+                    raise
                 if time.monotonic() > deadline:
                     raise DatabaseUnavailable("PostgreSQL does not answer") from exc
                 await asyncio.sleep(0.1)

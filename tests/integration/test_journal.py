@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
 import sqlalchemy as sa
 
-from core.errors import Conflict, InvalidRequest
+from core.errors import Conflict, InvalidRequest, Unavailable
 from core.events import Recorded, TextDelta, TurnEnded, TurnStarted, TurnStatus
 from core.identity.keys import Keys
 from core.ids import new_id
@@ -278,6 +279,24 @@ async def test_a_turn_whose_text_cannot_be_written_fails_alone(journal: Journal,
     with pytest.raises(InvalidRequest):
         await refused
     await kept
+
+
+@pytest.mark.parametrize("broken", [2**70, "ten", None])
+async def test_a_turn_that_no_statement_can_hold_fails_alone_and_at_once(
+    journal: Journal, tenant: Tenant, broken: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = a_turn(tenant), a_turn(tenant)
+    bad_writer, _ = opened(journal, bad)
+    good_writer, reader = opened(journal, good)
+    refused = bad_writer.record(Entry(event=TurnEnded(status=TurnStatus.COMPLETED, usage=Usage(input=broken))))
+    kept = good_writer.record(Entry(event=TextDelta(item=0, text="fine")))
+    with pytest.raises(Unavailable, match="could not be written"):
+        await asyncio.wait_for(refused, 2)
+    await kept
+    await good_writer.record(Entry(event=TextDelta(item=0, text="and more")))
+    assert [r.seq for r in reader.seen] == [1, 2]
+    assert not journal.stopped
+    assert "a group of 1 turns could not be written" in caplog.text
 
 
 async def test_a_call_id_with_a_nul_is_kept_readable(journal: Journal, database: Database, tenant: Tenant) -> None:
