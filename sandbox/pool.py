@@ -29,6 +29,7 @@ class PoolOptions:
     workers: at most so many; more than run at once, so that one that was killed is not waited for. spare: so many of them are
     kept ready beside those that run.
     programs_per_worker: bounds how long a worker that a program took over could listen to the next ones.
+    burst_seconds: workers that nobody needed for so long are ended; but for the spare ones.
     require_walls: use no worker that lacks one.
     """
 
@@ -36,6 +37,7 @@ class PoolOptions:
     workers: int
     spare: int = 2
     programs_per_worker: int = 1000
+    burst_seconds: float = 60.0
     require_walls: bool = False
 
 
@@ -45,6 +47,7 @@ class Pool:
     def __init__(self, options: PoolOptions) -> None:
         self._options = options
         self._workers: list[Worker] = []  # the last one used comes last: it may still be preparing for the next program
+        self._most_running = 0  # at once, of late
         self._waiting = 0  # of the workers that run, those that wait for a tool that their program called
         self._changed = asyncio.Event()
         self._freed = asyncio.Event()
@@ -56,6 +59,7 @@ class Pool:
         program = protocol.run(invocation)
         worker = await self._take(unused=bool(invocation.capabilities.tools))
         worker.start(invocation.limits.cpu_seconds)
+        self._most_running = max(self._most_running, self._running())
         try:
             outcome = await _converse(worker, program, on_output, partial(self._called, on_call))
             cpu_seconds = worker.finish()
@@ -118,6 +122,7 @@ class Pool:
                 await self._failed(RuntimeUnavailable(f"sandbox workers cannot be started: {exc}"))
 
     async def _keep_full(self, nursery: Nursery) -> None:
+        shrinking = asyncio.create_task(self._shrink())
         try:
             while True:
                 self._changed.clear()
@@ -125,7 +130,16 @@ class Pool:
                     await self._add(nursery)
                 await self._changed.wait()
         finally:
+            shrinking.cancel()
             for worker in tuple(self._workers):
+                await worker.end()
+
+    async def _shrink(self) -> None:
+        """Ends the workers that a burst has left behind, until it is cancelled."""
+        while True:
+            self._most_running = self._running()
+            await asyncio.sleep(self._options.burst_seconds)
+            while len(self._workers) > self._most_running + self._options.spare and (worker := self._idle()):
                 await worker.end()
 
     async def _called(self, on_call: OnCall, name: str, arguments: str) -> Answer:
@@ -139,9 +153,11 @@ class Pool:
         finally:
             self._waiting -= 1
 
+    def _running(self) -> int:
+        return sum(worker.lifecycle.state is WorkerState.RUNNING for worker in self._workers)
+
     def _wanted(self) -> bool:
-        running = sum(worker.lifecycle.state is WorkerState.RUNNING for worker in self._workers)
-        return len(self._workers) < min(running + self._options.spare, self._options.workers + self._waiting)
+        return len(self._workers) < min(self._running() + self._options.spare, self._options.workers + self._waiting)
 
     def _coming(self) -> bool:
         """Another worker is on its way."""
