@@ -39,6 +39,7 @@ BROAD = {
     "core/conversations/running.py": "a bug ends its turn, not the server",
     "api/middleware.py": "a bug is a 500 with a request id, not a dropped connection",
     "api/streaming.py": "the same rim, once a stream has begun: its last event tells the request id",
+    "core/storage/journal.py": "what is wrong with one turn's records fails that turn, not the writer of all",
     "sandbox/nursery.py": "a forked worker ends, whatever happened: it must never go on as a second nursery",
 }
 
