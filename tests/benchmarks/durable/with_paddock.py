@@ -1,9 +1,11 @@
-"""Paddock, with a sandbox of its own for the tool. Arguments: a home, the database, the database for its owner."""
+"""Paddock as its gateway runs, with a sandbox of its own. Arguments: a home, the database, the database for its owner."""
 
-import asyncio
 import sys
 from pathlib import Path
 
+import uvloop
+
+from api.gateway import spare_the_collector
 from api.servers import open_servers
 from core.bootstrap import Addresses, open_platform
 from core.config import Settings
@@ -45,8 +47,9 @@ async def main(home: Path, database: str, owner: str) -> None:
                 begun = await platform.turns.start(principal, request)
                 assert (await platform.turns.wait(principal, begun.id)).status is TurnStatus.COMPLETED
 
+            spare_the_collector()
             await serve(turn)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
+    uvloop.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
