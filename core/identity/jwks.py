@@ -37,7 +37,7 @@ def parse_keys(answer: bytes, algorithms: tuple[str, ...]) -> Keys:
     if answer.lstrip().startswith(b"-----BEGIN"):
         found: Keys = {None: _from_pem(answer, algorithms)}
     else:
-        document = json.loads(answer)
+        document = _parsed(answer)
         entries = document.get("keys") if isinstance(document, dict) else None
         usable = [_from_jwk(entry, algorithms) for entry in entries] if isinstance(entries, list) else []
         found = dict(pair for pair in usable if pair is not None and pair[1].algorithms)
@@ -46,14 +46,22 @@ def parse_keys(answer: bytes, algorithms: tuple[str, ...]) -> Keys:
     return found
 
 
+def _parsed(answer: bytes) -> Any:
+    """Raises ValueError."""
+    try:
+        return json.loads(answer)
+    except RecursionError as exc:
+        raise ValueError("too deep") from exc
+
+
 def _from_jwk(entry: Any, algorithms: tuple[str, ...]) -> tuple[str | None, VerifyingKey] | None:
     """None for a key that is not for us: private, for encryption, malformed, or of a kind that we do not take."""
-    if not isinstance(entry, dict) or entry.get("kty") not in FAMILIES or "d" in entry or entry.get("use", "sig") != "sig":
+    if not isinstance(entry, dict) or "d" in entry or entry.get("use", "sig") != "sig":
         return None
-    key_id = entry.get("kid")
-    if not isinstance(key_id, str | None):
+    kind, key_id = entry.get("kty"), entry.get("kid")
+    if not isinstance(kind, str) or kind not in FAMILIES or not isinstance(key_id, str | None):
         return None
-    fitting = _fitting(entry["kty"], entry.get("crv"), algorithms)
+    fitting = _fitting(kind, entry.get("crv"), algorithms)
     if "alg" in entry:
         fitting = tuple(name for name in fitting if name == entry["alg"])
     try:

@@ -34,11 +34,11 @@ class KeySet:
     async def find(self, key_id: str | None) -> VerifyingKey | None:
         """None: the provider has no such key. One that is not known is asked for, at most once in `ask_again_seconds`.
 
-        Raises ProviderUnavailable when the last good answer is older than `keep_seconds`.
+        An answer older than `refresh_seconds` counts only where the provider was asked again and had none: a key that it has
+        withdrawn opens nothing. Raises ProviderUnavailable when the last good answer is older than `keep_seconds`.
         """
-        if self._clock() - self._fetched_at >= self._settings.refresh_seconds:
+        if self._clock() - self._fetched_at >= self._settings.refresh_seconds or not self._counts():
             self._refresh()
-        if not self._counts():
             await self._refreshed()
         found = self._pick(key_id)
         if found is None:

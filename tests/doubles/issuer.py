@@ -13,13 +13,14 @@ NAME, AUDIENCE = "https://id.example.com/", "paddock"
 
 
 class Issuer:
-    """down: answers 503. moved: answers with a redirect. asked: how often its keys were."""
+    """down: answers 503. moved: answers with a redirect. asked: how often its keys were. odd: entries beside them."""
 
     def __init__(self) -> None:
         self.keys: dict[str, RSAPrivateKey] = {}
         self.url = ""
         self.asked = 0
         self.down = self.moved = False
+        self.odd: list[dict[str, Any]] = []
         self.rotate("one")
 
     def rotate(self, key_id: str) -> None:
@@ -44,7 +45,7 @@ class Issuer:
             {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": key_id, "use": "sig"}
             for key_id, key in self.keys.items()
         ]
-        return web.json_response({"keys": entries})
+        return web.json_response({"keys": [*self.odd, *entries]})
 
 
 @asynccontextmanager

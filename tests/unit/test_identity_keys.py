@@ -136,6 +136,45 @@ async def test_a_rotated_key_is_found_at_once_and_the_one_before_counts_no_more(
     assert door.issuer.asked == 2
 
 
+async def test_a_key_that_was_withdrawn_opens_nothing_after_a_quiet_time(door: Door) -> None:
+    verifier = door.open()
+    old = door.issuer.token()
+    await verifier.verify(old)
+    door.issuer.rotate("two")
+    door.clock[0] += 301
+    refused = await asyncio.gather(*(verifier.verify(old) for _ in range(3)), return_exceptions=True)
+    assert all(isinstance(error, Unauthenticated) for error in refused)
+    assert door.issuer.asked == 2
+
+
+ODD_ENTRIES = {
+    "a kind that is a list": {"kty": ["RSA"]},
+    "a kind that is an object": {"kty": {}},
+    "no kind": {},
+    "a name that is a list": {"kty": "RSA", "kid": ["one"]},
+    "numbers for texts": {"kty": "RSA", "n": 5, "e": 3},
+    "a curve that is a list": {"kty": "EC", "crv": ["P-256"], "x": "AA", "y": "AA"},
+}
+
+
+@pytest.mark.parametrize("how", ODD_ENTRIES)
+async def test_an_odd_entry_among_the_providers_keys_is_left_out_and_the_others_count(door: Door, how: str) -> None:
+    door.issuer.odd.append(ODD_ENTRIES[how])
+    await door.open().verify(door.issuer.token())
+
+
+@pytest.mark.parametrize("answer", ["[" * 200_000, '{"keys":' * 200_000, "", "[]", '{"keys": 1}', "\ud800"])
+async def test_an_answer_that_is_no_key_set_is_none_and_the_next_one_may_be(door: Door, tmp_path: Path, answer: str) -> None:
+    file = tmp_path / "keys.json"
+    file.write_bytes(answer.encode(errors="surrogatepass"))
+    verifier = door.open(jwks_url=None, key_file=file)
+    with pytest.raises(ProviderUnavailable):
+        await verifier.verify(door.issuer.token())
+    file.write_bytes(pem(door.issuer.keys["one"]))
+    door.clock[0] += 31
+    await verifier.verify(door.issuer.token())
+
+
 async def test_many_unknown_keys_ask_the_provider_once_an_interval(door: Door) -> None:
     verifier = door.open()
     await verifier.verify(door.issuer.token())
