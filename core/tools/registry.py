@@ -121,8 +121,9 @@ class Registry:
     async def _admitted(self, principal: Principal, manifest: Manifest) -> ToolVersion:
         """The version as it is kept: its kind has looked at it, and bound it to content."""
         try:
+            kind = _kind_of(manifest)
             version = check(manifest)
-            runtime = await kinds.load(version.runtime["kind"]).admit(version, principal.organization_id, self._workshop)
+            runtime = await kind.admit(version, principal.organization_id, self._workshop)
             return await self._bound(principal.organization_id, manifest, runtime)
         except ManifestRefused as refused:
             raise InvalidRequest(
@@ -143,6 +144,13 @@ class Registry:
         version = version_of(manifest, {**runtime, "tools": bound})
         refuse_nesting(version, versions)
         return version
+
+
+def _kind_of(manifest: Manifest) -> kinds.Registrable:
+    try:
+        return kinds.registrable(str(manifest.runtime.get("kind")))
+    except LookupError as exc:
+        raise ManifestRefused("runtime.kind", str(exc.args[0])) from exc
 
 
 def _new(principal: Principal, version: ToolVersion) -> NewVersion:

@@ -17,7 +17,8 @@ SCHEMAS = (
     *("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"),
     *("unevaluatedItems", "unevaluatedProperties", "contentSchema"),
 )
-REFUSED_KEYWORDS = ("$dynamicRef", "$recursiveRef", "$id")
+REFUSED_KEYWORDS = ("$dynamicRef", "$recursiveRef", "$dynamicAnchor")
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
 MOST_SCHEMAS = 10_000
 DEEPEST = 64
 
@@ -90,8 +91,7 @@ class _Unfolding:
             return 1
         if len(path) > DEEPEST * 2 or len(self._open) > DEEPEST:
             raise SchemaRefused(f"nested deeper than {DEEPEST} schemas", path)
-        if keyword := next((word for word in REFUSED_KEYWORDS if word in schema and path), None):
-            raise SchemaRefused(f"{keyword!r} is not taken", (*path, keyword))
+        _refuse_keywords(schema, path)
         total = 1 + sum(self.weight(inner, (*path, *step)) for step, inner in _inner(schema))
         if isinstance(reference := schema.get("$ref"), str):
             total += self._referred(reference, (*path, "$ref"))
@@ -121,6 +121,15 @@ class _Unfolding:
             else:
                 raise SchemaRefused(f"{reference[:200]!r} leads to nothing", path)
         return found
+
+
+def _refuse_keywords(schema: Mapping[str, Any], path: Path) -> None:
+    """Those that would make another schema of it than the one that is checked. The whole may have a name of its own."""
+    refused = (*REFUSED_KEYWORDS, "$id") if path else REFUSED_KEYWORDS
+    if keyword := next((word for word in refused if word in schema), None):
+        raise SchemaRefused(f"{keyword!r} is not taken", (*path, keyword))
+    if schema.get("$schema", DRAFT) not in (DRAFT, f"{DRAFT}#"):
+        raise SchemaRefused(f"only draft 2020-12 is taken: leave it out, or write {DRAFT!r}", (*path, "$schema"))
 
 
 def _inner(schema: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:

@@ -19,7 +19,7 @@ from tests.doubles.uploads import NO_PROGRAMS
 from tests.doubles.web import Web, open_web
 from tests.sandboxing import nowhere
 
-KIND = kinds.load("http")
+KIND = kinds.registrable("http")
 SECRET = 'pa"ss-word-of-twenty'
 
 

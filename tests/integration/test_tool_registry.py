@@ -14,7 +14,12 @@ import rfc8785
 from api.app import create_app
 from core.bootstrap import Platform
 from core.events import TurnStatus
+from core.storage.audit import AuditRecord
 from core.storage.database import Database
+from core.storage.tools import NewVersion, ToolStore
+from core.tools.definition import parse_manifest
+from core.tools.permissions import Permissions
+from core.tools.registry import Conditions
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_recovery import Control, cut
 
@@ -376,6 +381,32 @@ async def test_a_dry_run_goes_the_way_of_a_call_and_is_audited(stage: Stage, ten
         "success",
         "failure",
     ]
+
+
+async def test_a_tool_that_was_registered_by_rules_of_before_is_read_and_its_calls_are_answered(
+    stage: Stage, tenant: Tenant
+) -> None:
+    """Its kind and its schema's dialect are refused today."""
+    schema = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": {"x": {}}}
+    runtime = {"kind": "code", "language": "python", "argument": "zzz"}
+    whole = manifest() | {"parameters": schema, "runtime": runtime}
+    today = parse_manifest(whole | {"parameters": {"type": "object"}})
+    text = json.dumps(json.loads(today.manifest) | {"parameters": schema})
+    first = NewVersion(digest=hashlib.sha256(text.encode()).hexdigest(), manifest=text, created_by=tenant.principal.key_id)
+    async with stage.open_with(HELLO) as platform, client_of(platform, tenant) as client:
+        await ToolStore(platform.database).create(
+            tenant.principal.organization_id,
+            "double",
+            first,
+            Conditions(enabled=True, permissions=Permissions(organization=True), quotas=()).terms,
+            AuditRecord.by(tenant.principal, "tool.created", "double"),
+        )
+        assert (await client.get(f"{TOOLS}/double"))["version"] == 1
+        for arguments in ({}, {"x": 1}, {"zzz": 1}):
+            told = await client.post(f"{TOOLS}/double/dry-run", {"arguments": arguments})
+            assert (told["failed"], "'zzz' must be the program's text" in told["output"]) == (True, True), told
+        refused = await client.refused(f"{TOOLS}/double/versions", whole)
+        assert refused[:2] == ("invalid_manifest", "runtime.kind")
 
 
 async def test_tools_are_listed_in_pages(stage: Stage, tenant: Tenant) -> None:

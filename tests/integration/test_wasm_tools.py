@@ -23,7 +23,7 @@ from tests.doubles.uploads import Uploads
 from tests.integration.conftest import GUESTS, Stage, Tenant
 from tests.integration.test_tool_registry import ANSWER, TOOLS, call_of, calls, client_of, manifest
 
-KIND = kinds.load("wasm")
+KIND = kinds.registrable("wasm")
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "examples" / "tools" / "factor"
 FORMS = ("factor.wasm", "factor.component.wasm")
 NUMBER = {"type": "object", "properties": {"x": {"type": "integer", "minimum": 2}}, "required": ["x"]}

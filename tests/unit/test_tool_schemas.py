@@ -32,11 +32,19 @@ def chain(length: int) -> dict[str, Any]:
         ({"properties": {"x": {"$ref": "other.json#/x"}}}, ("properties", "x", "$ref"), "within the schema"),
         ({"properties": {"x": {"$ref": "#/$defs/nothing"}}}, ("properties", "x", "$ref"), "leads to nothing"),
         ({"properties": {"x": {"$dynamicRef": "#x"}}}, ("properties", "x", "$dynamicRef"), "not taken"),
+        ({"$dynamicRef": "#"}, ("$dynamicRef",), "not taken"),
+        ({"$recursiveRef": "#"}, ("$recursiveRef",), "not taken"),
+        ({"$dynamicAnchor": "x"}, ("$dynamicAnchor",), "not taken"),
         ({"items": {"$id": "http://elsewhere/", "$ref": "#/x"}}, ("items", "$id"), "not taken"),
+        ({"$schema": "file:///etc/passwd"}, ("$schema",), "only draft 2020-12"),
+        ({"$schema": "http://json-schema.org/draft-07/schema#"}, ("$schema",), "only draft 2020-12"),
+        ({"$schema": ["x"]}, ("$schema",), "only draft 2020-12"),
+        ({"$schema": None}, ("$schema",), "only draft 2020-12"),
+        ({"not": {"$schema": "http://json-schema.org/draft-04/schema"}}, ("not", "$schema"), "only draft 2020-12"),
         (doubling(40), ("$ref",), "unfolds"),
         (chain(5_000), None, "nested deeper"),
     ],
-    ids=range(11),
+    ids=range(19),
 )
 def test_a_schema_that_leads_elsewhere_or_has_no_end_is_refused_where_it_does(
     schema: dict[str, Any], path: tuple[str, ...] | None, why: str
@@ -49,6 +57,8 @@ def test_a_schema_that_leads_elsewhere_or_has_no_end_is_refused_where_it_does(
 
 def test_references_to_definitions_are_taken_and_a_property_may_be_called_like_a_keyword() -> None:
     schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://example.com/double",
         "type": "object",
         "properties": {"$ref": {"type": "string"}, "items": {"$ref": "#/$defs/text"}, "enum": {"enum": [{"$ref": "#"}]}},
         "$defs": {"text": {"type": "string"}},

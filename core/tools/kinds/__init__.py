@@ -13,17 +13,25 @@ if TYPE_CHECKING:
     from core.tools.definition import ToolVersion
 
 
+SHIPPED = frozenset({"code"})
+"""Kinds that only tools of ours have: no manifest that is registered may name one."""
+
+
 class Kind(Protocol):
     """What a file in this folder provides. Options: the schema of the manifest's `runtime` object."""
 
     Options: type[BaseModel]
 
-    async def admit(self, version: "ToolVersion", organization_id: str, workshop: Workshop, /) -> "dict[str, object]":
-        """At registration: `runtime` as it is to be kept, bound to content. Raises ManifestRefused, SandboxError."""
-        ...
-
     def prepare(self, version: "ToolVersion", call: Call, /) -> Work:
         """Raises CallRefused."""
+        ...
+
+
+class Registrable(Kind, Protocol):
+    """What one provides that is not in SHIPPED."""
+
+    async def admit(self, version: "ToolVersion", organization_id: str, workshop: Workshop, /) -> "dict[str, object]":
+        """At registration: `runtime` as it is to be kept, bound to content. Raises ManifestRefused, SandboxError."""
         ...
 
 
@@ -37,3 +45,11 @@ def load(name: str) -> Kind:
     if name not in available():
         raise LookupError(f"unknown kind {name!r}; available: {', '.join(available())}")
     return cast(Kind, import_module(f"{__name__}.{name}"))  # a module is its own implementation of the protocol
+
+
+def registrable(name: str) -> Registrable:
+    """Raises LookupError with the names that a manifest may have."""
+    names = [kind for kind in available() if kind not in SHIPPED]
+    if name not in names:
+        raise LookupError(f"unknown kind {name!r}; available: {', '.join(names)}")
+    return cast(Registrable, load(name))

@@ -1,10 +1,10 @@
-"""The kind of tool whose argument is the program: a code interpreter."""
+"""The kind of tool whose argument is the program: a code interpreter. It is shipped; none is registered."""
 
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from core.tools.work import Call, SandboxWork, Work, Workshop
+from core.tools.work import Call, CallRefused, SandboxWork, Work
 from sandbox import Invocation, PythonProgram
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ class Options(BaseModel):
     argument: str
 
 
-async def admit(version: "ToolVersion", _organization_id: str, _workshop: Workshop, /) -> dict[str, object]:
-    return dict(version.runtime)
-
-
 def prepare(version: "ToolVersion", call: Call, /) -> Work:
-    program = PythonProgram(source=call.arguments[version.runtime["argument"]])
+    argument = version.runtime["argument"]
+    source = call.arguments.get(argument)
+    if not isinstance(source, str):  # of a tool that was registered while this kind could be
+        raise CallRefused(f"the argument {argument!r} must be the program's text")
+    program = PythonProgram(source=source)
     return SandboxWork(
         invocation=Invocation(
             id=call.id, runtime="wasmtime", program=program, limits=version.limits, capabilities=version.capabilities
