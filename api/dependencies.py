@@ -44,11 +44,14 @@ async def authenticated_again(request: Request) -> None:
 
 
 async def _authenticate(request: Request) -> Principal:
+    identity, state = platform_of(request).identity, request.scope["state"]
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise Unauthenticated("an API key is needed, or a bearer token: `Authorization: Bearer pk_...`", code="missing_api_key")
-    state = request.scope["state"]
-    principal = await platform_of(request).identity.authenticate(token.strip(), request_id=state["request_id"])
+    if scheme.lower() != "bearer" or not token.strip():
+        missing = "an API key is needed, or a bearer token: `Authorization: Bearer pk_...`"
+        error = Unauthenticated(missing, code="missing_api_key")
+        await identity.turned_away(error, state["request_id"])
+        raise error
+    principal = await identity.authenticate(token.strip(), request_id=state["request_id"])
     state["principal"] = principal
     return principal
 

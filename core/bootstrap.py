@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -143,7 +143,7 @@ async def open_platform(
     async with open_ground(settings, addresses) as ground:
         directory = Directory(ground.database)
         async with (
-            _identity(settings, directory) as identity,
+            _identity(ground, directory) as identity,
             open_conversing(ground, directory.identities) as conversing,
             open_keeping(ground, conversing, wires) as keeping,
         ):
@@ -151,15 +151,18 @@ async def open_platform(
 
 
 @asynccontextmanager
-async def _identity(settings: Settings, directory: Directory) -> AsyncGenerator[Identity, None]:
-    if settings.tokens is None:
-        yield Identity(directory, None)
-        return
-    key_set = KeySet(settings.tokens)
-    try:
-        yield Identity(directory, Admission(settings.tokens, directory, key_set))
-    finally:
-        await key_set.close()
+async def _identity(ground: Ground, directory: Directory) -> AsyncGenerator[Identity, None]:
+    """Refusals that are not told yet are, when it closes."""
+    admission = None
+    async with AsyncExitStack() as stack:
+        if ground.settings.tokens is not None:
+            key_set = KeySet(ground.settings.tokens)
+            stack.push_async_callback(key_set.close)
+            admission = Admission(ground.settings.tokens, directory, key_set)
+        identity = Identity(directory, admission)
+        stack.push_async_callback(identity.refusals.settle)
+        await stack.enter_async_context(ground.background.running(identity.refusals))
+        yield identity
 
 
 def _platform(

@@ -18,6 +18,17 @@ from core.storage.records import ApiKey, Credential, User
 FORGOTTEN_AFTER_DAYS = 30
 
 
+class Deactivated(Unauthenticated):
+    """Of a token that nobody has seen yet. user_id: `unknown` in an organisation that has no such user."""
+
+    code = "deactivated"
+
+    def __init__(self, organization_id: str, user: User | None) -> None:
+        super().__init__("the bearer token's user or organization is deactivated")
+        self.organization_id = organization_id
+        self.user_id = user.id if user else "unknown"
+
+
 class Admission:
     def __init__(self, settings: Tokens, directory: Directory, keys: KeySet) -> None:
         self._settings = settings
@@ -44,7 +55,10 @@ class Admission:
         except NotFound as exc:
             raise Unauthenticated("the bearer token's organization is not known here", code="unknown_organization") from exc
         async with self._people.change(organization.id) as change:
-            user = await change.user_of(claims.subject) or await self._new_user(change, claims, request_id)
+            user = await change.user_of(claims.subject)
+            if organization.deactivated_at is not None or (user is not None and user.deactivated_at is not None):
+                raise Deactivated(organization.id, user)
+            user = user or await self._new_user(change, claims, request_id)
             role = claims.role or Role(user.role)
             token = await change.add_key(
                 NewKey(
@@ -63,10 +77,10 @@ class Admission:
                 await change.note(_signed_in(user, token, role, request_id))
 
     async def _new_user(self, change: Change, claims: Claims, request_id: str | None) -> User:
+        """A role that the token names is the token's alone. Raises Unauthenticated."""
         if not self._settings.create_users:
             raise Unauthenticated("the bearer token's subject is not known here", code="unknown_user")
-        role = claims.role or Role(self._settings.default_role)
-        user = await change.add_user(name=claims.name, role=role.value, subject=claims.subject)
+        user = await change.add_user(name=claims.name, role=self._settings.default_role, subject=claims.subject)
         record = AuditRecord(
             kind="user.created",
             organization_id=user.organization_id,

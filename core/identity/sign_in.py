@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime
 
-from core.errors import Unauthenticated
-from core.identity.admission import Admission
+from core.errors import PaddockError, Unauthenticated
+from core.identity.admission import Admission, Deactivated
+from core.identity.key_set import ProviderUnavailable
 from core.identity.principals import ALLOWED, Principal, Role, Scope
-from core.identity.refusals import Refusals
+from core.identity.refusals import Refusal, Refusals
 from core.identity.secret import SHOWN, digest, is_secret, new_secret
 from core.storage.directory import Directory
 from core.storage.people import NewKey
@@ -19,7 +20,7 @@ class Identity:
         self._organizations = directory.organizations
         self._people = directory.people
         self._admission = admission
-        self._refusals = Refusals(directory.people)
+        self.refusals = Refusals(directory.people)
 
     async def authenticate(self, token: str, *, request_id: str | None = None) -> Principal:
         """Always asks the database, so that a revocation holds from its commit on, in every process.
@@ -30,13 +31,18 @@ class Identity:
         try:
             known = await self._known(token, request_id)
             return _principal(known, request_id)
-        except Unauthenticated as exc:
-            await self._refusals.sign_in(known, exc.code, request_id)
+        except (Unauthenticated, ProviderUnavailable) as exc:
+            await self.refusals.tell(_sign_in_refused(exc, known), request_id)
             raise
+
+    async def turned_away(self, error: Unauthenticated, request_id: str | None) -> None:
+        """Tell the audit log of somebody who brought no secret at all."""
+        await self.refusals.tell(_sign_in_refused(error, None), request_id)
 
     async def refused(self, principal: Principal, action: str, code: str) -> None:
         """Tell the audit log what somebody tried who may not. action: the route's method and template."""
-        await self._refusals.access(principal, action, code)
+        who = {"organization_id": principal.organization_id, "actor": principal.user_id, "key_id": principal.key_id}
+        await self.refusals.tell(Refusal(kind="access.refused", code=code, action=action, **who), principal.request_id)
 
     async def make_first_key(self, present: str | None) -> str | None:
         """The operator's key of a new installation: None when `present`, the one on file, still works; else a new secret.
@@ -79,6 +85,16 @@ class Identity:
         if known is None:
             raise Unauthenticated("the API key is not valid")
         return known
+
+
+def _sign_in_refused(error: PaddockError, known: Credential | None) -> Refusal:
+    """known: the key or token that opens nothing any more; None when nobody knows what was brought."""
+    who: dict[str, str] = {}
+    if known is not None:
+        who = {"organization_id": known.organization_id, "actor": known.user_id, "key_id": known.id}
+    elif isinstance(error, Deactivated):
+        who = {"organization_id": error.organization_id, "actor": error.user_id}
+    return Refusal(kind="sign_in.refused", code=error.code, **who)
 
 
 def _principal(known: Credential, request_id: str | None) -> Principal:

@@ -1,6 +1,7 @@
 """A migrated database, a sandbox host and a platform over them, on the embedded servers of the session."""
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from anyio.from_thread import BlockingPortal
 from sqlalchemy import make_url
 
@@ -66,6 +68,14 @@ async def tenant(database: Database) -> Tenant:
 @pytest.fixture
 async def other_tenant(database: Database) -> Tenant:
     return await make_tenant(database, "two")
+
+
+async def told(database: Database, organization_id: str, kind: str) -> list[dict[str, Any]]:
+    """The organisation's audit records of a kind, the oldest first."""
+    query = "SELECT record::text FROM audit_records WHERE organization_id = :who AND kind = :kind ORDER BY moment, id"
+    async with database.everyone() as connection:
+        lines = (await connection.execute(sa.text(query), {"who": organization_id, "kind": kind})).scalars().all()
+    return [json.loads(line) for line in lines]
 
 
 ROOT = Path(__file__).parents[2]

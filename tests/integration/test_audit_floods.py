@@ -4,19 +4,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from core.bootstrap import Addresses
 from core.config import TIERS
-from core.identity.refusals import QUIET_SECONDS, REMEMBERED, Refusals
+from core.errors import Unavailable
+from core.identity.refusals import QUIET_SECONDS, REMEMBERED, Refusal, Refusals
 from core.storage.audit import PLATFORM
-from core.storage.database import Database
+from core.storage.database import Database, open_database
 from core.storage.directory import Directory
 from tests.doubles.office import Office, open_office
-from tests.integration.conftest import Tenant
+from tests.integration.conftest import Tenant, told
 
 CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "hello"}]}
 
@@ -29,13 +28,6 @@ async def office(server_url: str, redis_url: str, tmp_path: Path) -> AsyncIterat
     narrow = {**TIERS["house"].model_dump(), "requests_per_minute": 1}
     async with open_office(addresses, tmp_path, {"tiers": {"narrow": narrow}, "default_tier": "narrow"}) as opened:
         yield opened
-
-
-async def told(database: Database, organization_id: str, kind: str) -> list[dict[str, Any]]:
-    query = "SELECT record::text FROM audit_records WHERE organization_id = :who AND kind = :kind ORDER BY moment, id"
-    async with database.everyone() as connection:
-        lines = (await connection.execute(sa.text(query), {"who": organization_id, "kind": kind})).scalars().all()
-    return [json.loads(line) for line in lines]
 
 
 async def test_a_flood_of_keys_that_nobody_knows_is_a_record_in_ten_seconds(office: Office, database: Database) -> None:
@@ -72,19 +64,77 @@ async def test_who_asks_too_often_is_in_the_log_once(office: Office, tenant: Ten
     assert record["details"]["code"] == "rate_limit_exceeded"
 
 
-async def test_what_was_not_told_one_by_one_is_counted_in_the_next_record(database: Database, tenant: Tenant) -> None:
+async def test_who_brings_no_key_at_all_is_a_record_in_ten_seconds_too(office: Office, database: Database) -> None:
+    before = len(await told(database, PLATFORM, "sign_in.refused"))
+    headers = [{}, {"authorization": "Basic abc"}, {"authorization": "Bearer"}, {"authorization": "Bearer   "}] * 20
+    answers = await asyncio.gather(*(office.client.get("/v1/models", headers=given) for given in headers))
+    assert {(answer.status_code, answer.json()["error"]["code"]) for answer in answers} == {(401, "missing_api_key")}
+    (record, *more) = (await told(database, PLATFORM, "sign_in.refused"))[before:]
+    assert len(more) <= 2
+    assert (record["details"], record["actor"]) == ({"code": "missing_api_key", "count": 1}, "unknown")
+    assert record["request"].startswith("req_")
+
+
+async def test_a_server_that_stops_tells_what_it_had_not_told(
+    server_url: str, redis_url: str, tmp_path: Path, tenant: Tenant, database: Database
+) -> None:
+    objects = f"file://{tmp_path / 'objects'}"
+    addresses = Addresses(database=server_url, redis=redis_url, objects=objects, sandbox=tmp_path / "nobodys.sock")
+    async with open_office(addresses, tmp_path) as office:
+        owner = office.caller(tenant.secret)
+        made = await owner.made("/admin/v1/keys", {"name": "lost", "scopes": ["chat"]})
+        await owner("DELETE", f"/admin/v1/keys/{made['id']}")
+        thief = office.caller(made["secret"])
+        await asyncio.gather(*(thief("GET", "/v1/models") for _ in range(30)))
+    records = await told(database, tenant.principal.organization_id, "sign_in.refused")
+    assert sum(record["details"]["count"] for record in records) == 30
+    assert len(records) <= 4
+
+
+async def test_what_was_not_told_as_it_happened_is_told_when_ten_seconds_are_over(database: Database, tenant: Tenant) -> None:
     now = 0.0
     refusals = Refusals(Directory(database).people, clock=lambda: now)
+    refusal = Refusal(kind="access.refused", code="permission_denied", action="GET /x", **whose(tenant))
     for _ in range(100):
-        await refusals.access(tenant.principal, "GET /x", "permission_denied")
+        await refusals.tell(refusal, "req_1")
+    await refusals.settle(until=now)
     now = QUIET_SECONDS
-    await refusals.access(tenant.principal, "GET /x", "permission_denied")
+    await refusals.settle(until=now)
+    await refusals.tell(refusal, "req_2")  # of the ten seconds after those
+    for now in (2 * QUIET_SECONDS, 3 * QUIET_SECONDS, 4 * QUIET_SECONDS):
+        await refusals.settle(until=now)
     records = await told(database, tenant.principal.organization_id, "access.refused")
-    assert [record["details"]["before"] for record in records] == [0, 99]
+    assert [(record["details"]["count"], record["request"]) for record in records] == [(1, "req_1"), (99, None), (1, None)]
+    assert {record["details"]["action"] for record in records} == {"GET /x"}
+    assert not refusals._quiet
 
 
-async def test_a_caller_who_tries_everything_costs_a_bounded_memory(database: Database, tenant: Tenant) -> None:
+async def test_what_the_log_could_not_take_is_told_later(database: Database, tenant: Tenant, server_url: str) -> None:
+    now = 0.0
+    async with open_database(server_url.replace("@", "-nobody@")) as closed:
+        refusals = Refusals(Directory(closed).people, clock=lambda: now)
+        refusal = Refusal(kind="sign_in.refused", code="key_revoked", **whose(tenant))
+        with pytest.raises(Unavailable):
+            await refusals.tell(refusal, "req_1")
+        await refusals.tell(refusal, "req_2")
+        await refusals.settle()
+        refusals._people = Directory(database).people
+        await refusals.settle()
+    (record,) = await told(database, tenant.principal.organization_id, "sign_in.refused")
+    assert record["details"] == {"code": "key_revoked", "count": 2}
+
+
+async def test_a_caller_who_tries_everything_costs_a_bounded_memory_and_is_counted(database: Database, tenant: Tenant) -> None:
     refusals = Refusals(Directory(database).people)
     for n in range(REMEMBERED + 20):
-        refusals._since("key_1", f"action {n}")
-    assert len(refusals._told) == REMEMBERED
+        refusal = Refusal(kind="access.refused", code="permission_denied", action=f"GET /{n}", **whose(tenant))
+        for _ in range(2 if n == 0 else 1):
+            await refusals.tell(refusal, None)
+    assert len(refusals._quiet) == REMEMBERED
+    records = await told(database, tenant.principal.organization_id, "access.refused")
+    assert sum(record["details"]["count"] for record in records) == REMEMBERED + 21
+
+
+def whose(tenant: Tenant) -> dict[str, str]:
+    who = tenant.principal
+    return {"organization_id": who.organization_id, "actor": who.user_id, "key_id": who.key_id}

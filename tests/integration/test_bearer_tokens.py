@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from core.bootstrap import Addresses
+from core.storage.audit import PLATFORM
+from core.storage.database import Database
 from tests.doubles.issuer import AUDIENCE, NAME, Issuer, open_issuer
 from tests.doubles.office import Caller, Office, open_office
-from tests.integration.conftest import Tenant
+from tests.integration.conftest import Tenant, told
 
 SLOW = {"when": {"contains": "slow"}, "pace_seconds": 0.1, "piece_characters": 1, "reply": {"text": "x" * 600}}
 
@@ -95,6 +97,43 @@ async def test_the_role_that_a_token_names_holds_for_the_token_alone(doors: Door
         assert code(await office.caller(issuer.token(role="god"))("GET", "/v1/models")) == (401, "invalid_token")
 
 
+async def test_a_role_that_a_token_named_is_not_kept_for_the_next_one(doors: Doors, issuer: Issuer) -> None:
+    async with doors.open(role_claim="role", scopes=["chat", "admin"], create_users=True) as (office, operator):
+        owner, plain = office.caller(issuer.token(role="owner")), office.caller(issuer.token())
+        assert (await owner("GET", "/admin/v1/users")).status_code == 200
+        assert code(await plain("GET", "/admin/v1/users")) == (403, "permission_denied")
+        [user] = [row for row in (await operator("GET", "/admin/v1/users")).json()["data"] if row["subject"] == "alice"]
+        assert user["role"] == "member"
+        wanted = {"name": "for later", "scopes": ["admin"], "user_id": user["id"]}
+        assert code(await owner("POST", "/admin/v1/keys", wanted)) == (400, "invalid_request")
+
+
+async def test_who_is_deactivated_signs_in_nowhere_and_leaves_a_refusal_alone(
+    doors: Doors, issuer: Issuer, database: Database
+) -> None:
+    async with doors.open(organization=None, organization_claim="org", create_users=True) as (office, operator):
+        there = await operator.made("/admin/v1/organizations", {"name": "theirs"})
+        where = {"organization_id": there["id"]}
+        user = await operator.made("/admin/v1/users", {"name": "Alice", "subject": "alice", **where})
+        await operator.made(f"/admin/v1/users/{user['id']}", {"active": False})
+        for jti in ("one", "two"):
+            token = issuer.token(org=there["id"], jti=jti)
+            assert code(await office.caller(token)("GET", "/v1/models")) == (401, "deactivated")
+        await operator.made(f"/admin/v1/organizations/{there['id']}", {"active": False})
+        bob = office.caller(issuer.token(org=there["id"], sub="bob"))
+        assert code(await bob("GET", "/v1/models")) == (401, "deactivated")
+        assert (await operator("GET", "/admin/v1/keys", params={"kind": "token", **where})).json()["data"] == []
+        users = (await operator("GET", "/admin/v1/users", params=where)).json()["data"]
+        assert [row["subject"] for row in users] == ["alice", None]
+    assert await told(database, there["id"], "user.signed_in") == []
+    records = await told(database, there["id"], "sign_in.refused")
+    assert {(record["actor"], record["details"]["code"]) for record in records} == {
+        (user["id"], "deactivated"),
+        ("unknown", "deactivated"),
+    }
+    assert sum(record["details"]["count"] for record in records) == 3
+
+
 async def test_a_token_belongs_to_the_organisation_that_it_names(doors: Doors, issuer: Issuer) -> None:
     async with doors.open(organization=None, organization_claim="org", create_users=True) as (office, operator):
         name = f"acme-{time.time_ns()}"
@@ -148,8 +187,11 @@ async def test_a_refreshed_token_gets_the_answer_of_the_one_before_it_and_anothe
         assert ["idempotent-replayed" in answer.headers for answer in answers] == [False, True, False]
 
 
-async def test_without_the_provider_keys_go_on_and_tokens_wait(doors: Doors, issuer: Issuer) -> None:
+async def test_without_the_provider_keys_go_on_and_tokens_wait(doors: Doors, issuer: Issuer, database: Database) -> None:
     issuer.down = True
+    before = len(await told(database, PLATFORM, "sign_in.refused"))
     async with doors.open(create_users=True) as (office, operator):
         assert (await operator("GET", "/v1/models")).status_code == 200
         assert code(await office.caller(issuer.token())("GET", "/v1/models")) == (503, "identity_provider_unavailable")
+    (record,) = (await told(database, PLATFORM, "sign_in.refused"))[before:]
+    assert (record["actor"], record["details"]) == ("unknown", {"code": "identity_provider_unavailable", "count": 1})

@@ -242,6 +242,6 @@ async def test_every_change_and_every_refusal_is_in_the_audit_log(operator: Call
     told = [json.loads(line) for line in lines][1:]  # the first is the operator's key
     assert [record["kind"] for record in told] == ["user.created", "key.created", "access.refused", "user.deleted"]
     assert [record["actor"] == tenant.principal.user_id for record in told] == [True, True, False, True]
-    assert told[2]["details"] == {"action": "GET /admin/v1/users", "code": "permission_denied", "before": 0}
+    assert told[2]["details"] == {"action": "GET /admin/v1/users", "code": "permission_denied", "count": 1}
     assert all(record["request"].startswith("req_") for record in told)
     assert "a member" not in "".join(lines)
