@@ -17,8 +17,8 @@ TAKEN_MEANWHILE = 20
 class Orphan:
     """A turn whose process is gone, now leased to us under a new epoch.
 
-    request: as it was accepted (JSON). seconds: since its first event, by the database's clock. cancelled: somebody asked
-    for that. revoked: its key opens nothing any more.
+    request: as it was accepted (JSON). seconds: how long it was in the hands of processes since it began, by the database's
+    clock. cancelled: somebody asked for that. revoked: its key opens nothing any more.
     """
 
     turn: Turn
@@ -98,21 +98,24 @@ _RENEW = sa.text("""
 """)
 _CANCELLED = sa.text("SELECT id FROM turns WHERE id = ANY(:ids) AND cancel_requested_at IS NOT NULL")
 _RELEASE = sa.text("""
-    UPDATE turns SET lease_expires_at = '-infinity' WHERE id = ANY(:ids) AND lease_owner = :owner AND status = 'running'
+    UPDATE turns SET lease_expires_at = LEAST(lease_expires_at, clock_timestamp())
+    WHERE id = ANY(:ids) AND lease_owner = :owner AND status = 'running'
 """)
+# A turn has taken the time from started_at to the end of its lease. That after it, in which nobody had the turn, is none of its
+# own: started_at is moved by as much.
 _TAKE = sa.text("""
     WITH orphans AS (
-        SELECT id FROM turns WHERE status = 'running' AND lease_expires_at < clock_timestamp()
+        SELECT id, COALESCE(started_at, (SELECT min(e.created_at) FROM turn_events e WHERE e.turn_id = turns.id)) AS began
+        FROM turns WHERE status = 'running' AND lease_expires_at < clock_timestamp()
             AND (queue IS NOT NULL) = :queued AND (cancel_requested_at IS NOT NULL OR NOT :cancelled)
         ORDER BY lease_expires_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE turns t SET lease_owner = :owner, lease_epoch = t.lease_epoch + 1,
-        lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
+        lease_expires_at = clock_timestamp() + make_interval(secs => :seconds),
+        started_at = clock_timestamp() - (GREATEST(t.lease_expires_at, began) - began)
     FROM orphans WHERE t.id = orphans.id
-    RETURNING t.*, (
-        SELECT COALESCE(extract(epoch FROM clock_timestamp() - COALESCE(t.started_at, min(e.created_at))), 0)::float8
-        FROM turn_events e WHERE e.turn_id = t.id
-    ) AS seconds, NOT EXISTS (SELECT FROM live_keys k WHERE k.id = t.key_id) AS revoked
+    RETURNING t.*, COALESCE(extract(epoch FROM clock_timestamp() - t.started_at), 0)::float8 AS seconds,
+        NOT EXISTS (SELECT FROM live_keys k WHERE k.id = t.key_id) AS revoked
 """)
 _TAKE_QUEUED = sa.text("""
     WITH RECURSIVE organizations AS (
@@ -130,7 +133,7 @@ _TAKE_QUEUED = sa.text("""
             WHERE t.organization_id = o.organization_id AND t.status = 'running' AND t.queue IS NOT NULL
         ) busy CROSS JOIN LATERAL (
             SELECT max(t.started_at) AS last FROM turns t
-            WHERE t.organization_id = o.organization_id AND t.started_at IS NOT NULL
+            WHERE t.organization_id = o.organization_id AND t.started_at IS NOT NULL AND t.queue IS NOT NULL
         ) served CROSS JOIN LATERAL (
             SELECT t.id, t.queue, t.created_at FROM turns t
             WHERE t.organization_id = o.organization_id AND t.status = 'pending' AND t.cancel_requested_at IS NULL

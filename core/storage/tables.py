@@ -106,7 +106,7 @@ turns = Table(
     Column(
         "queue", sa.SmallInteger
     ),  # of a turn that runs in the background: which one it waits in, the first to be served first
-    Column("started_at", TIME),  # of such a turn: when a process first took it
+    Column("started_at", TIME),  # when a process took it from its queue; moved by the time that nobody had it since then
     Column("stream_removed_at", TIME),  # since then only the events that its answer is made of are there
     Column("stream_due_at", TIME),  # when its conversation was deleted: its stream goes with it
     Index("turns_by_organization", "organization_id", "created_at"),

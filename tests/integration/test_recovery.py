@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from core.bootstrap import Platform
@@ -14,6 +15,7 @@ from core.events import Recorded, ReplyCut, ToolDispatched, TurnStatus
 from core.ids import new_id
 from core.messages import MessageItem, Text
 from core.storage.database import Database
+from core.storage.leases import Leases
 from core.storage.records import Turn
 from core.tools.catalog import Selection
 from core.tools.definition import Manifest
@@ -61,16 +63,19 @@ async def control(platform: Platform, tenant: Tenant) -> Control:
     return Control(turn, await platform.turns.events(tenant.principal, turn.id))
 
 
-async def cut(database: Database, whole: Control, after: int, *, epoch: int = 1, age: str = "1 second") -> str:
-    """A copy of the turn as its process left it when it died, with this event as its last."""
+async def cut(database: Database, whole: Control, after: int, *, epoch: int = 1, age: str = "1 second", away: str = "0") -> str:
+    """A copy of the turn as its process left it when it died, with this event as its last. age: of its first event. away: since
+    its lease has run out.
+    """
     copy = new_id("resp")
-    names = {"old": whole.turn.id, "new": copy, "last": after, "epoch": epoch, "age": age}
+    names = {"old": whole.turn.id, "new": copy, "last": after, "epoch": epoch, "age": age, "away": away}
     names |= {"old_items": whole.turn.id.removeprefix("resp_"), "new_items": copy.removeprefix("resp_")}
     async with database.everyone() as connection:
         columns = "organization_id, user_id, key_id, model, stored, wire, request, metadata, created_at"
         statements = (
             f"INSERT INTO turns (id, {columns}, status, lease_owner, lease_epoch, lease_expires_at)"
-            f" SELECT :new, {columns}, 'running', 'gone', :epoch, now() - interval '1 minute' FROM turns WHERE id = :old",
+            f" SELECT :new, {columns}, 'running', 'gone', :epoch, now() - CAST(:away AS text)::interval FROM turns"
+            " WHERE id = :old",
             "INSERT INTO turn_events (turn_id, seq, organization_id, payload, created_at)"
             " SELECT :new, seq, organization_id, replace(payload, :old_items, :new_items), now() - CAST(:age AS text)::interval"
             " FROM turn_events WHERE turn_id = :old AND seq <= :last",
@@ -119,6 +124,35 @@ async def test_the_time_limit_of_a_turn_counts_from_its_first_event_in_whichever
         copy = await cut(database, whole, 2, age="1 hour")
         events = await read(platform, tenant, copy)
         assert (end(events).status, end(events).reason) == (TurnStatus.INCOMPLETE, "time_limit")
+
+
+async def test_the_time_in_which_no_server_was_there_is_none_of_the_turns_own(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        whole = await control(platform, tenant)
+        copy = await cut(database, whole, 2, age="1 hour", away="58 minutes")
+        assert (await platform.turns.wait(tenant.principal, copy)).status is TurnStatus.COMPLETED
+
+
+@pytest.mark.parametrize(("held", "seconds"), [("now() - interval '58 minutes'", 120), ("'-infinity'", 0)])
+async def test_of_a_turn_that_was_taken_over_twice_neither_gap_counts(
+    stage: Stage, tenant: Tenant, database: Database, held: str, seconds: float
+) -> None:
+    async with stage.open_with(*STORY) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        whole = await control(platform, tenant)
+    copy = await cut(database, whole, 2, age="1 hour")
+    leases, an_hour_later = Leases(database, owner="next", seconds=60), "now() - interval '1 hour'"
+    for until, began in ((held, "started_at"), (an_hour_later, "started_at - interval '1 hour'")):
+        async with database.everyone() as connection:
+            left = f"UPDATE turns SET lease_expires_at = {until}, started_at = {began} WHERE id = :id"
+            await connection.execute(sa.text(left), {"id": copy})
+        [orphan] = await leases.take_orphans(limit=1)
+        assert orphan.turn.id == copy
+        assert seconds <= orphan.seconds < seconds + PATIENCE_SECONDS
+        await leases.release([copy])
+    [released] = await leases.take_orphans(limit=1)
+    assert orphan.seconds <= released.seconds < seconds + PATIENCE_SECONDS, "what it had taken until then still counts"
 
 
 async def test_an_orphan_that_was_cancelled_meanwhile_is_cancelled(stage: Stage, tenant: Tenant, database: Database) -> None:
