@@ -1,8 +1,9 @@
 """API keys: who may make, change and revoke which. Nobody makes a key that opens more than their own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from core.errors import Conflict, InvalidRequest, PermissionDenied
 from core.identity.principals import ALLOWED, Principal, Role, Scope
@@ -10,7 +11,7 @@ from core.identity.reach import Reach
 from core.identity.secret import SHOWN, digest, new_secret
 from core.storage.audit import AuditRecord
 from core.storage.directory import Directory
-from core.storage.people import Change, NewKey
+from core.storage.people import Change, HandedOn, NewKey
 from core.storage.records import ApiKey, Page, User
 
 LATEST = datetime.max.replace(tzinfo=UTC)
@@ -94,7 +95,10 @@ class Keys:
         return changed
 
     async def rotate(self, principal: Principal, key_id: str, *, overlap: timedelta) -> tuple[ApiKey, str]:
-        """Another key like it, for as long as it was made for; the old one opens nothing after the overlap."""
+        """Another key like it, for as long as it was made for; the old one opens nothing after the overlap.
+
+        It has the old one's tier of limits, and is let into the same tools.
+        """
         principal.require(Scope.ADMIN)
         now = datetime.now(UTC)
         async with self._people.change(await self._reach.home_of(principal, "key", key_id)) as change:
@@ -107,6 +111,8 @@ class Keys:
             ends = now + overlap if old.expires_at is None else min(now + overlap, old.expires_at)
             await change.set_key(key_id, {"expires_at": ends} if overlap else {"revoked_at": now})
             await change.note(_told(principal, "key.rotated", made[0], before=old.id))
+            for record in _handed_on(principal, made[0], await change.hand_on(old.id, made[0].id, shared=bool(overlap))):
+                await change.note(record)
         return made
 
     async def revoke(self, principal: Principal, key_id: str) -> ApiKey:
@@ -174,6 +180,14 @@ def _told(principal: Principal, kind: str, key: ApiKey, *, before: str | None = 
         subject=key.user_id,
         personal={"name": key.name},
     )
+
+
+def _handed_on(principal: Principal, key: ApiKey, handed: HandedOn) -> Iterator[AuditRecord]:
+    told = partial(AuditRecord.by, principal, organization_id=key.organization_id)
+    if handed.tier is not None:
+        yield told("limit.changed", key.id, details={"tier": handed.tier})
+    for tool, grants in handed.grants.items():
+        yield told("tool.changed", tool, details={"grants": " ".join(grants)})
 
 
 async def _make(

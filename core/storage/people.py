@@ -1,6 +1,6 @@
 """Changes of an organisation's users and keys, each one transaction. Knows no rule: core.identity asks and decides within."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ from core.storage.audit import AuditRecord, insert
 from core.storage.database import Database
 from core.storage.identities import one, record
 from core.storage.records import ApiKey, User
-from core.storage.tables import api_keys, users
+from core.storage.tables import api_keys, tools, users
 
 LOCKED = 0x706C  # the first half of the advisory lock; the organisation is the other
 _LOCK = sa.text("SELECT pg_advisory_xact_lock(:people, hashtext(:organization_id))")
@@ -34,6 +34,14 @@ class NewKey:
     expires_at: datetime | None
     kind: str = "key"
     role: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedOn:
+    """What hangs on a key: its tier of limits, and the tools that let it in, by name with all their grants."""
+
+    tier: str | None
+    grants: Mapping[str, Sequence[str]]
 
 
 class PeopleStore:
@@ -120,6 +128,17 @@ class Change:
         changed = await self._connection.execute(sa.update(api_keys).where(*mine).values(values).returning(api_keys))
         return record(ApiKey, changed.mappings().one())
 
+    async def hand_on(self, old_id: str, new_id: str, *, shared: bool) -> HandedOn:
+        """What hangs on the old key hangs on the new one. shared: on the old one as well."""
+        about = {"organization_id": self._organization_id, "old": old_id, "new": new_id}
+        tier: str | None = await self._connection.scalar(_HAND_ON_TIER, about)
+        old, new, grants = sa.literal(f"key:{old_id}", sa.Text), sa.literal(f"key:{new_id}", sa.Text), tools.c.grants
+        theirs = (tools.c.organization_id == self._organization_id, tools.c.deleted_at.is_(None), old == sa.any_(grants))
+        changed = sa.func.array_append(grants, new) if shared else sa.func.array_replace(grants, old, new)
+        query = sa.update(tools).where(*theirs).values(grants=changed).returning(tools.c.name, grants)
+        rows = (await self._connection.execute(query)).all()
+        return HandedOn(tier=tier, grants={row.name: row.grants for row in rows})
+
     async def forget_tokens(self, user_id: str, *, days: int) -> None:
         """The user's, that expired so many days ago."""
         old = sa.func.now() - sa.func.make_interval(0, 0, 0, days)
@@ -134,3 +153,10 @@ class Change:
             return (await self._connection.execute(statement)).mappings().one()
         except IntegrityError as exc:
             raise Conflict(f"another user has the subject {subject!r}", code="subject_taken") from exc
+
+
+_HAND_ON_TIER = sa.text("""
+    INSERT INTO limit_tiers (subject_id, organization_id, tier)
+    SELECT :new, organization_id, tier FROM limit_tiers WHERE organization_id = :organization_id AND subject_id = :old
+    RETURNING tier
+""")

@@ -157,8 +157,8 @@ async def test_another_token_of_the_same_user_brings_no_other_quota(doors: Doors
         "name": "lookup",
         "description": "Looks it up.",
         "parameters": {"type": "object", "properties": {}},
-        "runtime": {"kind": "http", "method": "GET", "url": "http://127.0.0.1:1/"},
-        "capabilities": {"network": [{"host": "127.0.0.1", "ports": [1]}]},
+        "runtime": {"kind": "http", "method": "GET", "url": "http://localhost:1/"},
+        "capabilities": {"network": [{"host": "localhost", "ports": [1]}]},
         "permissions": {"organization": True},
         "quotas": [{"per": "key", "period": "day", "calls": 1}],
     }

@@ -12,7 +12,14 @@ import sqlalchemy as sa
 from core.bootstrap import Addresses
 from core.storage.database import Database
 from tests.doubles.office import Caller, Office, open_office
-from tests.integration.conftest import Tenant
+from tests.integration.conftest import Tenant, told
+
+TOOL = {
+    "description": "Looks it up.",
+    "parameters": {"type": "object", "properties": {}},
+    "runtime": {"kind": "http", "method": "GET", "url": "http://tools.invalid/"},
+    "capabilities": {"network": [{"host": "tools.invalid", "ports": [80]}]},
+}
 
 
 @pytest.fixture
@@ -65,6 +72,31 @@ async def test_a_rotated_key_opens_on_for_the_overlap_that_was_asked_for(operato
         assert (await Caller(operator.client, secret)("GET", "/v1/models")).status_code == 200
     old = (await operator("GET", f"/admin/v1/keys/{made['id']}")).json()
     assert 0 < old["expires_at"] - rotated["created_at"] <= 3600
+
+
+@pytest.mark.parametrize("overlap", [0, 3600])
+async def test_a_rotated_key_has_the_tier_and_the_tools_of_the_one_before(
+    operator: Caller, tenant: Tenant, database: Database, overlap: int
+) -> None:
+    made, other = [await operator.made("/admin/v1/keys", {"name": name, "scopes": ["admin"]}) for name in ("ci", "other")]
+    await operator.made(f"/admin/v1/limits/{made['id']}", {"tier": "free"})
+    for name, permissions in (("mine", [made["id"]]), ("both", [other["id"], made["id"]]), ("theirs", [other["id"]])):
+        await operator.made("/admin/v1/tools", {**TOOL, "name": name, "permissions": {"keys": permissions}})
+    rotated = await operator.made(f"/admin/v1/keys/{made['id']}/rotate", {"overlap_seconds": overlap})
+    assert (await operator("GET", f"/admin/v1/limits/{rotated['id']}")).json()["tier"] == "free"
+    tools = {tool["name"]: tool["permissions"]["keys"] for tool in (await operator("GET", "/admin/v1/tools")).json()["data"]}
+    now = [made["id"], rotated["id"]] if overlap else [rotated["id"]]
+    assert tools == {"mine": now, "both": [other["id"], *now], "theirs": [other["id"]]}
+    for secret in [rotated["secret"], *([made["secret"]] if overlap else [])]:
+        tried = await Caller(operator.client, secret).made("/admin/v1/tools/mine/dry-run", {})
+        assert "tools.invalid" in tried["output"], tried  # it was let in: what has no address is asked
+    refused = await Caller(operator.client, rotated["secret"]).made("/admin/v1/tools/theirs/dry-run", {})
+    assert "tools.invalid" not in refused["output"], refused
+    home = tenant.principal.organization_id
+    (record,) = [record for record in await told(database, home, "limit.changed") if record["object"] == rotated["id"]]
+    assert record["details"] == {"tier": "free"}
+    changed = {record["object"]: record["details"]["grants"] for record in await told(database, home, "tool.changed")}
+    assert changed == {name: " ".join(f"key:{key}" for key in tools[name]) for name in ("mine", "both")}
 
 
 async def test_a_key_that_lives_for_ever_is_rotated_like_any_other(operator: Caller) -> None:
@@ -239,9 +271,9 @@ async def test_every_change_and_every_refusal_is_in_the_audit_log(operator: Call
     query = sa.text("SELECT record::text FROM audit_records ORDER BY moment, id")
     async with database.tenant(tenant.principal.organization_id) as connection:
         lines = (await connection.execute(query)).scalars().all()
-    told = [json.loads(line) for line in lines][1:]  # the first is the operator's key
-    assert [record["kind"] for record in told] == ["user.created", "key.created", "access.refused", "user.deleted"]
-    assert [record["actor"] == tenant.principal.user_id for record in told] == [True, True, False, True]
-    assert told[2]["details"] == {"action": "GET /admin/v1/users", "code": "permission_denied", "count": 1}
-    assert all(record["request"].startswith("req_") for record in told)
+    records = [json.loads(line) for line in lines][1:]  # the first is the operator's key
+    assert [record["kind"] for record in records] == ["user.created", "key.created", "access.refused", "user.deleted"]
+    assert [record["actor"] == tenant.principal.user_id for record in records] == [True, True, False, True]
+    assert records[2]["details"] == {"action": "GET /admin/v1/users", "code": "permission_denied", "count": 1}
+    assert all(record["request"].startswith("req_") for record in records)
     assert "a member" not in "".join(lines)
