@@ -1,8 +1,10 @@
 """Which addresses may be spoken to on behalf of somebody else. Knows no name: one means what it resolves to."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from socket import inet_aton, inet_ntoa
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -71,6 +73,15 @@ class AddressRules:
             if not _within(real, self.allow_private) and not _is_public(real):
                 return f"the address {text} is private; the operator can allow it (egress.allow_private)"
         return None
+
+
+def literal(host: str) -> str | None:
+    """The address that a URL's host is, also in the old spellings that resolvers take (`127.1`, `0x7f.1`); None for a name."""
+    with suppress(ValueError):
+        return str(ip_address(host.partition("%")[0]))
+    with suppress(OSError, ValueError):
+        return inet_ntoa(inet_aton(host))
+    return None
 
 
 def _meant(address: Address) -> Iterator[Address]:

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from core.egress.addresses import AddressRules
+from core.egress.addresses import AddressRules, literal
 from core.egress.names import Names
 
 CONNECT_SECONDS = 10.0
@@ -78,11 +78,17 @@ class Egress:
             raise EgressFailed(f"{request.url.host}: no whole answer within {seconds:g} s") from None
         raise EgressFailed(f"{request.url.host}: more than {redirects} redirects")
 
+    def refusal(self, host: str) -> str | None:
+        """Why there would be no connection to it, where the host is an address; a name is judged by what it resolves to."""
+        address = literal(host)
+        return None if address is None else self._rules.refusal(address)
+
     async def _once(self, request: Request, body_bytes: int) -> Answer:
         host = request.url.host
         if request.url.scheme not in ("http", "https") or not host or request.url.user is not None:
             raise EgressRefused("only plain http and https addresses are spoken to")
-        _judge_literal(host, self._rules)
+        if refusal := self.refusal(host):  # the client library asks no resolver about these
+            raise EgressRefused(refusal)
         try:
             async with self._session.request(
                 request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False
@@ -122,16 +128,6 @@ def _redirected(request: Request, answer: Answer) -> Request:
         method = "HEAD" if request.method == "HEAD" else "GET"
         return replace(moved, method=method, body=None)
     return moved
-
-
-def _judge_literal(host: str, rules: AddressRules) -> None:
-    """The client library does not ask a resolver about these."""
-    try:
-        refusal = rules.refusal(host)
-    except ValueError:
-        return
-    if refusal:
-        raise EgressRefused(refusal)
 
 
 def _cause(exc: Exception) -> str:

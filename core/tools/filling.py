@@ -25,17 +25,23 @@ def filled_address(url: str, parameters: Mapping[str, str], arguments: Mapping[s
         query = Template.parse(query).fill(arguments, lambda text: quote(text, safe="")).reveal({})
     except Absent as exc:
         raise CallRefused(f"the argument {exc.name!r} is needed") from exc
-    if any(segment in (".", "..") for segment in path.split("/")):
+    if has_steps(path):
         raise CallRefused("an argument must not lead to another address")
     more = urlencode(list(_query(parameters, arguments)), quote_via=quote)
-    return URL(f"{origin}{path or '/'}?{'&'.join(part for part in (query, more) if part)}".rstrip("?"), encoded=True)
+    told = "&".join(part for part in (query, more) if part)
+    return URL(f"{URL(origin).origin()}{path or '/'}?{told}".rstrip("?"), encoded=True)
+
+
+def has_steps(path: str) -> bool:
+    """Up or down in the hierarchy, for some server at least."""
+    return any(part in (".", "..") for part in re.split(r"[/\\]", path))
 
 
 def _segment(text: str) -> str:
     """Of a path. Refused is what some server would take for a step up or down, however it is encoded."""
     if not text:
         raise CallRefused("an argument that is a part of the address must not be empty")
-    if any(part in (".", "..") for part in re.split(r"[/\\]", text)):
+    if has_steps(text):
         raise CallRefused("an argument must not lead to another address")
     return quote(text, safe="")
 

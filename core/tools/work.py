@@ -23,6 +23,7 @@ class Sandbox(Protocol):
 
 
 class Egress(Protocol):
+    def refusal(self, host: str) -> str | None: ...
     async def send(self, request: Request, *, seconds: float, body_bytes: int, judge: Judge, redirects: int = 0) -> Answer: ...
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from yarl import URL
 
 from core.egress.addresses import AddressRules
 from core.egress.client import open_egress
 from core.tools import kinds
+from core.tools.brokered import HttpWork
 from core.tools.definition import ToolVersion, parse_manifest
 from core.tools.work import Call, CallRefused, ManifestRefused, ToolSecret, Workshop
 from sandbox import Invocation, OnCall, OnOutput, Outcome, refuse_calls
@@ -337,6 +339,16 @@ def test_what_is_no_request_is_refused_with_its_path(runtime: Mapping[str, Any],
         ({"grant": {"host": "api.example.com"}}, "runtime.url", "does not grant GET to 127.0.0.1"),
         ({"grant": {"ports": [443]}}, "runtime.url", "does not grant"),
         ({"grant": {"methods": ["POST"]}}, "runtime.url", "does not grant"),
+        ({"headers": {"X-A": "1", "x-a": "2"}}, "runtime.headers.x-a", "is the header 'X-A' again"),
+        (
+            {"headers": {"idempotency-key": "{a}"}, "effect": "idempotent"},
+            "runtime.headers.idempotency-key",
+            "an idempotent tool's key goes into this header",
+        ),
+        ({"url": "/{a}/../.."}, "runtime.url", "taken out of a path"),
+        ({"url": "/./x"}, "runtime.url", "taken out of a path"),
+        ({"url": "/%2e%2E/{a}"}, "runtime.url", "taken out of a path"),
+        ({"url": "/x%5c..%2f{a}?q=1"}, "runtime.url", "taken out of a path"),
         ({"headers": {"X": "{secret:NOT_GRANTED}"}}, "runtime.headers.X", "capabilities.secrets does not grant 'NOT_GRANTED'"),
         ({"headers": {"X": "{secret:NOBODYS}"}}, "runtime.headers.X", "the operator has set no secret 'NOBODYS' for"),
         ({"headers": {"X": "{secret:OTHERS}"}}, "runtime.headers.X", "the operator has set no secret 'OTHERS' for"),
@@ -349,6 +361,72 @@ async def test_what_a_manifest_does_not_grant_or_name_is_refused_with_its_path(
     with pytest.raises(ManifestRefused, match=told) as refused:
         await KIND.admit(tool(web, **changes), "org_1", workshop)
     assert refused.value.path == path
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "10.0.0.1",
+        "192.168.0.1",
+        "0.0.0.0",
+        "[::1]",
+        "[::ffff:169.254.169.254]",
+        "[fd00:ec2::254]",
+        "2852039166",
+        "0xa9.0xfea9fe",
+        "10.1",
+    ],
+)
+async def test_an_address_that_no_call_may_speak_to_is_refused_when_the_tool_is_registered(
+    web: Web, workshop: Workshop, host: str
+) -> None:
+    """By the operator's rules for calls: here they allow 127.0.0.0/8."""
+    version = tool(web, f"http://{host}/x", grant={"host": str(URL(f"http://{host}").host), "ports": [80]})
+    with pytest.raises(ManifestRefused, match=r"is never spoken to|is private") as refused:
+        await KIND.admit(version, "org_1", workshop)
+    assert refused.value.path == "runtime.url"
+    outcome = await call(workshop, version, a=1)
+    assert (outcome.exit_code, outcome.stderr.decode()) == (1, str(refused.value))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "2130706433", "localhost", "api.example.com", "8.8.8.8"])
+async def test_an_address_that_the_operator_allows_and_a_name_are_admitted(web: Web, workshop: Workshop, host: str) -> None:
+    version = tool(web, f"http://{host}/...{{a}}/..x?q=../..", grant={"host": host, "ports": [80]})
+    assert await KIND.admit(version, "org_1", workshop) == version.runtime
+
+
+async def test_a_host_is_the_same_however_it_is_written(web: Web, workshop: Workshop) -> None:
+    """Grants and secrets name origins: what is admitted under one spelling is not refused at the call under another."""
+    headers = {"X": "{secret:ELSEWHERE}"}
+    version = tool(web, "https://API.Example.COM:443/{a}", headers=headers, grant={"host": "Api.example.com", "ports": [443]})
+    await KIND.admit(version, "org_1", workshop)
+    work = KIND.prepare(version, Call(id="c", organization_id="org_1", arguments={"a": 1}))
+    assert isinstance(work, HttpWork)
+    assert str(work.url) == "https://api.example.com/1"
+
+
+async def test_a_header_of_the_manifest_holds_whatever_its_case(web: Web, workshop: Workshop) -> None:
+    headers = {"content-type": "application/merge-patch+json"}
+    version = tool(web, "/", method="PATCH", headers=headers, body={"x": "{a}"}, grant={"methods": ["PATCH"]})
+    await KIND.admit(version, "org_1", workshop)
+    await call(workshop, version, a=1)
+    assert sent(web, b"content-type") == [b"application/merge-patch+json"]
+
+
+async def test_the_key_of_an_idempotent_call_stands_alone_in_its_header(web: Web, workshop: Workshop) -> None:
+    """Also for a manifest that was registered when it could name that header."""
+    version = tool(web, "/", effect="idempotent", headers={"idempotency-key": "theirs", "IDEMPOTENCY-KEY": "too"})
+    await call(workshop, version, a=1)
+    [key] = sent(web, b"idempotency-key")
+    assert key not in (b"theirs", b"too")
+    await KIND.admit(tool(web, "/", headers={"idempotency-key": "{a}"}), "org_1", workshop)  # no call of it has a key of ours
+
+
+def sent(web: Web, name: bytes) -> list[bytes]:
+    """The values of a header in the last request."""
+    lines = [line.partition(b": ") for line in web.requests[-1].split(b"\r\n")]
+    return [value for found, _, value in lines if found.lower() == name]
 
 
 async def test_what_is_granted_and_named_is_admitted(web: Web, workshop: Workshop) -> None:

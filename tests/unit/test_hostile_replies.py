@@ -48,6 +48,9 @@ class Nowhere:
         self.runs += 1
         return Outcome(exit_code=0, stdout=b"ok", stderr=b"", cpu_seconds=0.0, wall_seconds=0.0)
 
+    def refusal(self, host: str) -> str | None:
+        raise AssertionError("no tool here speaks HTTP")
+
     async def send(self, request: Request, *, seconds: float, body_bytes: int, judge: Judge, redirects: int = 0) -> Answer:
         raise AssertionError("no tool here speaks HTTP")
 

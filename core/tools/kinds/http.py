@@ -3,15 +3,17 @@
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
+from urllib.parse import unquote
 
 from jsonpointer import JsonPointer, JsonPointerException
+from multidict import CIMultiDict
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from yarl import URL
 
 from core.egress.client import EgressRefused
 from core.tools.brokered import Grants, HttpWork, ResultMapping
 from core.tools.definition import Effect, ToolVersion
-from core.tools.filling import ORIGIN, filled_address, filled_body, filled_headers
+from core.tools.filling import ORIGIN, filled_address, filled_body, filled_headers, has_steps
 from core.tools.placeholders import Template
 from core.tools.work import Call, ManifestRefused, Work, Workshop
 
@@ -101,15 +103,38 @@ async def admit(version: ToolVersion, organization_id: str, workshop: Workshop, 
     for name in ("files", "tools"):
         if name in version.capabilities.granted:
             raise ManifestRefused(f"capabilities.{name}", "cannot be granted to a tool of kind 'http': it is one request")
+    origin = _checked_origin(options, version, workshop)
+    _check_headers(options, version)
+    for header, text in options.headers.items():
+        for name in sorted(Template.parse(text).secrets):
+            _check_secret(f"runtime.headers.{header}", name, version, origin, organization_id, workshop)
+    return dict(version.runtime)
+
+
+def _checked_origin(options: Options, version: ToolVersion, workshop: Workshop) -> URL:
+    """What no call could ever be spoken to, or would lead somewhere else than it says, is refused now."""
     origin = URL(ORIGIN.match(options.url)[0])  # type: ignore[index]  # checked by Options
     try:
         Grants(network=version.capabilities.network).judge(options.method, origin)
     except EgressRefused as exc:
         raise ManifestRefused("runtime.url", str(exc)) from exc
-    for header, text in options.headers.items():
-        for name in sorted(Template.parse(text).secrets):
-            _check_secret(f"runtime.headers.{header}", name, version, origin, organization_id, workshop)
-    return dict(version.runtime)
+    if refusal := workshop.egress.refusal(origin.host or ""):
+        raise ManifestRefused("runtime.url", refusal)
+    if has_steps(unquote(options.url.partition("?")[0])):
+        raise ManifestRefused("runtime.url", "'.' and '..' are taken out of a path: write the one that is meant")
+    return origin
+
+
+def _check_headers(options: Options, version: ToolVersion) -> None:
+    """Their names have no case."""
+    ours = {options.idempotency_header.lower()} if version.effect is Effect.IDEMPOTENT else set()
+    seen: dict[str, str] = {}
+    for name in options.headers:
+        if name.lower() in ours:
+            message = "an idempotent tool's key goes into this header; idempotency_header names another for it"
+            raise ManifestRefused(f"runtime.headers.{name}", message)
+        if (first := seen.setdefault(name.lower(), name)) != name:
+            raise ManifestRefused(f"runtime.headers.{name}", f"is the header {first!r} again: their names have no case")
 
 
 def _check_arguments(options: Options, version: ToolVersion) -> None:
@@ -165,7 +190,7 @@ def _check_secret(path: str, name: str, version: ToolVersion, origin: URL, organ
 
 def prepare(version: ToolVersion, call: Call, /) -> Work:
     options = Options.model_validate(version.runtime)
-    headers = dict(filled_headers(options.headers, call.arguments))
+    headers = CIMultiDict(filled_headers(options.headers, call.arguments))
     body = filled_body(options.body, options.encoding, call.arguments)
     if body is not None:
         kind = "application/json" if options.encoding == "json" else "application/x-www-form-urlencoded"
