@@ -99,9 +99,12 @@ class Replied:
 class ReplyCut:
     """The process that streamed a reply is gone. What had come of it, from `first_item` on, stands as it is, incomplete; the
     model is asked again, and no call in it is run.
+
+    usage: an estimate of what it took; None where that was told before.
     """
 
     first_item: int
+    usage: Usage | None = None
     kind: Literal["cut"] = "cut"
 
 
@@ -192,11 +195,12 @@ class NestedReturned:
 class TurnDeferred:
     """A turn in the background failed in a way that may pass: it waits for a process again, for so long at least.
 
-    reason: an error's code.
+    reason: an error's code. usage: an estimate of what the call of the model took that failed.
     """
 
     reason: str
     seconds: float
+    usage: Usage = field(default_factory=Usage)
     kind: Literal["deferred"] = "deferred"
 
 
@@ -206,7 +210,8 @@ class TurnEnded:
 
     reason: why it is not simply complete: `max_output_tokens`, `content_filter`, `step_limit`, `time_limit`, `repetition`,
     `budget`, or an error's code. message: for a failed turn, what to tell the client. at: Unix time; in the event, so that
-    the stream and the stored turn tell the same moment.
+    the stream and the stored turn tell the same moment. cut: what of the usage is an estimate for a call of the model that came
+    to no whole reply.
     """
 
     status: TurnStatus
@@ -214,6 +219,7 @@ class TurnEnded:
     reason: str | None = None
     message: str | None = None
     at: float | None = None
+    cut: Usage | None = None
     kind: Literal["ended"] = "ended"
 
 

@@ -65,6 +65,7 @@ class ChatAnswer:
                 self.report.add_tool(seconds)
             case TurnEnded() as end:
                 self.ended = end
+                self.report.add_end(end)
         return []
 
     @property

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.events import Replied
+from core.events import Replied, TurnEnded
 from core.llm.declaration import Prices
 from core.messages import Usage
 from core.storage.records import Turn
@@ -23,6 +23,10 @@ class Report:
         self._steps += 1
         self._usage += reply.usage
         self._model_seconds += reply.seconds
+
+    def add_end(self, end: TurnEnded) -> None:
+        """It counts calls of the model as well that came to no reply."""
+        self._usage = end.usage
 
     def add_tool(self, seconds: float) -> None:
         self._tool_calls += 1

@@ -14,7 +14,7 @@ from core.events import (
     TurnEnded,
     TurnStatus,
 )
-from core.messages import ITEM, ToolCallItem
+from core.messages import ITEM, ToolCallItem, Usage
 from core.storage.audit import AuditRecord, Detail, Outcome
 from core.storage.records import Turn
 
@@ -62,6 +62,17 @@ class TurnAudit:
             input_tokens=event.usage.input,
             output_tokens=event.usage.output,
             seconds=round(event.seconds, 3),
+        )
+
+    def failed(self, step: int, usage: Usage | None, *, outcome: Outcome = Outcome.FAILURE) -> AuditRecord:
+        """A call of the model that came to no whole reply. usage: an estimate; None where nobody can say."""
+        return self._record(
+            "model.failed",
+            outcome=outcome,
+            model=self._turn.model,
+            step=step,
+            input_tokens=None if usage is None else usage.input,
+            output_tokens=None if usage is None else usage.output,
         )
 
     def dispatched(self, event: ToolDispatched | NestedDispatched) -> AuditRecord:

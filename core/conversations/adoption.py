@@ -18,7 +18,7 @@ from core.conversations.running import TOLD, RunningTurn, StopReason
 from core.conversations.staging import Staging
 from core.conversations.story import Story
 from core.errors import PaddockError, Unavailable
-from core.events import Recorded, Replied, TurnEnded, TurnEvent, TurnStarted, TurnStatus
+from core.events import Recorded, Replied, ReplyCut, TurnDeferred, TurnEnded, TurnEvent, TurnStarted, TurnStatus
 from core.limits.limiter import Grant, Limiter
 from core.messages import Usage
 from core.storage.journal import Acceptance, Journal
@@ -106,7 +106,7 @@ class Adoption:
         beginning = [] if any(isinstance(event, TurnStarted) for event in told) else [TurnStarted(), *scene.opening]
         for event in (*told, *beginning):
             past.take(event)
-        back = past.back(scene.tools.digest_of)
+        back = past.back(scene.tools.digest_of, scene.lost)
         grant = await self._limiter.resume(turn, tokens=scene.demand)
         rest = loop.run(
             turn.id,
@@ -157,5 +157,5 @@ class Adoption:
 
 
 def _with_usage(end: TurnEnded, events: Sequence[Recorded]) -> TurnEnded:
-    replies = (recorded.event for recorded in events if isinstance(recorded.event, Replied))
-    return replace(end, usage=sum((reply.usage for reply in replies), Usage()))
+    calls = (recorded.event for recorded in events if isinstance(recorded.event, Replied | ReplyCut | TurnDeferred))
+    return replace(end, usage=sum((call.usage or Usage() for call in calls), Usage()))

@@ -32,10 +32,27 @@ class Budget:
         self._calls: list[tuple[str, str]] = []
         self._tool_calls = 0
         self._tool_steps = 0
-        self.usage = Usage()
+        self._replied = Usage()
+        self._lost = Usage()
+        self.untold: Usage | None = None  # what the last call of the model took, where no reply has told it
+
+    @property
+    def usage(self) -> Usage:
+        """Of all calls of the model, those among them that came to no whole reply."""
+        return self._replied + self._lost + (self.untold or Usage())
+
+    def called(self, usage: Usage) -> None:
+        """A call of the model is over, whether `spend` is told of its reply or nobody hears of one."""
+        self.untold = usage
 
     def spend(self, usage: Usage) -> None:
-        self.usage += usage
+        """For a whole reply."""
+        self._replied += usage
+        self.untold = None
+
+    def lose(self, usage: Usage) -> None:
+        """For an earlier call that came to none: it takes nothing of what the client allows its answer."""
+        self._lost += usage
 
     @property
     def seconds(self) -> float:
@@ -51,12 +68,12 @@ class Budget:
     def exhausted(self) -> bool:
         """No output token is left for another reply."""
         allowed = self._sampling.max_output_tokens
-        return allowed is not None and self.usage.output >= allowed
+        return allowed is not None and self._replied.output >= allowed
 
     def sampling(self) -> Sampling:
         """For the next reply: with the output tokens that are left."""
         allowed = self._sampling.max_output_tokens
-        return self._sampling if allowed is None else replace(self._sampling, max_output_tokens=allowed - self.usage.output)
+        return self._sampling if allowed is None else replace(self._sampling, max_output_tokens=allowed - self._replied.output)
 
     def tool_choice(self, asked: ToolChoice) -> ToolChoice:
         """A choice that was forced holds for the first reply; when no step is left, the model is to answer."""

@@ -115,6 +115,8 @@ async def _ask(
                 yield event
             if reply.overflows:
                 break
+    if reply.overflows and budget.untold is not None:
+        reply.usage = budget.untold
     yield reply.whole(step=step, seconds=time.monotonic() - began)
 
 

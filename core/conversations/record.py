@@ -8,9 +8,13 @@ from core.audit.turns import TurnAudit
 from core.conversations.story import Story
 from core.events import (
     ApprovalRequested,
+    CallStarted,
     NestedDispatched,
     NestedReturned,
+    ReasoningDelta,
     Replied,
+    ReplyCut,
+    TextDelta,
     ToolDispatched,
     ToolReturned,
     TurnDeferred,
@@ -19,6 +23,8 @@ from core.events import (
     TurnQueued,
     TurnStarted,
 )
+from core.messages import Usage
+from core.storage.audit import AuditRecord, Outcome
 from core.storage.journal import CallState, Entry, LedgerRow
 
 Dispatched = ToolDispatched | NestedDispatched
@@ -34,6 +40,8 @@ class Recorder:
         self._lost = lost
         self._dispatched: dict[int, ToolDispatched] = {}
         self._nested: dict[tuple[int, tuple[int, ...]], NestedDispatched] = {}
+        self._step = 0  # of the next reply
+        self._replying = False  # some of it is told
 
     def entry(self, event: TurnEvent) -> Entry:
         self._story.take(event)
@@ -42,8 +50,11 @@ class Recorder:
                 return Entry(event=event, audit=(self._audit.queued(),))
             case TurnStarted():
                 return Entry(event=event, audit=(self._audit.started(),))
-            case Replied(restated=False):
-                return Entry(event=event, audit=(self._audit.replied(event),))
+            case Replied():
+                self._step, self._replying = event.step + 1, False
+                return Entry(event=event, audit=() if event.restated else (self._audit.replied(event),))
+            case ReplyCut(usage=usage):
+                return Entry(event=event, audit=self._lost_reply(usage))
             case ApprovalRequested():
                 return Entry(event=event, approvals=(event,), audit=(self._audit.asked(event),))
             case ToolDispatched():
@@ -62,11 +73,21 @@ class Recorder:
             case ToolReturned():
                 return Entry(event=event, audit=(self._audit.refused(event),))
             case TurnDeferred():
-                return Entry(event=event, audit=(self._audit.deferred(event),))
+                self._replying = False
+                failed = self._audit.failed(self._step, event.usage)
+                return Entry(event=event, audit=(failed, self._audit.deferred(event)))
             case TurnEnded():
                 return self._ended(event)
+            case TextDelta() | ReasoningDelta() | CallStarted():
+                self._replying = True
+                return Entry(event=event)
             case _:
                 return Entry(event=event)
+
+    def _lost_reply(self, usage: Usage | None) -> tuple[AuditRecord, ...]:
+        """Where its process did not live to tell of it."""
+        lost, self._replying = self._replying, False
+        return (self._audit.failed(self._step, usage, outcome=Outcome.UNKNOWN),) if lost else ()
 
     def _open_nested(self, item: int) -> list[NestedDispatched]:
         return [self._nested.pop(key) for key in list(self._nested) if key[0] == item]
@@ -89,7 +110,8 @@ class Recorder:
         lost: list[Dispatched] = [*self._dispatched.values(), *self._nested.values()]
         rows = [_row(call, CallState.OUTCOME_UNKNOWN) for call in lost]
         rows += [replace(row, state=CallState.OUTCOME_UNKNOWN) for row in self._lost]
-        audit = (*(self._audit.unknown(call) for call in lost), self._audit.ended(event))
+        cut = (self._audit.failed(self._step, event.cut),) if event.cut is not None else self._lost_reply(None)
+        audit = (*(self._audit.unknown(call) for call in lost), *cut, self._audit.ended(event))
         return Entry(event=event, ledger=tuple(rows), audit=audit, outputs=self._story.items)
 
 

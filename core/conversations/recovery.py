@@ -9,6 +9,7 @@ from core.conversations.budget import Budget
 from core.conversations.loop import Entrance
 from core.conversations.reply import as_message
 from core.events import (
+    CallDelta,
     CallStarted,
     NestedDispatched,
     NestedReturned,
@@ -19,9 +20,10 @@ from core.events import (
     ToolDispatched,
     ToolReturned,
     ToolsListed,
+    TurnDeferred,
     TurnEvent,
 )
-from core.messages import ToolCallItem, ToolResult, Transcript
+from core.messages import ToolCallItem, ToolResult, Transcript, Usage
 from core.tools.definition import Effect
 from core.tools.nested import NestedCall, Path, Written
 
@@ -52,12 +54,14 @@ class Past:
         self._budget = budget
         self._step = self._item = 0
         self._cut: int | None = None  # the first item of a reply that is not whole
+        self._said: list[str] | None = []  # of it; None where what it took is told
         self._replied: Replied | None = None
         self._dispatched: dict[int, ToolDispatched] = {}
         self._written: dict[int, dict[Path, Written]] = {}
         self._results: dict[int, ToolResult] = {}
 
     def take(self, event: TurnEvent) -> None:
+        self._hear(event)
         match event:
             case ToolsListed(item=n):
                 self._item = n + 1
@@ -66,8 +70,11 @@ class Past:
                     self._settle()
                     self._cut = self._item
                 self._item = n + 1
-            case ReplyCut():
+            case ReplyCut(usage=usage):
                 self._cut = None
+                self._budget.lose(usage or Usage())
+            case TurnDeferred(usage=usage):
+                self._budget.lose(usage)
             case Replied():
                 self._settle()
                 self._replied, self._cut = event, None
@@ -82,6 +89,16 @@ class Past:
                 self._results[n] = result
             case _:
                 pass
+
+    def _hear(self, event: TurnEvent) -> None:
+        match event:
+            case TextDelta(text=piece) | ReasoningDelta(text=piece) | CallDelta(arguments=piece):
+                if self._said is not None:
+                    self._said.append(piece)
+            case ReplyCut() | Replied():
+                self._said = []
+            case TurnDeferred():
+                self._said = None if self._cut is not None else []
 
     def _settle(self) -> None:
         """The last reply was acted on: every call of it has returned."""
@@ -103,11 +120,13 @@ class Past:
         for _ in range(returned + sum(map(len, self._written.values()))):
             self._budget.take_call()
 
-    def back(self, digest_of: DigestOf) -> Return:
-        """To be asked once, after the last event."""
+    def back(self, digest_of: DigestOf, lost: Callable[[str], Usage]) -> Return:
+        """To be asked once, after the last event. lost: what a reply took that was cut off after so much."""
         first: list[TurnEvent] = []
         if self._cut is not None:
-            first.append(ReplyCut(first_item=self._cut))
+            usage = None if self._said is None else lost("".join(self._said))
+            first.append(ReplyCut(first_item=self._cut, usage=usage))
+            self._budget.lose(usage or Usage())
         for n, dispatched in self._dispatched.items():
             if n not in self._results and not _may_run_again(dispatched, digest_of):
                 self._results[n] = ToolResult(call_id=dispatched.call_id, content=UNKNOWN, failed=True)

@@ -14,6 +14,7 @@ from core.conversations.record import Recorder
 from core.conversations.states import moved, pause_before_next_try
 from core.errors import PaddockError
 from core.events import TurnDeferred, TurnEnded, TurnEvent, TurnStatus
+from core.messages import Usage
 from core.storage.connection import DatabaseUnavailable
 from core.storage.journal import TurnJournal
 from core.storage.records import Turn
@@ -109,7 +110,7 @@ class RunningTurn:
             end = await self._play(events, budget)
             on_over()
             if end is not None:
-                await self.finish(replace(end, usage=budget.usage))
+                await self.finish(replace(end, usage=budget.usage, cut=budget.untold))
         except PaddockError as exc:
             # Not ours any more, or PostgreSQL is away: whoever reads goes on from the journal, and the lease runs out.
             if self._stop_reason is not StopReason.REFUSED:
@@ -137,20 +138,20 @@ class RunningTurn:
         except asyncio.CancelledError:
             return self._stopped()
         except PaddockError as exc:
-            return await self._failed(exc, budget.pauses)
+            return await self._failed(exc, budget)
         except Exception:
             return self._bug()
         return self._bug()
 
-    async def _failed(self, failure: PaddockError, pauses: Sequence[float]) -> TurnEnded | None:
+    async def _failed(self, failure: PaddockError, budget: Budget) -> TurnEnded | None:
         if isinstance(failure, DatabaseUnavailable) and self.turn.stored:
             return None
         tries = self._journal.epoch - 1  # its first epoch was its acceptance
-        pause = pause_before_next_try(self.turn, failure, tries=tries, pauses=pauses)
+        pause = pause_before_next_try(self.turn, failure, tries=tries, pauses=budget.pauses)
         if pause is None:
             return TurnEnded(status=TurnStatus.FAILED, reason=failure.code, message=failure.message)
         self._ending, waiting = True, moved(self.turn, TurnStatus.PENDING)
-        self.record(TurnDeferred(reason=failure.code, seconds=pause))
+        self.record(TurnDeferred(reason=failure.code, seconds=pause, usage=budget.untold or Usage()))
         await self.durable()
         self.turn = waiting
         return None

@@ -18,10 +18,20 @@ from core.errors import InvalidRequest, PaddockError
 from core.events import ToolsListed, TurnEvent
 from core.identity.principals import Principal
 from core.limits.limiter import Grant
-from core.limits.metering import MeteredModel, demand
+from core.limits.metering import MeteredModel, demand, estimate
 from core.llm.contract import Model
 from core.llm.router import ModelRouter
-from core.messages import ApprovalResponseItem, Image, Item, ListedTool, MessageItem, ToolCallItem, ToolListItem, Transcript
+from core.messages import (
+    ApprovalResponseItem,
+    Image,
+    Item,
+    ListedTool,
+    MessageItem,
+    ToolCallItem,
+    ToolListItem,
+    Transcript,
+    Usage,
+)
 from core.storage.approvals import Decision
 from core.storage.records import Turn
 from core.tools.approval import Decided
@@ -58,10 +68,14 @@ class Scene:
         past = Past(self.transcript, self.budget)
         for event in self.opening:
             past.take(event)
-        return past.back(self.tools.digest_of).entrance
+        return past.back(self.tools.digest_of, self.lost).entrance
 
     def metered(self, grant: Grant) -> Ask:
-        return replace(self.ask, model=MeteredModel(self.model, grant))
+        return replace(self.ask, model=MeteredModel(self.model, grant, self.budget.called))
+
+    def lost(self, said: str) -> Usage:
+        """What a call took that was made where the transcript ends now, and cut off after so much."""
+        return estimate(self.ask.request(self.transcript, self.budget), said, self.model)
 
 
 class Staging:

@@ -1,6 +1,7 @@
 """The encoders are pure: golden files hold their bytes, OpenAI's own types and helpers their meaning."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from api.wire.chat_stream import ChatEncoder
 from api.wire.responses_stream import ResponsesEncoder
 from api.wire.sse import WireEvent
 from core.errors import Unavailable
-from core.events import TurnStatus
+from core.events import Recorded, TurnEnded, TurnStatus
+from core.messages import Usage
 from tests.unit.wire_stories import CHATS, GOLDEN, STORIES, golden_files, recorded, turn
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -113,7 +115,9 @@ def test_what_code_printed_is_shown_to_who_asks_alone() -> None:
 
 def test_the_report_counts_steps_calls_tokens_and_cost() -> None:
     encoder = ResponsesEncoder(turn(echo={"prices": {"input": 1.0, "output": 2.0}, "trace_id": "t"}), report=True)
-    for one in recorded(STORIES["code_interpreter"]):
+    *before, end = recorded(STORIES["code_interpreter"])
+    assert isinstance(end.event, TurnEnded)
+    for one in (*before, Recorded(end.seq, replace(end.event, usage=Usage(input=20, output=10)))):
         encoder.feed(one)
     report = encoder.response()["paddock"]
     assert (report["steps"], report["tool_calls"], report["input_tokens"], report["output_tokens"]) == (2, 1, 20, 10)
@@ -130,10 +134,12 @@ def test_deltas_are_padded_to_a_common_length_when_asked() -> None:
 def test_a_connection_that_cannot_go_on_says_so_in_an_event_of_its_own() -> None:
     encoder = ResponsesEncoder(turn())
     sent = [event for one in recorded(STORIES["text"][:2]) for event in encoder.feed(one)]
-    last = encoder.failure(Unavailable("the database is away"))
+    last = encoder.failure(Unavailable("the database is away"), after=sent[-1].number)
     parsed = EVENT.validate_json(last.data)
     assert (parsed.type, parsed.code, parsed.message) == ("error", "unavailable", "the database is away")
-    assert last.number == len(sent)
+    assert last.number == parsed.sequence_number == sent[-1].number
+    following = [event for one in recorded(STORIES["text"][:3])[2:] for event in encoder.feed(one)]
+    assert following[0].number == last.number + 1, "it takes no number from the turn's own events"
 
 
 def test_a_turn_that_is_running_shows_what_there_is_so_far() -> None:
