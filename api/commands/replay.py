@@ -17,7 +17,7 @@ from api.client import find_server
 def command(response_id: str, model: str | None, url: str | None, key: str | None) -> None:
     """Run the response RESPONSE_ID again from its record: pure tools are executed, and every difference is shown.
 
-    Nothing is written to its conversation. 1 when something differs.
+    Nothing is written to its conversation. 1 when something differs, or a pure tool could not be run again.
     """
     from api.admin import Admin
 
@@ -25,10 +25,11 @@ def command(response_id: str, model: str | None, url: str | None, key: str | Non
         replayed = admin.post(f"/turns/{quote(response_id, safe='')}/replay", {} if model is None else {"model": model})
     for step in replayed["steps"]:
         _show(step)
-    if count := replayed["differences"]:
-        click.echo(f"{count} difference{'s' if count > 1 else ''}")
+    differences, unverified = replayed["differences"], replayed["unverified"]
+    told = f"{differences} difference{'s' if differences > 1 else ''}" if differences else "no difference"
+    click.echo(f"{told}, and {unverified} of what could not be run again" if unverified else told)
+    if differences or unverified:
         raise click.exceptions.Exit(1)
-    click.echo("no difference")
 
 
 def _show(step: dict[str, Any]) -> None:

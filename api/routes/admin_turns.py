@@ -45,6 +45,7 @@ def _encode(replayed: Replayed) -> dict[str, Any]:
         "response_id": replayed.turn.id,
         "model": replayed.model,
         "differences": replayed.differences,
+        "unverified": replayed.unverified,
         "steps": [_step(step) for step in replayed.steps],
     }
 

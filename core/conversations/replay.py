@@ -5,6 +5,7 @@ Nothing is written to the conversation, the ledger or the journal; the audit log
 
 import asyncio
 import json
+import sys
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from core.conversations.kept import recall
 from core.conversations.reply import StreamedReply, as_message
 from core.conversations.staging import Scene, Staging
-from core.errors import Conflict, NotFound
+from core.errors import Conflict
 from core.events import Recorded, Replied, ToolDispatched, ToolReturned
 from core.identity.principals import Principal, Scope
 from core.ids import new_id
@@ -23,13 +24,15 @@ from core.storage.records import Turn
 from core.storage.tool_calls import ToolCallStore
 from core.storage.turns import TurnStore
 from core.tools.catalog import Registered
-from core.tools.definition import Effect, ToolVersion
-from core.tools.executor import ToolExecutor, Toolset
+from core.tools.definition import Effect
+from core.tools.executor import Approvals, ToolExecutor, Toolset
+from core.tools.nested import NestedCall
 from sandbox import Stream
 
 EFFECTS = "it is not pure: it was not run again"
 REFUSED = "it was not run then"
 UNENDED = "nobody knows how it ended"
+GONE = "its version is not there any more"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,11 @@ class Replayed:
     turn: Turn
     model: str | None
     steps: Sequence[StepAgain]
+
+    @property
+    def unverified(self) -> int:
+        """Pure calls that could not be run again."""
+        return sum(call.why == GONE for step in self.steps for call in step.calls)
 
     @property
     def differences(self) -> int:
@@ -114,15 +122,16 @@ class Replay:
             asker = replace(turn, id=new_id("replay"), user_id=principal.user_id, key_id=principal.key_id)
             steps = await self._steps(turn, pasts, scene, asker)
         except BaseException:
-            await asyncio.shield(self._note_end(principal, turn_id, Outcome.UNKNOWN, None))
+            await asyncio.shield(self._note_end(principal, turn_id, Outcome.UNKNOWN))
             raise
         replayed = Replayed(turn=turn, model=model, steps=steps)
-        outcome = Outcome.FAILURE if replayed.differences else Outcome.SUCCESS
-        await self._note_end(principal, turn_id, outcome, replayed.differences)
+        outcome = Outcome.FAILURE if replayed.differences or replayed.unverified else Outcome.SUCCESS
+        await self._note_end(principal, turn_id, outcome, replayed.differences, replayed.unverified)
         return replayed
 
-    async def _note_end(self, principal: Principal, turn_id: str, outcome: Outcome, differences: int | None) -> None:
-        details = {"differences": differences}
+    async def _note_end(self, principal: Principal, turn_id: str, outcome: Outcome, *found: int) -> None:
+        """found: the differences, and what could not be run again."""
+        details = dict(zip(("differences", "unverified"), found or (None, None), strict=True))
         await self._store.note(AuditRecord.by(principal, "turn.replay_ended", turn_id, outcome=outcome, details=details))
 
     async def _events(self, turn: Turn) -> Sequence[Recorded]:
@@ -141,10 +150,10 @@ class Replay:
 
     async def _steps(self, turn: Turn, pasts: Sequence[_Past], scene: Scene | None, asker: Turn) -> Sequence[StepAgain]:
         """asker: whose limits a model's answers count against."""
-        steps = []
+        steps, tools = [], await self._toolset(turn)
         for past in pasts:
             said = None if scene is None or past.replied.restated else await self._ask(asker, scene)
-            calls = [await self._call(turn, past, n, item) for n, item in past.calls]
+            calls = [await self._call(tools, past, n, item) for n, item in past.calls]
             steps.append(StepAgain(number=past.replied.step, reply=as_message(past.replied), calls=calls, said=said))
             if scene is not None:
                 _settle(scene, past)
@@ -165,7 +174,7 @@ class Replay:
             grant.end()
         return as_message(reply.whole(step=0, seconds=0.0))
 
-    async def _call(self, turn: Turn, past: _Past, n: int, item: ToolCallItem) -> CallAgain:
+    async def _call(self, tools: Toolset, past: _Past, n: int, item: ToolCallItem) -> CallAgain:
         dispatched, returned = past.dispatched.get(n), past.returned.get(n)
         if dispatched is None or returned is None:
             why = REFUSED if dispatched is None else UNENDED
@@ -173,34 +182,40 @@ class Replay:
         again = CallAgain(call=item.call, version_digest=dispatched.version_digest, then=returned.result)
         if dispatched.effect != Effect.PURE:
             return replace(again, why=EFFECTS)
-        try:
-            tools = await self._toolset(turn, dispatched)
-        except NotFound as exc:
-            return replace(again, why=exc.message)
+        if tools.digest_of(dispatched.tool) != dispatched.version_digest:
+            return replace(again, why=GONE)
         prepared = tools.prepare(item.call)
-        return replace(again, now=prepared if isinstance(prepared, ToolResult) else await tools.run(prepared, _unheard))
+        now = prepared if isinstance(prepared, ToolResult) else await tools.run(prepared, _unheard, _Unrecorded())
+        return replace(again, now=now)
 
-    async def _toolset(self, turn: Turn, dispatched: ToolDispatched) -> Toolset:
-        """With just the version that ran, whether the registry still offers it or not. Raises NotFound."""
-        shipped = self._tools.catalog.builtins.get(dispatched.tool)
-        builtins: dict[str, ToolVersion] = {}
-        registered: list[Registered] = []
-        if shipped is not None and shipped.digest == dispatched.version_digest:
-            builtins[shipped.name] = shipped
-        else:
-            version = await self._tools.catalog.version(turn.organization_id, dispatched.version_digest)
-            registered.append(Registered(tool_id=dispatched.tool, version=version))
-        return Toolset(
-            builtins=builtins,
-            registered=registered,
-            functions=(),
-            workshop=self._tools.workshop,
-            refusal=_nobody_refuses,
+    async def _toolset(self, turn: Turn) -> Toolset:
+        """With the versions that the turn was pinned to, whether the registry still offers them or not. What fails in it is
+        called on. Raises InvalidRequest for a tool that does not ship any more.
+        """
+        request, asker = recall(await self._turns.request(turn.organization_id, turn.id), ())
+        return await replace(self._tools, retries=sys.maxsize).toolset(
+            turn.id,
+            asker,
+            builtins=request.builtins,
+            registry=request.registry,
+            functions=request.functions,
             durable=_at_once,
-            retries=0,
-            turn_id=turn.id,
-            organization_id=turn.organization_id,
+            approvals=Approvals(asking=() if request.registry is None else request.registry.asking),
+            refusal=_nobody_refuses,
         )
+
+
+class _Unrecorded:
+    """Calls of code that runs again. They are as pure as it is, and run again too."""
+
+    def count(self) -> bool:
+        return True
+
+    async def dispatched(self, call: NestedCall) -> None:
+        pass
+
+    def returned(self, call: NestedCall, result: ToolResult, seconds: float) -> None:
+        pass
 
 
 def _pasts(events: Sequence[Recorded]) -> Sequence[_Past]:

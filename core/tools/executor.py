@@ -241,8 +241,11 @@ class ToolExecutor:
         choice: ToolChoice | None = None,
         durable: Durable,
         approvals: Approvals | None = None,
+        refusal: Refusal | None = None,
     ) -> Toolset:
-        """Raises InvalidRequest for a tool that is not there, a name that two tools have, a choice that nothing fits."""
+        """refusal: asked in place of the registry. Raises InvalidRequest for a tool that is not there, a name that two tools
+        have, a choice that nothing fits.
+        """
         registered = [] if registry is None else await self.catalog.registered(principal, registry)
         shipped = {name: self.catalog.builtin(name) for name in builtins}
         if registry is not None and registry.programmatic:
@@ -252,7 +255,7 @@ class ToolExecutor:
             registered=registered,
             functions=functions,
             workshop=self.workshop,
-            refusal=partial(self.catalog.refusal, principal),
+            refusal=refusal or partial(self.catalog.refusal, principal),
             durable=durable,
             retries=self.retries,
             turn_id=turn_id,

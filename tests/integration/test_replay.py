@@ -4,8 +4,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import sqlalchemy as sa
+
 from core.bootstrap import Platform, open_platform
 from core.config import Settings
+from core.storage.database import Database
+from core.storage.tables import turn_events
+from core.tools.catalog import shipped
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_tool_registry import ANSWER, Client, audited, calls, client_of
 
@@ -95,6 +100,47 @@ async def test_what_has_an_effect_is_not_run_again(stage: Stage, tenant: Tenant)
         assert (again["differences"], effectful["result_now"], unknown["result_now"]) == (0, None, None)
         assert effectful["not_run"] == "it is not pure: it was not run again"
         assert unknown["not_run"] == "it was not run then"
+
+
+async def test_code_that_calls_tools_is_run_again_with_those_that_it_called(stage: Stage, tenant: Tenant) -> None:
+    by_code = {**REGISTRY, "allowed_callers": ["programmatic"]}
+    code = runs("from paddock import call\nprint(call('double', x=4) + call('clock', x=1) * 0)")
+    async with opened(stage, tenant, code, ANSWER) as (platform, client):
+        await client.create()
+        await client.create(name="clock", code=CLOCK)
+        response = await client.respond(tools=[CODE, by_code])
+        await client.post("/admin/v1/tools/clock/disable")
+        await client.ask("DELETE", "/admin/v1/tools/double")
+        again = await replayed(client, response)
+        [call] = again["steps"][0]["calls"]
+        assert (again["differences"], again["unverified"], call["not_run"]) == (0, 0, None)
+        assert call["result_now"] == call["result"] == {"output": "8", "failed": False}
+        dispatched = [one["details"] for one in await audited(platform, tenant) if one["kind"] == "tool.dispatched"]
+        assert len(dispatched) == 3, "what runs again is no call of the turn"
+
+
+async def test_code_is_told_to_differ_where_what_it_calls_does(stage: Stage, tenant: Tenant) -> None:
+    by_code = {**REGISTRY, "allowed_callers": ["programmatic"]}
+    code = runs("from paddock import call\nprint(call('clock', x=1))")
+    async with opened(stage, tenant, code, ANSWER) as (_, client):
+        await client.create(name="clock", code=CLOCK)
+        again = await replayed(client, await client.respond(tools=[CODE, by_code]))
+        assert (again["differences"], again["unverified"]) == (1, 0)
+
+
+async def test_a_pure_call_whose_version_is_gone_is_not_passed_over(stage: Stage, tenant: Tenant, database: Database) -> None:
+    async with opened(stage, tenant, runs("print(6 * 7)"), ANSWER) as (platform, client):
+        response = await client.respond(tools=[CODE])
+        digest = shipped()["code_interpreter"].digest
+        async with database.everyone() as connection:
+            older = sa.update(turn_events).values(payload=sa.func.replace(turn_events.c.payload, digest, "0" * 64))
+            await connection.execute(older.where(turn_events.c.turn_id == response["id"]))
+        again = await replayed(client, response)
+        [call] = again["steps"][0]["calls"]
+        assert (again["differences"], again["unverified"], call["result_now"]) == (0, 1, None)
+        assert call["not_run"] == "its version is not there any more"
+        ended = (await audited(platform, tenant))[-1]
+        assert (ended["outcome"], ended["details"]) == ("failure", {"differences": 0, "unverified": 1})
 
 
 async def test_another_model_is_asked_at_each_step_with_what_was_said_before_it(stage: Stage, tenant: Tenant) -> None:
