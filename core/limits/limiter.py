@@ -57,17 +57,18 @@ class Limiter:
         """Count the turn and reserve the tokens of its first model call. The grant must be ended. Raises RateLimited."""
         subjects = await self.tiers.of(turn)
         try:
-            left, local = await self._counters.admit(subjects, turn.id, tokens=tokens, seconds=HELD_SECONDS), False
+            left, local = await self._counters.admit(subjects, turn.id, tokens=tokens, seconds=HELD_SECONDS), None
         except CountersAway:
-            left, local = self._local.admit(subjects, tokens=tokens), True
+            left, local = self._local.admit(subjects, tokens=tokens), self._local
         if isinstance(left, Refused):
             self.refused[left.limit] += 1
             raise _refusal(subjects, left)
-        self.let_in_locally += local
+        self.let_in_locally += local is not None
         STANDING.set(_standing(subjects, left))
         self._count_what_was_before(subjects, left)
-        since = [] if local else [row.since for row in left]
-        return self._open(Grant(self._counters, subjects, turn.id, reserved=tokens, since=since, on_end=self._over))
+        since = [row.since for row in left] if local is None else []
+        grant = Grant(self._counters, subjects, turn.id, reserved=tokens, since=since, local=local, on_end=self._over)
+        return self._open(grant)
 
     async def resume(self, turn: Counted, *, tokens: int) -> "Grant":
         """For a turn that was let in before, by a process that is gone: counted again as running, never refused."""
@@ -87,8 +88,7 @@ class Limiter:
         if self._running.pop(grant.turn_id, None) is None:
             return
         self._counters.settle(grant.settlement())
-        if not grant.since:
-            self._local.settle(grant.subjects, reserved=grant.reserved, used=grant.used)
+        grant.leave_local()
 
     async def run(self) -> None:
         """Hold on to the reservations of the turns that run here, until cancelled."""
@@ -131,7 +131,8 @@ class Limiter:
 class Grant:
     """What one turn was let in with. since: of each subject; empty when Redis does not know of it.
 
-    reserved: for the model call that comes or runs. used: since that was reserved.
+    local: the buckets that count it until Redis does. reserved: for the model call that comes or runs.
+    used: since that was reserved.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class Grant:
         reserved: int,
         since: Sequence[str],
         on_end: Callable[["Grant"], None],
+        local: LocalBuckets | None = None,
     ) -> None:
         self.subjects = subjects
         self.turn_id = turn_id
@@ -151,6 +153,7 @@ class Grant:
         self.used = 0
         self._counters = counters
         self._on_end = on_end
+        self._local = local
         self._ready = reserved > 0
 
     async def reserve(self, tokens: int) -> None:
@@ -162,6 +165,7 @@ class Grant:
             left = await self._counters.extend(self.settlement(), tokens=tokens, seconds=HELD_SECONDS)
         except CountersAway:
             return
+        self.leave_local()
         self.used = 0
         if isinstance(left, Refused):
             self.reserved, self.since = 0, []
@@ -175,6 +179,12 @@ class Grant:
     def end(self) -> None:
         """The turn is over. It is counted before whatever this process asks next; a second time changes nothing."""
         self._on_end(self)
+
+    def leave_local(self) -> None:
+        """It is over, or Redis counts it from here on; a second time changes nothing."""
+        if self._local is not None:
+            self._local.settle(self.subjects, reserved=self.reserved, used=self.used)
+            self._local = None
 
     def settlement(self) -> Settlement:
         reserved = self.reserved if self.since else 0

@@ -1,9 +1,10 @@
 """What a caller may use, asked of a whole server: real Redis (stopped, emptied, started), real PostgreSQL, every endpoint."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from api.app import create_app
 from core.bootstrap import Platform, open_platform
 from core.config import Settings
+from core.errors import RateLimited
 from core.storage.limiter import Allowance, LimitCounters, Refused, Settlement, Subject, open_counters
 from tests.doubles.own_redis import OwnRedis, own_redis
 from tests.integration.conftest import Stage, Tenant
@@ -207,6 +209,69 @@ async def test_without_redis_this_process_still_limits(stage: Stage, tenant: Ten
         await redis.stop()
         answers = [await server.chat() for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    id: str
+    organization_id: str
+    user_id: str
+    key_id: str
+
+
+def turns_of(tenant: Tenant) -> Iterator[Turn]:
+    who = tenant.principal
+    for number in count():
+        yield Turn(id=f"turn_{number}", organization_id=who.organization_id, user_id=who.user_id, key_id=who.key_id)
+
+
+async def test_turns_that_redis_takes_over_give_their_places_back_to_the_process_that_let_them_in(
+    stage: Stage, tenant: Tenant, redis: OwnRedis
+) -> None:
+    """Redis comes back between two of their model calls, whose tokens are counted once each."""
+    turns = turns_of(tenant)
+    async with serving(stage, tenant, redis, concurrent_turns=2, tokens_per_minute=100_000) as server:
+        limiter = server.platform.limiter
+        await redis.stop()
+        let_in = [await limiter.admit(next(turns), tokens=40_000) for _ in range(2)]
+        with pytest.raises(RateLimited, match="2 turns at once"):
+            await limiter.admit(next(turns), tokens=10)
+        for grant in let_in:
+            await grant.reserve(40_000)
+            grant.spend(10)
+        await redis.start()
+        await until(lambda: not limiter.away)
+        for grant in let_in:
+            await grant.reserve(40_000)
+            grant.spend(10)
+            grant.end()
+        await redis.stop()
+        for grant in [await limiter.admit(next(turns), tokens=40_000) for _ in range(2)]:
+            grant.end()
+    assert limiter.let_in_locally == 4
+
+
+async def test_a_turn_that_redis_let_in_takes_no_place_of_another_when_it_ends_without(
+    stage: Stage, tenant: Tenant, redis: OwnRedis
+) -> None:
+    """Refused its month's tokens by Redis, or resumed here while Redis is away: the process never counted it."""
+    turns = turns_of(tenant)
+    async with serving(stage, tenant, redis, concurrent_turns=2, tokens_per_month=1_000) as server:
+        limiter = server.platform.limiter
+        greedy = await limiter.admit(next(turns), tokens=900)
+        await greedy.reserve(900)
+        greedy.spend(900)
+        with pytest.raises(RateLimited, match="tokens a month"):
+            await greedy.reserve(900)
+        await redis.stop()
+        running = [await limiter.admit(next(turns), tokens=10) for _ in range(2)]
+        resumed = await limiter.resume(next(turns), tokens=10)
+        for grant in (greedy, resumed):
+            grant.end()
+        with pytest.raises(RateLimited, match="2 turns at once"):
+            await limiter.admit(next(turns), tokens=10)
+        for grant in running:
+            grant.end()
 
 
 async def test_a_redis_that_forgot_everything_learns_the_month_from_the_books(
