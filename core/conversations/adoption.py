@@ -135,9 +135,12 @@ class Adoption:
         for recorded in events:
             recorder.entry(recorded.event)
         feed.publish(events)
-        return self._running_turn(orphan, feed, recorder, events[-1].seq if events else unread)
+        deferrals = sum(isinstance(recorded.event, TurnDeferred) for recorded in events)
+        return self._running_turn(orphan, feed, recorder, events[-1].seq if events else unread, deferrals=deferrals)
 
-    def _running_turn(self, orphan: Orphan, feed: Feed, recorder: Recorder, last_seq: int) -> RunningTurn:
+    def _running_turn(
+        self, orphan: Orphan, feed: Feed, recorder: Recorder, last_seq: int, *, deferrals: int = 0
+    ) -> RunningTurn:
         acceptance = Acceptance(
             turn=orphan.turn,
             request=orphan.request,
@@ -147,7 +150,7 @@ class Adoption:
             lease_seconds=self._leases.seconds,
         )
         journal = self._journal.continue_turn(acceptance, epoch=orphan.epoch, last_seq=last_seq, publish=feed.publish)
-        return RunningTurn(orphan.turn, feed, journal, recorder)
+        return RunningTurn(orphan.turn, feed, journal, recorder, deferrals=deferrals)
 
     async def _end_unstored(self, orphan: Orphan) -> None:
         """Nobody knows what it said: it is ended in the books, and so are its calls."""

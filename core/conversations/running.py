@@ -36,13 +36,14 @@ SHUTDOWN_TOLD = "the server stopped while the turn was running"
 
 
 class RunningTurn:
-    """The journal is given after the feed exists, since it publishes into it."""
+    """The journal is given after the feed exists, since it publishes into it. deferrals: how often it was put off before."""
 
-    def __init__(self, turn: Turn, feed: Feed, journal: TurnJournal, recorder: Recorder) -> None:
+    def __init__(self, turn: Turn, feed: Feed, journal: TurnJournal, recorder: Recorder, *, deferrals: int = 0) -> None:
         self.turn = turn
         self.feed = feed
         self._journal = journal
         self._recorder = recorder
+        self._deferrals = deferrals
         self._last: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._stop_reason: StopReason | None = None
@@ -146,8 +147,7 @@ class RunningTurn:
     async def _failed(self, failure: PaddockError, budget: Budget) -> TurnEnded | None:
         if isinstance(failure, DatabaseUnavailable) and self.turn.stored:
             return None
-        tries = self._journal.epoch - 1  # its first epoch was its acceptance
-        pause = pause_before_next_try(self.turn, failure, tries=tries, pauses=budget.pauses)
+        pause = pause_before_next_try(self.turn, failure, deferrals=self._deferrals, pauses=budget.pauses)
         if pause is None:
             return TurnEnded(status=TurnStatus.FAILED, reason=failure.code, message=failure.message)
         self._ending, waiting = True, moved(self.turn, TurnStatus.PENDING)

@@ -34,11 +34,12 @@ def moved(turn: Turn, to: TurnStatus) -> Turn:
     return replace(turn, status=to)
 
 
-def pause_before_next_try(turn: Turn, failure: PaddockError, *, tries: int, pauses: Sequence[float]) -> float | None:
+def pause_before_next_try(turn: Turn, failure: PaddockError, *, deferrals: int, pauses: Sequence[float]) -> float | None:
     """In seconds; None where there is no next try: somebody waits for the answer, or it cannot help, or there were enough.
 
-    pauses: after each failure of a turn in the background that may pass; after as many it ends.
+    pauses: after each failure of a turn in the background that may pass; after as many it ends. deferrals: how many such
+    failures it had before. That a process died, or was stopped, is none.
     """
-    if turn.queue is None or not isinstance(failure, ModelError) or not failure.retryable or tries > len(pauses):
+    if turn.queue is None or not isinstance(failure, ModelError) or not failure.retryable or deferrals >= len(pauses):
         return None
-    return max(pauses[tries - 1], min(failure.retry_after or 0.0, LONGEST_PAUSE_SECONDS))
+    return max(pauses[deferrals], min(failure.retry_after or 0.0, LONGEST_PAUSE_SECONDS))

@@ -9,12 +9,13 @@ import sqlalchemy as sa
 
 from core.bootstrap import Platform
 from core.conversations import states
+from core.conversations.adoption import MOST_EPOCHS
 from core.conversations.request import Queue
 from core.events import TurnDeferred, TurnStatus
 from core.llm.contract import ModelUnavailable
 from core.storage.database import Database
 from core.storage.records import Turn
-from core.storage.tables import audit_records
+from core.storage.tables import audit_records, turns
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_journal import a_turn
 from tests.integration.test_turns import asking, text
@@ -51,6 +52,22 @@ async def test_it_ends_after_as_many_tries_as_there_may_be(stage: Stage, tenant:
     assert text(events) == "half of" * 3
 
 
+async def test_processes_that_die_use_up_none_of_the_tries_of_the_model(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with stage.open_with(HALF, background_turns=0) as platform:
+        turn = await platform.turns.start(tenant.principal, asking("go", queue=Queue.BACKGROUND))
+    async with database.everyone() as connection:
+        left = {"status": "running", "lease_owner": "gone", "lease_epoch": MOST_EPOCHS - 4}
+        expired = {"lease_expires_at": sa.func.now(), "started_at": sa.func.now()}
+        await connection.execute(sa.update(turns).where(turns.c.id == turn.id).values(**left, **expired))
+    async with stage.open_with({**HALF, "times": 2}, WHOLE, **SOON) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        ended = await platform.turns.wait(tenant.principal, turn.id)
+        events = await platform.turns.events(tenant.principal, turn.id)
+    assert ended.status is TurnStatus.COMPLETED
+    assert text(events) == "half of" * 2 + " the whole"
+
+
 async def test_where_the_operator_wants_no_next_try_it_fails_at_once(stage: Stage, tenant: Tenant) -> None:
     async with stage.open_with(HALF, background_retries=[]) as platform:
         turn = await ended(platform, tenant, Queue.BACKGROUND)
@@ -62,7 +79,7 @@ async def test_where_the_operator_wants_no_next_try_it_fails_at_once(stage: Stag
 async def test_a_provider_says_how_long_to_wait_and_never_for_ever(tenant: Tenant, asked: float | None, pause: float) -> None:
     failure = ModelUnavailable("away", retryable=True, retry_after=asked)
     turn = replace(a_turn(tenant), queue=Queue.BACKGROUND)
-    assert states.pause_before_next_try(turn, failure, tries=1, pauses=(5.0,)) == pause
+    assert states.pause_before_next_try(turn, failure, deferrals=0, pauses=(5.0,)) == pause
 
 
 async def test_somebody_who_waits_for_the_answer_is_told_at_once(stage: Stage, tenant: Tenant) -> None:
