@@ -120,14 +120,17 @@ async def _migrate(settings: Settings, postgres: EmbeddedPostgres | None) -> boo
 
 
 async def _write_first_key(database_url: str, file: Path) -> None:
-    from core.identity.sign_in import Identity
+    from core.identity.first_key import make_first_key
     from core.storage.database import open_database
     from core.storage.directory import Directory
 
     async with open_database(database_url) as database:
-        secret = await Identity(Directory(database)).make_first_key(home.read_key(file))
-    if secret is not None:
-        home.write_key(file, secret)
+        made = await make_first_key(Directory(database), home.read_key(file))
+    if made is None:
+        return
+    home.write_key(file, made.secret)
+    if made.others:
+        say(f"An operator's key was made, and these open on: {', '.join(made.others)}. `paddock keys revoke` ends one.")
 
 
 @asynccontextmanager

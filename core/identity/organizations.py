@@ -1,5 +1,6 @@
 """Organisations: operators make and stop them, owners name their own."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -7,9 +8,9 @@ from typing import Any
 
 from core.errors import Conflict, NotFound, PermissionDenied
 from core.identity.principals import Principal, Role, Scope
-from core.storage.audit import AuditRecord
+from core.storage.audit import Actor, AuditRecord
 from core.storage.directory import Directory
-from core.storage.records import Organization, Page
+from core.storage.records import Organization, Page, User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class Organizations:
         """With its first user, who owns it. Raises PermissionDenied, Conflict for a taken external_id."""
         principal.require(Scope.OPERATOR)
         organization, _ = await self._store.add(
-            name, user_name=owner_name, external_id=external_id, note=partial(_told, principal, "organization.created")
+            name, user_name=owner_name, external_id=external_id, notes=partial(founded, principal)
         )
         return organization
 
@@ -61,14 +62,27 @@ class Organizations:
         return await self._store.set(organization_id, _values(new), note)
 
 
+def founded(actor: Actor, organization: Organization, owner: User) -> Iterator[AuditRecord]:
+    yield _told(actor, "organization.created", organization)
+    yield AuditRecord.by(
+        actor,
+        "user.created",
+        owner.id,
+        organization_id=organization.id,
+        details={"role": owner.role, "active": True},
+        subject=owner.id,
+        personal={"name": owner.name},
+    )
+
+
 def _reachable(principal: Principal, organization_id: str) -> None:
     if organization_id != principal.organization_id and Scope.OPERATOR not in principal.scopes:
         raise NotFound(f"no organization {organization_id!r}", code="organization_not_found")
 
 
-def _told(principal: Principal, kind: str, organization: Organization) -> AuditRecord:
+def _told(actor: Actor, kind: str, organization: Organization) -> AuditRecord:
     return AuditRecord.by(
-        principal,
+        actor,
         kind,
         organization.id,
         organization_id=organization.id,

@@ -7,9 +7,8 @@ from core.identity.admission import Admission, Deactivated
 from core.identity.key_set import ProviderUnavailable
 from core.identity.principals import ALLOWED, Principal, Role, Scope
 from core.identity.refusals import Refusal, Refusals
-from core.identity.secret import SHOWN, digest, is_secret, new_secret
+from core.identity.secret import digest, is_secret
 from core.storage.directory import Directory
-from core.storage.people import NewKey
 from core.storage.records import Credential
 
 
@@ -17,8 +16,6 @@ class Identity:
     def __init__(self, directory: Directory, admission: Admission | None = None) -> None:
         """admission: of bearer tokens; None where only keys are taken."""
         self._identities = directory.identities
-        self._organizations = directory.organizations
-        self._people = directory.people
         self._admission = admission
         self.refusals = Refusals(directory.people)
 
@@ -43,39 +40,6 @@ class Identity:
         """Tell the audit log what somebody tried who may not. action: the route's method and template."""
         who = {"organization_id": principal.organization_id, "actor": principal.user_id, "key_id": principal.key_id}
         await self.refusals.tell(Refusal(kind="access.refused", code=code, action=action, **who), principal.request_id)
-
-    async def make_first_key(self, present: str | None) -> str | None:
-        """The operator's key of a new installation: None when `present`, the one on file, still works; else a new secret.
-
-        A lost key file is no reason to lock the operator out of a machine that is theirs: whoever may start the server may
-        have a key.
-        """
-        if present is not None:
-            try:
-                await self.authenticate(present)
-            except Unauthenticated:
-                pass
-            else:
-                return None
-        page = await self._organizations.list(after=None, limit=1, descending=False)
-        if page.rows:
-            organization_id = page.rows[0].id
-            user_id = await self._organizations.first_owner(organization_id)
-        else:
-            organization, user_id = await self._organizations.add("default", user_name="admin")
-            organization_id = organization.id
-        secret = new_secret()
-        new = NewKey(
-            user_id=user_id,
-            name="admin",
-            prefix=secret[:SHOWN],
-            secret_sha256=digest(secret),
-            scopes=[scope.value for scope in Scope],
-            expires_at=None,
-        )
-        async with self._people.change(organization_id) as change:
-            await change.add_key(new)
-        return secret
 
     async def _known(self, token: str, request_id: str | None) -> Credential:
         """Raises Unauthenticated."""

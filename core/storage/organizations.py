@@ -1,6 +1,6 @@
 """Organisations, with the system role: they are what tenants are, so no tenant makes or changes one by itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,11 +12,13 @@ from core.storage.audit import AuditRecord, insert
 from core.storage.database import Database
 from core.storage.identities import record, unknown
 from core.storage.paging import page_by_id
-from core.storage.records import Organization, Page
+from core.storage.records import Organization, Page, User
 from core.storage.tables import organizations, users
 
 Note = Callable[[Organization], AuditRecord]
 """What the audit log is told of a change, in its transaction."""
+Notes = Callable[[Organization, User], Iterable[AuditRecord]]
+"""The same of a new one and its first user."""
 
 
 class OrganizationStore:
@@ -24,7 +26,7 @@ class OrganizationStore:
         self._database = database
 
     async def add(
-        self, name: str, *, user_name: str, external_id: str | None = None, note: Note | None = None
+        self, name: str, *, user_name: str, external_id: str | None = None, notes: Notes | None = None
     ) -> tuple[Organization, str]:
         """A new organisation with its first user, an owner; returns that user's id. Raises Conflict for a taken external_id."""
         organization_id, user_id = new_id("org"), new_id("user")
@@ -35,10 +37,10 @@ class OrganizationStore:
                 made = await connection.execute(sa.insert(organizations).values(values).returning(organizations))
             except IntegrityError as exc:
                 raise _taken(external_id) from exc
-            await connection.execute(sa.insert(users).values(first))
-            organization = record(Organization, made.mappings().one())
-            if note is not None:
-                await insert(connection, note(organization))
+            owner = await connection.execute(sa.insert(users).values(first).returning(users))
+            organization, user = record(Organization, made.mappings().one()), record(User, owner.mappings().one())
+            for note in () if notes is None else notes(organization, user):
+                await insert(connection, note)
         return organization, user_id
 
     async def get(self, organization_id: str) -> Organization:

@@ -18,6 +18,7 @@ from core.storage.identities import one, record
 from core.storage.records import ApiKey, User
 from core.storage.tables import api_keys, tools, users
 
+MOST_KEYS = 20
 LOCKED = 0x706C  # the first half of the advisory lock; the organisation is the other
 _LOCK = sa.text("SELECT pg_advisory_xact_lock(:people, hashtext(:organization_id))")
 
@@ -112,6 +113,22 @@ class Change:
     async def key(self, key_id: str) -> ApiKey:
         """Raises NotFound."""
         return record(ApiKey, await one(self._connection, "key", self._organization_id, key_id))
+
+    async def live_keys(self, scope: str) -> Sequence[str]:
+        """Ids of those that have the scope and open something now: the newest, at most MOST_KEYS."""
+        query = (
+            sa.select(api_keys.c.id)
+            .join(users, users.c.id == api_keys.c.user_id)
+            .where(
+                api_keys.c.organization_id == self._organization_id,
+                sa.literal(scope, sa.Text) == sa.any_(api_keys.c.scopes),
+                api_keys.c.revoked_at.is_(None),
+                sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > sa.func.now()),
+                users.c.deactivated_at.is_(None),
+            )
+        )
+        rows = await self._connection.execute(query.order_by(api_keys.c.id.desc()).limit(MOST_KEYS))
+        return rows.scalars().all()
 
     async def add_key(self, new: NewKey) -> ApiKey | None:
         """None for a secret that is known: a token that two requests brought at once."""

@@ -16,7 +16,7 @@ import redis.asyncio
 import yaml
 
 from core.errors import PaddockError
-from core.identity.sign_in import Identity
+from core.identity.first_key import make_first_key
 from core.storage.database import open_database
 from core.storage.directory import Directory
 from core.storage.embedded.cluster import LOGIN
@@ -182,9 +182,9 @@ async def _prepare(postgres: EmbeddedPostgres, home: Path, model: str) -> str:
     config = {"egress": {"allow_private": ["127.0.0.0/8"]}, "models": [entry]}
     (home / "paddock.yaml").write_text(yaml.safe_dump(config))
     async with open_database(postgres.server_url) as database:
-        key = await Identity(Directory(database)).make_first_key(None)
-    assert key is not None
-    return key
+        made = await make_first_key(Directory(database), None)
+    assert made is not None
+    return made.secret
 
 
 def _environment(name: str, home: Path, postgres: EmbeddedPostgres, redis_url: str, sandbox: SandboxHost) -> dict[str, str]:

@@ -17,6 +17,7 @@ from core.audit.exports import Exports
 from core.audit.log import AuditLog
 from core.audit.sealing import Sealer
 from core.audit.signing import Signer, open_signer
+from core.identity.reach import Reach
 from core.storage.audit import AuditRecord, insert
 from core.storage.audit_archives import ArchiveStore
 from core.storage.audit_events import EventStore
@@ -24,6 +25,7 @@ from core.storage.audit_exports import Export, ExportStore
 from core.storage.audit_seals import SealStore
 from core.storage.audit_shapes import Filter
 from core.storage.database import Database, open_database
+from core.storage.directory import Directory
 from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.migrate import migrate
 from core.storage.objects import Objects, open_objects
@@ -95,9 +97,9 @@ class AuditStand:
 
 @asynccontextmanager
 async def audit_stand(postgres: EmbeddedPostgres, home: Path) -> AsyncIterator[AuditStand]:
-    owner, server = await _own_database(postgres)
+    owner, server = await own_database(postgres)
     async with open_database(server) as database, open_objects(f"file://{home / 'objects'}") as objects:
-        signer = open_signer(home / "audit.key")
+        signer, reach = open_signer(home / "audit.key"), Reach(Directory(database))
         store, sealer = ExportStore(database), Sealer(SealStore(database), signer)
         await sealer.announce()
         stores = {"database": database.address, "objects": f"file://{home / 'objects'}"}
@@ -108,15 +110,15 @@ async def audit_stand(postgres: EmbeddedPostgres, home: Path) -> AsyncIterator[A
             objects=objects,
             signer=signer,
             sealer=sealer,
-            log=AuditLog(EventStore(database), SealStore(database)),
-            exports=Exports(store, objects),
+            log=AuditLog(EventStore(database), SealStore(database), reach),
+            exports=Exports(store, objects, reach),
             maker=maker,
             home=home,
             tenant=await make_tenant(database, "one"),
         )
 
 
-async def _own_database(postgres: EmbeddedPostgres) -> tuple[str, str]:
+async def own_database(postgres: EmbeddedPostgres) -> tuple[str, str]:
     """Its address for the owner, and for a server. A copy of one that was migrated once."""
     name = f"audit_{secrets.token_hex(4)}"
     connection = await asyncpg.connect(postgres.owner_url)

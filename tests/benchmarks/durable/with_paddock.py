@@ -11,6 +11,7 @@ from core.bootstrap import Addresses, open_platform
 from core.config import Settings
 from core.conversations.request import TurnRequest
 from core.events import TurnStatus
+from core.identity.first_key import make_first_key
 from core.identity.sign_in import Identity
 from core.ids import new_id
 from core.messages import MessageItem, Role, Text
@@ -29,10 +30,9 @@ SCRIPT = [
 async def main(home: Path, database: str, owner: str) -> None:
     await migrate(owner, server_login=LOGIN)
     async with open_database(database) as opened:
-        identity = Identity(Directory(opened))
-        secret = await identity.make_first_key(None)
-        assert secret is not None
-        principal = await identity.authenticate(secret)
+        made = await make_first_key(Directory(opened), None)
+        assert made is not None
+        principal = await Identity(Directory(opened)).authenticate(made.secret)
     model = {"name": "scripted", "backend": "scripted", "script": SCRIPT}
     values = {"home": home, "config": home / "paddock.yaml", "database_url": database, "models": [model]}
     async with open_servers(Settings.model_validate(values), lambda line: None) as servers:
