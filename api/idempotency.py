@@ -68,12 +68,27 @@ async def begun(request: Request, principal: Principal, asked: TurnRequest) -> T
     turns = platform_of(request).turns
     attempt: Attempt | None = request.scope["state"].get("attempt")
     if attempt is None:
-        return await turns.start(principal, asked)
+        return await _begun_without_key(request, principal, asked)
     if attempt.turn_id is not None:
         return await turns.get(principal, attempt.turn_id)
     turn = await turns.start(principal, asked, idempotency=attempt.id)
     attempt.turn_id, attempt.turn_stored = turn.id, turn.stored
     return turn
+
+
+async def _begun_without_key(request: Request, principal: Principal, asked: TurnRequest) -> Turn:
+    """From when it may be accepted on the rim knows the turn: whoever asks again would have another one."""
+    state = request.scope["state"]
+
+    def may_be_accepted(turn_id: str) -> None:
+        state["turn_id"] = turn_id
+
+    try:
+        return await platform_of(request).turns.start(principal, asked, on_offer=may_be_accepted)
+    except PaddockError as error:
+        if status_of(error) < 500:  # refused
+            state.pop("turn_id", None)
+        raise
 
 
 class Attempt:
@@ -103,10 +118,10 @@ class Attempt:
             except BaseException as exc:
                 await asyncio.shield(self._give_up(exc))
                 raise
-            if self.turn_stored:
+            _final(response)
+            if self.turn_stored:  # its journal is the answer from now on
+                await self._let_go()
                 return response
-            if response.status_code >= 400:
-                response.headers["x-should-retry"] = "false"
             if not isinstance(response, EventStream):
                 await self.keep(asked, response, bytes(response.body))
                 return response
@@ -118,6 +133,7 @@ class Attempt:
         if known.turn_stored:
             self.turn_id, self.turn_stored = known.turn_id, True
             response = await work(request)
+            _final(response)
             response.headers.update(REPLAYED)
             return response
         if known.working:
@@ -142,8 +158,7 @@ class Attempt:
             try:
                 yield
             finally:
-                with suppress(Unavailable):  # then it runs out
-                    await asyncio.shield(self._store.let_go(self._home, self.id, self._claim))
+                await asyncio.shield(self._let_go())
 
     @asynccontextmanager
     async def _held(self) -> AsyncGenerator[None, None]:
@@ -159,6 +174,10 @@ class Attempt:
             await asyncio.sleep(CLAIM_SECONDS / 3)
             with suppress(Unavailable):
                 await self._store.hold(self._home, self.id, self._claim)
+
+    async def _let_go(self) -> None:
+        with suppress(Unavailable):  # then it runs out
+            await self._store.let_go(self._home, self.id, self._claim)
 
     async def _give_up(self, why: BaseException) -> None:
         """What was refused has done nothing; of anything else nobody knows."""
@@ -237,6 +256,12 @@ class Digest:
             return message
 
         return Request(request.scope, receive)
+
+
+def _final(response: Response) -> None:
+    """Who asks again with the key is told the same."""
+    if response.status_code >= 400:
+        response.headers["x-should-retry"] = "false"
 
 
 async def _attempt(request: Request, template: str) -> Attempt:

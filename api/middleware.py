@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import error_response
@@ -89,6 +89,7 @@ class Rim:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
                 message["headers"] = [*message["headers"], *self._headers, *exchange.headers, *ratelimit_headers()]
+                exchange.tell_its_turn(message)
             elif message["type"] == "http.response.body":
                 exchange.sent_bytes += len(message.get("body", b""))
             await send(message)
@@ -123,6 +124,16 @@ class Exchange:
     def _route(self) -> str | None:
         """Its template."""
         return getattr(self._scope.get("route"), "path", None)
+
+    def tell_its_turn(self, message: Message) -> None:
+        """The request was accepted, or may have been, and has no key: OpenAI's clients, which come again after most failures,
+        would have its tools called twice. They are told not to, and which turn to look at, whoever made the answer.
+        """
+        turn_id = self._scope["state"].get("turn_id")
+        if turn_id is not None and not 200 <= message["status"] < 300:
+            headers = MutableHeaders(scope=message)
+            headers["x-should-retry"] = "false"
+            headers.setdefault("x-paddock-turn-id", turn_id)
 
     def end(self) -> None:
         principal = self._scope["state"].get("principal")

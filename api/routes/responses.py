@@ -1,5 +1,6 @@
 """/v1/responses: a turn is run, read again, followed from any event on, deleted."""
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, NamedTuple
 
@@ -20,7 +21,7 @@ from api.wire.responses_stream import ResponsesEncoder
 from api.wire.sse import frame, last_frame
 from core.conversations.manager import TurnManager, stream_removed
 from core.errors import InvalidRequest, NotFound, PaddockError
-from core.events import TurnStatus
+from core.events import Recorded, TurnStatus
 from core.identity.principals import Principal
 from core.storage.records import Turn
 
@@ -28,21 +29,28 @@ router = Router("/v1/responses")
 
 
 class Rest(NamedTuple):
-    """Of a stream, what its reader has not seen. seq: of the last journal event that is in it."""
+    """Of a stream, what its reader has not seen. after: the number of the last event that he has; -1: of none.
+
+    last: of the last event that is there by now; seq: of the last journal event that is in it.
+    """
 
     frames: bytes
+    after: int
+    last: int
     seq: int
 
 
-FROM_THE_BEGINNING = Rest(b"", 0)
+FROM_THE_BEGINNING = Rest(b"", -1, -1, 0)
 
 
 class Retrieving(Query):
-    """starting_after: the sequence number of the last event that was seen, for a stream."""
+    """starting_after: the sequence number of the last event that was seen, for a stream; -1: of none. Where a Last-Event-ID is
+    larger, that counts.
+    """
 
     include: tuple[Include, ...] = ()
     include_obfuscation: bool = False
-    starting_after: Annotated[int, Field(ge=0)] | None = None
+    starting_after: Annotated[int, Field(ge=-1)] | None = None
     stream: bool = False
 
 
@@ -57,11 +65,8 @@ async def create(request: Request) -> Response:
     if body.stream:
         return _stream(turns, principal, turn, encoder, await _rest(turns, principal, turn, encoder, -1))
     if body.background:
-        return await _as_it_stands(turns, principal, turn, encoder)
-    try:
-        await unless_left(request.receive, _play(turns, principal, turn, encoder))
-    except PaddockError as error:  # on the way to its events, which may go on
-        return _failed(encoder, error)
+        return answer(encoder.waiting(), headers=encoder.report.headers())
+    await unless_left(request.receive, _play(turns, principal, turn, encoder))
     return _whole(encoder)
 
 
@@ -134,13 +139,8 @@ def _whole(encoder: ResponsesEncoder) -> Response:
     end = encoder.ended
     if end is not None and end.status is not TurnStatus.FAILED:
         return answer(encoder.response(), headers=encoder.report.headers())
-    return _failed(encoder, TurnFailed.of(end))
-
-
-def _failed(encoder: ResponsesEncoder, error: PaddockError) -> Response:
-    """A failure is a status. OpenAI's clients would repeat it, and with it what the tools did: they are told not to."""
-    response = error_response(error)
-    response.headers.update({**encoder.report.headers(), "x-should-retry": "false"})
+    response = error_response(TurnFailed.of(end))
+    response.headers.update(encoder.report.headers())
     return response
 
 
@@ -165,38 +165,50 @@ async def _rest(turns: TurnManager, principal: Principal, turn: Turn, encoder: R
     if after > last:
         message = f"response {turn.id!r} has no event {after}; its last one so far is {last}"
         raise InvalidRequest(message, param="starting_after", code="event_not_found")
-    return Rest(b"".join(frames), seq)
+    return Rest(b"".join(frames), after, last, seq)
 
 
 def _stream(turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder, rest: Rest) -> EventStream:
-    return EventStream(
-        _frames(turns, principal, turn, encoder, rest),
-        farewell=lambda error: last_frame(encoder.failure(error)),
-        headers={"x-paddock-turn-id": turn.id},
-    )
+    told = Telling(encoder, rest)
+    frames = told.frames(turns.follow(principal, turn.id, after=rest.seq))
+    return EventStream(frames, farewell=told.farewell, headers={"x-paddock-turn-id": turn.id})
 
 
-async def _frames(turns: TurnManager, principal: Principal, turn: Turn, encoder: ResponsesEncoder, rest: Rest) -> Frames:
-    if rest.frames:
-        yield rest.frames
-    async with aclosing(turns.follow(principal, turn.id, after=rest.seq)) as events:
-        async for recorded in events:
-            frames = b"".join([frame(event) for event in encoder.feed(recorded)])
-            if frames:
-                yield frames
-    if encoder.ended is None:
-        raise TurnFailed.of(None)
+class Telling:
+    """A turn's stream for one reader, and how far he was told: from there he resumes, also by what the farewell says."""
+
+    def __init__(self, encoder: ResponsesEncoder, rest: Rest) -> None:
+        self._encoder = encoder
+        self._rest = rest
+        self._last = rest.after
+
+    async def frames(self, follow: AsyncGenerator[Recorded, None]) -> Frames:
+        """Each is sent when the next one is asked for."""
+        async with aclosing(follow) as recordeds:
+            if self._rest.frames:
+                yield self._rest.frames
+                self._last = self._rest.last
+            async for recorded in recordeds:
+                if events := self._encoder.feed(recorded):
+                    yield b"".join(map(frame, events))
+                    self._last = events[-1].number
+        if self._encoder.ended is None:
+            raise TurnFailed.of(None)
+
+    def farewell(self, error: PaddockError) -> bytes:
+        return last_frame(self._encoder.failure(error, after=self._last))
 
 
 def _starting_after(request: Request, query: Retrieving) -> int:
-    """-1 for all. A browser that comes back says it in a header."""
+    """-1 for all. A browser that comes back asks for the address that it asked for first, and says where it was in a header."""
     if not query.stream:
         if query.starting_after is not None:
             raise InvalidRequest("starting_after is for streams", param="starting_after", code="invalid_value")
         return -1
+    asked = -1 if query.starting_after is None else query.starting_after
     last = request.headers.get("last-event-id")
-    if query.starting_after is not None or last is None:
-        return -1 if query.starting_after is None else query.starting_after
+    if last is None:
+        return asked
     if not (last.isascii() and last.isdigit() and len(last) < 16):
         raise InvalidRequest(f"invalid Last-Event-ID {last[:64]!r}: expected a sequence number", param="last-event-id")
-    return int(last)
+    return max(asked, int(last))

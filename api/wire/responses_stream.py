@@ -24,6 +24,7 @@ from api.wire.response_items import (
     whole_text,
 )
 from api.wire.sse import WireEvent
+from core.compact import dump
 from core.errors import PaddockError
 from core.events import (
     ApprovalRequested,
@@ -105,7 +106,7 @@ class ResponsesEncoder:
             case ToolOutput() | NestedDispatched() | NestedReturned() | TurnDeferred():
                 pass  # OpenAI's wire has no event for them: the item shows it when the call has returned, and the status
             case TurnQueued():
-                waiting = self._with_report(response_body(self._turn, status=TurnStatus.PENDING))
+                waiting = self.waiting()
                 self._writer.emit("response.created", response=waiting)
                 self._writer.emit("response.queued", response=waiting)
                 self._created = True
@@ -120,10 +121,18 @@ class ResponsesEncoder:
                 assert_never(recorded.event)
         return self._writer.take()
 
-    def failure(self, error: PaddockError) -> WireEvent:
-        """The last event of a connection that cannot go on, though the turn may. It belongs to no turn."""
-        self._writer.emit("error", code=error.code, message=error.message, param=error.param)
-        return self._writer.take()[-1]
+    def failure(self, error: PaddockError, *, after: int) -> WireEvent:
+        """The last event of a connection that cannot go on, though the turn may: it belongs to no turn.
+
+        after: the number of the last event that its reader has, -1 of none. It is this one's too: a number of its own would be
+        that of an event of the turn, which a reader who resumes after it would never see.
+        """
+        told = {"code": error.code, "message": error.message, "param": error.param}
+        return WireEvent(after, "error", dump({"type": "error", "sequence_number": after, **told}))
+
+    def waiting(self) -> dict[str, Any]:
+        """The response object of a turn that was queued, as it is then, whatever became of it."""
+        return self._with_report(response_body(self._turn, status=TurnStatus.PENDING))
 
     def response(self) -> dict[str, Any]:
         """The response object after what was fed. A turn whose end was not recorded is as its row says."""

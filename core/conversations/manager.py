@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 
@@ -68,10 +68,18 @@ class TurnManager:
         """The turns that run in this process, and unstored ones that nobody has read to their end."""
         return self._running
 
-    async def start(self, principal: Principal, request: TurnRequest, *, idempotency: str | None = None) -> Turn:
+    async def start(
+        self,
+        principal: Principal,
+        request: TurnRequest,
+        *,
+        idempotency: str | None = None,
+        on_offer: Callable[[str], None] = lambda _: None,
+    ) -> Turn:
         """Returns when the turn is accepted: durable, when it is stored. The model has been asked by then.
 
-        idempotency: names what it answers; no second turn is accepted for it.
+        idempotency: names what it answers; no second turn is accepted for it. on_offer: told the turn's id when its acceptance
+        is in the journal's hands: Unavailable, or a cancellation, does not say from then on that it was not accepted.
 
         Raises InvalidRequest, NotFound, Conflict (`conversation_locked`), RateLimited, Unavailable; then nothing is stored.
         """
@@ -85,15 +93,17 @@ class TurnManager:
         try:
             if request.queue is not None:
                 grant.end()  # it counts as a request now, and for what it takes when it runs
-                await self._queue(running)
+                running.record(TurnQueued())
             else:
-                await self._begin(running, grant, scene)
+                self._begin(running, grant, scene)
+            on_offer(turn.id)
+            await self._accepted(running)
         except Conflict as exc:
             await self._staging.came_late(principal, decisions, exc)
             raise
         return turn
 
-    async def _begin(self, running: RunningTurn, grant: Grant, scene: Scene) -> None:
+    def _begin(self, running: RunningTurn, grant: Grant, scene: Scene) -> None:
         events = loop.run(
             running.turn.id,
             scene.transcript,
@@ -103,12 +113,6 @@ class TurnManager:
             entrance=scene.entrance,
         )
         self.play(running, grant, [TurnStarted(), *scene.opening], events, scene.budget)
-        await self._accepted(running)
-
-    async def _queue(self, running: RunningTurn) -> None:
-        running.record(TurnQueued())
-        await running.durable()
-        self._wakeups.publish([QUEUE])
 
     def play(
         self,
@@ -172,6 +176,8 @@ class TurnManager:
             if not turn.stored:
                 running.stop(StopReason.CLIENT_LEFT)
             raise
+        if turn.queue is not None:
+            self._wakeups.publish([QUEUE])
         if not turn.stored:
             asyncio.get_running_loop().call_later(UNREAD_SECONDS, self._give_up_unread, turn.id)
 

@@ -248,7 +248,7 @@ QUERIES = {
     "/v1/models?limit=5": "limit",
     "/v1/responses/resp_x?limit=5": "limit",
     "/v1/responses/resp_x?starting_after=1": "starting_after",
-    "/v1/responses/resp_x?stream=true&starting_after=-1": "starting_after",
+    "/v1/responses/resp_x?stream=true&starting_after=-2": "starting_after",
     "/v1/responses/resp_x?stream=true&starting_after=abc": "starting_after",
     "/v1/responses/resp_x?stream=maybe": "stream",
     "/v1/responses/resp_x?include[]=nonsense": "include[0]",

@@ -85,6 +85,22 @@ async def test_its_stream_tells_the_wait_too_and_is_the_same_for_whoever_comes_l
         assert b"response.queued" not in rest.content
 
 
+async def test_a_browser_that_comes_back_to_the_address_of_a_resumed_stream_goes_on_where_it_was(
+    stage: Stage, tenant: Tenant
+) -> None:
+    """Its EventSource knows one address, and tells in a header what it has seen since."""
+    async with stage.open_with(ECHO) as platform, client(platform, tenant) as http:
+        made = (await http.post("/v1/responses", json={"input": "hi"})).json()
+        address, whole = f"/v1/responses/{made['id']}", {"stream": "true", "starting_after": "-1"}
+        every = (await http.get(address, params=whole)).text.split("\n\n")
+        for after, seen in ((1, 4), (4, 1), (-1, 0)):
+            asked = {"stream": "true", "starting_after": str(after)}
+            rest = await http.get(address, params=asked, headers={"last-event-id": str(seen)})
+            assert rest.text.split("\n\n") == every[max(after, seen) + 1 :]
+        odd = await http.get(address, params=whole, headers={"last-event-id": "-1"})
+        assert (odd.status_code, odd.json()["error"]["param"]) == (400, "last-event-id")
+
+
 async def test_no_redis_no_matter(stage: Stage, tenant: Tenant) -> None:
     """A hint that never comes is replaced by a look now and then."""
     async with two(stage, NOBODY, {}) as (gateway, _), asyncio.timeout(PATIENCE_SECONDS):

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from api.app import create_app
 from core.bootstrap import Platform
+from core.events import TurnStatus
 from core.identity.seal import seal, unseal
 from core.storage import idempotency
 from core.storage.database import Database
@@ -132,6 +133,41 @@ async def test_a_failure_after_the_acceptance_is_the_answer_and_is_not_to_be_ret
         assert first.status_code == again.status_code >= 500
         assert first.content == again.content
         assert first.headers["x-should-retry"] == again.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("path", [RESPONSES, CHAT])
+async def test_a_stored_failure_is_told_again_for_its_key_and_is_not_to_be_retried(
+    stage: Stage, tenant: Tenant, path: str
+) -> None:
+    async with stage.open_with(DOWN) as platform, client(platform, tenant) as http:
+        asked = body_of(path)
+        first, again = [await http.post(path, json=asked, headers=key()) for _ in range(2)]
+        assert (again.status_code, again.content) == (first.status_code, first.content)
+        assert first.headers["x-should-retry"] == again.headers["x-should-retry"] == "false"
+
+
+async def test_a_request_in_the_background_is_answered_again_as_it_was_when_it_was_queued(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with(ECHO) as platform, client(platform, tenant) as http:
+        asked = {**body_of(RESPONSES), "background": True, "include": ["paddock.report"]}
+        first = await http.post(RESPONSES, json=asked, headers=key())
+        assert first.json()["status"] == "queued"
+        done = await platform.turns.wait(tenant.principal, first.json()["id"])
+        assert done.status is TurnStatus.COMPLETED
+        again = await http.post(RESPONSES, json=asked, headers=key())
+        assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_the_key_of_an_answer_that_was_deleted_says_at_once_that_there_is_none(
+    stage: Stage, tenant: Tenant, stream: bool
+) -> None:
+    async with stage.open_with(ECHO) as platform, client(platform, tenant) as http:
+        asked = body_of(RESPONSES, stream=stream)
+        made = await http.post(RESPONSES, json=asked, headers=key())
+        assert (await http.delete(f"{RESPONSES}/{made.headers['x-paddock-turn-id']}")).status_code == 200
+        again = await http.post(RESPONSES, json=asked, headers=key())
+        assert (again.status_code, again.json()["error"]["code"]) == (409, "idempotency_answer_lost")
+        assert again.headers["x-should-retry"] == "false"
 
 
 async def left_by_a_process_that_died(

@@ -134,10 +134,12 @@ def test_deltas_are_padded_to_a_common_length_when_asked() -> None:
 def test_a_connection_that_cannot_go_on_says_so_in_an_event_of_its_own() -> None:
     encoder = ResponsesEncoder(turn())
     sent = [event for one in recorded(STORIES["text"][:2]) for event in encoder.feed(one)]
-    last = encoder.failure(Unavailable("the database is away"))
+    last = encoder.failure(Unavailable("the database is away"), after=sent[-1].number)
     parsed = EVENT.validate_json(last.data)
     assert (parsed.type, parsed.code, parsed.message) == ("error", "unavailable", "the database is away")
-    assert last.number == len(sent)
+    assert last.number == parsed.sequence_number == sent[-1].number
+    following = [event for one in recorded(STORIES["text"][:3])[2:] for event in encoder.feed(one)]
+    assert following[0].number == last.number + 1, "it takes no number from the turn's own events"
 
 
 def test_a_turn_that_is_running_shows_what_there_is_so_far() -> None:
