@@ -78,7 +78,7 @@ async def update(request: Request, conversation_id: str) -> Response:
 @router.delete("/{conversation_id}")
 async def delete(request: Request, conversation_id: str) -> Response:
     principal = await authenticated(request)
-    await platform_of(request).conversations.delete(principal.organization_id, conversation_id)
+    await platform_of(request).conversations.delete(principal, conversation_id)
     return answer({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
 
 
@@ -128,5 +128,5 @@ async def retrieve_item(request: Request, conversation_id: str, item_id: str) ->
 async def delete_item(request: Request, conversation_id: str, item_id: str) -> Response:
     principal = await authenticated(request)
     conversations = platform_of(request).conversations
-    await conversations.delete_item(principal.organization_id, conversation_id, item_id)
+    await conversations.delete_item(principal, conversation_id, item_id)
     return answer(_encode(await conversations.get(principal.organization_id, conversation_id)))

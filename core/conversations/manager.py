@@ -310,7 +310,7 @@ class TurnManager:
 
     async def delete(self, principal: Principal, turn_id: str) -> None:
         """Raises NotFound, and Conflict while the turn runs."""
-        await self._turns.delete(principal.organization_id, turn_id)
+        await self._turns.delete(principal, turn_id)
 
     async def input_items(
         self, principal: Principal, turn_id: str, *, after: str | None, limit: int, descending: bool

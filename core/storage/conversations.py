@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.ids import new_id
 from core.messages import ITEM, Item
+from core.storage import audit
+from core.storage.audit import Actor, AuditRecord
 from core.storage.database import Database
 from core.storage.journal import decode_item
 from core.storage.records import Conversation, Page
@@ -48,8 +50,9 @@ class ConversationStore:
             )
             return await _get(connection, organization_id, conversation_id)
 
-    async def delete(self, organization_id: str, conversation_id: str) -> None:
+    async def delete(self, actor: Actor, conversation_id: str) -> None:
         """A turn that runs in it goes on, and what it keeps is not seen again. Streams of what no fork shares are due to go."""
+        organization_id = actor.organization_id
         async with self._database.everyone() as connection:
             gone = await _get(connection, organization_id, conversation_id)
             ids = {"ids": [source for source, _ in _sources(gone)], "organization_id": organization_id}
@@ -61,6 +64,7 @@ class ConversationStore:
             turn_ids = (await connection.execute(_DELETE_UNSHARED, ids)).scalars().all()
             await connection.execute(_STREAMS_DUE, {"ids": turn_ids})
             await connection.execute(_VOID_APPROVALS, ids)
+            await audit.insert(connection, AuditRecord.by(actor, "conversation.deleted", conversation_id))
 
     async def fork(
         self, organization_id: str, conversation_id: str, *, item_id: str | None, metadata: Mapping[str, str] | None
@@ -143,17 +147,20 @@ class ConversationStore:
             raise _no_item(item_id, conversation_id)
         return decode_item(found.payload)
 
-    async def delete_item(self, organization_id: str, conversation_id: str, item_id: str) -> None:
+    async def delete_item(self, actor: Actor, conversation_id: str, item_id: str) -> None:
         """From the forks that share it too. Raises Conflict for what is shared from elsewhere and can be deleted there."""
-        async with self._database.tenant(organization_id) as connection:
-            conversation = await _get(connection, organization_id, conversation_id)
+        async with self._database.tenant(actor.organization_id) as connection:
+            conversation = await _get(connection, actor.organization_id, conversation_id)
             found = await _item(connection, conversation, item_id)
             if found is None:
                 raise _no_item(item_id, conversation_id)
             if found.conversation_id != conversation_id and await connection.scalar(_THERE, {"id": found.conversation_id}):
                 message = f"item {item_id!r} is shared with conversation {found.conversation_id!r}: delete it there"
                 raise Conflict(message, code="item_shared")
-            await connection.execute(sa.delete(items).where(items.c.id == item_id))
+            if not (await connection.execute(sa.delete(items).where(items.c.id == item_id))).rowcount:
+                raise _no_item(item_id, conversation_id)  # somebody was quicker
+            told = AuditRecord.by(actor, "item.deleted", item_id, details={"conversation": conversation_id})
+            await audit.insert(connection, told)
 
 
 _THERE = sa.text("SELECT id FROM conversations WHERE id = :id AND deleted_at IS NULL")

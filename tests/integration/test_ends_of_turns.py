@@ -176,7 +176,7 @@ async def test_what_a_turn_keeps_after_its_conversation_was_deleted_goes_with_th
     async with stage.open_with(SLOW) as platform:
         conversation = await platform.conversations.create(who, metadata={}, items=[])
         turn = await platform.turns.start(tenant.principal, asking("go", conversation_id=conversation.id))
-        await platform.conversations.delete(who, conversation.id)
+        await platform.conversations.delete(tenant.principal, conversation.id)
         await platform.turns.cancel(tenant.principal, turn.id)
         await platform.turns.delete(tenant.principal, turn.id)
     async with database.everyone() as connection:

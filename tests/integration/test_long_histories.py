@@ -52,7 +52,7 @@ async def test_a_conversation_of_ten_thousand_items_is_listed_whole_goes_on_and_
         for truncate in (False, True):
             request = asking("and now?", conversation_id=conversation.id, truncate=truncate)
             assert text(await play(platform, tenant, request)) == "You said: and now?"
-        await platform.conversations.delete(who, conversation.id)
+        await platform.conversations.delete(tenant.principal, conversation.id)
     async with database.tenant(who) as connection:
         assert (await connection.execute(sa.text("SELECT count(*) FROM items"))).scalar_one() == 0
 

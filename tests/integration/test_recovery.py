@@ -182,7 +182,7 @@ async def test_a_turn_whose_conversation_is_gone_ends_with_words(stage: Stage, t
     async with stage.open_with(slow) as platform:
         conversation = await platform.conversations.create(tenant.principal.organization_id, metadata={}, items=[])
         turn = await platform.turns.start(tenant.principal, asking("hello", conversation_id=conversation.id))
-        await platform.conversations.delete(tenant.principal.organization_id, conversation.id)
+        await platform.conversations.delete(tenant.principal, conversation.id)
     async with stage.open_with(slow, lease_seconds=1) as heir, asyncio.timeout(PATIENCE_SECONDS):
         ended = await heir.turns.wait(tenant.principal, turn.id)
     assert (ended.status, ended.reason) == (TurnStatus.FAILED, "conversation_not_found")
