@@ -70,19 +70,19 @@ class Adoption:
         except (ValueError, LookupError, AssertionError) as exc:
             log.error("turn %s cannot be read (%s): it ends without its output", orphan.turn.id, type(exc).__name__)
             return await self._open(orphan, [], unread=await self._last_seq(orphan)).finish(LOST)
-        end = self._verdict(orphan)
+        end = self._verdict(orphan, _deferrals(events))
         if end is None:
             end = await self._go_on(orphan, running, events)
         if end is not None:
             await running.finish(_with_usage(end, events))
         return None
 
-    def _verdict(self, orphan: Orphan) -> TurnEnded | None:
+    def _verdict(self, orphan: Orphan, deferrals: int) -> TurnEnded | None:
         if orphan.cancelled:
             return CANCELLED
         if orphan.revoked:
             return REVOKED
-        if orphan.epoch > MOST_EPOCHS:
+        if orphan.epoch - deferrals > MOST_EPOCHS:
             return LOST
         return OUT_OF_TIME if orphan.seconds >= self._staging.seconds else None
 
@@ -135,8 +135,8 @@ class Adoption:
         for recorded in events:
             recorder.entry(recorded.event)
         feed.publish(events)
-        deferrals = sum(isinstance(recorded.event, TurnDeferred) for recorded in events)
-        return self._running_turn(orphan, feed, recorder, events[-1].seq if events else unread, deferrals=deferrals)
+        last_seq = events[-1].seq if events else unread
+        return self._running_turn(orphan, feed, recorder, last_seq, deferrals=_deferrals(events))
 
     def _running_turn(
         self, orphan: Orphan, feed: Feed, recorder: Recorder, last_seq: int, *, deferrals: int = 0
@@ -157,6 +157,11 @@ class Adoption:
         turn = orphan.turn
         recorder = Recorder(Story(turn.id), TurnAudit(turn), lost=await self._turns.open_calls(turn.id))
         await self._running_turn(orphan, Feed(), recorder, 0).finish(CANCELLED if orphan.cancelled else LOST)
+
+
+def _deferrals(events: Sequence[Recorded]) -> int:
+    """Each ended an epoch that its process survived."""
+    return sum(isinstance(recorded.event, TurnDeferred) for recorded in events)
 
 
 def _with_usage(end: TurnEnded, events: Sequence[Recorded]) -> TurnEnded:

@@ -58,7 +58,7 @@ async def test_processes_that_die_use_up_none_of_the_tries_of_the_model(
     async with stage.open_with(HALF, background_turns=0) as platform:
         turn = await platform.turns.start(tenant.principal, asking("go", queue=Queue.BACKGROUND))
     async with database.everyone() as connection:
-        left = {"status": "running", "lease_owner": "gone", "lease_epoch": MOST_EPOCHS - 4}
+        left = {"status": "running", "lease_owner": "gone", "lease_epoch": MOST_EPOCHS - 1}
         expired = {"lease_expires_at": sa.func.now(), "started_at": sa.func.now()}
         await connection.execute(sa.update(turns).where(turns.c.id == turn.id).values(**left, **expired))
     async with stage.open_with({**HALF, "times": 2}, WHOLE, **SOON) as platform, asyncio.timeout(PATIENCE_SECONDS):
