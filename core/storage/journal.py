@@ -72,7 +72,8 @@ class KeyRevoked(Unauthenticated):
 
 
 class CallState(StrEnum):
-    INTENDED = "intended"
+    """Of a call that was sent. That it is meant to be is in the reply that asks for it, durable before that."""
+
     DISPATCHED = "dispatched"
     COMPLETED = "completed"
     OUTCOME_UNKNOWN = "outcome_unknown"

@@ -177,7 +177,7 @@ tool_ledger = Table(
     Column("tool", Text, nullable=False),
     Column("version_digest", Text, nullable=False),
     Column("effect", Text, nullable=False),
-    Column("state", Text, nullable=False),  # intended, dispatched, completed, outcome_unknown
+    Column("state", Text, nullable=False),  # dispatched, completed, outcome_unknown
     Column("arguments_digest", Text, nullable=False),
     Column("result_digest", Text),
     Column("lease_epoch", sa.BigInteger, nullable=False),

@@ -19,7 +19,6 @@ from core.storage.tables import items, tool_ledger, turn_events, turns
 
 EVENTS_PAGE = 2_000
 UNENDED = [status for status in TurnStatus if not status.ended]
-OPEN = (CallState.INTENDED, CallState.DISPATCHED)
 
 
 class TurnStore:
@@ -90,7 +89,7 @@ class TurnStore:
 
     async def open_calls(self, turn_id: str) -> Sequence[LedgerRow]:
         """The calls of an unstored turn that its ledger does not close, for the process that ends it."""
-        query = sa.select(tool_ledger).where(tool_ledger.c.turn_id == turn_id, tool_ledger.c.state.in_(OPEN))
+        query = sa.select(tool_ledger).where(tool_ledger.c.turn_id == turn_id, tool_ledger.c.state == CallState.DISPATCHED)
         async with self._database.everyone() as connection:
             rows = (await connection.execute(query)).all()
         return [

@@ -83,14 +83,14 @@ _BY_TURN = """, sums AS (
     FROM t GROUP BY {columns}
 ), runs AS (
     SELECT {columns}, count(*) AS runs, COALESCE(sum(l.seconds), 0) AS seconds
-    FROM t JOIN (SELECT turn_id, seconds FROM tool_ledger WHERE state <> 'intended') l ON l.turn_id = t.id GROUP BY {columns}
+    FROM t JOIN (SELECT turn_id, seconds FROM tool_ledger) l ON l.turn_id = t.id GROUP BY {columns}
 )
 SELECT sums.*, COALESCE(runs.runs, 0) AS runs, COALESCE(runs.seconds, 0) AS seconds
 FROM sums LEFT JOIN runs USING ({columns}) ORDER BY {columns} LIMIT :most
 """
 _BY_TOOL = """
 SELECT {columns}, count(DISTINCT t.id) AS turns, count(*) AS runs, COALESCE(sum(l.seconds), 0) AS seconds
-FROM t JOIN (SELECT turn_id, tool, seconds FROM tool_ledger WHERE state <> 'intended') l ON l.turn_id = t.id
+FROM t JOIN (SELECT turn_id, tool, seconds FROM tool_ledger) l ON l.turn_id = t.id
 GROUP BY {columns} ORDER BY {columns} LIMIT :most
 """
 

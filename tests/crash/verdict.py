@@ -17,7 +17,7 @@ SETTLED_SECONDS = 60.0
 DONE = 'I pay and stamp it.I ship and look.All is done: {{"seen": "{order}"}}.'
 OPEN = (
     "SELECT (SELECT count(*) FROM paddock.turns WHERE ended_at IS NULL)"
-    " + (SELECT count(*) FROM paddock.tool_ledger WHERE state IN ('intended', 'dispatched'))"
+    " + (SELECT count(*) FROM paddock.tool_ledger WHERE state = 'dispatched')"
 )
 
 
