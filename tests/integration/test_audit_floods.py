@@ -10,6 +10,7 @@ import pytest
 from core.bootstrap import Addresses
 from core.config import TIERS
 from core.errors import Unavailable
+from core.identity import refusals as refusals_module
 from core.identity.refusals import QUIET_SECONDS, REMEMBERED, Refusal, Refusals
 from core.storage.audit import PLATFORM
 from core.storage.database import Database, open_database
@@ -89,6 +90,23 @@ async def test_a_server_that_stops_tells_what_it_had_not_told(
     records = await told(database, tenant.principal.organization_id, "sign_in.refused")
     assert sum(record["details"]["count"] for record in records) == 30
     assert len(records) <= 4
+
+
+async def test_a_server_that_runs_tells_the_rest_of_a_burst_that_nobody_repeats(
+    office: Office, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals_module, "QUIET_SECONDS", 1.5)
+    owner = office.caller(tenant.secret)
+    made = await owner.made("/admin/v1/keys", {"name": "lost", "scopes": ["chat"]})
+    await owner("DELETE", f"/admin/v1/keys/{made['id']}")
+    thief = office.caller(made["secret"])
+    await asyncio.gather(*(thief("GET", "/v1/models") for _ in range(5)))
+    async with asyncio.timeout(30):
+        while True:
+            records = await told(database, tenant.principal.organization_id, "sign_in.refused")
+            if sum(record["details"]["count"] for record in records) == 5:
+                break
+            await asyncio.sleep(0.1)
 
 
 async def test_what_was_not_told_as_it_happened_is_told_when_ten_seconds_are_over(database: Database, tenant: Tenant) -> None:
