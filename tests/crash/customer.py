@@ -1,6 +1,7 @@
 """A client as it should be written: it asks, keeps what it was told, and comes back for the rest wherever somebody answers."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -18,7 +19,10 @@ ASK_AGAIN_SECONDS = 0.05
 LEAVES = 0.02
 """How probable it is, after each event, that it hangs up and comes back."""
 IN_BACKGROUND = 0.3
-FRAME = re.compile(rb"event: (\S+)\nid: (\d+)\ndata: ")
+INSISTS = 20
+FAREWELL = "error"
+"""The event of a connection that cannot go on. It has no id, and is none of the turn's."""
+FRAME = re.compile(rb"event: (\S+)\n(?:id: (\d+)\n)?data: (.+)")
 
 
 class Frame(NamedTuple):
@@ -29,11 +33,14 @@ class Frame(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Answer:
-    """An acknowledged response. resumed: how often its client came back for the rest."""
+    """An acknowledged response. seen: the `sequence_number` of the last event, whatever it was, from which OpenAI's clients
+    resume. resumed: how often its client came back for the rest.
+    """
 
     text: str
     response_id: str
     frames: list[Frame] = field(default_factory=list)
+    seen: int = -1
     resumed: int = 0
 
     @property
@@ -68,6 +75,27 @@ class Customer:
         with suppress(httpx.HTTPError):
             async with self.client.stream("POST", f"{self.replicas[0].url}/v1/responses", json=body) as response:
                 await response.aread()
+
+    async def insist(self) -> None:
+        """One turn as OpenAI's clients ask for it: again after most failures, unless they are told not to. Where an answer got
+        lost only a key makes that safe.
+        """
+        text, keyed = f"order {self.name} at once", self.chance.random() < 0.5
+        self.doubtful.append(text)
+        headers = {"idempotency-key": text} if keyed else {}
+        body = {"model": "scripted", "input": text, "tools": REGISTRY}
+        for attempt in range(INSISTS):
+            replica = self.replicas[0] if attempt == 0 else self.chance.choice(self.replicas)
+            try:
+                response = await self.client.post(f"{replica.url}/v1/responses", json=body, headers=headers)
+                if response.status_code == 200 or response.headers.get("x-should-retry") == "false":
+                    return
+            except httpx.ConnectError:
+                pass
+            except httpx.HTTPError:
+                if not keyed:
+                    return
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
 
     async def _say(self, text: str) -> None:
         for attempt in range(1000):
@@ -108,12 +136,11 @@ class Customer:
         """By either way of saying where one was."""
         while not answer.ended:
             answer.resumed += 1
-            last = answer.frames[-1].number if answer.frames else None
             params, headers = {"stream": "true"}, {}
-            if last is not None and self.chance.random() < 0.5:
-                params["starting_after"] = str(last)
-            elif last is not None:
-                headers["last-event-id"] = str(last)
+            if self.chance.random() < 0.5:
+                params["starting_after"] = str(answer.seen)
+            elif answer.frames:
+                headers["last-event-id"] = str(answer.frames[-1].number)
             url = f"{self.chance.choice(self.replicas).url}/v1/responses/{answer.response_id}"
             try:
                 async with self.client.stream("GET", url, params=params, headers=headers) as response:
@@ -127,7 +154,10 @@ class Customer:
                 await asyncio.sleep(ASK_AGAIN_SECONDS)
 
     async def _read(self, answer: Answer, response: httpx.Response) -> None:
-        async for frame in frames(response):
+        async for frame in everything(response):
+            answer.seen = frame.number
+            if frame.type == FAREWELL:
+                return
             expected = answer.frames[-1].number + 1 if answer.frames else 0
             assert frame.number == expected, f"event {frame.number} came where {expected} belongs"
             answer.frames.append(frame)
@@ -148,9 +178,18 @@ class Customer:
 
 async def frames(response: httpx.Response) -> AsyncIterator[Frame]:
     """The turn's events as they came, byte for byte. Comments, and what belongs to the connection alone, are left out."""
+    async for frame in everything(response):
+        if frame.type != FAREWELL:
+            yield frame
+
+
+async def everything(response: httpx.Response) -> AsyncIterator[Frame]:
+    """Each with the number that the SDKs know it by, which is its id's where it has one."""
     rest = b""
     async for piece in response.aiter_raw():
         *whole, rest = (rest + piece).split(b"\n\n")
         for text in whole:
             if head := FRAME.match(text):
-                yield Frame(int(head[2]), head[1].decode(), text)
+                number = json.loads(head[3])["sequence_number"]
+                assert head[2] in (None, b"%d" % number), text
+                yield Frame(number, head[1].decode(), text)

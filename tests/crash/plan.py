@@ -6,8 +6,8 @@ from random import Random
 REACH = {"commit": 26, "dispatch": 12, "publish": 26, "send": 66, "adopt": 2}
 """How often a replica passes each place, about, while the clients of one point are served."""
 WITHIN_SECONDS = 0.6
-KINDS = {"named": 55, "heir": 12, "random": 15, "sandbox": 6, "redis": 4, "postgres": 8}
-"""heir: the replica that goes on dies too."""
+KINDS = {"named": 55, "heir": 12, "random": 15, "sandbox": 6, "redis": 4, "postgres": 8, "stop": 8}
+"""heir: the replica that goes on dies too. stop: the first replica is told to end, and does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ async def play(stand: Stand, plan: Plan) -> Outcome:
         for customer in customers:
             tasks.create_task(customer.visit())
             tasks.create_task(customer.pass_by())
+            tasks.create_task(customer.insist())
         for seconds, name in plan.kills:
             tasks.create_task(_kill(stand, seconds, name))
     died = len(plan.kills) + sum(stand.replica(name).deaths > before[name] for name in plan.deaths)

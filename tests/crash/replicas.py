@@ -70,10 +70,10 @@ class Replica:
                 return True
         return False
 
-    def kill(self) -> None:
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         if self._pid:
             with suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
+                os.kill(self._pid, how)
 
     async def keep_running(self) -> None:
         """Until cancelled; then it is killed."""

@@ -109,6 +109,8 @@ class Stand:
                 async with redis.asyncio.from_url(self.redis_url) as client:
                     with suppress(redis.RedisError):  # it is away already
                         os.kill((await client.info("server"))["process_id"], signal.SIGKILL)
+            case "stop":
+                self.replicas[0].kill(signal.SIGTERM)
             case replica:
                 self.replica(replica).kill()
 
