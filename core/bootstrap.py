@@ -24,6 +24,7 @@ from core.identity.admission import Admission
 from core.identity.key_set import KeySet
 from core.identity.keys import Keys
 from core.identity.organizations import Organizations
+from core.identity.reach import Reach
 from core.identity.sign_in import Identity
 from core.identity.usage import CostOf, UsageReports
 from core.identity.users import Users
@@ -168,11 +169,11 @@ async def _identity(ground: Ground, directory: Directory) -> AsyncGenerator[Iden
 def _platform(
     ground: Ground, conversing: Conversing, keeping: Keeping, directory: Directory, identity: Identity, wires: Wires
 ) -> Platform:
-    database, tools = ground.database, ToolStore(ground.database)
+    database, tools, reach = ground.database, ToolStore(ground.database), Reach(directory)
     return Platform(
         settings=ground.settings,
-        audit=AuditLog(EventStore(database), keeping.seals),
-        audit_exports=Exports(keeping.exports, ground.objects),
+        audit=AuditLog(EventStore(database), keeping.seals, reach),
+        audit_exports=Exports(keeping.exports, ground.objects, reach),
         alerts=Alerts(keeping.alerts),
         turns=conversing.turns,
         limiter=ground.limiter,

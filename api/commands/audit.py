@@ -140,7 +140,7 @@ def checkpoint(open_admin: Any) -> None:
 
 @command.command()
 @click.argument("subject")
-@ORGANIZATION
+@click.option("--organization", help="Another organisation; for operators.")
 @click.confirmation_option(prompt="The personal text that is kept of them is gone for ever then. Erase it?")
 @click.pass_obj
 def erase(open_admin: Any, subject: str, organization: str | None) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import AsyncGenerator
 
 from core.audit.export.making import REQUEST, ExportRequest, object_key, remove
-from core.audit.log import EVERYBODY, reach_of
+from core.audit.log import EVERYBODY, organization_of
 from core.errors import NotFound
 from core.identity.principals import Principal, Scope
+from core.identity.reach import Reach
 from core.ids import new_id
 from core.storage.audit import AuditRecord
 from core.storage.audit_exports import Export, ExportStatus, ExportStore
@@ -17,15 +18,16 @@ UNFINISHED = [status for status in ExportStatus if status.unfinished]
 
 
 class Exports:
-    def __init__(self, store: ExportStore, objects: Objects) -> None:
+    def __init__(self, store: ExportStore, objects: Objects, reach: Reach) -> None:
         self._store = store
         self._objects = objects
+        self._reach = reach
 
     async def create(self, principal: Principal, wanted: Filter, *, format: str, organization_id: str | None = None) -> Export:
         """organization_id: as in `AuditLog.page`. Raises NotFound, and Conflict while too many are not finished."""
-        reach = reach_of(principal, organization_id)
-        request = ExportRequest(organization_id=reach, format=format, filter=wanted)
-        details = {"format": format, "of": reach or EVERYBODY}
+        whose = await organization_of(self._reach, principal, organization_id)
+        request = ExportRequest(organization_id=whose, format=format, filter=wanted)
+        details = {"format": format, "of": whose or EVERYBODY}
         record = AuditRecord.by(principal, "export.created", new_id("export"), details=details)
         return await self._store.add(record, REQUEST.dump_python(request, mode="json"))
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from core.errors import NotFound
+from core.errors import InvalidRequest, NotFound
 from core.identity.principals import Principal, Scope
-from core.storage.audit import AuditRecord
+from core.identity.reach import Reach
+from core.storage.audit import PLATFORM, AuditRecord
 from core.storage.audit_events import AuditEvent, EventStore
 from core.storage.audit_seals import Checkpoint, SealStore, SigningKey
 from core.storage.audit_shapes import Filter
@@ -16,9 +17,10 @@ EVERYBODY = "all"
 
 
 class AuditLog:
-    def __init__(self, events: EventStore, seals: SealStore) -> None:
+    def __init__(self, events: EventStore, seals: SealStore, reach: Reach) -> None:
         self._events = events
         self._seals = seals
+        self._reach = reach
 
     async def page(
         self,
@@ -30,13 +32,16 @@ class AuditLog:
         limit: int,
         descending: bool,
     ) -> Page[AuditEvent]:
-        """organization_id: the principal's own when it is left out; another, or EVERYBODY, for operators. Raises NotFound."""
-        reach = reach_of(principal, organization_id)
-        return await self._events.page(reach, wanted, after=after, limit=limit, descending=descending)
+        """organization_id: the principal's own when it is left out; another, PLATFORM or EVERYBODY for operators.
+
+        Raises NotFound.
+        """
+        whose = await organization_of(self._reach, principal, organization_id)
+        return await self._events.page(whose, wanted, after=after, limit=limit, descending=descending)
 
     async def archived_until(self, principal: Principal, organization_id: str | None) -> datetime | None:
         """Records that were made until then may have left the database: exports alone have those. None: all are in lists."""
-        return await self._events.archived_until(reach_of(principal, organization_id))
+        return await self._events.archived_until(await organization_of(self._reach, principal, organization_id))
 
     async def get(self, principal: Principal, record_id: str) -> AuditEvent:
         """Raises NotFound."""
@@ -47,10 +52,13 @@ class AuditLog:
     async def erase(self, principal: Principal, subject: str, *, organization_id: str | None = None) -> int:
         """Remove what is kept of a person; returns how many records lost their personal text. The proof is as it was.
 
-        Raises NotFound.
+        Raises NotFound, InvalidRequest for EVERYBODY: a person is one organisation's.
         """
         principal.require(Scope.ADMIN)
-        home = reach_of(principal, organization_id) or principal.organization_id
+        home = await organization_of(self._reach, principal, organization_id)
+        if home is None:
+            message = f"a person is erased from one organization, not from {EVERYBODY!r}"
+            raise InvalidRequest(message, param="organization_id", code="invalid_value")
         record = AuditRecord.by(principal, "audit.subject_erased", subject, organization_id=home)
         return await self._events.erase(home, subject, record)
 
@@ -71,11 +79,9 @@ class AuditLog:
         return await self._seals.keys()
 
 
-def reach_of(principal: Principal, organization_id: str | None) -> str | None:
+async def organization_of(reach: Reach, principal: Principal, organization_id: str | None) -> str | None:
     """Whose records a principal may see of those asked for: one organisation's, or None for everybody's. Raises NotFound."""
     principal.require(Scope.ADMIN, Scope.AUDIT)
-    if organization_id is None or organization_id == principal.organization_id:
-        return principal.organization_id
-    if Scope.OPERATOR not in principal.scopes:
-        raise NotFound(f"no organization {organization_id!r}", code="organization_not_found")
-    return None if organization_id == EVERYBODY else organization_id
+    if organization_id in (EVERYBODY, PLATFORM) and Scope.OPERATOR in principal.scopes:
+        return None if organization_id == EVERYBODY else organization_id
+    return await reach.organization(principal, organization_id)

@@ -24,12 +24,14 @@ from core.audit.turns import TurnAudit
 from core.audit.verification import verify
 from core.events import ToolDispatched, ToolReturned
 from core.identity.principals import Principal, Role, Scope
+from core.identity.reach import Reach
 from core.messages import ToolResult
 from core.storage.audit import AuditRecord, line
 from core.storage.audit_exports import Export, ExportStore
 from core.storage.audit_seals import SealStore
 from core.storage.audit_shapes import Filter
 from core.storage.database import open_database
+from core.storage.directory import Directory
 from core.storage.embedded.postgres import open_postgres
 from core.storage.journal import Pending
 from core.storage.journal_statement import rows_of
@@ -133,7 +135,7 @@ async def _open_log(folder: Path, stack: AsyncExitStack) -> _Log:
     sealer = Sealer(SealStore(database), signer)
     await sealer.announce()
     maker = ExportMaker(store, objects, sealer, signer, stores=stores, home=folder, days=1)
-    exports = Exports(store, objects)
+    exports = Exports(store, objects, Reach(Directory(database)))
     return _Log(owner_url=server.owner_url, signer=signer, sealer=sealer, exports=exports, maker=maker, home=folder)
 
 

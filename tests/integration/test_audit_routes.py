@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from core.storage.database import Database
 from tests.doubles.office import Caller, open_office
 from tests.integration.conftest import Tenant, make_tenant
 
-EVENTS, EXPORTS = "/admin/v1/audit/events", "/admin/v1/audit/exports"
+EVENTS, EXPORTS, ERASURES = (f"/admin/v1/audit/{name}" for name in ("events", "exports", "erasures"))
 
 
 @pytest.fixture
@@ -142,9 +143,41 @@ async def test_what_is_another_organizations_is_not_there_but_for_an_operator(op
     assert (await admin("POST", EXPORTS, {"organization_id": theirs})).status_code == 404
     assert (await admin("POST", EXPORTS, {"organization_id": "all"})).status_code == 404
     body = {"subject": other.principal.user_id, "organization_id": theirs}
-    assert (await admin("POST", "/admin/v1/audit/erasures", body)).status_code == 404
+    assert (await admin("POST", ERASURES, body)).status_code == 404
     assert (await operator("GET", f"{EVENTS}?organization_id={theirs}")).status_code == 200
     assert (await operator("GET", f"{EVENTS}/{event}")).status_code == 200
+
+
+@pytest.mark.parametrize("mistyped", ["org_typo", "ALL", "'; --", "x" * 200])
+async def test_an_organization_that_is_not_there_is_not_an_empty_one_to_an_operator(operator: Caller, mistyped: str) -> None:
+    for method, path, body in (
+        ("GET", f"{EVENTS}?{urlencode({'organization_id': mistyped})}", None),
+        ("POST", EXPORTS, {"organization_id": mistyped}),
+        ("POST", ERASURES, {"subject": "user_1", "organization_id": mistyped}),
+    ):
+        answer = await operator(method, path, body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "organization_not_found"), answer.text
+    assert (await operator("GET", EXPORTS)).json()["data"] == []
+
+
+async def test_what_can_be_no_organization_is_answered_before_anything_is_queued(operator: Caller) -> None:
+    for text in ("\\u0000", "\\ud800"):
+        body = f'{{"organization_id": "{text}"}}'
+        answer = await operator("POST", EXPORTS, content=body)
+        assert answer.status_code in (400, 404), answer.text
+    assert (await operator("GET", f"{EVENTS}?organization_id=%00")).status_code in (400, 404)
+    assert (await operator("GET", EXPORTS)).json()["data"] == []
+
+
+async def test_an_operator_reads_what_is_nobodys_and_everybodys_but_erases_from_one_organization(operator: Caller) -> None:
+    for whose in ("all", "platform"):
+        assert (await operator("GET", f"{EVENTS}?organization_id={whose}")).status_code == 200
+        assert (await operator("POST", EXPORTS, {"organization_id": whose})).status_code == 200
+    made = await operator.made("/admin/v1/users", {"name": "Ada"})
+    refused = await operator("POST", ERASURES, {"subject": made["id"], "organization_id": "all"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "organization_id")
+    assert [event["personal"] for event in await listed(operator, object=made["id"])] != [None]
+    assert (await operator("POST", ERASURES, {"subject": made["id"]})).json()["records"] == 1
 
 
 @pytest.mark.parametrize("name", ["nothing", "..%2f..%2faudit.key", "%00", "manifest.json~", "x" * 300])
@@ -156,7 +189,7 @@ async def test_a_file_that_an_export_does_not_have_is_not_there(operator: Caller
 
 async def test_nobody_is_erased_who_is_not_known(operator: Caller) -> None:
     for subject in ("user_nobody", "'; DROP TABLE audit_subjects; --"):
-        answer = await operator("POST", "/admin/v1/audit/erasures", {"subject": subject})
+        answer = await operator("POST", ERASURES, {"subject": subject})
         assert answer.status_code == 404, answer.text
         assert answer.json()["error"]["code"] == "audit_subject_not_found"
 
