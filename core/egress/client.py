@@ -118,7 +118,7 @@ def _redirected(request: Request, answer: Answer) -> Request:
     """Another origin gets no header of ours, for a secret may be in it; https never leads to http."""
     try:
         url = request.url.join(URL(answer.headers["Location"]))
-        same = url.origin() == request.url.origin()
+        same = (url.origin(), url.host) == (request.url.origin(), request.url.host)  # a name of bad IDNA raises too
     except ValueError as exc:
         raise EgressFailed(f"{request.url.host}: redirects to what is no address") from exc
     if request.url.scheme == "https" and url.scheme != "https":

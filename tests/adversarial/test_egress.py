@@ -303,6 +303,7 @@ async def test_redirects_in_a_circle_end(web: Web, egress: Egress) -> None:
         "javascript:alert(1)",
         "http://[::1/",
         "http://127.0.0.1:99999/",
+        "http://xn--a/",
         "",
     ],
 )

@@ -44,6 +44,8 @@ MISTAKES: list[tuple[dict[str, Any], str | None, str]] = [
     ({"returns": {"type": 3}}, "returns.type", "not valid"),
     ({"runtime": {}}, "runtime.kind", "unknown kind"),
     ({"runtime": {"kind": "../../etc"}}, "runtime.kind", "unknown kind"),
+    ({"runtime": {"kind": "x" * 5_000}}, "runtime.kind", "unknown kind"),
+    ({"runtime": {"kind": "http", "url": "https://xn--a/"}}, "runtime.url", "Invalid character"),
     ({"runtime": {"kind": "__init__"}}, "runtime.kind", "unknown kind"),
     ({"runtime": {"kind": ["python"]}}, "runtime.kind", "unknown kind"),
     ({"runtime": {"kind": "code"}}, "runtime.kind", "unknown kind 'code'; available: http, python, wasm"),

@@ -302,6 +302,8 @@ async def test_a_secret_goes_to_no_origin_that_the_operator_did_not_name(web: We
         ({"url": "https://example.com/{}"}, "url"),
         ({"url": "https://example.com:0x50/"}, "url"),
         ({"url": "https://example.com:99999/"}, "url"),
+        ({"url": "https://xn--a/"}, "url"),
+        ({"url": "https://xn--bcher-kva.example/"}, None),
         ({"url": "https://[::1/"}, "url"),
         ({"url": "https://example.com/", "method": "CONNECT"}, "method"),
         ({"url": "https://example.com/", "headers": {"Host": "evil.example"}}, "headers"),

@@ -51,5 +51,5 @@ def registrable(name: str) -> Registrable:
     """Raises LookupError with the names that a manifest may have."""
     names = [kind for kind in available() if kind not in SHIPPED]
     if name not in names:
-        raise LookupError(f"unknown kind {name!r}; available: {', '.join(names)}")
+        raise LookupError(f"unknown kind {name[:100]!r}; available: {', '.join(names)}")
     return cast(Registrable, load(name))

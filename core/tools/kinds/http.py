@@ -40,7 +40,8 @@ def _url(text: str) -> str:
         raise ValueError("expected http(s)://host/path with a literal host and no user")
     if REFUSED_IN_URL.search(text):
         raise ValueError("blanks, '#', backslashes and what is not ASCII must be percent-encoded")
-    URL(origin[0]).origin()  # a port that is none is refused here
+    if not URL(origin[0]).origin().host:  # a port or an international name that is none raises ValueError here
+        raise ValueError("expected a host")
     return _without_secrets(text)
 
 
