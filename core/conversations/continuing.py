@@ -33,9 +33,11 @@ class Continuing:
         await self._begin(await self._store.due(turn_id=asked.turn_id, limit=1))
         return await self._approvals.get(principal, approval_id)
 
-    async def begin_due(self) -> None:
-        """What could not begin when it was decided on: the conversation was busy, or a process died in between."""
-        await self._begin(await self._store.due(turn_id=None, limit=AT_ONCE))
+    async def begin_due(self, *, days: int) -> None:
+        """What could not begin when it was decided on: the conversation was busy, or a process died in between. days: how old a
+        decision may be.
+        """
+        await self._begin(await self._store.due(turn_id=None, limit=AT_ONCE, days=days))
 
     async def _begin(self, due: Sequence[Due]) -> None:
         for one in due:
@@ -62,6 +64,8 @@ class Continuing:
             for approval in approvals
             if approval.status in (ApprovalStatus.APPROVED, ApprovalStatus.DENIED)
         ]
+        if not said:
+            return  # what was approved has expired just now
         before = None if due.conversation_id else due.turn_id
         await self._turns.start(principal, replace(request, input=tuple(said), previous_turn_id=before))
 

@@ -13,6 +13,9 @@ from core.storage.audit import Apart, AuditRecord
 from core.storage.database import Database
 from core.storage.records import Approval, ApprovalStatus, Page
 
+DAYS = 61
+"""How old a decision may be whose turn goes on: other calls of it wait for 30 at most, and it is good for as long again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
@@ -111,12 +114,12 @@ class ApprovalStore:
         async with self._database.tenant(record.organization_id) as connection:
             await audit.insert(connection, record)
 
-    async def due(self, *, turn_id: str | None, limit: int) -> Sequence[Due]:
+    async def due(self, *, turn_id: str | None, limit: int, days: int = DAYS) -> Sequence[Due]:
         """Those that go on by themselves: in conversations and in the background. Any of them, so that those which cannot yet
-        keep no others waiting. turn_id: only this one.
+        keep no others waiting. turn_id: only this one. days: how old a decision may be.
         """
         async with self._database.everyone() as connection:
-            rows = (await connection.execute(_DUE, {"turn_id": turn_id, "limit": limit})).mappings().all()
+            rows = (await connection.execute(_DUE, {"turn_id": turn_id, "limit": limit, "days": days})).mappings().all()
         return [Due(**row) for row in rows]
 
     async def void(self, turn_id: str, record: AuditRecord) -> None:
@@ -146,7 +149,10 @@ def _approval(row: sa.RowMapping) -> Approval:
     return Approval(**{**values, "status": ApprovalStatus(row["effective"]), "turn_status": TurnStatus(row["turn_status"])})
 
 
-_FIND = """
+_GOOD_SECONDS = "GREATEST(make_interval(secs => p.expires_seconds), interval '1 day')"
+_LAST_WORD = "max(COALESCE(p.decided_at, p.expires_at))"
+"""When the last call of a turn was decided on, or could be no more: from then on it can go on, and its approvals are good."""
+_FIND = f"""
     SELECT a.*, NULL AS status FROM (
         SELECT p.id, p.organization_id, p.turn_id, p.conversation_id, p.user_id, p.key_id, p.tool, p.version_digest,
             p.arguments, p.digest, p.four_eyes, p.expires_seconds, p.edited, p.edited_by, p.reason, p.decided_by, p.decided_at,
@@ -154,15 +160,15 @@ _FIND = """
             CASE WHEN NOT asked.stored THEN 'void'
                  WHEN p.status = 'pending' AND p.expires_at <= clock_timestamp() THEN 'expired'
                  WHEN p.status = 'approved' AND next.id IS NULL AND clock_timestamp() >=
-                    p.decided_at + GREATEST(make_interval(secs => p.expires_seconds), interval '1 day') THEN 'expired'
+                    (SELECT {_LAST_WORD} FROM approvals p WHERE p.turn_id = asked.id) + {_GOOD_SECONDS} THEN 'expired'
                  ELSE p.status END AS effective
         FROM approvals p
         JOIN turns asked ON asked.id = p.turn_id
         LEFT JOIN turns next ON next.continues = p.turn_id
         LEFT JOIN tools t ON t.organization_id = p.organization_id AND t.name = p.tool AND t.deleted_at IS NULL
         WHERE p.organization_id = :organization_id
-    ) a WHERE {where} ORDER BY a.id {order} LIMIT :limit
-"""
+    ) a WHERE {{where}} ORDER BY a.id {{order}} LIMIT :limit
+"""  # noqa: S608 - made of the constants above
 _DECIDE = sa.text("""
     UPDATE approvals SET status = :status, arguments = :arguments, digest = CAST(:digest AS text), reason = :reason,
         edited = edited OR digest <> CAST(:digest AS text), decided_by = :decided_by, decided_at = clock_timestamp()
@@ -173,15 +179,20 @@ _EDIT = sa.text("""
         expires_at = clock_timestamp() + make_interval(secs => expires_seconds)
     WHERE id = :id AND status = CAST(:status AS text) AND digest = :was AND arguments = :said AND expires_at > clock_timestamp()
 """)
-_DUE = sa.text("""
-    SELECT t.id AS turn_id, t.organization_id, t.conversation_id, t.request FROM turns t
+_DUE = sa.text(f"""
+    SELECT t.id AS turn_id, t.organization_id, t.conversation_id, t.request
+    FROM turns t CROSS JOIN LATERAL (
+        SELECT bool_or(p.status = 'pending' AND p.expires_at > clock_timestamp()) AS waits,
+            {_LAST_WORD} + max({_GOOD_SECONDS}) FILTER (WHERE p.status IN ('approved', 'denied')) AS good_until
+        FROM approvals p WHERE p.turn_id = t.id
+    ) asked
     WHERE t.id IN (
-        SELECT turn_id FROM approvals
-        WHERE status IN ('approved', 'denied') AND decided_at > now() - interval '1 day'
-            AND (CAST(:turn_id AS text) IS NULL OR turn_id = :turn_id)
+        SELECT d.turn_id FROM approvals d
+        WHERE d.status IN ('approved', 'denied') AND d.decided_at > now() - make_interval(days => :days)
+            AND (CAST(:turn_id AS text) IS NULL OR d.turn_id = :turn_id)
+            AND NOT EXISTS (SELECT FROM turns n WHERE n.continues = d.turn_id)
     ) AND t.stored AND t.status = 'completed' AND (t.conversation_id IS NOT NULL OR t.queue IS NOT NULL)
-    AND NOT EXISTS (SELECT FROM turns n WHERE n.continues = t.id) AND NOT EXISTS (
-        SELECT FROM approvals p WHERE p.turn_id = t.id AND p.status = 'pending' AND p.expires_at > clock_timestamp()
-    ) ORDER BY random() LIMIT :limit
-""")
+    AND NOT asked.waits AND asked.good_until > clock_timestamp()
+    ORDER BY random() LIMIT :limit
+""")  # noqa: S608 - made of the constants above
 _VOID = sa.text("UPDATE approvals SET status = 'void' WHERE turn_id = :turn_id")

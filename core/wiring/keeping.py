@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from core.alerts.courier import Courier
 from core.alerts.sampling import Sampling
@@ -22,6 +23,7 @@ from core.egress.client import open_egress
 from core.keeper import Job, Keeper
 from core.keyring import Keyring, open_keyring
 from core.storage.alerts import AlertStore
+from core.storage.approvals import DAYS
 from core.storage.audit_archives import ArchiveStore
 from core.storage.audit_exports import ExportStore
 from core.storage.audit_seals import SealStore
@@ -39,7 +41,9 @@ from core.wiring.conversing import Conversing
 from core.wiring.ground import Ground
 
 CONTINUE_SECONDS = 3.0
-"""How often turns are begun that could not begin when humans had decided."""
+"""How often turns are begun that could not begin when humans had decided, today or yesterday."""
+CONTINUE_LATE_SECONDS = 60.0
+"""And long ago: the conversation was busy for days, or one of several calls has just expired."""
 STREAMS_SECONDS = 60.0
 
 
@@ -81,7 +85,12 @@ async def open_keeping(ground: Ground, conversing: Conversing, wires: Wires) -> 
             Job(name="forgetting lines of batches", every_seconds=5, run=answers.clear),
             Job(name="forgetting deliveries", every_seconds=600, run=webhooks.sweep),
             Job(name="forgetting idempotency keys", every_seconds=600, run=keeping.idempotency.sweep),
-            Job(name="approvals", every_seconds=CONTINUE_SECONDS, run=conversing.continuing.begin_due),
+            Job(name="approvals", every_seconds=CONTINUE_SECONDS, run=partial(conversing.continuing.begin_due, days=1)),
+            Job(
+                name="old approvals",
+                every_seconds=CONTINUE_LATE_SECONDS,
+                run=partial(conversing.continuing.begin_due, days=DAYS),
+            ),
             *await _auditing(ground, keeping),
             Job(name="removing streams", every_seconds=STREAMS_SECONDS, run=streams.run),
             *await stack.enter_async_context(

@@ -22,6 +22,7 @@ from core.storage.database import Database
 from core.storage.directory import Directory
 from core.storage.records import ApprovalStatus
 from core.storage.tables import audit_personal
+from core.tools.approval import DAY_SECONDS
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_recovery import Control, cut
 from tests.integration.test_tool_registry import ANSWER, OFFERED, Client, audited, call_of, calls, client_of, manifest
@@ -527,6 +528,47 @@ async def test_what_was_decided_while_the_conversation_was_busy_goes_on_later(
                 await asyncio.sleep(0.1)
             await platform.turns.wait(tenant.principal, after)
         assert text_of(await client.get(f"/v1/responses/{after}")) == "It is 42."
+
+
+async def test_what_was_approved_days_ago_goes_on_for_as_long_as_it_is_good(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with opened(stage, tenant, approval={"expires_seconds": 10 * DAY_SECONDS}) as (_, client):
+        response = await client.respond(conversation=(await client.post("/v1/conversations"))["id"])
+    [asked] = requests_of(response)
+    for days, due in ((9, [response["id"]]), (11, [])):
+        async with database.everyone() as connection:
+            query = "UPDATE approvals SET status = 'approved', decided_at = now() - make_interval(days => :days) WHERE id = :id"
+            await connection.execute(sa.text(query), {"id": asked["id"], "days": days})
+        found = await ApprovalStore(database).due(turn_id=response["id"], limit=1)
+        assert [one.turn_id for one in found] == due
+
+
+async def test_an_approval_waits_for_its_siblings_and_is_good_from_then(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    story = (calls("double", "triple"), {"when": {"after_tool": True}, "reply": {"text": "Done."}})
+    async with opened(stage, tenant, *story, approval={"expires_seconds": 60}) as (_, client):
+        month = {"expires_seconds": 30 * DAY_SECONDS}
+        await client.create(name="triple", code="def main(x):\n    return x * 3", approval=month)
+        response = await client.respond(conversation=(await client.post("/v1/conversations"))["id"])
+    first, second = requests_of(response)
+    store, home = ApprovalStore(database), tenant.principal.organization_id
+    for hours, status, due in ((-1, "approved", []), (25, "expired", []), (1, "approved", [response["id"]])):
+        async with database.everyone() as connection:
+            decided = "UPDATE approvals SET status = 'approved', decided_at = now() - interval '20 days' WHERE id = :id"
+            await connection.execute(sa.text(decided), {"id": first["id"]})
+            expired = "UPDATE approvals SET expires_at = now() - make_interval(hours => :hours) WHERE id = :id"
+            await connection.execute(sa.text(expired), {"id": second["id"], "hours": hours})
+        assert [one.turn_id for one in await store.due(turn_id=response["id"], limit=1)] == due
+        assert (await store.get(home, first["id"])).status == status
+    async with stage.open_with(*story) as platform, client_of(platform, tenant) as client:
+        async with asyncio.timeout(30):
+            while (after := (await client.get(f"{APPROVALS}/{first['id']}"))["next_response_id"]) is None:
+                await asyncio.sleep(0.1)
+            await platform.turns.wait(tenant.principal, after)
+        made = [item["status"] for item in (await client.get(f"/v1/responses/{after}"))["output"] if item["type"] == "mcp_call"]
+        assert made == ["completed", "failed"]
 
 
 async def test_what_cannot_go_on_yet_keeps_no_other_waiting(stage: Stage, tenant: Tenant, database: Database) -> None:
