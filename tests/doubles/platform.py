@@ -1,7 +1,7 @@
 """A platform in memory, for what a real one does too seldom: it stalls, breaks and lies on request."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,8 +31,10 @@ class Turns:
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def start(self, _principal: Principal, request: TurnRequest) -> Turn:
-        return turn(wire=request.wire, echo=request.echo, stored=request.store)
+    async def start(self, _principal: Principal, request: TurnRequest, *, on_offer: Callable[[str], None]) -> Turn:
+        accepted = turn(wire=request.wire, echo=request.echo, stored=request.store)
+        on_offer(accepted.id)
+        return accepted
 
     async def get(self, _principal: Principal, turn_id: str) -> Turn:
         raise NotFound(f"no response {turn_id!r}", code="response_not_found")
@@ -61,6 +63,9 @@ class Identity:
         if token != KEY:
             raise Unauthenticated("the API key is not valid")
         return PRINCIPAL
+
+    async def turned_away(self, error: Unauthenticated, request_id: str | None) -> None:
+        """There is no audit log."""
 
 
 @dataclass
