@@ -72,21 +72,23 @@ class Approvals:
         """What is said is decided when the turn is accepted, where it was not yet. known: what was said before. offered:
         digests of tool versions.
 
+        Of a fork that begins between the requests of one response, those before it are here, and the others are nobody's.
         Raises as `decide` does; InvalidRequest for a request that nobody has asked here, or for some of those that wait.
         """
         verdicts = _once_each(said)
         asked = await self._store.get(principal.organization_id, said[0].request_id)
-        siblings = await self._store.of_turn(principal.organization_id, asked.turn_id)
-        await self._refuse_strangers(principal, said, siblings, known)
+        here = _waiting_in(known)
+        siblings = [one for one in await self._store.of_turn(principal.organization_id, asked.turn_id) if one.id in here]
+        await self._refuse_strangers(principal, said, {one.id for one in siblings}, here)
         for one in siblings:
             if one.status is ApprovalStatus.PENDING and one.id not in verdicts:
                 message = f"the response asked for {len(siblings)} approvals, and {one.id!r} is not answered"
                 raise InvalidRequest(message, param="input", code="approval_missing")
-            if one.id in verdicts and verdicts[one.id].approve and one.version_digest not in offered:
-                message = f"the version of {one.tool!r} that is approved is not among the request's tools"
-                raise InvalidRequest(message, param="tools", code="approval_tool_missing")
         new = [(one, verdicts[one.id]) for one in siblings if one.id in verdicts and not _says(one, verdicts[one.id])]
         decisions = await self._decisions(principal, new)
+        await self._refuse_missing(
+            principal, [one for one in siblings if one.id in verdicts and verdicts[one.id].approve], offered
+        )
         told = {one.id: verdict for one, verdict in new}
         return Continuation(
             turn_id=asked.turn_id,
@@ -101,19 +103,26 @@ class Approvals:
                 await self._note_refusal(principal, one.approval, why)
 
     async def _refuse_strangers(
-        self, principal: Principal, said: Sequence[ApprovalResponseItem], siblings: Sequence[Approval], known: Sequence[Item]
+        self, principal: Principal, said: Sequence[ApprovalResponseItem], siblings: Set[str], here: Set[str]
     ) -> None:
-        ids = {one.id for one in siblings}
-        requests = [item for item in known if isinstance(item, ToolCallItem) and item.offer is Offer.APPROVAL]
-        here = {name for item in requests for name in (item.id, item.call.id)}
         for item in said:
-            await self._store.get(principal.organization_id, item.request_id)
-            if item.request_id not in here:
-                message = f"approval request {item.request_id!r} is none of what came before"
-                raise InvalidRequest(message, param="input", code="approval_not_here")
-            if item.request_id not in ids:
+            approval = await self._store.get(principal.organization_id, item.request_id)
+            if item.request_id in siblings:
+                continue
+            message = f"approval request {item.request_id!r} is none of what came before"
+            if item.request_id in here:
                 message = "one response takes up the approval requests of one other response"
-                raise InvalidRequest(message, param="input", code="approval_not_here")
+            refused = InvalidRequest(message, param="input", code="approval_not_here")
+            await self._note_refusal(principal, approval, refused)
+            raise refused
+
+    async def _refuse_missing(self, principal: Principal, approved: Sequence[Approval], offered: Set[str]) -> None:
+        for one in approved:
+            if one.version_digest not in offered:
+                message = f"the version of {one.tool!r} that is approved is not among the request's tools"
+                refused = InvalidRequest(message, param="tools", code="approval_tool_missing")
+                await self._note_refusal(principal, one, refused)
+                raise refused
 
     async def _decisions(self, principal: Principal, verdicts: Sequence[tuple[Approval, Verdict]]) -> Sequence[Decision]:
         decisions = []
@@ -175,6 +184,12 @@ class Approvals:
             details={"tool": approval.tool, "code": why.code},
         )
         await self._store.note(record)
+
+
+def _waiting_in(known: Sequence[Item]) -> Set[str]:
+    """Ids of the approval requests in it; a client's own history names them as it likes."""
+    requests = [item for item in known if isinstance(item, ToolCallItem) and item.offer is Offer.APPROVAL]
+    return {name for item in requests for name in (item.id, item.call.id)}
 
 
 def _once_each(said: Sequence[ApprovalResponseItem]) -> dict[str, Verdict]:

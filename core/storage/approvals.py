@@ -159,6 +159,7 @@ _FIND = f"""
             p.expires_at, p.created_at, asked.status AS turn_status, next.id AS next_turn_id, t.digest AS current_digest,
             CASE WHEN NOT asked.stored THEN 'void'
                  WHEN p.status = 'pending' AND p.expires_at <= clock_timestamp() THEN 'expired'
+                 WHEN p.status = 'pending' AND next.id IS NOT NULL THEN 'void'
                  WHEN p.status = 'approved' AND next.id IS NULL AND clock_timestamp() >=
                     (SELECT {_LAST_WORD} FROM approvals p WHERE p.turn_id = asked.id) + {_GOOD_SECONDS} THEN 'expired'
                  ELSE p.status END AS effective

@@ -71,6 +71,12 @@ async def kinds_of_audit(platform: Platform, tenant: Tenant) -> list[str]:
     return [record["kind"] for record in await audited(platform, tenant)]
 
 
+async def refusals(platform: Platform, tenant: Tenant) -> list[tuple[str, str]]:
+    """What of whose approval the audit log has."""
+    records = [record for record in await audited(platform, tenant) if record["kind"] == "approval.refused"]
+    return [(record["object"], record["details"]["code"]) for record in records]
+
+
 async def test_a_call_waits_for_a_human_and_runs_in_the_next_response(stage: Stage, tenant: Tenant) -> None:
     async with opened(stage, tenant) as (platform, client):
         response = await client.respond()
@@ -324,7 +330,8 @@ async def test_another_version_is_not_what_was_approved(stage: Stage, tenant: Te
         await client.post("/admin/v1/tools/double/versions", version)
         assert (await client.refused(f"{APPROVALS}/{asked['id']}/approve", {}, status=409))[0] == "approval_void"
         body = {"input": [said(asked)], "previous_response_id": response["id"], "tools": [OFFERED]}
-        assert (await client.refused("/v1/responses", body))[0] == "approval_tool_missing"
+        assert (await client.refused("/v1/responses", body, status=409))[0] == "approval_void"
+        assert await refusals(platform, tenant) == [(asked["id"], "approval_void")] * 2
         assert "tool.dispatched" not in await kinds_of_audit(platform, tenant)
         assert call_of(await answered(client, response, said(asked, False)))["status"] == "failed"
 
@@ -396,6 +403,23 @@ async def test_all_calls_that_wait_are_answered_together(stage: Stage, tenant: T
         assert made == {first["id"]: "completed", second["id"]: "failed"}
 
 
+async def test_a_fork_between_two_requests_answers_those_that_are_in_it(stage: Stage, tenant: Tenant) -> None:
+    story = (calls("double", "triple"), {"when": {"after_tool": True}, "reply": {"text": "Done."}})
+    async with opened(stage, tenant, *story) as (_, client):
+        await client.create(name="triple", code="def main(x):\n    return x * 3", approval="always")
+        whole = (await client.post("/v1/conversations"))["id"]
+        first, second = requests_of(await client.respond(conversation=whole))
+        fork = (await client.post(f"/v1/conversations/{whole}/fork", {"item_id": first["id"]}))["id"]
+        body = {"conversation": fork, "input": [said(first), said(second)], "tools": [OFFERED]}
+        assert (await client.refused("/v1/responses", body))[0] == "approval_not_here"
+        after = await client.respond(conversation=fork, input=[said(first)])
+        made = [(item["approval_request_id"], item["status"]) for item in after["output"] if item["type"] == "mcp_call"]
+        assert made == [(first["id"], "completed")], "the fork knows of no other"
+        assert (await client.get(f"{APPROVALS}/{second['id']}"))["status"] == "void"
+        code = (await client.refused(f"{APPROVALS}/{second['id']}/approve", {}, status=409))[0]
+        assert code == "approval_used", "what was asked together is carried out once, in the one conversation or the other"
+
+
 @pytest.mark.parametrize(
     ("policy", "wanted", "waits"),
     [
@@ -453,6 +477,8 @@ async def test_what_a_stranger_or_a_clumsy_client_sends_approves_nothing(
             ({**here, "input": [{**said(asked), "arguments": "{}"}]}, 400, "unknown_parameter"),
         ):
             assert (await client.refused("/v1/responses", body, status=status))[0] == code
+        told = ("approval_tool_missing", "approval_not_here", "approval_not_here")
+        assert await refusals(platform, tenant) == [(asked["id"], code) for code in told]
         async with client_of(platform, other_tenant) as stranger:
             assert (await stranger.get(APPROVALS))["data"] == []
             for path, method in ((asked["id"], "GET"), (f"{asked['id']}/approve", "POST"), (f"{asked['id']}/deny", "POST")):
