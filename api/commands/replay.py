@@ -26,10 +26,14 @@ def command(response_id: str, model: str | None, url: str | None, key: str | Non
     for step in replayed["steps"]:
         _show(step)
     differences, unverified = replayed["differences"], replayed["unverified"]
-    told = f"{differences} difference{'s' if differences > 1 else ''}" if differences else "no difference"
-    click.echo(f"{told}, and {unverified} of what could not be run again" if unverified else told)
+    told = _many(differences, "difference") if differences else "no difference"
+    click.echo(f"{told}; {_many(unverified, 'pure call')} could not be run again" if unverified else told)
     if differences or unverified:
         raise click.exceptions.Exit(1)
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}"
 
 
 def _show(step: dict[str, Any]) -> None:

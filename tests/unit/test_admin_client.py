@@ -2,15 +2,18 @@
 
 import asyncio
 import io
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from api.admin import Admin
 from api.client import Server
+from api.commands import replay
 from tests.doubles.web import Web, open_web
 
 
@@ -41,6 +44,28 @@ async def test_pages_are_read_to_the_last_with_the_key(web: Web) -> None:
     assert await asking(web.origin, lambda admin: list(admin.all("/x", limit=1))) == [1, 2]
     assert b"GET /admin/v1/x?limit=1&after=a " in web.requests[-1]
     assert b"authorization: bearer pk_key" in web.requests[-1].lower()
+
+
+@pytest.mark.parametrize(
+    ("differences", "unverified", "code", "last"),
+    [
+        (0, 0, 0, "no difference"),
+        (2, 0, 1, "2 differences"),
+        (0, 1, 1, "no difference; 1 pure call could not be run again"),
+        (1, 2, 1, "1 difference; 2 pure calls could not be run again"),
+    ],
+)
+async def test_a_replay_that_could_not_run_all_of_it_again_does_not_end_well(
+    web: Web, differences: int, unverified: int, code: int, last: str
+) -> None:
+    body = json.dumps({"steps": [], "differences": differences, "unverified": unverified}).encode()
+    web.answers["/admin/v1/turns/resp_1/replay"] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (
+        len(body),
+        body,
+    )
+    asked = ["resp_1", "--url", web.origin, "--key", "pk_key"]
+    ran = await asyncio.to_thread(CliRunner().invoke, replay.command, asked)
+    assert (ran.exit_code, ran.output) == (code, f"{last}\n")
 
 
 @pytest.mark.parametrize(
