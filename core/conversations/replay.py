@@ -6,10 +6,12 @@ Nothing is written to the conversation, the ledger or the journal; the audit log
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from core.audit.turns import TurnAudit
 from core.conversations.kept import recall
 from core.conversations.reply import StreamedReply, as_message
 from core.conversations.staging import Scene, Staging
@@ -119,8 +121,8 @@ class Replay:
         scene = None if model is None else await self._scene(turn, model)
         await self._store.note(AuditRecord.by(principal, "turn.replay_started", turn_id, details={"model": model}))
         try:
-            asker = replace(turn, id=new_id("replay"), user_id=principal.user_id, key_id=principal.key_id)
-            steps = await self._steps(turn, pasts, scene, asker)
+            mine = replace(turn, user_id=principal.user_id, key_id=principal.key_id, model=model or turn.model)
+            steps = await self._steps(turn, pasts, scene, mine, TurnAudit(mine, principal.request_id))
         except BaseException:
             await asyncio.shield(self._note_end(principal, turn_id, Outcome.UNKNOWN))
             raise
@@ -148,31 +150,39 @@ class Replay:
         before = await self._staging.before(asker, request, turn_id=turn.id)
         return await self._staging.scene(replace(turn, model=model), asker, request, before, durable=_at_once)
 
-    async def _steps(self, turn: Turn, pasts: Sequence[_Past], scene: Scene | None, asker: Turn) -> Sequence[StepAgain]:
-        """asker: whose limits a model's answers count against."""
+    async def _steps(
+        self, turn: Turn, pasts: Sequence[_Past], scene: Scene | None, mine: Turn, audit: TurnAudit
+    ) -> Sequence[StepAgain]:
+        """mine: the turn as it would be were it that of who replays it, whose limits a model's answers count against."""
+        asker = replace(mine, id=new_id("replay"))
         steps, tools = [], await self._toolset(turn)
         for past in pasts:
-            said = None if scene is None or past.replied.restated else await self._ask(asker, scene)
+            said = None if scene is None or past.replied.restated else await self._ask(asker, scene, past.replied.step, audit)
             calls = [await self._call(tools, past, n, item) for n, item in past.calls]
             steps.append(StepAgain(number=past.replied.step, reply=as_message(past.replied), calls=calls, said=said))
             if scene is not None:
                 _settle(scene, past)
         return steps
 
-    async def _ask(self, asker: Turn, scene: Scene) -> Reply:
+    async def _ask(self, asker: Turn, scene: Scene, step: int, audit: TurnAudit) -> Reply:
         grant = await self._limiter.admit(asker, tokens=scene.demand)
+        reply, began = StreamedReply(asker.id, 0, scene.tools.offer), time.monotonic()
         try:
             ask = scene.metered(grant)
-            reply = StreamedReply(asker.id, 0, scene.tools.offer)
             async with aclosing(ask.model.stream(ask.request(scene.transcript, scene.budget))) as chunks:
                 async for chunk in chunks:
                     for _ in reply.take(chunk):
                         pass
                     if reply.overflows:
                         break
+        except BaseException:
+            await asyncio.shield(self._store.note(audit.failed(step, scene.budget.untold)))
+            raise
         finally:
             grant.end()
-        return as_message(reply.whole(step=0, seconds=0.0))
+        replied = reply.whole(step=step, seconds=time.monotonic() - began)
+        await self._store.note(audit.replied(replied))
+        return as_message(replied)
 
     async def _call(self, tools: Toolset, past: _Past, n: int, item: ToolCallItem) -> CallAgain:
         dispatched, returned = past.dispatched.get(n), past.returned.get(n)

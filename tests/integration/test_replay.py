@@ -155,6 +155,27 @@ async def test_another_model_is_asked_at_each_step_with_what_was_said_before_it(
         assert other["steps"][1]["reply_now"]["text"] == "It is 42."
 
 
+async def test_each_call_of_the_other_model_is_on_record_also_one_that_fails(stage: Stage, tenant: Tenant) -> None:
+    half = {"reply": [{"text": "half of"}, {"error": {"status": 503}}]}
+    async with opened(stage, tenant, {"reply": "hello", "times": 1}, half) as (platform, client):
+        response = await client.respond(tools=[])
+        await replayed(client, response, model="other")
+        code, _, _ = await client.refused(f"/admin/v1/turns/{response['id']}/replay", {"model": "scripted"}, status=503)
+        assert code == "model_unavailable"
+        records = [record for record in await audited(platform, tenant) if record["object"] == response["id"]]
+        told = [(one["kind"], one["outcome"], one["details"].get("model")) for one in records[-6:]]
+        assert told == [
+            ("turn.replay_started", "success", "other"),
+            ("model.replied", "success", "other"),
+            ("turn.replay_ended", "failure", None),
+            ("turn.replay_started", "success", "scripted"),
+            ("model.failed", "failure", "scripted"),
+            ("turn.replay_ended", "unknown", None),
+        ]
+        assert min(records[-2]["details"][name] for name in ("input_tokens", "output_tokens")) > 0
+        assert len({one["request"] for one in records[-6:]}) == 2
+
+
 async def test_an_approved_call_is_run_again_with_the_arguments_that_were_approved(stage: Stage, tenant: Tenant) -> None:
     async with opened(stage, tenant, calls("double"), ANSWER) as (platform, client):
         await client.create(approval="always")
