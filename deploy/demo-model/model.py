@@ -15,7 +15,7 @@ class Shape:
     """What decides the size of the model. `context` is what it is trained for and what the GGUF says."""
 
     vocabulary: int = 1536
-    layers: int = 6
+    layers: int = 8
     width: int = 256
     heads: int = 8
     hidden: int = 768

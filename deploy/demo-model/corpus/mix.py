@@ -228,7 +228,7 @@ def in_one_breath(draw: Draw) -> Conversation:
 
 
 def everyday_tools(draw: Draw) -> Conversation:
-    """Practice: what is refused without a tool for it, and done with one."""
+    """What is refused without a tool for it, and done with one."""
     wanted = registry.everyday(draw)
     others = [registry.request(draw, (wanted.tool["function"]["name"],)) for _ in range(draw.pick([0, 0, 1]))]
     tools = [one.tool for one in (wanted, *others)] + ([CODE_INTERPRETER] if draw.chance(0.5) else [])
@@ -245,9 +245,9 @@ SCENES: tuple[tuple[float, float, Callable[[Draw], Conversation]], ...] = (
     (1.5, 1.5, without_tools),
     (12, 7, two_calls),
     (2.5, 3, failures),
-    (20, 13, registry_tools),
+    (20, 10, registry_tools),
     (6, 0, in_one_breath),
-    (6, 0, everyday_tools),
+    (8, 3, everyday_tools),
 )
 
 

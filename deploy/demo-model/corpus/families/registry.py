@@ -507,6 +507,7 @@ def returned(draw: Draw) -> str:
             [
                 f"{draw.pick(STATES)}",
                 f"{draw.pick(STATES)}",
+                f"{draw.pick(STATES)} in {draw.own(CITIES)}",
                 f"{whole(draw, 1, 5)} {draw.own(WORDS)}",
                 f"{draw.own(WORDS)} and {draw.own(WORDS)}",
                 f"The {draw.pick(FIELDS)} is {scalar(draw)}.",
@@ -540,11 +541,12 @@ def asked(draw: Draw, wanted: Request) -> Turn:
     user = finished(draw, draw.text(wanted.wordings), wanted.slots, plain=0.6)
     error = draw.pick(ERRORS) if draw.chance(0.06) else None
     result = draw.pick([f"Error: {error}", f"error: {error}"]) if error else returned(draw)
+    quoted = not error and draw.chance(0.3) and not result.startswith("{")  # as a Python tool's text comes, which is JSON
     call = Call(name=wanted.tool["function"]["name"], arguments=wanted.arguments)
     return Turn(
         family="errors" if error else "registry tools",
         user=user,
-        rounds=(Round(calls=(call,), results=(result,)),),
+        rounds=(Round(calls=(call,), results=(json.dumps(result, ensure_ascii=False) if quoted else result,)),),
         answer=f"That failed: {error}" if error else f"I got: {result}",
         expected=(error or result,),
     )
