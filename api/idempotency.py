@@ -91,6 +91,11 @@ async def _begun_without_key(request: Request, principal: Principal, asked: Turn
         raise
 
 
+def may_be_asked_again(request: Request) -> None:
+    """Its turn is over and has left nothing."""
+    request.scope["state"].pop("turn_id", None)
+
+
 class Attempt:
     """One request with a key. turn_id: of the turn that was accepted for it, now or before."""
 

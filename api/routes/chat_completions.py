@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.dependencies import answer, authenticated, body_of, platform_of, unless_left
 from api.errors import TurnFailed, error_body, error_response
-from api.idempotency import begun
+from api.idempotency import begun, may_be_asked_again
 from api.origin import origin_of
 from api.route import Router
 from api.streaming import EventStream, Frames
@@ -46,7 +46,7 @@ async def create(request: Request) -> Response:
     if body.stream:
         return await _stream(request, events, reply)
     await unless_left(request.receive, _play(events, reply))
-    return _whole(reply)
+    return _whole(request, reply)
 
 
 @router.get("/{completion_id}")
@@ -86,10 +86,12 @@ async def _play(events: Events, reply: ChatAnswer) -> None:
             reply.take(recorded)
 
 
-def _whole(reply: ChatAnswer) -> Response:
+def _whole(request: Request, reply: ChatAnswer) -> Response:
     headers = reply.report.headers()
     if reply.is_whole:
         return answer(reply.completion(), headers=headers)
+    if reply.report.left_nothing:
+        may_be_asked_again(request)
     response = error_response(TurnFailed.of(reply.ended))
     response.headers.update(headers)
     return response
@@ -111,7 +113,7 @@ async def _stream(request: Request, events: Events, reply: ChatAnswer) -> Respon
         await events.aclose()
         raise
     if not first:
-        return _whole(reply)
+        return _whole(request, reply)
     frames = _frames(first, events, encoder, reply)
     return EventStream(frames, farewell=_farewell, headers={"x-paddock-turn-id": reply.turn.id})
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from api.dependencies import Listing, Query, answer, authenticated, body_of, listed, platform_of, query_of, unless_left
 from api.errors import TurnFailed, error_response
-from api.idempotency import begun
+from api.idempotency import begun, may_be_asked_again
 from api.origin import origin_of
 from api.route import Router
 from api.streaming import EventStream, Frames
@@ -67,7 +67,7 @@ async def create(request: Request) -> Response:
     if body.background:
         return answer(encoder.waiting(), headers=encoder.report.headers())
     await unless_left(request.receive, _play(turns, principal, turn, encoder))
-    return _whole(encoder)
+    return _whole(request, encoder)
 
 
 @router.get("/{response_id}", query=Retrieving)
@@ -135,10 +135,12 @@ async def _play(turns: TurnManager, principal: Principal, turn: Turn, encoder: R
             encoder.feed(recorded)
 
 
-def _whole(encoder: ResponsesEncoder) -> Response:
+def _whole(request: Request, encoder: ResponsesEncoder) -> Response:
     end = encoder.ended
     if end is not None and end.status is not TurnStatus.FAILED:
         return answer(encoder.response(), headers=encoder.report.headers())
+    if encoder.report.left_nothing:
+        may_be_asked_again(request)
     response = error_response(TurnFailed.of(end))
     response.headers.update(encoder.report.headers())
     return response

@@ -15,6 +15,7 @@ from core.events import (
     Replied,
     ReplyCut,
     TextDelta,
+    ToolDispatched,
     ToolReturned,
     TurnEnded,
     TurnStatus,
@@ -61,6 +62,8 @@ class ChatAnswer:
                 return self._reply(reply)
             case ReplyCut(first_item=first):
                 self._forget(first)
+            case ToolDispatched():
+                self.report.add_dispatch()
             case ToolReturned(seconds=seconds):
                 self.report.add_tool(seconds)
             case TurnEnded() as end:

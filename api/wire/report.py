@@ -16,6 +16,8 @@ class Report:
         self._usage = Usage()
         self._steps = 0
         self._tool_calls = 0
+        self._acted = False
+        self._over = False
         self._model_seconds = 0.0
         self._tool_seconds = 0.0
 
@@ -27,10 +29,19 @@ class Report:
     def add_end(self, end: TurnEnded) -> None:
         """It counts calls of the model as well that came to no reply."""
         self._usage = end.usage
+        self._over = True
+
+    def add_dispatch(self) -> None:
+        self._acted = True
 
     def add_tool(self, seconds: float) -> None:
         self._tool_calls += 1
         self._tool_seconds += seconds
+
+    @property
+    def left_nothing(self) -> bool:
+        """It is over, nothing is kept of it and no tool of ours was called: whoever asks again has nothing done twice."""
+        return self._over and not self._acted and not self._turn.stored
 
     def body(self) -> dict[str, Any]:
         assistant = self._turn.echo.get("assistant")

@@ -97,6 +97,7 @@ class ResponsesEncoder:
             case ReplyCut(first_item=first):
                 self._cut(first)
             case ToolDispatched(item=ordinal):
+                self.report.add_dispatch()
                 self._dispatch(ordinal)
             case ApprovalRequested(item=ordinal):
                 if call := self._unsettled.pop(ordinal, None):

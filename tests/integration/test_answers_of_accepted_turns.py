@@ -95,3 +95,18 @@ async def test_a_key_may_be_tried_again_when_the_answer_was_cut_off(stage: Stage
         assert told(await http.post(CHAT, json=asked, headers=key))[0] is None
         platform.turns.follow = follow  # type: ignore[method-assign]
         assert told(await http.post(CHAT, json=asked, headers=key))[0] == "false"
+
+
+@pytest.mark.parametrize("path", [RESPONSES, CHAT])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("store", [False, True], ids=["unstored", "stored"])
+async def test_a_model_that_is_away_may_be_asked_again_where_nothing_was_kept(
+    stage: Stage, tenant: Tenant, path: str, stream: bool, store: bool
+) -> None:
+    """What is kept is there a second time for whoever asks again; a plain chat is not."""
+    async with stage.open_with(DOWN) as platform, client(platform, tenant) as http:
+        answer = await http.post(path, json=body_of(path, stream=stream, store=store))
+        if answer.status_code == 200:  # its failure is an event
+            assert (path, stream) == (RESPONSES, True)
+        else:
+            assert told(answer) == ("false" if store else None, True)
