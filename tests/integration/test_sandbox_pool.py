@@ -2,37 +2,48 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
+from sandbox.contract import Runtime
 from sandbox.pool import PoolOptions
 from sandbox.runtimes.wasmtime import open_runtime
 from tests.e2e.paddock import descendants
 from tests.sandboxing import guest, nowhere, program
 
-NURSERY = 1
 SPARE = PoolOptions(command=(), workers=1).spare
 
 
-def workers() -> int:
-    return sum("sandbox.runtimes.wasmtime" in name for name in descendants(os.getpid()).values()) - NURSERY
+@asynccontextmanager
+async def pool(**options: float) -> AsyncIterator[tuple[Runtime, Callable[[], int]]]:
+    """And how many workers it has: the processes that began since, but for their nursery."""
+    before = descendants(os.getpid())
+
+    def workers() -> int:
+        now = descendants(os.getpid()).items()
+        return sum("sandbox.runtimes.wasmtime" in name for pid, name in now if pid not in before) - 1
+
+    async with open_runtime({"guest": guest(), **options}) as runtime:
+        yield runtime, workers
 
 
-async def until(count: int) -> None:
+async def until(workers: Callable[[], int], count: int) -> None:
     async with asyncio.timeout(60):
         while workers() != count:
             await asyncio.sleep(0.05)
 
 
 async def test_the_workers_of_a_burst_end_when_nobody_needed_them_for_a_while_and_come_back_when_somebody_does() -> None:
-    async with open_runtime({"guest": guest(), "workers": 6, "burst_seconds": 1}) as runtime:
+    async with pool(workers=6, burst_seconds=1) as (runtime, workers):
         for _ in range(2):
             burst = [asyncio.create_task(runtime.run(program("import time; time.sleep(1)"), nowhere)) for _ in range(6)]
-            await until(6)
+            await until(workers, 6)
             assert [(await one).exit_code for one in burst] == [0] * 6
-            await until(SPARE)
+            await until(workers, SPARE)
 
 
 async def test_workers_that_are_needed_again_and_again_stay() -> None:
-    async with open_runtime({"guest": guest(), "workers": 6, "burst_seconds": 0.5}) as runtime:
+    async with pool(workers=6, burst_seconds=0.5) as (runtime, workers):
         for _ in range(6):
             await asyncio.gather(*(runtime.run(program("import time; time.sleep(0.2)"), nowhere) for _ in range(4)))
             assert workers() >= 4
