@@ -61,13 +61,15 @@ async def _together(*contexts: AbstractAsyncContextManager[Any]) -> AsyncIterato
             asyncio.create_task(stack.enter_async_context(context)) for stack, context in zip(stacks, contexts, strict=True)
         ]
         try:
-            entered = await asyncio.gather(*entering)
+            done, _ = await asyncio.wait(entering, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
         except BaseException:
             for task in entering:
                 task.cancel()
             await asyncio.wait(entering)
             raise
-        yield entered
+        yield [task.result() for task in entering]
 
 
 @asynccontextmanager

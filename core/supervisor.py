@@ -176,13 +176,24 @@ async def answer(
     deadline = clock() + within_seconds
     while True:
         try:
-            return await attempt()
+            answered = await attempt()
         except refusals as exc:
+            heed_cancellation()
             if child.ended:
                 raise Unavailable(f"{child.program.name} did not start: {child.describe_end(await child.wait())}") from exc
             if clock() > deadline:
                 raise Unavailable(f"{child.program.name} did not answer within {within_seconds:.0f} s: {exc}") from exc
+        else:
+            heed_cancellation()
+            return answered
         await asyncio.sleep(POLL_SECONDS)
+
+
+def heed_cancellation() -> None:
+    """A client library that cleans up after itself may make a cancellation into an error of its own, or into nothing."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 @asynccontextmanager
@@ -217,6 +228,7 @@ async def _keep(
         try:
             async with running(program, logs) as child:
                 await ready(child)
+                heed_cancellation()
                 started.set()
                 notify(child.describe_end(await child.wait()))
         except (PaddockError, OSError) as exc:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,34 @@ async def test_a_start_that_is_given_up_leaves_no_process(tmp_path: Path) -> Non
         with suppress(asyncio.CancelledError):
             await task
         assert not started.done() or not alive(started.result())
+
+
+@pytest.mark.parametrize("made", [None, OSError])
+async def test_a_start_is_given_up_though_a_library_makes_something_else_of_the_cancellation(
+    tmp_path: Path, made: type[OSError] | None
+) -> None:
+    """Redis's client does, about once in a hundred and fifty times: Ctrl-C was not heard then."""
+    asking = asyncio.Event()
+
+    async def ask() -> None:
+        asking.set()
+        try:
+            await asyncio.sleep(600)
+        except asyncio.CancelledError:
+            if made is not None:
+                raise made from None
+
+    async def start() -> None:
+        ready = partial(answer, attempt=ask, refusals=(OSError,), within_seconds=600)
+        async with kept_running(python("import time; time.sleep(600)"), tmp_path, ready, quiet):
+            raise AssertionError
+
+    starting = asyncio.create_task(start())
+    await asking.wait()
+    starting.cancel()
+    async with asyncio.timeout(60):
+        await asyncio.wait([starting])
+    assert starting.cancelled()
 
 
 async def test_a_child_dies_with_its_parent_even_when_it_hears_no_signal(tmp_path: Path) -> None:
