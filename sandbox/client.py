@@ -116,7 +116,7 @@ class Connection:
         self._running = True
         with suppress(ConnectionError):  # what it said before it went away is still to be read
             for frame in frames:
-                self._writer.write(frame)
+                self._send(frame)
                 await self._writer.drain()
         said = await protocol.read_frame(self._reader)
         while said:
@@ -136,6 +136,11 @@ class Connection:
                     raise ProtocolError(f"{kind.name} where an answer belongs")
         raise HostGone("the sandbox host went away")
 
+    def _send(self, frame: bytes) -> None:
+        """Unless nobody is there any more, which the next reading tells: uvloop has a RuntimeError for it."""
+        if not self._writer.is_closing():
+            self._writer.write(frame)
+
     async def _answered(self, answering: Awaitable[Answer]) -> tuple[Kind, bytes] | None:
         """What the host says next; if it says so before there is an answer, nobody waits for that any more."""
         calling = asyncio.ensure_future(answering)
@@ -143,7 +148,7 @@ class Connection:
         try:
             await asyncio.wait({calling, hearing}, return_when=asyncio.FIRST_COMPLETED)
             if not hearing.done():
-                self._writer.write(protocol.answer(calling.result()))
+                self._send(protocol.answer(calling.result()))
             return await hearing
         finally:
             for task in (calling, hearing):
@@ -154,7 +159,7 @@ class Connection:
         """The host closes the connection when the guest is dead."""
         try:
             if self._running:
-                self._writer.write(protocol.frame(Kind.CANCEL))
+                self._send(protocol.frame(Kind.CANCEL))
                 with suppress(TimeoutError, ProtocolError):
                     async with asyncio.timeout(CANCEL_SECONDS):
                         while await protocol.read_frame(self._reader):

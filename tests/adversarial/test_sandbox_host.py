@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import uvloop
 
 from sandbox import (
     Capabilities,
@@ -25,7 +26,10 @@ from sandbox import (
     Stream,
     open_client,
     protocol,
+    refuse_calls,
 )
+from sandbox.capture import Capture
+from sandbox.client import Connection
 from sandbox.protocol import Kind
 from tests.sandboxing import guest, host_process, nowhere, program
 
@@ -282,12 +286,13 @@ async def test_a_host_that_is_killed_takes_every_worker_with_it_and_the_client_f
         running = asyncio.create_task(client.run(program("print(1)\nwhile True: pass"), lambda *_: started.set()))
         await started.wait()
         await client.run(program("print(1)"), nowhere)
-        others = children(process.pid)
+        async with asyncio.timeout(60):
+            while len(others := children(process.pid)) != 4:  # the nursery and its workers, the last of which is still coming
+                await asyncio.sleep(0.01)
         process.kill()
 
         with pytest.raises(RuntimeUnavailable, match="went away"):
             await running
-        assert len(others) == 4
         assert await gone(*others)
         await process.wait()
         with pytest.raises(RuntimeUnavailable, match="no sandbox host answers"):
@@ -295,6 +300,22 @@ async def test_a_host_that_is_killed_takes_every_worker_with_it_and_the_client_f
         async with host_process(folder / "first") as (again, _):  # over the socket that the first one left behind
             assert again == path
             assert (await client.run(program("print(3)"), nowhere)).stdout == b"3\n"
+
+
+async def test_a_host_that_is_gone_is_told_as_such_on_the_gateways_loop_too(folder: Path) -> None:
+    """There a closed transport refuses to be written to, where asyncio's own lets it pass."""
+
+    async def ask_after_its_end(path: Path, pid: int) -> None:
+        connection = await Connection.open(path)
+        os.kill(pid, signal.SIGKILL)
+        while connection.usable:
+            await asyncio.sleep(0.01)
+        with pytest.raises(RuntimeUnavailable, match="went away"):
+            await connection.ask([protocol.run(program("print(1)"))], Capture(0, nowhere), refuse_calls)
+        await connection.cancel()
+
+    async with host_process(folder / "gone") as (path, process):
+        await asyncio.to_thread(uvloop.run, ask_after_its_end(path, process.pid))
 
 
 async def test_a_host_that_is_asked_to_stop_ends_its_programs_and_its_socket(folder: Path) -> None:
