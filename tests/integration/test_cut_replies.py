@@ -158,7 +158,8 @@ async def test_an_orphan_that_is_ended_amid_a_reply_has_a_record_of_that_call(
         turn = await begun(first, tenant)
         async with database.everyone() as connection:
             lost = "UPDATE turns SET lease_owner = 'gone', lease_expires_at = '-infinity', cancel_requested_at = now()"
-            await connection.execute(sa.text(f"{lost} WHERE id = :id"), {"id": turn.id})
+            fenced = "lease_epoch = lease_epoch + 1"  # who had it writes no end of its own any more
+            await connection.execute(sa.text(f"{lost}, {fenced} WHERE id = :id"), {"id": turn.id})
         async with stage.open_with(HELLO) as heir:
             assert (await heir.turns.wait(tenant.principal, turn.id)).status is TurnStatus.CANCELLED
             records = [one for one in await audited(heir, tenant) if one["kind"] in ("model.failed", "turn.ended")]
