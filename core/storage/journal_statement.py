@@ -18,6 +18,7 @@ from core.events import TURN_EVENT, TurnEnded, item_id
 from core.messages import ITEM, Usage
 from core.storage.audit import line
 from core.storage.records import Turn
+from core.storage.tables import REVOKED
 
 if TYPE_CHECKING:
     from core.storage.journal import Acceptance, Pending
@@ -61,7 +62,6 @@ _COLUMNS = {
 
 _REFUSALS = {"queued": "SELECT id, NULL::bool, 'crowded' FROM crowded", "decided": "SELECT id, NULL::bool, 'late' FROM late"}
 _REFUSED = {"queued": " UNION ALL SELECT id FROM crowded", "decided": " UNION ALL SELECT id FROM late"}
-_INVALID = "(k.id IS NULL)"
 _TURN_COLUMNS = """id, organization_id, user_id, key_id, conversation_id, previous_turn_id, model, status, stored, wire,
         request, metadata, created_at, ended_at, reason, message, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
         lease_owner, lease_epoch, idempotency, queue, continues"""
@@ -93,7 +93,7 @@ open AS (
 )"""),
     ("accepted", f"""
 barred AS (
-    SELECT w.id FROM {{accepted}} LEFT JOIN live_keys k ON k.id = w.key_id WHERE {_INVALID}
+    SELECT w.id FROM {{accepted}} WHERE {REVOKED.format(key="w.key_id")}
 ), accepted AS (
     INSERT INTO turns ({_TURN_COLUMNS}, lease_expires_at)
     SELECT {_TURN_COLUMNS}, clock_timestamp() + make_interval(secs => lease_seconds)
@@ -111,8 +111,7 @@ held AS (
     SELECT t.id, t.key_id FROM turns t JOIN {{held}} ON w.id = t.id AND w.lease_epoch = t.lease_epoch
     ORDER BY t.id FOR NO KEY UPDATE OF t
 ), alive AS (
-    SELECT h.id, {_INVALID} AS revoked
-    FROM ({{holders}}) h LEFT JOIN live_keys k ON k.id = h.key_id
+    SELECT h.id, {REVOKED.format(key="h.key_id")} AS revoked FROM ({{holders}}) h
 ), written AS (
     SELECT id FROM alive WHERE {{writable}}
 )"""),  # noqa: S608 - made of the constants above

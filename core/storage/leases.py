@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from core.storage.database import Database
 from core.storage.records import Turn
+from core.storage.tables import REVOKED
 from core.storage.turns import turn_from
 
 TAKEN_MEANWHILE = 20
@@ -103,7 +104,7 @@ _RELEASE = sa.text("""
 """)
 # A turn has taken the time from started_at to the end of its lease. That after it, in which nobody had the turn, is none of its
 # own: started_at is moved by as much.
-_TAKE = sa.text("""
+_TAKE = sa.text(f"""
     WITH orphans AS (
         SELECT id, COALESCE(started_at, (SELECT min(e.created_at) FROM turn_events e WHERE e.turn_id = turns.id)) AS began
         FROM turns WHERE status = 'running' AND lease_expires_at < clock_timestamp()
@@ -115,9 +116,9 @@ _TAKE = sa.text("""
         started_at = clock_timestamp() - (GREATEST(t.lease_expires_at, began) - began)
     FROM orphans WHERE t.id = orphans.id
     RETURNING t.*, COALESCE(extract(epoch FROM clock_timestamp() - t.started_at), 0)::float8 AS seconds,
-        NOT EXISTS (SELECT FROM live_keys k WHERE k.id = t.key_id) AS revoked
-""")
-_TAKE_QUEUED = sa.text("""
+        {REVOKED.format(key="t.key_id")} AS revoked
+""")  # noqa: S608 - made of a constant
+_TAKE_QUEUED = sa.text(f"""
     WITH RECURSIVE organizations AS (
         (SELECT organization_id FROM turns WHERE status = 'pending' AND NOT :cancelled ORDER BY organization_id LIMIT 1)
         UNION ALL
@@ -157,5 +158,5 @@ _TAKE_QUEUED = sa.text("""
     UPDATE turns t SET status = 'running', lease_owner = :owner, lease_epoch = t.lease_epoch + 1,
         lease_expires_at = clock_timestamp() + make_interval(secs => :seconds), started_at = clock_timestamp()
     FROM chosen WHERE t.id = chosen.id
-    RETURNING t.*, 0::float8 AS seconds, NOT EXISTS (SELECT FROM live_keys k WHERE k.id = t.key_id) AS revoked
-""")
+    RETURNING t.*, 0::float8 AS seconds, {REVOKED.format(key="t.key_id")} AS revoked
+""")  # noqa: S608 - made of a constant

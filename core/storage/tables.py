@@ -41,6 +41,7 @@ users = Table(
 )
 
 LIVE_KEYS = sa.table("live_keys", sa.column("id", Text))  # a view: the keys and tokens that open something now
+REVOKED = "COALESCE((SELECT false FROM live_keys k WHERE k.id = {key}), true)"  # scalar, so that no plan reads all keys
 
 api_keys = Table(
     "api_keys",

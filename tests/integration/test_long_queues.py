@@ -13,12 +13,17 @@ from core.storage.tables import turns as rows
 from tests.integration.conftest import Tenant
 
 WAITING = 5_000
+KEYS = 3_000
 FILL = sa.text("""
     INSERT INTO turns (id, organization_id, user_id, key_id, model, status, stored, wire, request, metadata, created_at,
         lease_owner, lease_epoch, lease_expires_at, queue, cancel_requested_at)
     SELECT :organization_id || n, :organization_id, 'u', 'k', 'm', 'pending', true, 'responses/1', '{}', '{}',
         now() + make_interval(secs => n), 'nobody', 1, now(), n % 2, CASE WHEN n = :cancelled THEN now() END
     FROM generate_series(1, :turns) n
+""")
+ADD_KEYS = sa.text("""
+    INSERT INTO api_keys (id, organization_id, user_id, name, prefix, secret_sha256, scopes)
+    SELECT :user_id || n, :organization_id, :user_id, 'k', 'p', :user_id || n, '{chat}' FROM generate_series(1, :keys) n
 """)
 TAKE: Mapping[str, Any] = {"limit": 8, "looked_at": 28, "owner": "me", "seconds": 10}
 
@@ -33,6 +38,8 @@ async def test_a_take_reads_the_heads_of_the_queues_and_no_more(
     database: Database, tenant: Tenant, other_tenant: Tenant
 ) -> None:
     async with database.everyone() as connection:
+        of = tenant.principal
+        await connection.execute(ADD_KEYS, {"organization_id": of.organization_id, "user_id": of.user_id, "keys": KEYS})
         for whose, turns in ((tenant, WAITING), (other_tenant, 3)):
             home = whose.principal.organization_id
             await connection.execute(FILL, {"organization_id": home, "turns": turns, "cancelled": WAITING - 1})
