@@ -38,10 +38,16 @@ def server_url(postgres: EmbeddedPostgres, background: BlockingPortal) -> str:
     return postgres.server_url
 
 
+LEAVE_NONE = sa.text("UPDATE turns SET status = 'cancelled', ended_at = now() WHERE status IN ('running', 'pending')")
+
+
 @pytest.fixture
 async def database(server_url: str) -> AsyncIterator[Database]:
+    """At the end no turn is left, which the next test's server would go on with."""
     async with open_database(server_url) as opened:
         yield opened
+        async with opened.everyone() as connection:
+            await connection.execute(LEAVE_NONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
