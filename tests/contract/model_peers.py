@@ -1,6 +1,7 @@
 """How each backend is reached in tests: something real that plays a scenario. A new backend adds its line to `PEERS`."""
 
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -61,14 +62,15 @@ async def scripted(scenario: Scenario, _directory: Path) -> AsyncIterator[Peer]:
 
 @asynccontextmanager
 async def _over_http(scenario: Scenario, entry: Mapping[str, Any]) -> AsyncIterator[Peer]:
+    if scenario is Scenario.DOWN:
+        with socket.socket() as silent:  # has a port, and does not listen
+            silent.bind(("127.0.0.1", 0))
+            yield Peer(entry={**entry, "api_base": f"http://127.0.0.1:{silent.getsockname()[1]}/v1"})
+        return
     async with open_server([Rule.model_validate(RULES[scenario])]) as address:
         port = int(address.removesuffix("/v1").rpartition(":")[2])
         async with tapped("127.0.0.1", port) as tap:
-            reached = Peer(entry={**entry, "api_base": f"http://127.0.0.1:{tap.port}/v1"}, left_alone=tap.left_alone)
-            if scenario is not Scenario.DOWN:
-                yield reached
-    if scenario is Scenario.DOWN:
-        yield reached
+            yield Peer(entry={**entry, "api_base": f"http://127.0.0.1:{tap.port}/v1"}, left_alone=tap.left_alone)
 
 
 def openai(scenario: Scenario, _directory: Path) -> AbstractAsyncContextManager[Peer]:

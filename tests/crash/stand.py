@@ -136,11 +136,11 @@ async def open_stand(home: Path) -> AsyncIterator[Stand]:
             Replica(
                 name,
                 nursery,
-                _environment(name, home, postgres.server, redis_url, sandbox),
+                _environment(name, home, postgres.server, redis_url, sandbox, port),
                 home / "logs",
                 clock_seconds=ahead,
             )
-            for name, ahead in CLOCKS.items()
+            for (name, ahead), port in zip(CLOCKS.items(), _free_ports(len(CLOCKS)), strict=True)
         )
         replica_tasks = await stack.enter_async_context(_tasks())
         replica_tasks += [asyncio.create_task(replica.keep_running()) for replica in replicas]
@@ -189,7 +189,9 @@ async def _prepare(postgres: EmbeddedPostgres, home: Path, model: str) -> str:
     return made.secret
 
 
-def _environment(name: str, home: Path, postgres: EmbeddedPostgres, redis_url: str, sandbox: SandboxHost) -> dict[str, str]:
+def _environment(
+    name: str, home: Path, postgres: EmbeddedPostgres, redis_url: str, sandbox: SandboxHost, port: int
+) -> dict[str, str]:
     (home / name).mkdir(mode=0o700)
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PADDOCK_")}
     return {
@@ -202,13 +204,15 @@ def _environment(name: str, home: Path, postgres: EmbeddedPostgres, redis_url: s
         "PADDOCK_SANDBOX_SOCKET": str(sandbox.socket),
         "PADDOCK_AUDIT_KEY_FILE": str(home / "audit.key"),
         "PADDOCK_LIMITS_LEASE_SECONDS": str(LEASE_SECONDS),
-        "PADDOCK_PORT": str(_free_port()),
+        "PADDOCK_PORT": str(port),
     }
 
 
-def _free_port() -> int:
-    """Not one of those that the kernel gives to connections, which would have it when a replica comes back."""
-    while True:
+def _free_ports(count: int) -> list[int]:
+    """None twice, and none of those that the kernel gives to connections, which would have it when a replica comes back."""
+    found: set[int] = set()
+    while len(found) < count:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", randrange(20_000, 32_000)))
-            return int(probe.getsockname()[1])
+            found.add(int(probe.getsockname()[1]))
+    return list(found)

@@ -84,8 +84,8 @@ async def _response(stand: Stand, answer: Answer) -> Any:
 
 async def _audit_is_complete(stand: Stand, answer: Answer, response: Any) -> set[str]:
     """Every call was recorded before it ran, and how it ended. Gives the tools of which nobody knows how."""
-    listed = await _got(stand, "/admin/v1/audit/events", object=answer.response_id, limit=100, order="asc")
-    everything = [event["record"] for event in listed["data"]]
+    listed = await _got(stand, "/admin/v1/audit/events", object=answer.response_id, limit=100)
+    everything = [event["record"] for event in reversed(listed["data"])]  # from the newest on it is whole, whoever still writes
     records = [record for record in everything if "nested" not in record["details"]]
     _calls_of_code_are_told([record for record in everything if "nested" in record["details"]])
     kinds = Counter(record["kind"] for record in records)

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -34,12 +33,6 @@ models:
         reply: [{text: "one "}, {pause_seconds: 600, text: two}]
       - reply: "You said: {last_user_text}"
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def make_home(home: Path, config: str = CONFIG) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from api.admin_commands import show_json
 from api.terminal import plain
 from core.storage.embedded.postgres import EmbeddedPostgres
-from tests.e2e.paddock import CONFIG, Up, free_port, is_ready, make_home, paddock, started
+from tests.e2e.paddock import CONFIG, Up, is_ready, make_home, paddock, started
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +67,12 @@ def test_chat_without_a_message_is_a_prompt_that_remembers(server: Up) -> None:
 
 
 def test_chat_says_what_is_wrong(server: Up, tmp_path: Path) -> None:
-    port = str(free_port())
     assert "no key: " in paddock("chat", "hello", home=tmp_path).stderr
-    assert f"no server answers at http://127.0.0.1:{port}" in paddock("chat", "x", home=server.home, PADDOCK_PORT=port).stderr
+    with socket.socket() as silent:  # has a port, and does not listen
+        silent.bind(("127.0.0.1", 0))
+        port = str(silent.getsockname()[1])
+        unheard = paddock("chat", "x", home=server.home, PADDOCK_PORT=port)
+    assert f"no server answers at http://127.0.0.1:{port}" in unheard.stderr
     assert "does not know this key" in paddock("chat", "x", "--key", "pk_wrong", home=server.home).stderr
     unknown = paddock("chat", "x", "--model", "nobody", home=server.home)
     assert unknown.returncode == 1

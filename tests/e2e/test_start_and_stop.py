@@ -18,7 +18,7 @@ from openai import APIError, OpenAI
 from api.home import DEFAULT_CONFIG
 from core.config import load_settings
 from core.llm.declaration import declaration_of
-from tests.e2e.paddock import CONFIG, Up, free_port, is_ready, make_home, paddock, started, wait_until_gone
+from tests.e2e.paddock import CONFIG, Up, is_ready, make_home, paddock, started, wait_until_gone
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_port_in_use_is_told_before_anything_is_started(home: Path) -> None:
 )
 def test_a_mistake_in_the_configuration_is_told_and_nothing_stays_behind(home: Path, config: str, said: str) -> None:
     (home / "paddock.yaml").write_text(config)
-    refused = paddock("up", home=home, PADDOCK_PORT=str(free_port()))
+    refused = paddock("up", home=home, PADDOCK_PORT="0")
     assert refused.returncode == 1
     assert said in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -124,7 +124,7 @@ def test_a_data_directory_of_a_newer_version_is_refused_and_kept(home: Path) -> 
     data = home / "postgres" / "99"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("99\n")
-    refused = paddock("up", home=home, PADDOCK_PORT=str(free_port()))
+    refused = paddock("up", home=home, PADDOCK_PORT="0")
     assert refused.returncode == 1
     assert "was written by PostgreSQL 99" in refused.stderr
     assert [path.name for path in (home / "postgres").iterdir()] == ["99"]
