@@ -32,6 +32,7 @@ from core.storage.objects import Objects, open_objects
 from tests.integration.conftest import Tenant, make_tenant
 
 TEMPLATE = "audit_template"
+PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +96,45 @@ class AuditStand:
             await connection.close()
 
 
+class PatientSealer(Sealer):
+    """Leaves nothing unsealed because of PostgreSQL's own upkeep: whatever transaction runs, be it autovacuum's in another
+    database, those after it wait for it. A test's own is still such a one.
+    """
+
+    def __init__(self, store: SealStore, signer: Signer, owner: str) -> None:
+        super().__init__(store, signer)
+        self._owner = owner
+
+    async def seal(self) -> int:
+        await _without_upkeep(self._owner)
+        return await super().seal()
+
+
+UPKEEP = """
+    SELECT EXISTS (
+        SELECT FROM pg_stat_activity WHERE backend_xid IS NOT NULL
+            AND (backend_type <> 'client backend' OR datname <> current_database())
+    )
+"""
+
+
+async def _without_upkeep(owner: str) -> None:
+    """Until what has a number now has ended; what gets one later is no earlier than what was recorded."""
+    connection = await asyncpg.connect(owner)
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await connection.fetchval(UPKEEP):
+                await asyncio.sleep(0.005)
+    finally:
+        await connection.close()
+
+
 @asynccontextmanager
 async def audit_stand(postgres: EmbeddedPostgres, home: Path) -> AsyncIterator[AuditStand]:
     owner, server = await own_database(postgres)
     async with open_database(server) as database, open_objects(f"file://{home / 'objects'}") as objects:
         signer, reach = open_signer(home / "audit.key"), Reach(Directory(database))
-        store, sealer = ExportStore(database), Sealer(SealStore(database), signer)
+        store, sealer = ExportStore(database), PatientSealer(SealStore(database), signer, owner)
         await sealer.announce()
         stores = {"database": database.address, "objects": f"file://{home / 'objects'}"}
         maker = ExportMaker(store, objects, sealer, signer, stores=stores, home=home, days=30)

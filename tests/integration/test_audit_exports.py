@@ -12,7 +12,6 @@ import pyarrow.parquet
 import pytest
 
 from core.audit.export.making import object_key
-from core.audit.sealing import Sealer
 from core.audit.signing import open_signer
 from core.audit.verification import verify
 from core.errors import Conflict, NotFound
@@ -22,7 +21,7 @@ from core.storage.audit_seals import SealStore
 from core.storage.audit_shapes import Filter
 from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.objects import ObjectsUnavailable
-from tests.integration.audit_stand import AuditStand, audit_stand
+from tests.integration.audit_stand import AuditStand, PatientSealer, audit_stand
 from tests.integration.conftest import make_tenant
 
 
@@ -252,7 +251,7 @@ async def test_a_key_that_was_changed_is_announced_and_both_are_needed(stand: Au
     before = await stand.public_keys()
     (tmp_path / "audit.key").unlink()
     signer = open_signer(tmp_path / "audit.key")
-    later = Sealer(SealStore(stand.database), signer)
+    later = PatientSealer(SealStore(stand.database), signer, stand.owner)
     await later.announce()
     await later.announce()
     await stand.act(3)
