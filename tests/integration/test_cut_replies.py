@@ -23,6 +23,8 @@ from tests.integration.test_trying_again import HALF, SOON, WHOLE
 from tests.integration.test_turns import HELLO, SLOW, asking, end, read
 
 PATIENCE_SECONDS = 30
+FENCED = "lease_epoch = lease_epoch + 1"  # who had the turn writes no end of its own any more
+LEASE_SECONDS = 300  # a third of it later a server looks for orphans again: one that has lost a turn here does not take it back
 
 
 async def begun(platform: Platform, tenant: Tenant, **options: Any) -> Turn:
@@ -78,7 +80,7 @@ async def test_who_reads_and_hangs_up_is_in_the_report_and_in_the_month_as_the_l
 
 
 async def test_a_turn_that_is_out_of_time_has_cost_what_was_said(stage: Stage, tenant: Tenant) -> None:
-    async with stage.open_with(SLOW, turn_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+    async with stage.open_with(SLOW, turn_seconds=3) as platform, asyncio.timeout(PATIENCE_SECONDS):
         turn = await begun(platform, tenant)
         last = end(await read(platform, tenant, turn.id))
         assert (last.status, last.reason) == (TurnStatus.INCOMPLETE, "time_limit")
@@ -131,13 +133,13 @@ async def test_a_reply_that_another_process_begins_again_has_cost_what_both_said
     stage: Stage, tenant: Tenant, database: Database, leaves: str
 ) -> None:
     """And takes nothing of the tokens that the client allows the answer."""
-    async with stage.open_with(SLOW) as first, asyncio.timeout(PATIENCE_SECONDS):
+    async with stage.open_with(SLOW, lease_seconds=LEASE_SECONDS) as first, asyncio.timeout(PATIENCE_SECONDS):
         turn = await begun(first, tenant, sampling=Sampling(max_output_tokens=12))
         if leaves == "in order":
             await first.turns.stop()
         async with database.everyone() as connection:
-            lost = sa.text("UPDATE turns SET lease_owner = 'gone', lease_expires_at = '-infinity' WHERE id = :id")
-            await connection.execute(lost, {"id": turn.id})
+            lost = "UPDATE turns SET lease_owner = 'gone', lease_expires_at = '-infinity'"
+            await connection.execute(sa.text(f"{lost}, {FENCED} WHERE id = :id"), {"id": turn.id})
         async with stage.open_with(HELLO) as heir:
             ended = await heir.turns.wait(tenant.principal, turn.id)
             events = [recorded.event for recorded in await heir.turns.events(tenant.principal, turn.id)]
@@ -154,12 +156,11 @@ async def test_a_reply_that_another_process_begins_again_has_cost_what_both_said
 async def test_an_orphan_that_is_ended_amid_a_reply_has_a_record_of_that_call(
     stage: Stage, tenant: Tenant, database: Database
 ) -> None:
-    async with stage.open_with(SLOW) as first, asyncio.timeout(PATIENCE_SECONDS):
+    async with stage.open_with(SLOW, lease_seconds=LEASE_SECONDS) as first, asyncio.timeout(PATIENCE_SECONDS):
         turn = await begun(first, tenant)
         async with database.everyone() as connection:
             lost = "UPDATE turns SET lease_owner = 'gone', lease_expires_at = '-infinity', cancel_requested_at = now()"
-            fenced = "lease_epoch = lease_epoch + 1"  # who had it writes no end of its own any more
-            await connection.execute(sa.text(f"{lost}, {fenced} WHERE id = :id"), {"id": turn.id})
+            await connection.execute(sa.text(f"{lost}, {FENCED} WHERE id = :id"), {"id": turn.id})
         async with stage.open_with(HELLO) as heir:
             assert (await heir.turns.wait(tenant.principal, turn.id)).status is TurnStatus.CANCELLED
             records = [one for one in await audited(heir, tenant) if one["kind"] in ("model.failed", "turn.ended")]
