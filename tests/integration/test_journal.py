@@ -283,15 +283,16 @@ async def test_a_turn_whose_text_cannot_be_written_fails_alone(journal: Journal,
 
 @pytest.mark.parametrize("broken", [2**70, "ten", None])
 async def test_a_turn_that_no_statement_can_hold_fails_alone_and_at_once(
-    journal: Journal, tenant: Tenant, broken: Any, caplog: pytest.LogCaptureFixture
+    journal: Journal, tenant: Tenant, broken: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(journal_module, "GIVE_UP_SECONDS", 600.0)  # what is tried again fails later than that
     bad, good = a_turn(tenant), a_turn(tenant)
     bad_writer, _ = opened(journal, bad)
     good_writer, reader = opened(journal, good)
     refused = bad_writer.record(Entry(event=TurnEnded(status=TurnStatus.COMPLETED, usage=Usage(input=broken))))
     kept = good_writer.record(Entry(event=TextDelta(item=0, text="fine")))
     with pytest.raises(Unavailable, match="could not be written"):
-        await asyncio.wait_for(refused, 2)
+        await asyncio.wait_for(refused, 60)
     await kept
     await good_writer.record(Entry(event=TextDelta(item=0, text="and more")))
     assert [r.seq for r in reader.seen] == [1, 2]
