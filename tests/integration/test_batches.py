@@ -100,9 +100,8 @@ async def test_each_line_is_answered_as_its_route_would(
         await cleared(database)
         async with database.tenant(tenant.principal.organization_id) as connection:
             kept = (await connection.execute(sa.select(sa.func.count()).select_from(turn_events))).scalar_one()
-            kinds = (
-                await connection.execute(sa.select(audit_records.c.kind).where(audit_records.c.object == batch.id))
-            ).scalars()
+            of_batch = sa.select(audit_records.c.kind).where(audit_records.c.object == batch.id).order_by(audit_records.c.id)
+            kinds = (await connection.execute(of_batch)).scalars()
             assert list(kinds) == ["batch.created", "batch.ended"]
         assert (kept > 0) == (endpoint == RESPONSES), "the text of an unstored chat goes with its batch"
 

@@ -51,10 +51,10 @@ async def texts(client: Client, where: str) -> list[str]:
 async def test_both_sides_of_a_fork_go_on_by_themselves(stage: Stage, tenant: Tenant, database: Database) -> None:
     async with opened(stage, tenant) as client:
         parent = await conversation(client, "one", "two")
-        async with database.everyone() as connection:
+        async with database.tenant(tenant.principal.organization_id) as connection:
             before = await connection.scalar(sa.text("SELECT count(*) FROM items"))
         child = await fork(client, parent)
-        async with database.everyone() as connection:
+        async with database.tenant(tenant.principal.organization_id) as connection:
             assert await connection.scalar(sa.text("SELECT count(*) FROM items")) == before, "nothing is copied"
         assert await items(client, child) == await items(client, parent)
         await say(client, parent, "of the parent")
