@@ -36,6 +36,10 @@ models:
         piece_characters: 1
         pace_seconds: 0.02
         reply: {text: "Once upon a time there was a server that told a long story, and nobody listened to the end of it."}
+      - when: {contains: saga}
+        piece_characters: 1
+        pace_seconds: 0.5
+        reply: {text: "In those days there was a server whose story nobody has ever heard to its end, so slowly was it told."}
       - when: {contains: endless}
         reply: [{text: "one "}, {pause_seconds: 600, text: two}]
       - when: {contains: cut short}

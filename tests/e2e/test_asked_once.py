@@ -1,8 +1,8 @@
 """OpenAI's client asks again by itself after most failures: what was accepted is not accepted twice by that."""
 
+import re
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,7 +29,7 @@ models:
         reply: {tool_calls: [{name: pay, arguments: {}}]}
       - when: {contains: slow}
         piece_characters: 1
-        reply: [{text: "Slow and "}, {pause_seconds: 9, text: "steady wins the race."}]
+        reply: [{text: "Slow and "}, {pause_seconds: 60, text: "steady wins the race."}]
       - reply: "You said: {last_user_text}"
 """
 PAY = {
@@ -63,6 +63,12 @@ def key_of(up: Up) -> str:
 def sdk(up: Up) -> OpenAI:
     """As it is made by whoever knows nothing of its settings: with retries."""
     return OpenAI(base_url=f"{up.url}/v1", api_key=key_of(up))
+
+
+def running(up: Up) -> float:
+    """How many turns run in the server."""
+    metrics = httpx.get(f"{up.url}/metrics", headers={"authorization": f"Bearer {key_of(up)}"}, timeout=60).text
+    return float(re.findall(r"^paddock_turns_running (\S+)$", metrics, re.MULTILINE)[0])
 
 
 def chat(client: OpenAI, **more: Any) -> Any:
@@ -116,7 +122,7 @@ def test_who_waits_when_the_server_stops_is_told_his_turn_and_follows_it_afterwa
             threads.submit(client.chat.completions.create, model="scripted", messages=[{"role": "user", "content": "slow"}]),
         ]
         assert reading.wait(60)
-        time.sleep(0.5)  # until these, too, have been accepted
+        until(lambda: running(up), lambda turns: turns == 3)  # these, too, have been accepted
         up.process.send_signal(signal.SIGTERM)
         refusals = [waiting.exception(60) for waiting in asked]
         follower.result(60)
@@ -127,6 +133,8 @@ def test_who_waits_when_the_server_stops_is_told_his_turn_and_follows_it_afterwa
     farewell, last = seen.pop(), seen[-1].sequence_number
     assert (farewell.type, farewell.code, farewell.sequence_number) == ("error", "server_shutdown", last)
     assert up.process.wait(60) == 0
+    quicker = CONFIG.replace("pause_seconds: 60", "pause_seconds: 1")  # nothing has to happen before its end any more
+    (home / "paddock.yaml").write_text(quicker)
     with started(home, tmp_path / "again") as again:
         again.wait_until_ready()
         with sdk(again) as client:

@@ -21,7 +21,7 @@ models:
     backend: scripted
     script:
       - when: {contains: slow}
-        pace_seconds: 0.05
+        pace_seconds: 0.3
         piece_characters: 1
         reply: {text: "Slow and steady wins the race, they say, and so it is with this one, which takes a few seconds."}
       - reply: "You said: {last_user_text}"
@@ -66,6 +66,8 @@ def test_what_was_accepted_is_answered_once_though_the_server_is_killed(home: Pa
             until(lambda: sdk.responses.retrieve(made.id), lambda found: found.status == "in_progress")
         up.process.kill()
         up.process.wait()
+    quicker = CONFIG.replace("pace_seconds: 0.3", "pace_seconds: 0.02")  # nothing has to happen before its end any more
+    (home / "paddock.yaml").write_text(quicker)
     with started(home, tmp_path / "second.log") as up, client(up.wait_until_ready(), home) as sdk:
         again = sdk.responses.create(input="slow, please", background=True, extra_headers=once)
         assert again.id == made.id

@@ -351,7 +351,7 @@ def test_a_key_that_was_revoked_a_moment_ago_opens_nothing_and_stops_what_runs(h
     key = http.post("/admin/v1/keys", json={"name": "short-lived"}).json()
     theirs = {"authorization": f"Bearer {key['secret']}"}
     assert http.get("/v1/models", headers=theirs).status_code == 200
-    with http.stream("POST", RESPONSES, json={"input": "a long story", "stream": True}, headers=theirs) as stream:
+    with http.stream("POST", RESPONSES, json={"input": "a saga", "stream": True}, headers=theirs) as stream:
         lines = stream.iter_lines()
         assert next(lines) == "event: response.created"
         revoked = http.delete(f"/admin/v1/keys/{key['id']}").json()
