@@ -16,8 +16,10 @@ from core.bootstrap import Platform, open_platform
 from core.config import Settings
 from core.conversations.queue_depth import QueueDepth
 from core.conversations.request import Queue
+from core.storage import limiter
 from core.storage.database import Database, open_database
 from core.storage.turns import TurnStore
+from core.telemetry import tracing
 from tests.doubles.collector import own_collector
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_turns import asking
@@ -25,6 +27,13 @@ from tests.integration.test_turns import asking
 CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "the cat's secret name"}]}
 CALLS = {"reply": {"tool_calls": [{"name": "code_interpreter", "arguments": {"code": "6*7"}}]}}
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def to_the_last_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector is there: on a slow machine too it gets all of them, however long that takes."""
+    monkeypatch.setattr(tracing, "SEND_SECONDS", 60.0)
+    monkeypatch.setattr(tracing, "LAST_SECONDS", 60.0)
 
 
 @asynccontextmanager
@@ -68,7 +77,10 @@ async def test_what_a_model_refuses_for_its_input_is_no_failed_turn(stage: Stage
     }
 
 
-async def test_a_turn_with_a_tool_is_seen_in_the_metrics_of_every_part(stage: Stage, tenant: Tenant) -> None:
+async def test_a_turn_with_a_tool_is_seen_in_the_metrics_of_every_part(
+    stage: Stage, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiter, "ANSWER_SECONDS", 60.0)  # Redis is not away because the machine stood still
     prices = {"input": 1, "output": 2}
     body = {"model": "scripted", "input": "compute", "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}
     script = [{"when": {"after_tool": True}, "reply": "42"}, CALLS]
@@ -158,6 +170,7 @@ async def test_metrics_are_for_near_networks_and_operators(
     assert operator.status_code == 200
 
 
+@pytest.mark.usefixtures("to_the_last_span")
 async def test_spans_of_one_request_are_one_tree_and_carry_no_text(stage: Stage, tenant: Tenant) -> None:
     body = {"model": "scripted", "input": "compute it", "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}
     script = [{"when": {"after_tool": True}, "reply": "Mog"}, CALLS]
@@ -180,6 +193,7 @@ async def test_spans_of_one_request_are_one_tree_and_carry_no_text(stage: Stage,
     assert not any(word in str(collector.spans) for word in ("compute it", "6*7", "Mog"))
 
 
+@pytest.mark.usefixtures("to_the_last_span")
 async def test_messages_are_in_spans_only_where_the_operator_wants_them(stage: Stage, tenant: Tenant) -> None:
     async with own_collector() as collector:
         async with serving(stage, tenant, otlp_endpoint=collector.url, trace_messages=True) as (_, client):

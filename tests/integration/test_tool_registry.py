@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -14,6 +14,8 @@ import rfc8785
 from api.app import create_app
 from core.bootstrap import Platform
 from core.events import TurnStatus
+from core.llm.backends.scripted import ScriptedModel, situation_of
+from core.llm.contract import Chunk, ModelRequest
 from core.storage.audit import AuditRecord
 from core.storage.database import Database
 from core.storage.tools import NewVersion, ToolStore
@@ -162,10 +164,24 @@ async def demoted(client: Client, tenant: Tenant) -> None:
     ],
 )
 async def test_what_an_administrator_takes_away_holds_for_the_next_call_of_a_turn_that_runs_in_another_process(
-    stage: Stage, tenant: Tenant, change: Callable[[Client, Tenant], Awaitable[None]], told: str
+    stage: Stage,
+    tenant: Tenant,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Client, Tenant], Awaitable[None]],
+    told: str,
 ) -> None:
-    again = calls("double", tool_results=1) | {"pace_seconds": 0.2, "piece_characters": 3}
-    rules = (calls("double"), again, {"when": {"tool_results": 2}, "reply": "done"})
+    changed, stream = asyncio.Event(), ScriptedModel.stream
+
+    async def held_back(model: ScriptedModel, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
+        """What it says next comes when the change has been made."""
+        if situation_of(request.messages).tool_results:
+            await changed.wait()
+        async with aclosing(stream(model, request)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    monkeypatch.setattr(ScriptedModel, "stream", held_back)
+    rules = (calls("double"), calls("double", tool_results=1), {"when": {"tool_results": 2}, "reply": "done"})
     async with (
         stage.open_with(*rules) as one,
         stage.open_with(HELLO) as other,
@@ -178,6 +194,7 @@ async def test_what_an_administrator_takes_away_holds_for_the_next_call_of_a_tur
         while not usage["data"] or not usage["data"][0]["completed"]:
             usage = await elsewhere.get(f"{TOOLS}/double/usage")
         await change(elsewhere, tenant)
+        changed.set()
         first, second = [item for item in (await running)["output"] if item["type"] == "mcp_call"]
     assert (first["output"], second["output"], second["status"]) == ("42", None, "failed")
     assert second["error"]["content"] == told
@@ -212,7 +229,7 @@ async def test_a_huge_result_is_not_read_in_the_servers_own_process(stage: Stage
 async def test_calls_of_one_reply_run_at_the_same_time_and_are_told_in_the_order_of_asking(
     stage: Stage, tenant: Tenant
 ) -> None:
-    slow = "import time\ndef main(x):\n    time.sleep(2 if x == 21 else 0)\n    return x"
+    slow = "import time\ndef main(x):\n    time.sleep(4 if x == 21 else 0)\n    return x"
     rules = (calls("first", "second"), {"when": {"tool_results": 2}, "reply": "{last_tool_result}"})
     async with stage.open_with(*rules) as platform, client_of(platform, tenant) as client:
         for name in ("first", "second"):
