@@ -14,6 +14,7 @@ import pytest
 from openai import OpenAI
 
 from tests.e2e.paddock import ROOT, make_home, paddock, started
+from tests.e2e.test_background import until
 
 CONFIG = """
 egress: {allow_private: [127.0.0.0/8]}
@@ -49,6 +50,12 @@ class Office:
         answer = httpx.post(f"{self.url}/admin/v1{path}", json=body, headers=headers, timeout=60)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def has_ended(self, turn_id: str) -> bool:
+        """On record: of a turn that is not stored that comes behind its answer."""
+        headers, query = {"authorization": f"Bearer {self.key}"}, {"object": turn_id, "kind": "turn.ended"}
+        answer = httpx.get(f"{self.url}/admin/v1/audit/events", params=query, headers=headers, timeout=60)
+        return bool(answer.json()["data"])
 
     def paddock(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return paddock(*arguments, home=self.home, PADDOCK_URL=self.url)
@@ -111,7 +118,9 @@ def test_a_tool_is_created_called_turned_off_refused_and_all_of_it_is_proved(
 
     def chatted() -> str | None:
         messages: Any = [{"role": "user", "content": f"the {name}"}]
-        return client.chat.completions.create(model=f"the-{name}", messages=messages).choices[0].message.content
+        raw = client.chat.completions.with_raw_response.create(model=f"the-{name}", messages=messages)
+        until(lambda: office.has_ended(raw.headers["x-paddock-turn-id"]), bool)
+        return raw.parse().choices[0].message.content
 
     for response in (asked(tools=[offered]), asked(model=f"the-{name}")):
         assert [item.output for item in response.output if item.type == "mcp_call"] == [ANSWERS[name]]
