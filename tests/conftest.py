@@ -12,6 +12,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from core.storage.embedded.postgres import EmbeddedPostgres, open_postgres
 from core.storage.embedded.redis import open_redis
 
+CONNECTIONS = 100  # two servers may take 50, and a test has some of its own
+
 
 def pytest_unconfigure() -> None:
     """llama_cpp opens two files when it is imported, and leaves them to the interpreter's end, which would warn of them."""
@@ -41,7 +43,7 @@ def background() -> Iterator[BlockingPortal]:
 
 @pytest.fixture(scope="session")
 def postgres(session_home: Path, background: BlockingPortal) -> Iterator[EmbeddedPostgres]:
-    context = open_postgres(session_home, durable=False, notify=quiet)
+    context = open_postgres(session_home, durable=False, connections=CONNECTIONS, notify=quiet)
     with background.wrap_async_context_manager(context) as server:
         yield server
 
