@@ -33,17 +33,32 @@ async def until(workers: Callable[[], int], count: int) -> None:
             await asyncio.sleep(0.05)
 
 
+async def need(runtime: Runtime, enough: asyncio.Event) -> set[int]:
+    """A worker, for one program after another. Gives their exit codes."""
+    codes: set[int] = set()
+    while not enough.is_set():
+        codes.add((await runtime.run(program("import time; time.sleep(0.2)"), nowhere)).exit_code)
+    return codes
+
+
 async def test_the_workers_of_a_burst_end_when_nobody_needed_them_for_a_while_and_come_back_when_somebody_does() -> None:
     async with pool(workers=6, burst_seconds=1) as (runtime, workers):
         for _ in range(2):
-            burst = [asyncio.create_task(runtime.run(program("import time; time.sleep(1)"), nowhere)) for _ in range(6)]
+            enough = asyncio.Event()
+            burst = [asyncio.create_task(need(runtime, enough)) for _ in range(6)]
             await until(workers, 6)
-            assert [(await one).exit_code for one in burst] == [0] * 6
+            enough.set()
+            assert [await one for one in burst] == [{0}] * 6
             await until(workers, SPARE)
 
 
 async def test_workers_that_are_needed_again_and_again_stay() -> None:
     async with pool(workers=6, burst_seconds=0.5) as (runtime, workers):
-        for _ in range(6):
-            await asyncio.gather(*(runtime.run(program("import time; time.sleep(0.2)"), nowhere) for _ in range(4)))
+        enough = asyncio.Event()
+        needing = [asyncio.create_task(need(runtime, enough)) for _ in range(4)]
+        await until(workers, 4 + SPARE)
+        for _ in range(30):  # six times as long as one stays that nobody needs
+            await asyncio.sleep(0.1)
             assert workers() >= 4
+        enough.set()
+        assert [await one for one in needing] == [{0}] * 4
