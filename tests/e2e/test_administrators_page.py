@@ -38,7 +38,7 @@ def test_every_command_does_what_the_page_says(tmp_path: Path, session_home: Pat
         script = "set -eu\n" + "\n".join(blocks("sh"))
         done = subprocess.run(
             ["bash", "-c", script],
-            cwd=tmp_path, env=environment(home, **variables), capture_output=True, text=True, timeout=240,
+            cwd=tmp_path, env=environment(home, **variables), capture_output=True, text=True, timeout=540,
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     for said in (

@@ -25,7 +25,7 @@ def test_every_command_does_what_the_page_says(tmp_path: Path, session_home: Pat
         script = "set -eu\n" + "\n".join(blocks("sh"))
         done = subprocess.run(
             ["bash", "-c", script],
-            cwd=tmp_path, env=environment(home, **variables), capture_output=True, text=True, timeout=240,
+            cwd=tmp_path, env=environment(home, **variables), capture_output=True, text=True, timeout=540,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert re.search(r"^WRONG  record 2 of org_\w+ was changed \(row 2, aud_\w+\)$", done.stderr, re.MULTILINE), done.stderr
