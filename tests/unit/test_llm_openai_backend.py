@@ -127,7 +127,8 @@ async def test_a_provider_that_leaves_the_connection_open_after_done_is_not_wait
         await peer.left_alone()
 
 
-async def test_requests_one_after_another_share_a_connection() -> None:
+async def test_requests_one_after_another_share_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.llm.backends.openai.END_OF_BODY_SECONDS", 60.0)  # the end comes, if the machine stands still too
     async with opened(Answer(pieces=[GOOD])) as (model, peer):
         for _ in range(5):
             await whole(model)
