@@ -130,6 +130,26 @@ async def test_a_process_id_that_now_belongs_to_another_program_stops_nobody(tmp
         assert await ask(postgres.server_url, "SELECT 1") == 1
 
 
+async def test_a_server_that_has_stopped_when_it_is_looked_for_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file goes between two looks, of which the first saw it."""
+    async with open_postgres(tmp_path, durable=False, notify=quiet):
+        pass
+    (data,) = (tmp_path / "postgres").iterdir()
+    (data / "postmaster.pid").write_text(f"{os.getpid()}\n{data}\n")
+    read_text = Path.read_text
+
+    def gone(path: Path, *options: str) -> str:
+        if path.name == "postmaster.pid":
+            path.unlink(missing_ok=True)
+        return read_text(path, *options)
+
+    monkeypatch.setattr(Path, "read_text", gone)
+    async with open_postgres(tmp_path, durable=False, notify=quiet) as postgres:
+        assert await ask(postgres.server_url, "SELECT 1") == 1
+
+
 async def test_a_directory_of_a_newer_version_is_refused_and_not_touched(tmp_path: Path) -> None:
     async with open_postgres(tmp_path, durable=False, notify=quiet):
         pass

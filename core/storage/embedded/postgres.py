@@ -97,9 +97,10 @@ async def _wait_for_left_over(cluster: Cluster) -> None:
     """
     file = cluster.data / "postmaster.pid"
     for _ in range(int(LEFT_OVER_SECONDS / 0.05)):
-        if not file.exists():
+        try:
+            pid = int(file.read_text().split()[0])
+        except FileNotFoundError:
             return
-        pid = int(file.read_text().split()[0])
         if not _serves(pid, cluster.data):
             file.unlink(missing_ok=True)
             return
