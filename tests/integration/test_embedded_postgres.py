@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import asyncpg
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from core.accounts import server_account
 from core.errors import ConfigurationError, Conflict, Unavailable
 from core.storage.embedded.cluster import Cluster, installations, write_access
-from core.storage.embedded.places import owned_directory
+from core.storage.embedded.places import owned_directory, socket_directory
 from core.storage.embedded.postgres import EmbeddedPostgres, open_postgres
 from core.supervisor import running
 from tests.conftest import quiet
@@ -148,6 +149,15 @@ async def test_a_server_that_has_stopped_when_it_is_looked_for_stops_nobody(
     monkeypatch.setattr(Path, "read_text", gone)
     async with open_postgres(tmp_path, durable=False, notify=quiet) as postgres:
         assert await ask(postgres.server_url, "SELECT 1") == 1
+
+
+def test_a_socket_that_its_old_server_removes_at_the_same_moment_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "iterdir", lambda directory: iter([directory / "gone.sock"]))
+    with (
+        TemporaryDirectory(prefix="paddock-") as home,  # short: the socket is in it
+        socket_directory(Path(home), "redis", None, "redis.sock") as directory,
+    ):
+        assert directory == Path(home) / "run" / "redis"
 
 
 async def test_a_directory_of_a_newer_version_is_refused_and_not_touched(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def socket_directory(home: Path, name: str, account: Account | None, longest_nam
 
 def _emptied(directory: Path) -> Path:
     for entry in directory.iterdir():
-        entry.unlink()
+        entry.unlink(missing_ok=True)  # a server whose parent was killed may be removing it at this moment
     return directory
 
 
