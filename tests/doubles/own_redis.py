@@ -24,7 +24,7 @@ class OwnRedis:
         self._process = await asyncio.create_subprocess_exec(
             str(await find_server()), *words, stdout=asyncio.subprocess.DEVNULL
         )
-        async with asyncio.timeout(20), Redis.from_url(self.url) as client:
+        async with asyncio.timeout(60), Redis.from_url(self.url) as client:
             while True:
                 try:
                     await client.ping()

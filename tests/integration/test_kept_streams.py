@@ -92,7 +92,7 @@ async def test_a_server_whose_operator_says_for_how_long_removes_them_by_itself(
         old = (await http.post("/v1/responses", json=ASKED)).json()["id"]
         await age(database, old, days=8)
         assert (await platform.turns.get(tenant.principal, old)).followable
-    async with serving(stage, tenant, retention={"events_days": 7}) as (platform, http), asyncio.timeout(30):
+    async with serving(stage, tenant, retention={"events_days": 7}) as (platform, http), asyncio.timeout(60):
         while (await platform.turns.get(tenant.principal, old)).followable:
             await asyncio.sleep(0.1)
         assert await error_of(http, f"/v1/responses/{old}", params={"stream": "true"}) == (410, "stream_removed")

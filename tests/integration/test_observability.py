@@ -59,7 +59,7 @@ def values(text: str) -> dict[tuple[str, ...], float]:
 
 async def scrape_at_rest(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
     """A turn is answered a moment before it is counted."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (seen := values((await client.get("/metrics")).text))["paddock_turns_running",]:
             await asyncio.sleep(0.01)
         return seen
@@ -105,7 +105,7 @@ async def test_a_turn_with_a_tool_is_seen_in_the_metrics_of_every_part(
 async def test_the_wait_of_a_turn_in_the_background_is_measured_once(stage: Stage, tenant: Tenant) -> None:
     async with serving(stage, tenant) as (_, client):
         made = (await client.post("/v1/responses", json={"model": "scripted", "input": "later", "background": True})).json()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await client.get(f"/v1/responses/{made['id']}")).json()["status"] != "completed":
                 await asyncio.sleep(0.05)
         seen = await scrape_at_rest(client)
@@ -120,7 +120,7 @@ async def test_what_waits_is_counted_by_queue_and_nobody_guesses_while_the_datab
         before = await turns.waiting_by_queue()
         queues = (Queue.BACKGROUND, Queue.BACKGROUND, Queue.BATCH)
         waiting = [await platform.turns.start(tenant.principal, asking("later", queue=queue)) for queue in queues]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (seen := values((await client.get("/metrics")).text)).get(("paddock_turns_waiting", "batch")) != (
                 before.get(Queue.BATCH, 0) + 1
             ):

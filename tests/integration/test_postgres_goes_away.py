@@ -137,6 +137,7 @@ async def test_a_turn_whose_database_stays_away_stops_and_goes_on_when_it_is_bac
     home: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "GIVE_UP_SECONDS", 0.2)
+    monkeypatch.setattr("core.bootstrap.CHECK_SECONDS", 60.0)  # a machine that stands still is no server that is away
     async with scene(home, stage, STORY | {"times": 1}, HELLO) as at:
         principal = at.tenant.principal
         conversation = await at.platform.conversations.create(principal.organization_id, metadata={}, items=[])
