@@ -20,13 +20,17 @@ from core.storage.audit_shapes import Section
 
 RECORDS_A_CHECKPOINT = 8192
 ORIGIN = "paddock.audit/"
+LOOK_SECONDS = 0.02
 log = logging.getLogger(__name__)
 
 
 class Sealer:
-    def __init__(self, store: SealStore, signer: Signer) -> None:
+    """patience: how many seconds `catch_up` waits for transactions that are open."""
+
+    def __init__(self, store: SealStore, signer: Signer, *, patience: float = 10.0) -> None:
         self._store = store
         self._signer = signer
+        self.patience = patience
         self._sealing = asyncio.Lock()
 
     async def announce(self) -> None:
@@ -50,6 +54,19 @@ class Sealer:
                 await self._store.add(checkpoint, sections)
                 last, sealed = checkpoint, sealed + checkpoint.records
             return sealed
+
+    async def catch_up(self) -> int:
+        """Seal all that is recorded by now.
+
+        Whatever writes anywhere in this PostgreSQL, be it its own upkeep, holds up what comes after it. What is open for longer
+        than our patience is left out, with what comes after it.
+        """
+        recorded = await self._store.next_moment()
+        for _ in range(int(self.patience / LOOK_SECONDS)):
+            if await self._store.horizon() >= recorded:
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+        return await self.seal()
 
     async def head(self) -> str | None:
         """The newest checkpoint's note."""

@@ -18,6 +18,7 @@ from core.storage.database import Database
 from core.storage.tables import audit_checkpoints, audit_keys, audit_sections
 
 HORIZON = "audit_offset() + pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+NEXT = "audit_offset() + pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +65,15 @@ class SealStore:
 
     async def horizon(self) -> int:
         """Of records below this moment there will be no others."""
+        return await self._moment(HORIZON)
+
+    async def next_moment(self) -> int:
+        """All that is recorded is below it."""
+        return await self._moment(NEXT)
+
+    async def _moment(self, said: str) -> int:
         async with self._database.everyone() as connection:
-            return int(await connection.scalar(sa.text(f"SELECT {HORIZON}")) or 0)
+            return int(await connection.scalar(sa.text(f"SELECT {said}")) or 0)
 
     async def next_batch(self, first_moment: int, *, limit: int) -> Batch | None:
         """About so many records: a transaction's are never divided."""

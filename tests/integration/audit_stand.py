@@ -102,7 +102,7 @@ class PatientSealer(Sealer):
     """
 
     def __init__(self, store: SealStore, signer: Signer, owner: str) -> None:
-        super().__init__(store, signer)
+        super().__init__(store, signer, patience=PATIENCE_SECONDS)
         self._owner = owner
 
     async def seal(self) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
+import sqlalchemy as sa
 
 from core.audit.export.making import object_key
 from core.audit.signing import open_signer
@@ -267,11 +268,26 @@ async def test_a_key_that_was_changed_is_announced_and_both_are_needed(stand: Au
     assert told == [("audit.key_announced", signer.id), ("audit.key_announced", stand.signer.id)]
 
 
+async def test_an_export_waits_for_what_else_is_written_in_postgresql(stand: AuditStand, tmp_path: Path) -> None:
+    who = stand.tenant.principal
+    async with stand.database.everyone() as elsewhere:
+        await elsewhere.execute(sa.text("SELECT pg_current_xact_id()"))
+        done = await stand.act(3)
+        asked = await stand.exports.create(who, Filter(), format="jsonl")
+        making = asyncio.create_task(stand.maker.make_all())
+        while (await stand.exports.get(who, asked.id)).status is not ExportStatus.RUNNING:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # time enough to seal without them
+    await making
+    assert set(done) < set(ids_in(await stand.fetch(await stand.exports.get(who, asked.id), tmp_path / "fetched")))
+
+
 async def test_a_record_that_is_committed_late_is_sealed_after_those_that_were_not_held_up(
     stand: AuditStand, tmp_path: Path
 ) -> None:
     who = stand.tenant.principal
     late = AuditRecord.by(who, "tool.enabled", "tool_late")
+    stand.sealer.patience = 0
     async with stand.database.tenant(who.organization_id) as connection:
         await insert(connection, late)
         await stand.act(3)

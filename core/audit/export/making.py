@@ -95,7 +95,7 @@ class ExportMaker:
             for left in directory.parent.glob(f"{export.id}-*"):  # by an attempt that was cut off
                 await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
             directory.mkdir(mode=0o700, parents=True)
-            await self._sealer.seal()  # what was done before this export was asked for is in it
+            await self._sealer.catch_up()  # what was done before this export was asked for is in it
             result = await self._written(export, directory)
             files = self._signed(export, directory, {**result, "head": await self._sealer.head()})
             for file in files:
