@@ -122,11 +122,12 @@ async def test_a_second_one_on_the_same_data_is_refused_and_the_first_goes_on(tm
         assert await ask(postgres.server_url, "SELECT 1") == 1
 
 
-async def test_a_process_id_that_now_belongs_to_another_program_stops_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [f"{os.getpid()}\n/data\n", "", "\0" * 90], ids=["another program's", "none", "zeros"])
+async def test_a_process_id_that_is_no_servers_stops_nobody(tmp_path: Path, left: str) -> None:
     async with open_postgres(tmp_path, durable=False, notify=quiet):
         pass
     (data,) = (tmp_path / "postgres").iterdir()
-    (data / "postmaster.pid").write_text(f"{os.getpid()}\n{data}\n")
+    (data / "postmaster.pid").write_text(left)
     async with open_postgres(tmp_path, durable=False, notify=quiet) as postgres:
         assert await ask(postgres.server_url, "SELECT 1") == 1
 
@@ -141,10 +142,10 @@ async def test_a_server_that_has_stopped_when_it_is_looked_for_stops_nobody(
     (data / "postmaster.pid").write_text(f"{os.getpid()}\n{data}\n")
     read_text = Path.read_text
 
-    def gone(path: Path, *options: str) -> str:
+    def gone(path: Path, **options: str) -> str:
         if path.name == "postmaster.pid":
             path.unlink(missing_ok=True)
-        return read_text(path, *options)
+        return read_text(path, **options)
 
     monkeypatch.setattr(Path, "read_text", gone)
     async with open_postgres(tmp_path, durable=False, notify=quiet) as postgres:

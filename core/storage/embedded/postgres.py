@@ -94,14 +94,16 @@ async def _wait_for_left_over(cluster: Cluster) -> None:
     """A server whose parent was killed is still writing its last pages: let it end.
 
     A process id in `postmaster.pid` that now belongs to something else would make PostgreSQL refuse to start: such a file goes.
+    So does one that names none at a second look either, as a machine's crash leaves it.
     """
     file = cluster.data / "postmaster.pid"
-    for _ in range(int(LEFT_OVER_SECONDS / 0.05)):
+    for look in range(int(LEFT_OVER_SECONDS / 0.05)):
         try:
-            pid = int(file.read_text().split()[0])
+            named = file.read_text(errors="replace").partition("\n")[0]
         except FileNotFoundError:
             return
-        if not _serves(pid, cluster.data):
+        pid = int(named) if named.isdecimal() else 0
+        if (pid or look) and not _serves(pid, cluster.data):
             file.unlink(missing_ok=True)
             return
         await asyncio.sleep(0.05)
