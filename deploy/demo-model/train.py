@@ -9,12 +9,14 @@ every operation.
 
 import argparse
 import json
+import math
 import os
 import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,10 @@ from torch.nn import functional as F
 import tokenizer as bpe
 from model import Decoder, Shape
 
+Example = tuple[Any, Any]  # tokens, and which of them are to be learned
 IGNORED = -100
+KNOWN = 0.8
+REVIEWED_ONE_IN = 12
 WARM_UP_STEPS = 100
 POOL = 3_000
 ROUND_TO = 32
@@ -48,7 +53,7 @@ class Shards:
     folder: Path
     tokens_a_step: int
     rng: random.Random
-    examples: list[tuple[Any, Any]]
+    examples: list[Example]
     read: set[Path]
 
     def refresh(self) -> None:
@@ -60,28 +65,48 @@ class Shards:
                 self.examples += zip(numpy.split(stored["tokens"], ends), numpy.split(stored["masks"], ends), strict=True)
             self.read.add(path)
 
-    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Rows of like length, about `tokens_a_step` tokens each time, for ever."""
+    def groups(self) -> Iterator[list[Example]]:
+        """Conversations of like length, about `tokens_a_step` tokens each time, for ever."""
         while True:
             self.refresh()
             pool = self.rng.sample(self.examples, min(POOL, len(self.examples)))
             pool.sort(key=lambda example: len(example[0]))
-            groups: list[list[tuple[Any, Any]]] = []
+            groups: list[list[Example]] = []
             while pool:
-                longest = padded(len(pool[-1][0]))
-                rows = max(1, self.tokens_a_step // longest)
+                rows = max(1, self.tokens_a_step // padded(len(pool[-1][0])))
                 groups.append(pool[-rows:])
                 del pool[-rows:]
             self.rng.shuffle(groups)
-            for group in groups:
-                yield tensors(group)
+            yield from groups
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return map(tensors, self.groups())
+
+    def unknown_batches(self, unknown: Callable[[Tensor, Tensor], list[bool]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """What the model does not know yet, each twice, and one in `REVIEWED_ONE_IN` of what it knows.
+
+        A look costs half as much as a step, and late in a training most conversations are known.
+        """
+        waiting: dict[int, list[Example]] = defaultdict(list)
+        found: dict[int, list[Example]] = defaultdict(list)
+        for group in self.groups():
+            length = padded(len(group[-1][0]))
+            chosen = unknown(*tensors(group))
+            kept = waiting[length]
+            kept += [one for one, new in zip(group, chosen, strict=True) if new or not self.rng.randrange(REVIEWED_ONE_IN)]
+            rows = max(1, self.tokens_a_step // length)
+            if len(kept) >= rows:
+                found[length] += kept[:rows]
+                yield tensors(kept[:rows])
+                del kept[:rows]
+                yield tensors(self.rng.sample(found[length], rows))
 
 
 def padded(length: int) -> int:
     return -(-(length - 1) // ROUND_TO) * ROUND_TO
 
 
-def tensors(group: list[tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
+def tensors(group: list[Example]) -> tuple[Tensor, Tensor]:
     """Inputs, and targets with `IGNORED` where nothing is to be learned; padding stands at the right, so it needs no mask."""
     length = padded(max(len(tokens) for tokens, _ in group))
     inputs = torch.zeros(len(group), length, dtype=torch.long)
@@ -115,6 +140,16 @@ class Trainer:
         learned = targets != IGNORED
         logits = self.model.logits(self.forward(inputs)[learned])
         return F.cross_entropy(logits.float(), targets[learned])
+
+    @torch.no_grad()
+    def unknown(self, inputs: Tensor, targets: Tensor) -> list[bool]:
+        """The rows with a token that the model would not say with a probability of `KNOWN`."""
+        learned = targets != IGNORED
+        with torch.autocast(self.device, torch.bfloat16):
+            logits = self.model.logits(self.forward(inputs.to(self.device))[learned])
+        losses = torch.zeros(targets.shape)
+        losses[learned] = F.cross_entropy(logits.float(), targets[learned].to(self.device), reduction="none").cpu()
+        return [bool(worst) for worst in losses.amax(1) > -math.log(KNOWN)]
 
     def step(self, inputs: Tensor, targets: Tensor, factor: float) -> float:
         warm = min(1.0, (self.step_number + 1) / WARM_UP_STEPS)
@@ -199,6 +234,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--unknown-only", action="store_true", help="learn only what is not known yet: for a trained model")
+    parser.add_argument(
+        "--rate", type=float, default=1.0, help="what share of the full rate to begin with; a third for a trained model"
+    )
     parser.add_argument("--no-compile", action="store_true")
     options = parser.parse_args()
 
@@ -218,11 +257,11 @@ def main() -> None:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    for inputs, targets in shards.batches():
+    for inputs, targets in shards.unknown_batches(trainer.unknown) if options.unknown_only else shards.batches():
         left = agreed(0.0 if stopped.is_set() else options.minutes - (time.monotonic() - began) / 60)
         if left <= 0:
             break
-        recent.append(trainer.step(inputs, targets, left / options.minutes))
+        recent.append(trainer.step(inputs, targets, options.rate * left / options.minutes))
         if rank == 0 and trainer.step_number % 20 == 0:
             passed = time.monotonic() - began
             print(
