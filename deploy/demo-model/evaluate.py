@@ -114,6 +114,8 @@ class Player:
         tokens = self.engine.tokenize(prompt.encode(), add_bos=False, special=True)
         stop = self.engine.token_eos()
         made: list[int] = []
+        if len(tokens) >= self.engine.n_ctx():
+            return ""  # what its code printed leaves no room
         for token in self.engine.generate(tokens, temp=0.0, repeat_penalty=1.0):
             if token == stop or len(made) >= 400 or len(tokens) + len(made) >= self.engine.n_ctx() - 1:
                 break
