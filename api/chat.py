@@ -75,18 +75,18 @@ class Screen:
 
     def __init__(self) -> None:
         self._column = 0
-        self._kind = ""
+        self._block: tuple[str, int] | None = None
 
     def show(self, event: ResponseStreamEvent) -> None:
         match event.type:
             case "response.reasoning_text.delta":
-                self._write("reasoning", event.delta, dim=True)
+                self._write("reasoning", event.output_index, event.delta, dim=True)
             case "response.code_interpreter_call_code.delta":
-                self._write("code", event.delta, fg="cyan")
+                self._write("code", event.output_index, event.delta, fg="cyan")
             case "response.output_text.delta":
-                self._write("text", event.delta)
+                self._write("text", event.output_index, event.delta)
             case "response.output_item.done" if isinstance(event.item, ResponseCodeInterpreterToolCall):
-                self._write("output", "".join(_logs(event.item)) or "(no output)", fg="yellow")
+                self._write("output", event.output_index, "".join(_logs(event.item)) or "(no output)", fg="yellow")
             case "response.completed":
                 self._end()
             case "response.incomplete" | "response.failed":
@@ -96,11 +96,11 @@ class Screen:
                 self._end()
                 raise click.ClickException(plain(event.message))
 
-    def _write(self, kind: str, text: str, **style: Any) -> None:
-        """Code and output are set off by a heading and a margin."""
-        if kind != self._kind:
+    def _write(self, kind: str, index: int, text: str, **style: Any) -> None:
+        """Code and output are set off by a heading and a margin, each call's by its own."""
+        if (kind, index) != self._block:
             self._end()
-            self._kind = kind
+            self._block = (kind, index)
             if kind in ("code", "output"):
                 click.echo(click.style({"code": "python:", "output": "output:"}[kind], bold=True))
         margin = "  " if kind in ("code", "output") else ""
@@ -112,7 +112,7 @@ class Screen:
         if self._column:
             click.echo()
         self._column = 0
-        self._kind = ""
+        self._block = None
 
 
 def _logs(call: ResponseCodeInterpreterToolCall) -> Iterable[str]:
