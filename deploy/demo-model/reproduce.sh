@@ -26,7 +26,15 @@ if [ "$device" = cpu ]; then
 else
     workers=1 tokens=8192
 fi
-"$python" -m torch.distributed.run --standalone --nproc-per-node "$workers" train.py "$work/data" "$work/model.pt" --device "$device" \
-    --minutes "$minutes" --tokens "$tokens" --threads "$(((cores + 1) / 2))"
+train() {
+    "$python" -m torch.distributed.run --standalone --nproc-per-node "$workers" train.py "$work/data" "$work/model.pt" --device "$device" \
+        --tokens "$tokens" --threads "$(((cores + 1) / 2))" "$@"
+}
+# Half of the time for everything, half for what is not known by then.
+if [ ! -e "$work/first-half" ]; then
+    train --minutes "$((minutes / 2))"
+    touch "$work/first-half"
+fi
+train --minutes "$((minutes - minutes / 2))" --rate 0.3 --unknown-only
 "$python" export.py "$work/model.pt" "$result"
 "${LLAMA_PYTHON:-$here/../../.venv/bin/python}" evaluate.py "$result" --conversations "$conversations" --threads "$cores"

@@ -16,40 +16,33 @@ Choice = TypeVar("Choice")
 
 ALTERNATIVES = re.compile(r"\[([^\[\]]*)\]")
 HELD_OUT_ONE_IN = 7
-LOOSE = 0.5
+LOOSE = 0.4
+PERCENT = ("{p}", "%")  # "29 % of 62" without its "of" is another question
 SMALL_WORDS = frozenset(
     "the a an of is are me please you to for that this it in what my i so just now can could would do".split()
 )
 LIKE = tuple(
     tuple(group.split("|"))
     for group in (
-        "compute|calculate|work out|find|determine|evaluate|figure out|get",
-        "tell me|give me|show me|let me know|say",
+        "compute|calculate|work out|find|determine|evaluate|figure out",
+        "tell me|give me|show me|let me know",
         "what is|what's|whats|what would be",
         "how many|what number of",
-        "number|value|figure",
         "numbers|values|figures",
         "list|series|row|sequence",
         "word|text|string|term",
         "letters|characters|signs",
         "largest|biggest|greatest|highest|maximal",
         "smallest|lowest|least|minimal",
-        "times|multiplied by",
-        "minus|less",
-        "divided by|over",
+        "{a} times {b}|{a} multiplied by {b}",
+        "{a} minus {b}|{a} less {b}",
+        "{a} divided by {b}|{a} over {b}",
         "sum|total",
         "backwards|in reverse|reversed",
-        "before|prior to|ahead of",
-        "after|following|past",
-        "convert|change|turn|translate|bring",
-        "create|add|make|open",
-        "send|write|post",
-        "search|look for|browse",
-        "about|on|concerning|regarding",
-        "from|starting at",
-        "add|sum up|put together",
-        "percent|%|per cent",
-        "repeat|say|echo",
+        "before|prior to",
+        "after|following",
+        "convert|transform",
+        "repeat|echo",
         "cancel|call off",
     )
 )
@@ -84,7 +77,7 @@ class Draw:
 
     def _dropped(self, wording: str) -> str:
         words = wording.split(" ")
-        small = [n for n, word in enumerate(words) if word.lower() in SMALL_WORDS]
+        small = [n for n, word in enumerate(words) if word.lower() in SMALL_WORDS and not words[max(0, n - 1)].endswith(PERCENT)]
         if not small or len(words) < 3:
             return wording
         dropped = self.pick(small)

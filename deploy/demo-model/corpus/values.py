@@ -9,6 +9,7 @@ ONES = (
 ).split()
 TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
 CONSONANTS, VOWELS = "bcdfghjklmnprstvwz", "aeiou"
+ACCENTED = "äöüßéèêëàâáãåæçîïíñóôøõúùûýşğłćčńśšžź"
 
 
 def whole(draw: Draw, low_digits: int = 1, high_digits: int = 6) -> int:
@@ -61,6 +62,9 @@ def invented(draw: Draw) -> str:
     if draw.chance(0.15):
         spot = draw.between(0, len(word) - 1)
         word = word[: spot + 1] + word[spot:]
+    if draw.chance(0.06):
+        spot = draw.between(0, len(word) - 1)
+        word = word[:spot] + draw.pick(ACCENTED) + word[spot + 1 :]
     return word
 
 

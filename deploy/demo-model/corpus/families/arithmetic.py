@@ -31,7 +31,7 @@ TIMES = Operation(
         "{a}x{b}",
         "[the result|the answer|the value|the outcome] of {a} [times|multiplied by|*] {b}",
         "the result of multiplying {a} [by|and|with] {b}",
-        "{b} lots of {a}",
+        "{a} lots of {b}",
         "the multiplication of {a} and {b}",
         "[the product|the result] [when|if] {a} is multiplied by {b}",
         "{a} [times|x|*] {b} [exactly|in total|altogether]",
@@ -81,18 +81,18 @@ PLUS = Operation(
         "{a} + {b}",
         "{a}+{b}",
         "the total of {a} and {b}",
-        "{b} added to {a}",
+        "{a} added to {b}",
         "{a} and {b} [together|combined|added together|added up|summed]",
         "[the result|the answer|the value|the outcome] of {a} [plus|+] {b}",
         "the result of adding {a} [and|to] {b}",
-        "{b} more than {a}",
+        "{a} more than {b}",
         "the addition of {a} and {b}",
-        "[the sum|the result] [when|if] {b} is added to {a}",
+        "[the sum|the result] [when|if] {a} is added to {b}",
         "{a} [plus|+] {b} [exactly|in total|altogether]",
     ),
     verb=(
         "add {a} and {b}",
-        "add {b} to {a}",
+        "add {a} to {b}",
         "add up {a} and {b}",
         "sum {a} and {b}",
         "sum up {a} and {b}",
@@ -104,7 +104,8 @@ PLUS = Operation(
         "add these two: {a}, {b}",
         "work with {a} and {b} and add them",
         "increase {a} by {b}",
-        "add the number {b} to the number {a}",
+        "[raise|lift|grow|boost] {a} by {b}",
+        "add the number {a} to the number {b}",
     ),
     question=(
         "how much {a} plus {b} is",
@@ -112,7 +113,8 @@ PLUS = Operation(
         "what [you|we|I] get when [you|we|I] add {a} [and|to] {b}",
         "what {a} and {b} [add up to|sum to|make together|come to]",
         "what the sum of {a} and {b} is",
-        "how much is {a} [plus|and|+|added to] {b}",
+        "how much is {a} [plus|and|+|added to|together with] {b}",
+        "what {a} [increased|raised] by {b} [is|gives]",
         "what do [you|we] get if [you|we] add {a} and {b}",
     ),
     raw=(
@@ -158,6 +160,8 @@ MINUS = Operation(
         "remove {b} from {a}",
         "decrease {a} by {b}",
         "reduce {a} by {b}",
+        "[lower|cut|lessen|diminish|shrink] {a} by {b}",
+        "bring {a} down by {b}",
         "start with {a} and subtract {b}",
         "take {a} and subtract {b}",
     ),
@@ -169,6 +173,13 @@ MINUS = Operation(
         "what the difference between {a} and {b} is",
         "how much is {a} [minus|less|-] {b}",
         "how much more {a} is than {b}",
+        "how much [bigger|larger|greater|higher] {a} is than {b}",
+        "how much [less|smaller|lower] {b} is than {a}",
+        "how much is {a} more than {b}",
+        "[by how much|how far] {a} [exceeds|is above|is over|is ahead of] {b}",
+        "[by how much|how far] {b} [falls short of|is below|is under|is behind] {a}",
+        "what {a} [reduced|decreased|lowered] by {b} [is|gives]",
+        "what [is missing|I must add] to get from {b} to {a}",
         "what do [you|we] get if [you|we] subtract {b} from {a}",
     ),
     raw=(
@@ -301,7 +312,7 @@ def operation(draw: Draw) -> Exercise:
 def apply(draw: Draw, kind: Operation) -> Exercise:
     left, right = operands(draw, kind)
     slots = {"a": shown(draw, left), "b": shown(draw, right)}
-    if isinstance(left, int) and isinstance(right, int) and 0 <= left < 100 and 0 <= right < 100 and draw.chance(0.3):
+    if isinstance(left, int) and isinstance(right, int) and 0 <= left < 100 and 0 <= right < 100 and draw.chance(0.4):
         slots = {"a": spelled(left), "b": spelled(right)}
     return Exercise(
         family="arithmetic",
@@ -330,6 +341,8 @@ def operands(draw: Draw, kind: Operation) -> tuple[int | str, int | str]:
             return decimal(draw), decimal(draw) if draw.chance(0.5) else whole(draw, 1, 3)
         case _ if draw.chance(0.06):
             return -whole(draw, 1, 4), whole(draw, 1, 4)
+        case _ if draw.chance(0.06):
+            return draw.between(0, 99), draw.between(1, 99)
         case _ if draw.chance(0.3):
             return whole(draw, 1, 3), whole(draw, 1, 3)
         case _ if draw.chance(0.05):
@@ -401,7 +414,7 @@ THEN = {
     "/": ("divide by {n}", "divide it by {n}", "divide the result by {n}"),
 }
 FIRST = {
-    "+": ("add {a} and {b}", "add {b} to {a}", "sum {a} and {b}"),
+    "+": ("add {a} and {b}", "add {a} to {b}", "sum {a} and {b}"),
     "-": ("subtract {b} from {a}", "take {b} from {a}"),
     "*": ("multiply {a} by {b}", "multiply {a} and {b}"),
     "/": ("divide {a} by {b}",),
@@ -436,7 +449,7 @@ def share(draw: Draw) -> Exercise:
         question=PERCENT_WORDINGS[kind]["question"],
         raw=PERCENT_WORDINGS[kind]["raw"],
         code={
-            "of": f"print({number} * {percent} / 100)",
+            "of": f"print({percent} * {number} / 100)",
             "up": f"print({number} * (100 + {percent}) / 100)",
             "down": f"print({number} * (100 - {percent}) / 100)",
         }[kind],
@@ -457,8 +470,12 @@ PERCENT_WORDINGS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "up": {
         "noun": ("{n} [plus|increased by|with] {p} [more|extra|]", "{n} after an increase of {p}", "{n} raised by {p}"),
-        "verb": ("increase {n} by {p}", "add {p} to {n}", "raise {n} by {p}", "put {p} on top of {n}"),
-        "question": ("what {n} [becomes|is] after [a rise|an increase] of {p}", "what {n} increased by {p} is"),
+        "verb": ("increase {n} by {p}", "add {p} to {n}", "[raise|lift|grow] {n} by {p}", "put {p} on top of {n}"),
+        "question": (
+            "what {n} [becomes|is] after [a rise|an increase] of {p}",
+            "what {n} [increased|raised] by {p} is",
+            "how much {n} is [after an increase of {p}|with {p} added]",
+        ),
         "raw": ("{n} + {p}", "{n} plus {p}", "a price of {n} [rises|goes up] by {p}. What is the new price"),
     },
     "down": {
@@ -467,10 +484,15 @@ PERCENT_WORDINGS: dict[str, dict[str, tuple[str, ...]]] = {
             "{n} after a [discount|decrease|reduction] of {p}",
             "{n} with {p} off",
         ),
-        "verb": ("decrease {n} by {p}", "take {p} off {n}", "reduce {n} by {p}", "apply a {p} discount to {n}"),
+        "verb": (
+            "decrease {n} by {p}",
+            "take {p} off {n}",
+            "[reduce|lower|cut] {n} by {p}",
+            "[apply a {p} discount to|subtract {p} from] {n}",
+        ),
         "question": (
             "what {n} [becomes|is] after [a discount|a decrease] of {p}",
-            "what {n} reduced by {p} is",
+            "what {n} [reduced|lowered] by {p} is",
             "how much {n} is with {p} off",
         ),
         "raw": ("{n} - {p}", "{n} minus {p}", "a price of {n} [falls|drops] by {p}. What is the new price"),
@@ -479,16 +501,16 @@ PERCENT_WORDINGS: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 PARTS: tuple[tuple[str, str, str], ...] = (
-    ("[half of|one half of|a half of|50 percent of]", "/ 2", "halve {n}"),
+    ("[half of|one half of|a half of]", "/ 2", "halve {n}"),
     ("[a third of|one third of|1/3 of]", "/ 3", "divide {n} into thirds"),
     ("[a quarter of|one quarter of|a fourth of|1/4 of|one fourth of]", "/ 4", "quarter {n}"),
     ("[a fifth of|one fifth of|1/5 of]", "/ 5", "split {n} five ways"),
     ("[a tenth of|one tenth of|1/10 of]", "/ 10", "divide {n} by ten"),
-    ("[twice|double|two times|the double of]", "* 2", "double {n}"),
-    ("[three times|triple|thrice|the triple of]", "* 3", "triple {n}"),
-    ("[four times|quadruple]", "* 4", "quadruple {n}"),
-    ("[ten times|tenfold]", "* 10", "multiply {n} by ten"),
-    ("[a dozen times|twelve times]", "* 12", "multiply {n} by twelve"),
+    ("[twice|double|two times|the double of]", "2 *", "double {n}"),
+    ("[three times|triple|thrice|the triple of]", "3 *", "triple {n}"),
+    ("[four times|quadruple]", "4 *", "quadruple {n}"),
+    ("[ten times|tenfold]", "10 *", "multiply {n} by ten"),
+    ("[a dozen times|twelve times]", "12 *", "multiply {n} by twelve"),
 )
 
 
@@ -499,7 +521,7 @@ def part(draw: Draw) -> Exercise:
     return Exercise(
         family="arithmetic",
         slots={"n": shown(draw, number)},
-        code=f"print({number} {sign})",
+        code=f"print({sign} {number})" if sign[-1] == "*" else f"print({number} {sign})",
         number=True,
         noun=(f"{words} {{n}}", f"[the value of|exactly] {words} {{n}}"),
         verb=(verb, f"[take|compute|find] {words} {{n}}"),

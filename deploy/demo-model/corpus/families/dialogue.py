@@ -92,7 +92,7 @@ def step(draw: Draw, x: str) -> Exercise:
             ("[and|now|then|and then|and now|] [divided by|divide by|over] {n}", "/ {n}", "divided by {n}"),
         ),
         (
-            f"{x} * 2",
+            f"2 * {x}",
             ("double " + THAT,),
             ("the double of " + THAT, "twice " + THAT),
             ("[and|now|then|] [doubled|twice that|double]",),
@@ -114,7 +114,7 @@ def step(draw: Draw, x: str) -> Exercise:
                 ("[and|now|then|] the square root",),
             ),
             (
-                f"{x} * {n} / 100",
+                f"{n} * {x} / 100",
                 ("take {n}% of " + THAT,),
                 ("{n}% of " + THAT, "{n} percent of " + THAT),
                 ("[and|now|] {n}% of that",),
