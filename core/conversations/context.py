@@ -76,7 +76,7 @@ def is_request(item: Item) -> TypeGuard[ToolCallItem]:
 
 def _not_said_again(items: list[Item]) -> list[Item]:
     """Without the messages that a crash cut off: the model said it again, in the item that follows."""
-    return [item for item, after in zip(items, [*items[1:], None], strict=True) if not (_is_cut(item) and _is_of_model(after))]
+    return [item for item, after in zip(items, [*items, None][1:], strict=True) if not (_is_cut(item) and _is_of_model(after))]
 
 
 def _is_cut(item: Item) -> bool:

@@ -299,6 +299,13 @@ async def test_a_chat_completion_streams_to_what_the_plain_call_gives(client: An
     assert len({chunk.id for chunk in chunks}) == 1
 
 
+@pytest.mark.parametrize("nothing", [None, "", []])
+async def test_an_assistant_message_that_says_nothing_is_answered(client: Any, nothing: object) -> None:
+    messages = [{"role": "assistant", "content": nothing}]
+    completion = await settled(client.chat.completions.create(messages=messages, model="scripted"))
+    assert completion.choices[0].finish_reason == "stop"
+
+
 async def test_chat_functions_are_called_and_their_results_understood(client: Any) -> None:
     messages: list[Any] = [{"role": "user", "content": "weather?"}]
     asked = {"model": "scripted", "tools": [CHAT_WEATHER]}

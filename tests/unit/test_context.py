@@ -92,3 +92,7 @@ def test_the_last_exchange_stays_even_if_it_does_not_fit() -> None:
 def test_everything_stays_when_there_is_room() -> None:
     messages = [*exchange(1), *exchange(2)]
     assert fit(messages, count=len, room=10_000) == messages
+
+
+def test_a_conversation_in_which_nothing_was_said_yet_is_no_messages() -> None:
+    assert assemble([], None) == []

@@ -228,8 +228,8 @@ def in_one_breath(draw: Draw) -> Conversation:
 
 
 def everyday_tools(draw: Draw) -> Conversation:
-    """What is refused without a tool for it, and done with one."""
-    wanted = registry.everyday(draw)
+    """What is refused or computed without a tool for it, and done with one."""
+    wanted = registry.function(draw) if draw.chance(0.3) else registry.everyday(draw)
     others = [registry.request(draw, (wanted.tool["function"]["name"],)) for _ in range(draw.pick([0, 0, 1]))]
     tools = [one.tool for one in (wanted, *others)] + ([CODE_INTERPRETER] if draw.chance(0.5) else [])
     draw.rng.shuffle(tools)

@@ -278,6 +278,7 @@ POWER = Operation(
         "{a} ** {b}",
         "{a} ^ {b}",
         "{a}^{b}",
+        "{a}**{b}",
         "{a} raised to {b}",
         "{a} raised to the power [of|] {b}",
         "{a} to the {b}th power",
@@ -299,7 +300,7 @@ POWER = Operation(
         "how much is {a} [^|**|to the power of] {b}",
         "what [you|we] get when [you|we] raise {a} to the power of {b}",
     ),
-    raw=("{a} ** {b}", "{a} ^ {b}", "{a}^{b} = ?", "{a} to the power of {b}", "{a} to the {b}th"),
+    raw=("{a} ** {b}", "{a}**{b}", "{a} ^ {b}", "{a}^{b} = ?", "{a} to the power of {b}", "{a} to the {b}th"),
 )
 
 SIGNED = (TIMES, TIMES, PLUS, PLUS, MINUS, OVER, MODULO, POWER)

@@ -478,6 +478,118 @@ def everyday(draw: Draw) -> Request:
     return Request(tool=tool, wordings=wordings, slots=slots, arguments=arguments)
 
 
+FUNCTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+    (
+        "double|double_number|twice|times_two",
+        "[Doubles a number|Double a number|Twice a number|Multiplies a number by two]",
+        "n",
+        ("[double|please double|can you double] [the number|] {x}", "[what is|what's|give me|tell me|] [the double of|twice|double] {x}?"),
+    ),
+    (
+        "triple|triple_number|times_three",
+        "[Triples a number|Triple a number|Three times a number]",
+        "n",
+        ("[triple|please triple|can you triple] [the number|] {x}", "[what is|what's|give me|] [the triple of|three times|triple] {x}?"),
+    ),
+    (
+        "halve|half|half_of",
+        "[Halves a number|Half of a number|Divides a number by two]",
+        "n",
+        ("[halve|please halve|can you halve] [the number|] {x}", "[what is|what's|give me|] [half of|the half of] {x}?"),
+    ),
+    (
+        "square|square_number|squared",
+        "[Squares a number|The square of a number]",
+        "n",
+        ("[square|please square|can you square] [the number|] {x}", "[what is|what's|give me|] [the square of {x}|{x} squared]?"),
+    ),
+    (
+        "increment|next_number|add_one",
+        "[Adds one to a number|The next number]",
+        "n",
+        ("[increment|increase|add one to|add 1 to] {x}", "what [comes|is] after {x}?", "[what is|] the number after {x}?"),
+    ),
+    (
+        "add|add_numbers|sum|plus",
+        "[Adds two numbers|The sum of two numbers|Add a and b]",
+        "nn",
+        ("[add|sum|please add|can you add] {x} and {y}", "[what is|what's|] {x} [plus|+] {y}?", "[what is|give me|] the sum of {x} and {y}?"),
+    ),
+    (
+        "multiply|product|times",
+        "[Multiplies two numbers|The product of two numbers|Multiply a by b]",
+        "nn",
+        ("[multiply|please multiply] {x} [by|and|with] {y}", "[what is|what's|] {x} [times|*|x] {y}?", "[what is|] the product of {x} and {y}?"),
+    ),
+    (
+        "subtract|minus|difference",
+        "[Subtracts the second number from the first|The difference of two numbers]",
+        "nn",
+        ("[what is|what's|] {x} [minus|-] {y}?", "[what is|] the difference [of|between] {x} and {y}?"),
+    ),
+    (
+        "reverse|reverse_text|backwards",
+        "[Reverses a text|Turns a word around|Reverse a word]",
+        "w",
+        ("[reverse|please reverse] [the word|] {x}", "[spell|write|say] {x} backwards", "[what is|] {x} [backwards|in reverse]?"),
+    ),
+    (
+        "shout|upper|to_upper|uppercase",
+        "[Writes a text in capitals|Upper case|Makes a word upper case]",
+        "w",
+        ("[write|put|shout] {x} in [capitals|upper case]", "[shout|uppercase|capitalise] {x}", "{x} in [capitals|upper case]"),
+    ),
+    (
+        "count_letters|length|text_length|letters",
+        "[Counts the letters of a word|The length of a text]",
+        "w",
+        ("how [many letters has|long is] {x}?", "[count|tell me] the letters [of|in] {x}", "[the length of|how long is the word] {x}?"),
+    ),
+    (
+        "greet|say_hello|hello|welcome",
+        "[Greets a person|Says hello to somebody|Welcomes somebody]",
+        "p",
+        ("[greet|welcome|say hello to] {x}", "[please|can you|] [greet|say hi to] {x} [for me|]"),
+    ),
+    (
+        "is_prime|check_prime|prime",
+        "[Says whether a number is prime|Checks for a prime]",
+        "n",
+        ("is {x} [a prime|prime|a prime number]?", "[check|test] whether {x} is prime"),
+    ),
+    (
+        "factorial|fact",
+        "[The factorial of a number|Computes a factorial]",
+        "n",
+        ("[what is|] the factorial of {x}?", "{x} factorial", "factorial of {x}", "{x}!"),
+    ),
+    (
+        "roll|roll_dice|dice|random_number",
+        "[Rolls a die|A random number up to n]",
+        "n",
+        ("roll a [die|dice] with {x} sides", "[roll|throw] a {x}-sided die", "a random number [up to|below] {x}"),
+    ),
+)
+KINDS: Mapping[str, tuple[str, Callable[[Draw], Value]]] = {
+    "n": ("x|n|number|value|num|i", lambda draw: whole(draw, 1, 4)),
+    "w": ("text|word|s|value|string", lambda draw: draw.own(WORDS) if draw.chance(0.6) else invented(draw)),
+    "p": ("name|person|who|user", name),
+}
+
+
+def function(draw: Draw) -> Request:
+    """What a programmer writes to try a tool: one small function."""
+    names, description, kinds, wordings = draw.pick(FUNCTIONS)
+    keys, make = KINDS[kinds[0]]
+    arguments = {draw.pick(keys.split("|")): make(draw)}
+    if kinds == "nn":
+        first, second = draw.pick([("a", "b"), ("x", "y"), ("first", "second"), ("left", "right"), ("m", "n")])
+        arguments = {first: make(draw), second: make(draw)}
+    tool = schema(draw, draw.pick(names.split("|")), described(draw, description), arguments)
+    slots = dict(zip("xy", map(str, arguments.values()), strict=False))
+    return Request(tool=tool, wordings=wordings, slots=slots, arguments=arguments)
+
+
 def identifier(draw: Draw) -> str:
     return draw.pick(
         [
