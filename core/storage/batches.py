@@ -263,12 +263,12 @@ class BatchStore:
 
 
 _LINES = sa.select(*(batch_lines.c[name] for name in ("line", "custom_id", "body", "turn_id", "error")))
-_TAKE = sa.text("""
+_TAKE = sa.text(f"""
     UPDATE batches SET worker = :worker, worked_until = clock_timestamp() + make_interval(secs => :seconds) WHERE id = (
         SELECT id FROM batches WHERE ended_at IS NULL AND worked_until < clock_timestamp()
         ORDER BY worked_until LIMIT 1 FOR UPDATE SKIP LOCKED
-    ) RETURNING *
-""")
+    ) RETURNING {", ".join(column.name for column in batches.columns)}
+""")  # noqa: S608 - made of the table's own names
 _PROGRESS = sa.text("""
     SELECT count(*) FILTER (WHERE l.turn_id IS NULL AND l.error IS NULL) AS waiting,
         count(*) FILTER (WHERE t.status IN ('pending', 'running')) AS running,

@@ -1,5 +1,6 @@
-"""One connection to PostgreSQL: how it is opened, and what it raises when the server goes away."""
+"""One connection to PostgreSQL: how it is opened, and what it raises when the server goes away or says no."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import asyncpg
 
 from core.errors import Unavailable
 
+log = logging.getLogger(__name__)
 SCHEMA = "paddock"
 LOST = (
     OSError,
@@ -20,10 +22,26 @@ LOST = (
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
 """What asyncpg raises when the server went away; `DatabaseUnavailable` is what it becomes."""
+REFUSED = (
+    asyncpg.InsufficientResourcesError,  # a full disk
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,  # a deadlock
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresSystemError,
+    asyncpg.InvalidCachedStatementError,  # a migration has changed its table; it is prepared anew for who asks next
+)
+"""What PostgreSQL says no to though nothing is wrong with what it was asked."""
 
 
 class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
+
+
+def refusal(cause: BaseException) -> DatabaseUnavailable:
+    """What one of `REFUSED` becomes, and operators are told of."""
+    log.error("PostgreSQL refused a statement: %s", type(cause).__name__)
+    return DatabaseUnavailable(f"PostgreSQL refused a statement: {type(cause).__name__}")
 
 
 async def connect(url: str, role: str, more_settings: Mapping[str, str] | None = None) -> "asyncpg.Connection[Any]":

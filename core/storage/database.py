@@ -4,7 +4,6 @@
 `paddock_system` sees every tenant's: key lookup, the journal's writer and upkeep use it, nothing that serves a tenant's data.
 """
 
-import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,20 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from core.errors import InvalidRequest
-from core.storage.connection import DatabaseUnavailable, connect
+from core.storage.connection import REFUSED, DatabaseUnavailable, connect, refusal
 from core.storage.grouped_reads import GroupedReads
 
-log = logging.getLogger(__name__)
 NO_TEXT = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
-REFUSED = (
-    asyncpg.InsufficientResourcesError,  # a full disk
-    asyncpg.OperatorInterventionError,
-    asyncpg.TransactionRollbackError,  # a deadlock
-    asyncpg.LockNotAvailableError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.PostgresSystemError,
-)
-"""What PostgreSQL says no to though nothing is wrong with what it was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +127,5 @@ async def _transaction(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, N
         if exc.connection_invalidated:
             raise DatabaseUnavailable("the connection to PostgreSQL was lost") from exc
         if isinstance(cause, REFUSED):
-            log.error("PostgreSQL refused a statement: %s", type(cause).__name__)
-            raise DatabaseUnavailable(f"PostgreSQL refused a statement: {type(cause).__name__}") from exc
+            raise refusal(cause) from exc
         raise

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from core.storage.connection import LOST, DatabaseUnavailable
+from core.storage.connection import LOST, REFUSED, DatabaseUnavailable, refusal
 
 ANSWER_SECONDS = 10.0
 
@@ -63,6 +63,8 @@ class GroupedReads:
             await self._disconnect()
             if known is None or isinstance(exc, TimeoutError):
                 raise DatabaseUnavailable(f"PostgreSQL does not answer: {type(exc).__name__}") from exc
+        except REFUSED as exc:
+            raise refusal(exc) from exc
         return await self._fetch(query, keys)
 
     async def _disconnect(self) -> None:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from core.storage.database import Database
 from core.storage.records import Turn
-from core.storage.tables import REVOKED
+from core.storage.tables import REVOKED, turns
 from core.storage.turns import turn_from
 
 TAKEN_MEANWHILE = 20
@@ -90,6 +90,8 @@ class Leases:
                 await connection.execute(_RELEASE, {"ids": list(running), "owner": self.owner})
 
 
+_COLUMNS = ", ".join(f"t.{column.name}" for column in turns.columns)
+"""By name: of a `*` a newer release's migration would change what a running server has prepared."""
 _RENEW = sa.text("""
     WITH mine AS (
         SELECT id FROM turns WHERE id = ANY(:ids) AND lease_owner = :owner AND status = 'running' ORDER BY id FOR NO KEY UPDATE
@@ -115,7 +117,7 @@ _TAKE = sa.text(f"""
         lease_expires_at = clock_timestamp() + make_interval(secs => :seconds),
         started_at = clock_timestamp() - (GREATEST(t.lease_expires_at, began) - began)
     FROM orphans WHERE t.id = orphans.id
-    RETURNING t.*, COALESCE(extract(epoch FROM clock_timestamp() - t.started_at), 0)::float8 AS seconds,
+    RETURNING {_COLUMNS}, COALESCE(extract(epoch FROM clock_timestamp() - t.started_at), 0)::float8 AS seconds,
         {REVOKED.format(key="t.key_id")} AS revoked
 """)  # noqa: S608 - made of a constant
 _TAKE_QUEUED = sa.text(f"""
@@ -158,5 +160,5 @@ _TAKE_QUEUED = sa.text(f"""
     UPDATE turns t SET status = 'running', lease_owner = :owner, lease_epoch = t.lease_epoch + 1,
         lease_expires_at = clock_timestamp() + make_interval(secs => :seconds), started_at = clock_timestamp()
     FROM chosen WHERE t.id = chosen.id
-    RETURNING t.*, 0::float8 AS seconds, {REVOKED.format(key="t.key_id")} AS revoked
+    RETURNING {_COLUMNS}, 0::float8 AS seconds, {REVOKED.format(key="t.key_id")} AS revoked
 """)  # noqa: S608 - made of a constant

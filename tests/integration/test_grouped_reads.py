@@ -86,6 +86,15 @@ async def test_a_statement_that_fails_is_told_to_all_who_asked_and_to_nobody_aft
     assert await reads.find(QUERY, "a") is not None
 
 
+async def test_what_postgresql_says_no_to_for_now_is_an_outage_and_what_is_wrong_in_itself_is_not(reads: GroupedReads) -> None:
+    on_a_standby = "SELECT key, set_config('transaction_read_only', 'on', true), lo_create(0) FROM unnest($1::text[]) key"
+    with pytest.raises(DatabaseUnavailable, match="ReadOnlySQLTransactionError"):
+        await reads.find(on_a_standby, "a")
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        await reads.find("SELECT nonsense, $1::text[]", "a")
+    assert await reads.find(QUERY, "a") is not None
+
+
 async def test_a_connection_that_was_lost_is_replaced_unseen(
     database: Database, tenant: Tenant, postgres: EmbeddedPostgres
 ) -> None:

@@ -1,0 +1,77 @@
+"""A server of this release, while `paddock migrate` of a newer one changes the tables under it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+
+from core.events import TurnQueued, TurnStarted, TurnStatus
+from core.ids import new_id
+from core.storage.audit import AuditRecord
+from core.storage.batches import BatchStore
+from core.storage.connection import DatabaseUnavailable
+from core.storage.database import Database
+from core.storage.embedded.postgres import EmbeddedPostgres
+from core.storage.journal import Entry, Journal, Places
+from core.storage.leases import Leases
+from tests.integration.conftest import Tenant
+from tests.integration.test_journal import a_turn, acceptance, journal
+
+__all__ = ["journal"]  # the fixture
+
+
+@asynccontextmanager
+async def added_columns(postgres: EmbeddedPostgres) -> AsyncIterator[None]:
+    owner = await asyncpg.connect(postgres.owner_url, server_settings={"search_path": "paddock"})
+    try:
+        await owner.execute("ALTER TABLE turns ADD COLUMN newer text; ALTER TABLE batches ADD COLUMN newer text")
+        yield
+    finally:
+        await owner.execute("ALTER TABLE turns DROP COLUMN IF EXISTS newer; ALTER TABLE batches DROP COLUMN IF EXISTS newer")
+        await owner.close()
+
+
+async def a_batch(store: BatchStore, tenant: Tenant) -> None:
+    """Whose turn is before all others'."""
+    who, now = tenant.principal, datetime.now(UTC)
+    made = {"principal": "{}", "endpoint": "/v1/responses", "input_file_id": "file_x", "completion_window": "24h"}
+    times = {"worked_until": now - timedelta(days=1), "created_at": now, "expires_at": now + timedelta(days=1)}
+    await store.add(AuditRecord.by(who, "batch.created", new_id("batch")), {**made, **times, "metadata": {}})
+
+
+async def test_a_column_that_a_newer_release_adds_does_not_keep_a_running_server_from_taking_turns_and_batches(
+    journal: Journal, database: Database, tenant: Tenant, postgres: EmbeddedPostgres
+) -> None:
+    leases, batches = Leases(database, owner="other", seconds=10), BatchStore(database)
+    orphan, queued = a_turn(tenant), replace(a_turn(tenant), status=TurnStatus.PENDING, queue=0)
+    assert not await leases.take_orphans(limit=9)
+    assert not await leases.take_queued(limit=9, cancelled=False)
+    await batches.take("other")
+    async with added_columns(postgres):
+        await journal.open_turn(acceptance(orphan, lease_seconds=0), publish=lambda _: None).record(Entry(event=TurnStarted()))
+        waits = replace(acceptance(queued), places=Places(of_one=9, of_all=9))
+        await journal.open_turn(waits, publish=lambda _: None).record(Entry(event=TurnQueued()))
+        await a_batch(batches, tenant)
+        assert [taken.turn.id for taken in await leases.take_orphans(limit=9)] == [orphan.id]
+        assert [taken.turn.id for taken in await leases.take_queued(limit=9, cancelled=False)] == [queued.id]
+        taken = await batches.take("other")
+    assert taken is not None
+    assert taken.organization_id == tenant.principal.organization_id
+
+
+async def test_a_statement_that_a_migration_has_overtaken_is_an_outage_once_and_passes_when_it_is_tried_again(
+    database: Database, postgres: EmbeddedPostgres
+) -> None:
+    async def everything() -> int:
+        async with database.everyone() as connection:
+            return len((await connection.execute(sa.text("SELECT * FROM turns LIMIT 0"))).keys())
+
+    columns = await everything()
+    async with added_columns(postgres):
+        with pytest.raises(DatabaseUnavailable, match="InvalidCachedStatementError"):
+            await everything()
+        assert await everything() == columns + 1
