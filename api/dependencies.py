@@ -45,9 +45,11 @@ async def authenticated_again(request: Request) -> None:
 
 async def _authenticate(request: Request) -> Principal:
     identity, state = platform_of(request).identity, request.scope["state"]
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    given = request.headers.getlist("authorization")
+    # a proxy may have looked at the other one of two
+    scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     if scheme.lower() != "bearer" or not token.strip():
-        missing = "an API key is needed, or a bearer token: `Authorization: Bearer pk_...`"
+        missing = "an API key is needed, or a bearer token, in one header: `Authorization: Bearer pk_...`"
         error = Unauthenticated(missing, code="missing_api_key")
         await identity.turned_away(error, state["request_id"])
         raise error
@@ -111,7 +113,7 @@ def query_of(request: Request, model: type[Model]) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise refusal(error.errors(include_url=False), values) from None
+        raise refusal(error, values) from None
 
 
 def listed(page: Page[Any], encode: Callable[[Any], Mapping[str, Any]], **more: object) -> Response:

@@ -39,14 +39,15 @@ class TrustedProxies:
         client = scope.get("client")
         if scope["type"] == "http" and client and self._trusts(client[0]):
             headers = Headers(scope=scope)
-            if (scheme := headers.get("x-forwarded-proto", "").strip()) in ("http", "https"):
-                scope["scheme"] = scheme
-            scope["client"] = (self._origin(headers.get("x-forwarded-for", ""), client[0]), 0)
+            match _elements(headers, "x-forwarded-proto"):
+                case [*_, "http" | "https" as scheme]:
+                    scope["scheme"] = scheme
+            scope["client"] = (self._origin(_elements(headers, "x-forwarded-for"), client[0]), 0)
         await self._app(scope, receive, send)
 
-    def _origin(self, forwarded: str, peer: str) -> str:
+    def _origin(self, forwarded: Sequence[str], peer: str) -> str:
         """The last address that no trusted proxy vouches for; what stands before it may be made up."""
-        for address in reversed([part.strip() for part in forwarded.split(",") if part.strip()]):
+        for address in reversed(forwarded):
             if not _is_address(address):
                 return peer
             peer = address
@@ -56,6 +57,11 @@ class TrustedProxies:
 
     def _trusts(self, address: str) -> bool:
         return _is_address(address) and any(ip_address(address) in network for network in self._networks)
+
+
+def _elements(headers: Headers, name: str) -> list[str]:
+    """Of all its lines, which are one list: some proxies add a line of their own below those that the client sent."""
+    return [part.strip() for part in ",".join(headers.getlist(name)).split(",") if part.strip()]
 
 
 def _is_address(text: str) -> bool:

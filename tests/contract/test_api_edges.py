@@ -5,14 +5,16 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from typing import Any
 
 import httpx
 import pytest
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from api import streaming
 from api.app import create_app
+from api.middleware import TrustedProxies
 from core.bootstrap import Readiness
 from core.errors import Unavailable
 from core.events import TextDelta, TurnEnded, TurnStarted, TurnStatus
@@ -224,3 +226,40 @@ async def test_only_trusted_proxies_tell_where_a_request_is_from(
         await client.get("/health/live", headers={"x-forwarded-for": forwarded})
     [line] = [json.loads(record.getMessage()) for record in caplog.records if record.name == "paddock.access"]
     assert line["client"] == told
+
+
+async def test_what_a_proxy_adds_below_the_lines_of_a_client_is_what_counts() -> None:
+    """As HAProxy's `option forwardfor` does: lines of one name are one list."""
+    seen: list[tuple[str, str]] = []
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        seen.append((scope["client"][0], scope["scheme"]))
+
+    lines = [
+        (b"x-forwarded-for", b"10.0.0.9"),
+        (b"x-forwarded-for", b"203.0.113.7, 10.0.0.2"),
+        (b"x-forwarded-proto", b"https"),
+    ]
+    proxied = TrustedProxies(app, [ip_network("10.0.0.0/8")])
+    scope = {"type": "http", "client": ("10.0.0.1", 4242), "scheme": "http"}
+    await proxied({**scope, "headers": lines}, nothing, nowhere)
+    await proxied({**scope, "headers": [*lines, (b"x-forwarded-proto", b"http")]}, nothing, nowhere)
+    assert seen == [("203.0.113.7", "https"), ("203.0.113.7", "http")]
+
+
+async def nothing() -> Message:
+    raise AssertionError("nobody reads the body")
+
+
+async def nowhere(_message: Message) -> None:
+    raise AssertionError("nobody answers")
+
+
+async def test_a_request_with_two_keys_is_nobodys() -> None:
+    """Whoever stands before us may have looked at the other one."""
+    async with client_of(create_app(platform(TurnStarted(), END))) as client:
+        del client.headers["authorization"]
+        given = [
+            await client.post("/v1/responses", json={"input": "hi"}, headers=list(HEADERS.items()) * times) for times in (1, 2)
+        ]
+    assert [answer.status_code for answer in given] == [200, 401]

@@ -170,6 +170,15 @@ async def test_metrics_are_for_near_networks_and_operators(
     assert operator.status_code == 200
 
 
+async def test_metrics_are_not_for_who_says_behind_a_proxy_that_he_is_near(stage: Stage, tenant: Tenant) -> None:
+    """The proxy leaves the client's line as it is, and adds its own below it."""
+    lines = [("x-forwarded-for", "127.0.0.1"), ("x-forwarded-for", "203.0.113.9")]
+    async with serving(stage, tenant, trusted_proxies=["127.0.0.0/8"]) as (_, client):
+        del client.headers["authorization"]
+        asked = [await client.get("/metrics", headers=headers) for headers in (lines, lines[:1])]
+    assert [answer.status_code for answer in asked] == [401, 200]
+
+
 @pytest.mark.usefixtures("to_the_last_span")
 async def test_spans_of_one_request_are_one_tree_and_carry_no_text(stage: Stage, tenant: Tenant) -> None:
     body = {"model": "scripted", "input": "compute it", "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}
