@@ -1,15 +1,33 @@
 """What all request bodies have in common: strict models, and the way from a validation error to one clear refusal."""
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, WithJsonSchema
-from pydantic_core import ErrorDetails, PydanticCustomError, from_json
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError, PydanticKnownError, from_json
 
 from core.compact import dump
 from core.errors import InvalidRequest
 
 Model = TypeVar("Model", bound=BaseModel)
+Element = TypeVar("Element")
+MOST_MISTAKES = 100
+"""Of one body. Pydantic makes an object of every one before we may choose: a million of them are seconds and a gigabyte.
+
+That validation itself finds no more is for the fields to see to: lists that fail fast, objects of so many names.
+"""
+MOST_NAMES = 100
 
 
 class Body(BaseModel):
@@ -17,14 +35,57 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_names(cls, value: Any) -> Any:
+        """Before each unknown one of them is a mistake."""
+        if isinstance(value, dict) and len(value) > MOST_NAMES:
+            raise PydanticCustomError(
+                "too_many_names", "an object of at most {most} parameters is expected", {"most": MOST_NAMES}
+            )
+        return value
+
+
+def _at_most(pairs: int) -> BeforeValidator:
+    """Pydantic counts a dict when it has looked at all of it."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > pairs:
+            context = {"field_type": "Dictionary", "max_length": pairs, "actual_length": len(value)}
+            raise PydanticKnownError("too_long", context)
+        return value
+
+    return BeforeValidator(check)
+
+
+Array = Annotated[list[Element], Field(fail_fast=True)]
+"""The first wrong element ends the check."""
 
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
     Field(max_length=16, description="up to 16 pairs; keys of at most 64 and values of at most 512 characters"),
+    _at_most(16),
 ]
 
 
-JsonObject = dict[str, JsonValue]
+def _finite(value: Any) -> Any:
+    """The first number that is none ends the check; pydantic would tell all of them."""
+    if (path := _infinite(value)) is not None:
+        raise ValidationError.from_exception_data("JSON", [{"type": "finite_number", "loc": path, "input": math.inf}])
+    return value
+
+
+def _infinite(value: Any) -> tuple[str | int, ...] | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return ()
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, inner in inside:
+        if (path := _infinite(inner)) is not None:
+            return (step, *path)
+    return None
+
+
+JsonObject = Annotated[dict[str, JsonValue], BeforeValidator(_finite)]
 """Any JSON object. Checked to the last number: `1e999` is no number that could be written again."""
 
 
@@ -49,7 +110,7 @@ def parse(model: type[Model], body: bytes) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise refusal(error.errors(include_url=False), value) from None
+        raise refusal(error, value) from None
 
 
 # OpenAI's parameters that we know and do not serve: told apart from misspellings.
@@ -81,9 +142,11 @@ _CODES = {
 }
 
 
-def refusal(details: Sequence[ErrorDetails], value: Any) -> InvalidRequest:
+def refusal(error: ValidationError, value: Any) -> InvalidRequest:
     """The mistake that lies deepest: of the ways in which a union was not met, it is the one that was meant."""
-    found = [(_path(detail, value), detail) for detail in details]
+    if error.error_count() > MOST_MISTAKES:
+        return InvalidRequest(f"more than {MOST_MISTAKES} mistakes: none is told by itself", code="too_many_mistakes")
+    found = [(_path(detail, value), detail) for detail in error.errors(include_url=False)]
     depth = max(len(path) for path, _ in found)
     deepest = [(path, detail) for path, detail in found if len(path) == depth]
     path, detail = next(((path, detail) for path, detail in deepest if not _is_type(detail)), deepest[0])

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, assert_never
 
 from pydantic import Discriminator, Field
 
-from api.wire.body import Body, JsonObject, only
+from api.wire.body import Array, Body, JsonObject, only
 from core.ids import new_id
 from core.messages import FunctionOutputItem, Image, Item, MessageItem, Offer, Part, Role, Text, ToolCall, ToolCallItem
 
@@ -35,13 +35,13 @@ AssistantPart = Annotated[TextPart | RefusalPart, Discriminator("type")]
 
 class SystemMessage(Body):
     role: Literal["system", "developer"]
-    content: str | list[TextPart]
+    content: str | Array[TextPart]
     name: str | None = None
 
 
 class UserMessage(Body):
     role: Literal["user"]
-    content: str | list[UserPart]
+    content: str | Array[UserPart]
     name: str | None = None
 
 
@@ -63,18 +63,18 @@ class AssistantMessage(Body):
     """What an answer of ours holds, so that it can be sent back as it is."""
 
     role: Literal["assistant"]
-    content: str | list[AssistantPart] | None = None
+    content: str | Array[AssistantPart] | None = None
     refusal: str | None = None
-    tool_calls: list[MessageToolCall] | None = None
+    tool_calls: Array[MessageToolCall] | None = None
     name: str | None = None
-    annotations: Annotated[list[JsonObject], Field(max_length=0)] | None = None
+    annotations: Annotated[Array[JsonObject], Field(max_length=0)] | None = None
     audio: only(None) = None  # type: ignore[valid-type]
     function_call: only(None) = None  # type: ignore[valid-type]
 
 
 class ToolMessage(Body):
     role: Literal["tool"]
-    content: str | list[TextPart]
+    content: str | Array[TextPart]
     tool_call_id: str = Field(min_length=1, max_length=256)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field
 
-from api.wire.body import Body, JsonObject, Metadata, only
+from api.wire.body import Array, Body, JsonObject, Metadata, only
 from api.wire.chat_answer import WIRE
 from api.wire.chat_messages import Message, items_of
 from api.wire.tools import FunctionSchema, check_schema, function_spec, must_call, refuse_duplicates, to_mode
@@ -56,7 +56,7 @@ class StreamOptions(Body):
 
 
 class CreateChatCompletion(Body):
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[Array[Message], Field(min_length=1)]
     model: str | None = None
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     logprobs: only(False, None) = None  # type: ignore[valid-type]
@@ -74,13 +74,13 @@ class CreateChatCompletion(Body):
     safety_identifier: str | None = Field(None, max_length=512)
     seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1)
     service_tier: only("auto", "default", None) = None  # type: ignore[valid-type]
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    stop: str | Annotated[Array[str], Field(max_length=4)] | None = None
     store: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: float | None = Field(None, ge=0, le=2)
     tool_choice: Literal["none", "auto", "required"] | NamedFunction | None = None
-    tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None
+    tools: Annotated[Array[FunctionTool], Field(max_length=128)] | None = None
     top_logprobs: only(0, None) = None  # type: ignore[valid-type]
     top_p: float | None = Field(None, ge=0, le=1)
     user: str | None = Field(None, max_length=512)

@@ -44,7 +44,7 @@ def parse_form(fields: Mapping[str, str]) -> CreateFile:
     try:
         return CreateFile.model_validate(nested)
     except ValidationError as error:
-        raise refusal(error.errors(include_url=False), nested) from None
+        raise refusal(error, nested) from None
 
 
 def encode_file(file: File) -> dict[str, Any]:

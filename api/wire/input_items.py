@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Discriminator, Field, Tag
 
-from api.wire.body import Body, JsonObject, only
+from api.wire.body import Array, Body, JsonObject, only
 from core.compact import dump
 from core.errors import InvalidRequest
 from core.ids import new_id
@@ -48,8 +48,8 @@ class OutputText(Body):
 
     type: Literal["output_text"]
     text: str
-    annotations: list[dict[str, Any]] | None = None
-    logprobs: list[dict[str, Any]] | None = None
+    annotations: Array[dict[str, Any]] | None = None
+    logprobs: Array[dict[str, Any]] | None = None
 
 
 class Refusal(Body):
@@ -63,7 +63,7 @@ Content = Annotated[InputText | InputImage | OutputText | Refusal, Discriminator
 class Message(Body):
     type: Literal["message"] = "message"
     role: Literal["user", "assistant", "system", "developer"]
-    content: str | list[Content]
+    content: str | Array[Content]
     id: str | None = None
     status: Status = None
 
@@ -80,7 +80,7 @@ class FunctionCall(Body):
 class FunctionCallOutput(Body):
     type: Literal["function_call_output"]
     call_id: str = Field(min_length=1, max_length=256)
-    output: str | list[InputText]
+    output: str | Array[InputText]
     id: str | None = None
     status: Status = None
 
@@ -95,7 +95,7 @@ class CodeInterpreterCall(Body):
     id: str = Field(min_length=1, max_length=256)
     code: str | None
     container_id: str | None = None
-    outputs: list[Logs] | None = None
+    outputs: Array[Logs] | None = None
     status: Literal["in_progress", "completed", "incomplete", "interpreting", "failed"] | None = None
 
 
@@ -150,7 +150,7 @@ class McpListedTool(Body):
 class McpListTools(Body):
     type: Literal["mcp_list_tools"]
     server_label: Literal["registry"]
-    tools: list[McpListedTool]
+    tools: Array[McpListedTool]
     id: str | None = None
     error: str | None = None
 
@@ -168,8 +168,8 @@ class SummaryText(Body):
 class Reasoning(Body):
     type: Literal["reasoning"]
     id: str | None = None
-    summary: list[SummaryText] | None = None
-    content: list[ReasoningText] | None = None
+    summary: Array[SummaryText] | None = None
+    content: Array[ReasoningText] | None = None
     encrypted_content: only(None) = None  # type: ignore[valid-type]
     status: Status = None
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field
 
-from api.wire.body import Body, JsonObject, Metadata, only
+from api.wire.body import Array, Body, JsonObject, Metadata, only
 from api.wire.input_items import InputItem, to_items
 from api.wire.responses_stream import WIRE
 from api.wire.tools import Choice, FunctionTool, Tool, check_schema, split_tools, to_choice
@@ -64,12 +64,12 @@ class ConversationReference(Body):
 
 
 class CreateResponse(Body):
-    input: str | Annotated[list[InputItem], Field(min_length=1)]
+    input: str | Annotated[Array[InputItem], Field(min_length=1)]
     model: str | None = None
     background: bool | None = None
     conversation: str | ConversationReference | None = None
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    include: list[Include] | None = None
+    include: Array[Include] | None = None
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
     max_tool_calls: int | None = Field(None, ge=1, le=2**31 - 1)
@@ -88,7 +88,7 @@ class CreateResponse(Body):
     temperature: float | None = Field(None, ge=0, le=2)
     text: TextOptions | None = None
     tool_choice: Choice | None = None
-    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
+    tools: Annotated[Array[Tool], Field(max_length=128)] | None = None
     top_logprobs: only(0, None) = None  # type: ignore[valid-type]
     top_p: float | None = Field(None, ge=0, le=1)
     truncation: Literal["auto", "disabled"] | None = None

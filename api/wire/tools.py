@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Discriminator, Field
 
-from api.wire.body import Body, JsonObject
+from api.wire.body import Array, Body, JsonObject
 from core.errors import InvalidRequest
 from core.llm.contract import ToolChoice, ToolMode, ToolSpec
 from core.tools.approval import Asking
@@ -39,7 +39,7 @@ class CodeInterpreterTool(Body):
     container: AutoContainer
 
 
-Names = Annotated[list[Name], Field(max_length=128)]
+Names = Annotated[Array[Name], Field(max_length=128)]
 
 
 class ToolFilter(Body):
@@ -73,7 +73,7 @@ class McpTool(Body):
     server_label: Literal["registry"]
     allowed_tools: Names | ToolFilter | None = None
     require_approval: Literal["always", "never"] | ApprovalFilter | None = None
-    allowed_callers: Annotated[list[Literal["direct", "programmatic"]], Field(min_length=1, max_length=2)] | None = None
+    allowed_callers: Annotated[Array[Literal["direct", "programmatic"]], Field(min_length=1, max_length=2)] | None = None
 
     @property
     def asking(self) -> tuple[Asking, ...]:

@@ -1,0 +1,96 @@
+"""Bodies that are wrong in twenty thousand places: what it takes to refuse them does not grow with them."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+from starlette.requests import Request
+
+from api.dependencies import Listing, query_of
+from api.wire.body import MOST_MISTAKES, MOST_NAMES, parse
+from api.wire.chat_request import CreateChatCompletion
+from api.wire.responses_request import CreateResponse
+from core.errors import InvalidRequest
+
+MANY = 20_000
+NAMES = {str(n): 0 for n in range(MANY)}
+USER = {"role": "user", "content": "a"}
+
+
+def tool(**fields: Any) -> dict[str, Any]:
+    return {"input": "a", "tools": [{"type": "function", "name": "f", **fields}]}
+
+
+WRONG: dict[str, tuple[type[BaseModel], Any, str | None, str]] = {
+    "items": (CreateResponse, {"input": [0] * MANY}, "input[0]", "invalid_type"),
+    "parameters": (CreateResponse, {"input": "a", **NAMES}, None, "invalid_value"),
+    "parameters of an item": (CreateResponse, {"input": [{**USER, **NAMES}]}, "input[0]", "invalid_value"),
+    "parts of an item": (
+        CreateResponse,
+        {"input": [{"role": "user", "content": [{"type": "input_text"}] * MANY}]},
+        "input[0].content[0].text",
+        "missing_required_parameter",
+    ),
+    "metadata": (CreateResponse, {"input": "a", "metadata": NAMES}, "metadata", "invalid_value"),
+    "names to include": (CreateResponse, {"input": "a", "include": [0] * MANY}, "include[0]", "unsupported_value"),
+    "numbers of a list": (
+        CreateResponse,
+        tool(parameters={"a": [float("inf")] * MANY}),
+        "tools[0].parameters.a[0]",
+        "invalid_value",
+    ),
+    "numbers of an object": (
+        CreateResponse,
+        tool(parameters=dict.fromkeys(NAMES, float("inf"))),
+        "tools[0].parameters.0",
+        "invalid_value",
+    ),
+    "messages": (CreateChatCompletion, {"messages": [USER] + [0] * MANY}, "messages[1]", "invalid_type"),
+    "calls of a message": (
+        CreateChatCompletion,
+        {"messages": [{"role": "assistant", "tool_calls": [0] * MANY}]},
+        "messages[0].tool_calls[0]",
+        "invalid_type",
+    ),
+}
+
+
+def written(body: Any) -> bytes:
+    return json.dumps(body).replace("Infinity", "1e999").encode()
+
+
+@pytest.mark.parametrize(("model", "body", "param", "code"), WRONG.values(), ids=WRONG)
+def test_of_twenty_thousand_mistakes_the_first_is_told_and_the_others_are_not_looked_for(
+    model: type[BaseModel], body: Any, param: str | None, code: str
+) -> None:
+    with pytest.raises(ValidationError) as found:
+        model.model_validate(from_json(written(body)))
+    assert found.value.error_count() <= MOST_MISTAKES
+    with pytest.raises(InvalidRequest) as told:
+        parse(model, written(body))
+    assert (told.value.param, told.value.code) == (param, code), told.value.message
+
+
+def test_an_object_of_too_many_parameters_is_told_how_many_it_may_have() -> None:
+    with pytest.raises(InvalidRequest, match=f"at most {MOST_NAMES} parameters"):
+        parse(CreateResponse, written({"input": "a", **NAMES}))
+
+
+class Numbers(BaseModel):
+    numbers: list[int]
+
+
+def test_more_mistakes_than_are_read_are_told_by_their_limit() -> None:
+    with pytest.raises(InvalidRequest, match=f"more than {MOST_MISTAKES} mistakes") as told:
+        parse(Numbers, written({"numbers": ["a"] * (MOST_MISTAKES + 1)}))
+    assert told.value.code == "too_many_mistakes"
+    with pytest.raises(InvalidRequest, match=r"numbers\[0\]"):
+        parse(Numbers, written({"numbers": ["a"] * MOST_MISTAKES}))
+
+
+def test_a_query_of_many_mistakes_is_told_by_the_same_limit() -> None:
+    query = "&".join(f"p{n}=1" for n in range(MOST_MISTAKES + 1)).encode()
+    with pytest.raises(InvalidRequest, match=f"more than {MOST_MISTAKES} mistakes"):
+        query_of(Request({"type": "http", "query_string": query, "headers": []}), Listing)
