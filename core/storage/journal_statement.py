@@ -7,6 +7,8 @@ end. A row inserted here cannot be updated here: a turn that is accepted and end
 
 crowded: turns for which a queue has no room; whoever runs the statement holds the queue's lock. late: turns that decide on an
 approval that is not open any more. Neither is accepted; a group that is written again finds its turns there, and is neither.
+taken: of such a group, turns that another process has taken over since it was first written. They are accepted, with all that
+was written then, and nothing is written for them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -115,6 +117,11 @@ held AS (
 ), written AS (
     SELECT id FROM alive WHERE {{writable}}
 )"""),  # noqa: S608 - made of the constants above
+    ("accepted", """
+taken AS (
+    SELECT t.id FROM turns t JOIN {accepted} ON w.id = t.id AND w.organization_id = t.organization_id
+    WHERE t.id NOT IN (SELECT id FROM held UNION ALL SELECT id FROM barred)
+)"""),
     ("decided", """
 settled AS (
     UPDATE approvals a SET status = w.status, reason = w.reason, decided_by = w.decided_by, decided_at = clock_timestamp()
@@ -205,7 +212,7 @@ def statement(parts: frozenset[str]) -> str:
         number += len(pairs)
     sources["refused"] = "".join(refused for name, refused in _REFUSED.items() if name in parts)
     fates = ["SELECT id, revoked, NULL AS refusal FROM alive"]
-    fates += ["SELECT id, true, NULL FROM barred"] if "accepted" in parts else []
+    fates += ["SELECT id, true, NULL FROM barred", "SELECT id, false, NULL FROM taken"] if "accepted" in parts else []
     fates += [refusal for name, refusal in _REFUSALS.items() if name in parts]
     steps = ",".join(part.format_map(sources) for name, part in _PARTS if name in parts)
     return f"WITH {steps}\n{' UNION ALL '.join(fates)}"
