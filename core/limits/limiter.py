@@ -73,12 +73,12 @@ class Limiter:
     async def resume(self, turn: Counted, *, tokens: int) -> "Grant":
         """For a turn that was let in before, by a process that is gone: counted again as running, never refused."""
         subjects = await self.tiers.of(turn)
-        grant = self._open(Grant(self._counters, subjects, turn.id, reserved=0, since=[], on_end=self._over))
+        grant = Grant(self._counters, subjects, turn.id, reserved=0, since=[], on_end=self._over)
         try:
             await grant.reserve(tokens)
         except RateLimited:
             log.info("turn %s goes on though its month's tokens are used up", turn.id)
-        return grant
+        return self._open(grant)
 
     def _open(self, grant: "Grant") -> "Grant":
         self._running[grant.turn_id] = grant
@@ -94,13 +94,16 @@ class Limiter:
         """Hold on to the reservations of the turns that run here, until cancelled."""
         while True:
             await asyncio.sleep(HELD_SECONDS / 3)
-            together: defaultdict[tuple[str, ...], list[Grant]] = defaultdict(list)
-            for grant in self._running.values():
-                if grant.since:
-                    together[tuple(subject.id for subject in grant.subjects)].append(grant)
-            for grants in together.values():
-                held = [(grant.turn_id, grant.reserved) for grant in grants]
-                self._counters.renew(grants[0].subjects, held, seconds=HELD_SECONDS)
+            self.renew()
+
+    def renew(self) -> None:
+        together: defaultdict[tuple[str, ...], list[Grant]] = defaultdict(list)
+        for grant in self._running.values():
+            if grant.since:
+                together[tuple(subject.id for subject in grant.subjects)].append(grant)
+        for grants in together.values():
+            held = [(grant.turn_id, grant.reserved) for grant in grants]
+            self._counters.renew(grants[0].subjects, held, seconds=HELD_SECONDS)
 
     async def close(self) -> None:
         for task in self._seeding:
@@ -129,7 +132,7 @@ class Limiter:
 
 
 class Grant:
-    """What one turn was let in with. since: of each subject; empty when Redis does not know of it.
+    """What one turn was let in with. since: of each subject; empty when Redis does not know of it, or is being asked.
 
     local: the buckets that count it until Redis does. reserved: for the model call that comes or runs.
     used: since that was reserved.
@@ -161,16 +164,25 @@ class Grant:
         if self._ready:
             self._ready = False
             return
+        done, since = self.settlement(), self.since
+        self.since = []  # what is being settled is not renewed: it would come back behind its settlement, for ever
         try:
-            left = await self._counters.extend(self.settlement(), tokens=tokens, seconds=HELD_SECONDS)
+            left = await self._counters.extend(done, tokens=tokens, seconds=HELD_SECONDS)
         except CountersAway:
+            self.since = since
             return
-        self.leave_local()
-        self.used = 0
+        except asyncio.CancelledError:
+            self._hold(0, [])
+            raise
         if isinstance(left, Refused):
-            self.reserved, self.since = 0, []
+            self._hold(0, [])
             raise _refusal(self.subjects, left)
-        self.reserved, self.since = tokens, [row.since for row in left]
+        self._hold(tokens, [row.since for row in left])
+
+    def _hold(self, reserved: int, since: Sequence[str]) -> None:
+        """What was before is settled."""
+        self.leave_local()
+        self.reserved, self.since, self.used = reserved, since, 0
 
     def spend(self, tokens: int) -> None:
         """After each model call: what it took, input and output."""

@@ -82,7 +82,7 @@ end
 local function settle(s)
     local mine = redis.call('ZREM', s.running, turn .. ':' .. string.format('%d', old)) == 1
     if mine then s.held = math.max(0, s.held - old) end
-    local counted = s.since == s.reserved_in and old or 0
+    local counted = (s.since == s.reserved_in or mine and s.reserved_in == '') and old or 0
     local charged = mine and 0 or counted  -- when it ran out
     s.month_tokens = math.max(0, s.month_tokens + used - charged)
     s.tokens = math.min(s.tokens_per_minute, s.tokens + counted - used)

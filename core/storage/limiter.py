@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """A reservation (tokens) of a turn that is over, with what was used; since: of each subject, as its reservation told it."""
+    """A reservation (tokens) of a turn that is over, with what was used; since: of each subject, as its reservation told it.
+
+    Where that was never heard it is "": given back is what is there, if it is there.
+    """
 
     subjects: Sequence[Subject]
     turn_id: str
@@ -116,13 +119,19 @@ class LimitCounters:
     async def admit(
         self, subjects: Sequence[Subject], turn_id: str, *, tokens: int, seconds: float
     ) -> Sequence[Left] | Refused:
-        """Count a request and a running turn and reserve tokens, for all subjects or for none. Raises CountersAway."""
+        """Count a request and a running turn and reserve tokens, for all subjects or for none. Raises CountersAway.
+
+        Cancelling gives back the turn's place and the tokens.
+        """
         first = Settlement(subjects=subjects, turn_id=turn_id, reserved=0, used=0, since=[""] * len(subjects))
-        return _verdict(await self._ask(_command("admit", first, tokens, seconds)))
+        return await self._reserve("admit", first, tokens, seconds)
 
     async def extend(self, done: Settlement, *, tokens: int, seconds: float) -> Sequence[Left] | Refused:
-        """Settle the reservation and make the turn's next one; only a month's limit refuses it. Raises CountersAway."""
-        return _verdict(await self._ask(_command("extend", done, tokens, seconds)))
+        """Settle the reservation and make the turn's next one; only a month's limit refuses it. Raises CountersAway.
+
+        Cancelling gives the next one back; what was settled is.
+        """
+        return await self._reserve("extend", done, tokens, seconds)
 
     def settle(self, done: Settlement) -> None:
         self._tell(_command("extend", done, 0, 0.0))
@@ -159,6 +168,13 @@ class LimitCounters:
         """Return when all that was told until now is counted, or Redis is away."""
         with suppress(CountersAway):
             await self._ask(_Command((), ("renew", 0)))
+
+    async def _reserve(self, name: str, before: Settlement, tokens: int, seconds: float) -> Sequence[Left] | Refused:
+        try:
+            return _verdict(await self._ask(_command(name, before, tokens, seconds)))
+        except asyncio.CancelledError:  # it is in the line, and nobody would settle what comes of it
+            self.settle(replace(before, reserved=tokens, used=0, since=[""] * len(before.since)))
+            raise
 
     async def _ask(self, command: _Command) -> Any:
         if self.away:

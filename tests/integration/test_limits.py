@@ -276,6 +276,53 @@ async def test_a_turn_that_redis_let_in_takes_no_place_of_another_when_it_ends_w
             grant.end()
 
 
+async def test_a_reservation_that_is_just_being_settled_is_not_renewed(stage: Stage, tenant: Tenant, redis: OwnRedis) -> None:
+    """It would come back behind its settlement, take a turn's place for half a minute and be charged whole."""
+    turns = turns_of(tenant)
+    async with serving(stage, tenant, redis, concurrent_turns=1) as server:
+        limiter = server.platform.limiter
+        grant = await limiter.admit(next(turns), tokens=400)
+        await grant.reserve(400)
+        asking = asyncio.create_task(grant.reserve(500))
+        await asyncio.sleep(0)  # the question is in the line
+        limiter.renew()
+        await asking
+        limiter.renew()
+        grant.end()
+        (await limiter.admit(next(turns), tokens=400)).end()
+
+
+@pytest.mark.parametrize("tokens", [400, 900, 995])  # as many as before; others; more than the month has
+async def test_a_turn_that_is_cancelled_while_it_reserves_is_settled_with_what_it_used(
+    stage: Stage, tenant: Tenant, redis: OwnRedis, tokens: int
+) -> None:
+    turns = turns_of(tenant)
+    tier = {"concurrent_turns": 1, "tokens_per_month": 1_000, "tokens_per_minute": 1_000}
+    async with serving(stage, tenant, redis, **tier) as server:
+        limiter = server.platform.limiter
+        grant = await limiter.admit(next(turns), tokens=400)
+        await grant.reserve(400)
+        grant.spend(10)
+        asking = asyncio.create_task(grant.reserve(tokens))
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.wait([asking])
+        limiter.renew()
+        grant.end()
+        with pytest.raises(RateLimited, match="tokens a m"):
+            await limiter.admit(next(turns), tokens=991)
+        (await limiter.admit(next(turns), tokens=990)).end()
+
+
+async def test_a_turn_that_is_cancelled_before_it_hears_that_it_is_let_in_takes_nobodys_place(counters: LimitCounters) -> None:
+    limited = [subject(concurrent_turns=1, tokens_per_month=1_000, tokens_per_minute=1_000)]
+    asking = asyncio.create_task(counters.admit(limited, "turn_1", tokens=900, seconds=30))
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert not isinstance(await counters.admit(limited, "turn_2", tokens=1_000, seconds=30), Refused)
+
+
 async def test_a_redis_that_forgot_everything_learns_the_month_from_the_books(
     stage: Stage, tenant: Tenant, redis: OwnRedis
 ) -> None:
