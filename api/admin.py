@@ -81,19 +81,24 @@ class Admin:
         return content
 
     def _refused(self, answer: httpx2.Response) -> None:
+        if answer.is_success:
+            return
+        answer.read()
+        message, code = _error(answer)
         if answer.status_code == httpx2.codes.UNAUTHORIZED:
-            raise self._server.refused()
-        if not answer.is_success:
-            answer.read()
-            raise click.ClickException(plain(_message(answer)))
+            raise self._server.refused(message, code)
+        raise click.ClickException(plain(message))
 
 
-def _message(answer: httpx2.Response) -> str:
+def _error(answer: httpx2.Response) -> tuple[str, str | None]:
+    """What is wrong, in words and as a code."""
     match _json(answer):
+        case {"error": {"message": str(message), "code": str(code)}}:
+            return message, code
         case {"error": {"message": str(message)}}:
-            return message
+            return message, None
         case _:
-            return f"the server answers {answer.status_code} {answer.reason_phrase}"
+            return f"the server answers {answer.status_code} {answer.reason_phrase}", None
 
 
 def _json(answer: httpx2.Response) -> Any:

@@ -4,17 +4,20 @@ It knows the Responses API and nothing of the server behind it.
 """
 
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
 import click
-from openai import APIConnectionError, APIError, APIStatusError, AuthenticationError, OpenAI, Timeout
+from openai import APIError, OpenAI, Timeout
 from openai.types.responses import ResponseCodeInterpreterToolCall, ResponseStreamEvent
 
 from api.client import Server
+from api.sdk import translated
 from api.terminal import plain
 
 PATIENCE = Timeout(900, connect=5)
+FIRST_PATIENCE = Timeout(10, connect=5)  # what accepts a connection and never answers is no server of ours
+CANCEL_SECONDS = 5.0
+LEFT = "left; what was begun goes on (a key with the scope admin would cancel it)"
 TOOLS: Any = [{"type": "code_interpreter", "container": {"type": "auto"}}]
 
 
@@ -25,46 +28,57 @@ class Chat:
         self._server = server
         self._client = OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0, timeout=PATIENCE)
         self._model = model
+        self._answered = False
         self._previous: str | None = None
 
     def say(self, message: str) -> None:
-        """Ask, and show the answer. Ctrl-C cancels the turn and raises `KeyboardInterrupt`. Raises `ClickException`."""
+        """Ask, and show the answer. Ctrl-C cancels the turn where the key may, says whether it did, and raises
+        `KeyboardInterrupt`. Raises `ClickException`.
+        """
         response_id: str | None = None
-        try:
-            self._model = self._model or self._client.models.list().data[0].id
-            with self._client.responses.create(
-                model=self._model,
-                input=message,
-                previous_response_id=self._previous,
-                tools=TOOLS,
-                include=["code_interpreter_call.outputs"],
-                stream=True,
-            ) as events:
-                screen = Screen()
-                for event in events:
-                    if event.type == "response.created":
-                        response_id = event.response.id
-                    screen.show(event)
-            self._previous = response_id
-        except KeyboardInterrupt:
-            self._cancel(response_id)
-            raise
-        except AuthenticationError as exc:
-            raise self._server.refused() from exc
-        except APIConnectionError as exc:
-            raise self._server.unreachable() from exc
-        except APIStatusError as exc:
-            raise click.ClickException(plain(message_of(exc))) from exc
-        except APIError as exc:
-            raise click.ClickException(plain(exc.message)) from exc
+        with translated(self._server):
+            try:
+                with self._client.responses.create(
+                    model=self._chosen_model(),
+                    input=message,
+                    previous_response_id=self._previous,
+                    tools=TOOLS,
+                    include=["code_interpreter_call.outputs"],
+                    stream=True,
+                ) as events:
+                    screen = Screen()
+                    for event in events:
+                        if event.type == "response.created":
+                            response_id = event.response.id
+                        screen.show(event)
+                self._previous = response_id
+            except KeyboardInterrupt:
+                click.echo(click.style(f"\n{self._cancelled(response_id)}", dim=True))
+                raise
 
-    def _cancel(self, response_id: str | None) -> None:
-        """A stored turn would go on without us."""
-        if response_id is not None:
-            with suppress(APIError):
-                url = f"{self._server.url}/admin/v1/turns/{response_id}/cancel"
-                self._client.post(url, cast_to=object, options={"timeout": 5})
-        click.echo(click.style("\ncancelled", dim=True))
+    def _chosen_model(self) -> str:
+        """The server is asked for its models in any case: what is answered at once tells soon whether it is one."""
+        if not self._answered:
+            try:
+                names = [model.id for model in self._client.models.list(timeout=FIRST_PATIENCE).data]
+            except (AttributeError, TypeError, ValueError) as exc:  # OpenAI's client believes what it is answered
+                raise click.ClickException(f"what answers at {self._server.url} is no Paddock") from exc
+            self._answered = True
+            self._model = self._model or next(iter(names), None)
+        if self._model is None:
+            raise click.ClickException(f"the server at {self._server.url} has no model")
+        return self._model
+
+    def _cancelled(self, response_id: str | None) -> str:
+        """How the turn ended; a stored one goes on without us where only an administrator may cancel it."""
+        if response_id is None:
+            return LEFT
+        url = f"{self._server.url}/admin/v1/turns/{response_id}/cancel"
+        try:
+            ended: Any = self._client.post(url, cast_to=object, options={"timeout": CANCEL_SECONDS})
+        except APIError:
+            return LEFT
+        return plain(str(ended["status"]))
 
     def close(self) -> None:
         self._client.close()
@@ -125,8 +139,3 @@ def _why(response: Any) -> str:
     if response.incomplete_details is not None:
         return f"the answer is incomplete: {response.incomplete_details.reason}"
     return f"the turn ended as {response.status}"
-
-
-def message_of(error: APIStatusError) -> str:
-    body = error.body if isinstance(error.body, dict) else {}
-    return str(body.get("message") or error.message)

@@ -22,11 +22,13 @@ class Commands(click.Group):
         return command
 
     def invoke(self, context: click.Context) -> Any:
-        """An error that we raise on purpose is a message, not a traceback."""
+        """An error that we raise on purpose is a message, not a traceback, and so is what cannot be sent as it was given."""
         try:
             return super().invoke(context)
         except PaddockError as exc:
             raise click.ClickException(exc.message) from exc
+        except UnicodeError as exc:
+            raise click.ClickException(f"not valid as text: {exc}") from exc
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,11 +1,14 @@
 """A client's side of the command line: where the server is, and as whom to ask. Knows no route."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
 from api import home
+from api.terminal import plain
 from core.config import client_variables, places
 
 
@@ -19,24 +22,34 @@ class Server:
     def unreachable(self) -> click.ClickException:
         return click.ClickException(f"no server answers at {self.url}; start one with `paddock up` (or `make up`)")
 
-    def refused(self) -> click.ClickException:
-        return click.ClickException(
-            f"the server at {self.url} does not know this key; it is in PADDOCK_HOME/admin.key, or give one with --key"
-        )
+    def refused(self, message: str, code: str | None) -> click.ClickException:
+        """message, code: what the server says of the key. Where it does not know it, we can tell where there is one."""
+        if code in (None, "invalid_api_key"):
+            message += (
+                f": the server at {self.url} does not know this key; one is in PADDOCK_HOME/admin.key, or give it with --key"
+            )
+        return click.ClickException(plain(message))
 
 
 def find_server(url: str | None, key: str | None) -> Server:
     """What was said, else the variables, else what `paddock up` noted in PADDOCK_HOME. Raises `ClickException`."""
-    variables = client_variables()
     directory, _ = places()
     key_file = home.admin_key_file(directory)
-    found_key = key or variables.get("PADDOCK_KEY") or home.read_key(key_file)
+    found_key = key or client_variables().get("PADDOCK_KEY") or home.read_key(key_file)
     if not found_key:
         raise click.ClickException(f"no key: {key_file} is not there (`paddock up` writes it); or give one with --key")
-    found_url = url or variables.get("PADDOCK_URL") or _local(variables) or home.served_at(directory) or "http://127.0.0.1:8080"
-    if not _is_address(found_url):
-        raise click.ClickException(f"{found_url!r} is no address of a server, as http://127.0.0.1:8080 is")
-    return Server(url=found_url.rstrip("/").removesuffix("/v1"), key=found_key)
+    if not re.fullmatch("[!-~]+", found_key):
+        raise click.ClickException("that is no key: a key is printable ASCII without spaces, as pk_... is")
+    return Server(url=find_url(directory, url) or "http://127.0.0.1:8080", key=found_key)
+
+
+def find_url(directory: Path, url: str | None = None) -> str | None:
+    """What was said, else the variables, else what `paddock up` noted in this home; None: nothing. Raises `ClickException`."""
+    variables = client_variables()
+    found = url or variables.get("PADDOCK_URL") or _local(variables) or home.served_at(directory)
+    if found is not None and not _is_address(found):
+        raise click.ClickException(f"{found!r} is no address of a server, as http://127.0.0.1:8080 is")
+    return found and found.rstrip("/").removesuffix("/v1")
 
 
 def _is_address(url: str) -> bool:

@@ -7,11 +7,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.request import urlopen
 
-from api import home
+from api.client import find_url
 from api.servers import model_file
 from core.accounts import server_account
 from core.config import Settings
@@ -189,7 +190,7 @@ async def _greet(socket: Path) -> None:
 
 
 async def _server(settings: Settings) -> Finding:
-    address = home.served_at(settings.home) or f"http://127.0.0.1:{settings.port}"
+    address = find_url(settings.home) or f"http://127.0.0.1:{settings.port}"
 
     def ask() -> int:
         with urlopen(f"{address}/health/ready", timeout=CHECK_SECONDS) as answer:  # noqa: S310 - an http address of our own
@@ -197,6 +198,6 @@ async def _server(settings: Settings) -> Finding:
 
     try:
         await asyncio.to_thread(ask)
-    except OSError:  # URLError and HTTPError are of its kind
+    except (OSError, HTTPException):  # URLError and HTTPError are of its kind
         return Finding(subject=address, present=False, advice="start it with `paddock up` (or `make up`)")
     return Finding(subject=address, present=True, detail="ready")

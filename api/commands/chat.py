@@ -1,6 +1,8 @@
 """`paddock chat`."""
 
+import sys
 from contextlib import closing, suppress
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 import click
@@ -29,6 +31,8 @@ def command(message: str | None, model: str | None, url: str | None, key: str | 
 def _converse(chat: "Chat") -> None:
     with suppress(ImportError):
         import readline  # noqa: F401 - editing and history for `input`
+    if isinstance(sys.stdin, TextIOWrapper):  # a byte that is no text is refused with its message, and does not end it all
+        sys.stdin.reconfigure(errors="surrogateescape")
     click.echo("Ctrl-C cancels an answer, Ctrl-D ends.")
     while True:
         try:

@@ -81,17 +81,9 @@ def _new(path: Path) -> Iterator[Any]:
 @contextmanager
 def _asking(server: Server) -> Iterator[Any]:
     """OpenAI's client; what the server refuses is a message."""
-    from openai import APIConnectionError, APIStatusError, AuthenticationError, OpenAI
+    from openai import OpenAI
 
-    from api.chat import message_of
-    from api.terminal import plain
+    from api.sdk import translated
 
-    with OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0) as client:
-        try:
-            yield client
-        except AuthenticationError as exc:
-            raise server.refused() from exc
-        except APIConnectionError as exc:
-            raise server.unreachable() from exc
-        except APIStatusError as exc:
-            raise click.ClickException(plain(message_of(exc))) from exc
+    with OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0) as client, translated(server):
+        yield client

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import socket
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from api.admin_commands import show_json
 from api.terminal import plain
 from core.storage.embedded.postgres import EmbeddedPostgres
-from tests.e2e.paddock import CONFIG, Up, is_ready, make_home, paddock, started
+from tests.e2e.paddock import CONFIG, PADDOCK, PATIENCE_SECONDS, ROOT, Up, environment, is_ready, make_home, paddock, started
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,27 @@ def test_chat_without_a_message_is_a_prompt_that_remembers(server: Up) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "You said: hello" in shown.stdout
     assert "It is 7006652" in shown.stdout
+
+
+def test_ctrl_c_says_cancelled_only_of_an_answer_that_was(server: Up) -> None:
+    member = paddock("keys", "create", "member", home=server.home).stdout.strip()
+    assert interrupted(server, member) == "left; what was begun goes on (a key with the scope admin would cancel it)"
+    assert paddock("audit", "tail", "--kind", "turn.cancelled", home=server.home).stdout == ""
+    assert interrupted(server, (server.home / "admin.key").read_text().strip()) == "cancelled"
+    assert len(paddock("audit", "tail", "--kind", "turn.cancelled", home=server.home).stdout.splitlines()) == 1
+
+
+def interrupted(server: Up, key: str) -> str:
+    """What is said last by a chat that gets its Ctrl-C in the middle of an answer."""
+    given = environment(server.home, PADDOCK_KEY=key)
+    command = [*PADDOCK, "chat", "a slow one"]
+    with subprocess.Popen(command, env=given, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asked:
+        assert asked.stdout is not None
+        assert asked.stdout.read(4) == "one "
+        asked.send_signal(signal.SIGINT)
+        said, problem = asked.communicate(timeout=PATIENCE_SECONDS)
+    assert (asked.returncode, problem) == (1, "\nAborted!\n")
+    return said.splitlines()[-1]
 
 
 def test_chat_says_what_is_wrong(server: Up, tmp_path: Path) -> None:
@@ -133,7 +156,7 @@ def test_keys_are_made_listed_and_revoked(server: Up) -> None:
     assert "valid" in line
     assert secret not in line
     assert paddock("keys", "revoke", line.split()[0], home=server.home).returncode == 0
-    assert "does not know this key" in paddock("chat", "hello", "--key", secret, home=server.home).stderr
+    assert paddock("chat", "hello", "--key", secret, home=server.home).stderr == "Error: the API key was revoked\n"
     refused = paddock("keys", "revoke", "key_nonsense", home=server.home)
     assert refused.returncode == 1
     assert "Traceback" not in refused.stderr
@@ -158,10 +181,11 @@ def test_a_tenant_is_set_up_and_stopped_from_the_shell(server: Up) -> None:
     rotated = run("keys", "--key", admin, "rotate", line.split()[0], "--overlap", "1")
     assert run("chat", "hello", "--key", secret) == run("chat", "hello", "--key", rotated)
     assert run("users", "--key", admin, "change", user, "--stopped") == f"{user} is member, stopped"
-    assert "does not know this key" in paddock("chat", "hello", "--key", rotated, home=server.home).stderr
+    stopped = "Error: the API key's user or organization is deactivated\n"
+    assert paddock("chat", "hello", "--key", rotated, home=server.home).stderr == stopped
     assert run("users", "--key", admin, "delete", user) == f"deleted {user}"
     assert run("orgs", "change", organization, "--stopped") == f"{organization} is stopped"
-    assert "does not know this key" in paddock("users", "--key", admin, "list", home=server.home).stderr
+    assert paddock("users", "--key", admin, "list", home=server.home).stderr == stopped
 
 
 def test_doctor_finds_the_server_and_all_that_it_needs(server: Up) -> None:
