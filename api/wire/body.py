@@ -28,6 +28,9 @@ MOST_MISTAKES = 100
 That validation itself finds no more is for the fields to see to: lists that fail fast, objects of so many names.
 """
 MOST_NAMES = 100
+MOST_ELEMENTS = 10_000
+"""Of any array, where nothing less is said. Each item of a request becomes a row, in a group that other turns wait for."""
+TOO_MANY_ELEMENTS = "array_above_max_length"
 
 
 class Body(BaseModel):
@@ -58,7 +61,7 @@ def _at_most(pairs: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-Array = Annotated[list[Element], Field(fail_fast=True)]
+Array = Annotated[list[Element], Field(max_length=MOST_ELEMENTS, fail_fast=True)]
 """The first wrong element ends the check."""
 
 Metadata = Annotated[
@@ -177,6 +180,10 @@ def _refuse(path: Sequence[str | int], detail: ErrorDetails, message: str) -> In
     if kind == "union_tag_invalid":
         context = detail["ctx"]
         message = f"{context['tag']!r} is not supported here; expected one of {context['expected_tags']}"
+    if kind == "too_long" and isinstance(detail["input"], list):
+        most, given = detail["ctx"]["max_length"], len(detail["input"])
+        message = f"invalid {param!r}: expected an array of at most {most} elements, got one of {given}"
+        return InvalidRequest(message, param=param, code=TOO_MANY_ELEMENTS)
     code = _CODES.get(kind) or ("invalid_type" if _is_type(detail) else "invalid_value")
     got = f", got {_name(detail['input'])}" if code == "invalid_type" else ""
     return InvalidRequest(f"invalid {param!r}: {message}{got}" if param else f"{message}{got}", param=param, code=code)

@@ -5,13 +5,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field
 
-from api.wire.body import Array, Body, JsonObject, Metadata, only
+from api.wire.body import MOST_ELEMENTS, TOO_MANY_ELEMENTS, Array, Body, JsonObject, Metadata, only
 from api.wire.chat_answer import WIRE
 from api.wire.chat_messages import Message, items_of
 from api.wire.tools import FunctionSchema, check_schema, function_spec, must_call, refuse_duplicates, to_mode
 from core.conversations.request import TurnRequest
 from core.errors import InvalidRequest
 from core.llm.contract import JsonFormat, Sampling, ToolChoice, ToolSpec
+from core.messages import Item
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
@@ -93,7 +94,7 @@ def to_turn_request(body: CreateChatCompletion, *, origin: Mapping[str, Any]) ->
         raise InvalidRequest("stream_options is for streams", param="stream_options", code="invalid_value")
     functions = _functions(body.tools or [])
     return TurnRequest(
-        input=tuple(item for message in body.messages for item in items_of(message)),
+        input=_items(body.messages),
         model=body.model,
         functions=functions,
         tool_choice=_choice(body.tool_choice, [function.name for function in functions]),
@@ -106,6 +107,15 @@ def to_turn_request(body: CreateChatCompletion, *, origin: Mapping[str, Any]) ->
         wire=WIRE,
         echo={**origin, "usage": bool(body.stream_options and body.stream_options.include_usage)},
     )
+
+
+def _items(messages: list[Message]) -> tuple[Item, ...]:
+    """An assistant's message is one item and one for each of its calls."""
+    items = tuple(item for message in messages for item in items_of(message))
+    if len(items) > MOST_ELEMENTS:
+        message = f"invalid 'messages': at most {MOST_ELEMENTS} messages and tool calls are taken, got {len(items)}"
+        raise InvalidRequest(message, param="messages", code=TOO_MANY_ELEMENTS)
+    return items
 
 
 def _functions(tools: list[FunctionTool]) -> tuple[ToolSpec, ...]:

@@ -1,6 +1,7 @@
 """What every file in api/routes promises, whichever are there."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -66,6 +67,20 @@ def test_openapi_tells_what_the_route_reads_and_how_it_refuses(route: Route) -> 
     assert told == (set(route.query.model_fields) if route.query is not None else set())
     assert ("security" in operation) == (route in GUARDED)
     assert all("schema" in kind for answer in operation["responses"].values() for kind in answer["content"].values())
+
+
+@pytest.mark.parametrize("route", READING, ids=name)
+def test_no_array_of_a_body_is_without_limit(route: Route) -> None:
+    assert route.body is not None
+    assert not [schema for schema in schemas(route.body.model_json_schema()) if "maxItems" not in schema]
+
+
+def schemas(within: Any) -> Iterator[dict[str, Any]]:
+    """Those of arrays."""
+    if isinstance(within, dict) and within.get("type") == "array":
+        yield within
+    for inner in within.values() if isinstance(within, dict) else within if isinstance(within, list) else ():
+        yield from schemas(inner)
 
 
 def test_every_operation_has_a_name_of_its_own() -> None:

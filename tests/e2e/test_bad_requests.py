@@ -208,7 +208,7 @@ BAD_CHATS: dict[str, tuple[Any, str, str]] = {
     "web search": (chat(web_search_options={}), "web_search_options", "unsupported_parameter"),
     "misspelt": (chat(max_token=5), "max_token", "unknown_parameter"),
     "tool without a function": (chat(tools=[{"type": "function"}]), "tools[0].function", "missing_required_parameter"),
-    "too many stops": (chat(stop=["a", "b", "c", "d", "e"]), "stop", "invalid_value"),
+    "too many stops": (chat(stop=["a", "b", "c", "d", "e"]), "stop", "array_above_max_length"),
     "unknown model": (chat(model="gpt-6"), "model", "model_not_found"),
 }
 

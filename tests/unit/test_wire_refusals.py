@@ -9,14 +9,20 @@ from pydantic_core import from_json
 from starlette.requests import Request
 
 from api.dependencies import Listing, query_of
-from api.wire.body import MOST_MISTAKES, MOST_NAMES, parse
-from api.wire.chat_request import CreateChatCompletion
+from api.wire.body import MOST_ELEMENTS, MOST_MISTAKES, MOST_NAMES, parse
+from api.wire.chat_request import CreateChatCompletion, to_turn_request
 from api.wire.responses_request import CreateResponse
 from core.errors import InvalidRequest
 
 MANY = 20_000
 NAMES = {str(n): 0 for n in range(MANY)}
-USER = {"role": "user", "content": "a"}
+
+
+def said(content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
+USER = said("a")
 
 
 def tool(**fields: Any) -> dict[str, Any]:
@@ -29,7 +35,7 @@ WRONG: dict[str, tuple[type[BaseModel], Any, str | None, str]] = {
     "parameters of an item": (CreateResponse, {"input": [{**USER, **NAMES}]}, "input[0]", "invalid_value"),
     "parts of an item": (
         CreateResponse,
-        {"input": [{"role": "user", "content": [{"type": "input_text"}] * MANY}]},
+        {"input": [said([{"type": "input_text"}] * MANY)]},
         "input[0].content[0].text",
         "missing_required_parameter",
     ),
@@ -76,6 +82,53 @@ def test_of_twenty_thousand_mistakes_the_first_is_told_and_the_others_are_not_lo
 def test_an_object_of_too_many_parameters_is_told_how_many_it_may_have() -> None:
     with pytest.raises(InvalidRequest, match=f"at most {MOST_NAMES} parameters"):
         parse(CreateResponse, written({"input": "a", **NAMES}))
+
+
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
+LONG: dict[str, tuple[type[BaseModel], Any, str, int]] = {
+    "input": (CreateResponse, lambda n: {"input": [USER] * n}, "input", MOST_ELEMENTS),
+    "parts": (
+        CreateResponse,
+        lambda n: {"input": [said([{"type": "input_text", "text": ""}] * n)]},
+        "input[0].content",
+        MOST_ELEMENTS,
+    ),
+    "tools": (CreateResponse, lambda n: {"input": "a", "tools": [{"type": "function", "name": "f"}] * n}, "tools", 128),
+    "messages": (CreateChatCompletion, lambda n: {"messages": [USER] * n}, "messages", MOST_ELEMENTS),
+    "parts of a message": (
+        CreateChatCompletion,
+        lambda n: {"messages": [said([{"type": "text", "text": ""}] * n)]},
+        "messages[0].content",
+        MOST_ELEMENTS,
+    ),
+    "calls": (
+        CreateChatCompletion,
+        lambda n: {"messages": [{"role": "assistant", "tool_calls": [CALL] * n}]},
+        "messages[0].tool_calls",
+        MOST_ELEMENTS,
+    ),
+    "stops": (CreateChatCompletion, lambda n: {"messages": [USER], "stop": ["a"] * n}, "stop", 4),
+}
+
+
+@pytest.mark.parametrize(("model", "body", "param", "most"), LONG.values(), ids=LONG)
+def test_an_array_that_is_too_long_is_refused_with_its_limit(model: type[BaseModel], body: Any, param: str, most: int) -> None:
+    parse(model, written(body(most)))
+    with pytest.raises(InvalidRequest, match=f"at most {most} elements, got one of {most + 1}") as told:
+        parse(model, written(body(most + 1)))
+    assert (told.value.param, told.value.code) == (param, "array_above_max_length")
+
+
+def test_the_calls_of_a_chats_messages_count_as_items() -> None:
+    def chat(calls: int) -> int:
+        asks = {"role": "assistant", "content": "I look", "tool_calls": [CALL] * calls}
+        parsed = parse(CreateChatCompletion, written({"messages": [asks, asks]}))
+        return len(to_turn_request(parsed, origin={}).input)
+
+    assert chat(MOST_ELEMENTS // 2 - 1) == MOST_ELEMENTS
+    with pytest.raises(InvalidRequest, match=f"at most {MOST_ELEMENTS} messages and tool calls") as told:
+        chat(MOST_ELEMENTS // 2)
+    assert (told.value.param, told.value.code) == ("messages", "array_above_max_length")
 
 
 class Numbers(BaseModel):
