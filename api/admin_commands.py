@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -33,6 +34,28 @@ def admin_group(words: str, *, scope: str = "admin") -> click.Group:
         context.obj = lambda: open_admin(url, key)
 
     return command
+
+
+def name_or_id(text: str) -> str:
+    """To be a part of an address. What would lead elsewhere is refused: raises `ClickException`."""
+    if text in ("", ".", ".."):
+        raise click.ClickException(f"{text!r} is no name or id")
+    return text
+
+
+def route(*segments: str) -> str:
+    """Of the admin API. Raises `ClickException`."""
+    return "".join(f"/{quote(name_or_id(segment), safe='')}" for segment in segments)
+
+
+def json_given(text: str, *, hint: str) -> Any:
+    """Raises `BadParameter`, also for what only Python takes for JSON: NaN, numbers that are infinite, half characters."""
+    try:
+        found = json.loads(text)
+        json.dumps(found, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as exc:
+        raise click.BadParameter(f"not JSON: {exc}", param_hint=hint) from exc
+    return found
 
 
 def given(**values: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,27 @@ def read_tools(path: Path, *, expected: str = TOOL) -> Iterator[dict[str, Any]]:
     try:
         text = path.read_text()
         documents = [json.loads(text)] if path.suffix == ".json" else list(yaml.safe_load_all(text))
-    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as exc:
+        documents = [json.loads(_json(document)) for document in documents or [None]]
+    except (OSError, RecursionError, TypeError, ValueError, yaml.YAMLError) as exc:
         raise click.ClickException(f"{path}: {exc}") from exc
-    for document in documents or [None]:
+    for document in documents:
         if not isinstance(document, dict) or not isinstance(document.get("name"), str):
             raise click.ClickException(f"{path}: expected {expected}")
-        yield json.loads(json.dumps(document, default=str))  # YAML has dates
+        yield document
+
+
+def _json(document: Any) -> bytes:
+    """YAML has dates, which become text, and much that is no JSON: raises TypeError, ValueError (also of characters)."""
+    return json.dumps(document, default=str, allow_nan=False, ensure_ascii=False).encode()
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """What is refused within is told with the file that asked for it."""
+    try:
+        yield
+    except click.ClickException as exc:
+        raise click.ClickException(f"{path}: {exc.message}") from exc
 
 
 def split(tool: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,11 +2,10 @@
 
 import json
 from typing import Any
-from urllib.parse import quote
 
 import click
 
-from api.admin_commands import admin_group, given, show_json, tell_all
+from api.admin_commands import admin_group, given, json_given, route, show_json, tell_all
 
 STATUSES = click.Choice(["pending", "approved", "denied", "expired", "void"])
 
@@ -36,7 +35,7 @@ def list_approvals(open_admin: Any, status: str) -> None:
 def show(open_admin: Any, approval_id: str) -> None:
     """The request APPROVAL_ID with all that an approval is bound to, as JSON."""
     with open_admin() as admin:
-        show_json(admin.get(_path(approval_id)))
+        show_json(admin.get(route("approvals", approval_id)))
 
 
 @command.command()
@@ -49,12 +48,9 @@ def approve(open_admin: Any, approval_id: str, arguments: str | None, digest: st
     """Let the call run, just as it is shown, or with other arguments."""
     body = given(digest=digest, reason=reason)
     if arguments is not None:
-        try:
-            body["arguments"] = json.loads(arguments)
-        except ValueError as exc:
-            raise click.BadParameter(f"not JSON: {exc}", param_hint="--arguments") from exc
+        body["arguments"] = json_given(arguments, hint="--arguments")
     with open_admin() as admin:
-        _tell(admin.post(f"{_path(approval_id)}/approve", body))
+        _tell(admin.post(route("approvals", approval_id, "approve"), body))
 
 
 @command.command()
@@ -64,11 +60,7 @@ def approve(open_admin: Any, approval_id: str, arguments: str | None, digest: st
 def deny(open_admin: Any, approval_id: str, reason: str | None) -> None:
     """Do not let the call run."""
     with open_admin() as admin:
-        _tell(admin.post(f"{_path(approval_id)}/deny", given(reason=reason)))
-
-
-def _path(approval_id: str) -> str:
-    return f"/approvals/{quote(approval_id, safe='')}"
+        _tell(admin.post(route("approvals", approval_id, "deny"), given(reason=reason)))
 
 
 def _tell(approval: dict[str, Any]) -> None:

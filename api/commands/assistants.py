@@ -2,11 +2,10 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
-from api.admin_commands import admin_group, show_json, tell_all
+from api.admin_commands import admin_group, route, show_json, tell_all
 
 command = admin_group("Assistants: a model with instructions and tools, used as a model by its name.")
 
@@ -25,9 +24,9 @@ def list_assistants(open_admin: Any) -> None:
 @click.pass_obj
 def show(open_admin: Any, name: str, version: int | None) -> None:
     """The assistant NAME, as JSON."""
-    path = _path(name) if version is None else f"{_path(name)}/versions/{version}"
+    wanted = [] if version is None else ["versions", str(version)]
     with open_admin() as admin:
-        show_json(admin.get(path))
+        show_json(admin.get(route("assistants", name, *wanted)))
 
 
 @command.command()
@@ -38,12 +37,13 @@ def add(open_admin: Any, files: tuple[Path, ...]) -> None:
 
     A file is YAML or JSON as `POST /admin/v1/assistants` takes it; YAML may hold several.
     """
-    from api.tool_files import ASSISTANT, read_tools
+    from api.tool_files import ASSISTANT, named, read_tools
 
-    wanted = [document for path in files for document in read_tools(path, expected=ASSISTANT)]
+    wanted = [(path, document) for path in files for document in read_tools(path, expected=ASSISTANT)]
     with open_admin() as admin:
-        for document in wanted:
-            click.echo(_brought(admin, document))
+        for path, document in wanted:
+            with named(path):
+                click.echo(_brought(admin, document))
 
 
 @command.command()
@@ -53,7 +53,7 @@ def add(open_admin: Any, files: tuple[Path, ...]) -> None:
 def delete(open_admin: Any, name: str) -> None:
     """Delete NAME. Turns that run under it go on."""
     with open_admin() as admin:
-        admin.delete(_path(name))
+        admin.delete(route("assistants", name))
     click.echo(f"deleted {name}")
 
 
@@ -63,16 +63,12 @@ def _line(found: dict[str, Any]) -> str:
 
 def _brought(admin: Any, document: dict[str, Any]) -> str:
     name = document["name"]
-    known = admin.find(_path(name))
+    known = admin.find(route("assistants", name))
     if known is None:
         made = admin.post("/assistants", document)
         return f"{name}: made, version {made['version']}, with {_tools(made)}"
-    now = admin.post(_path(name), {field: value for field, value in document.items() if field != "name"})
+    now = admin.post(route("assistants", name), {field: value for field, value in document.items() if field != "name"})
     return f"{name}: {'still ' if now['version'] == known['version'] else ''}version {now['version']}, with {_tools(now)}"
-
-
-def _path(name: str) -> str:
-    return f"/assistants/{quote(name, safe='')}"
 
 
 def _tools(assistant: dict[str, Any]) -> str:

@@ -8,7 +8,10 @@ from typing import Any
 
 import click
 
+from api.admin_commands import name_or_id
 from api.client import Server, find_server
+
+FILE_ID = click.argument("file_id", callback=lambda _context, _argument, text: name_or_id(text))
 
 
 @click.group()
@@ -43,7 +46,7 @@ def upload(asking: Any, paths: tuple[Path, ...], purpose: Any) -> None:
 
 
 @command.command()
-@click.argument("file_id")
+@FILE_ID
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 @click.pass_obj
 def download(asking: Any, file_id: str, path: Path) -> None:
@@ -54,7 +57,7 @@ def download(asking: Any, file_id: str, path: Path) -> None:
 
 
 @command.command()
-@click.argument("file_id")
+@FILE_ID
 @click.pass_obj
 def delete(asking: Any, file_id: str) -> None:
     """Delete FILE_ID. One that a tool is made of cannot be deleted."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from api.admin_commands import admin_group, given, tell_all
+from api.admin_commands import admin_group, given, route, tell_all
 
 SCOPE = click.Choice(["chat", "admin", "audit", "operator"])
 
@@ -57,7 +57,7 @@ def list_keys(open_admin: Any, tokens: bool, user: str | None, organization: str
 def rotate(open_admin: Any, key_id: str, overlap: int) -> None:
     """Make another key like KEY_ID, which ends. The new one is shown once and kept nowhere."""
     with open_admin() as admin:
-        click.echo(admin.post(f"/keys/{key_id}/rotate", {"overlap_seconds": overlap * 3600})["secret"])
+        click.echo(admin.post(route("keys", key_id, "rotate"), {"overlap_seconds": overlap * 3600})["secret"])
 
 
 @command.command()
@@ -66,7 +66,7 @@ def rotate(open_admin: Any, key_id: str, overlap: int) -> None:
 def revoke(open_admin: Any, key_id: str) -> None:
     """Revoke a key at once, for running turns too. KEY_ID is what `list` shows first."""
     with open_admin() as admin:
-        admin.delete(f"/keys/{key_id}")
+        admin.delete(route("keys", key_id))
     click.echo(f"revoked {key_id}")
 
 

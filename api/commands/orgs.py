@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from api.admin_commands import admin_group, given, tell_all
+from api.admin_commands import admin_group, given, route, tell_all
 
 command = admin_group("Organisations: tenants that see nothing of each other.", scope="operator")
 
@@ -44,5 +44,5 @@ def list_organizations(open_admin: Any) -> None:
 def change(open_admin: Any, /, organization_id: str, **wanted: Any) -> None:
     """Change what is said of the organisation ORGANIZATION_ID; it holds at once."""
     with open_admin() as admin:
-        organization = admin.post(f"/organizations/{organization_id}", given(**wanted))
+        organization = admin.post(route("organizations", organization_id), given(**wanted))
     click.echo(f"{organization['id']} is {'active' if organization['active'] else 'stopped'}")

@@ -2,10 +2,10 @@
 
 from contextlib import closing
 from typing import Any
-from urllib.parse import quote
 
 import click
 
+from api.admin_commands import route
 from api.client import find_server
 
 
@@ -22,7 +22,7 @@ def command(response_id: str, model: str | None, url: str | None, key: str | Non
     from api.admin import Admin
 
     with closing(Admin(find_server(url, key))) as admin:
-        replayed = admin.post(f"/turns/{quote(response_id, safe='')}/replay", {} if model is None else {"model": model})
+        replayed = admin.post(route("turns", response_id, "replay"), {} if model is None else {"model": model})
     for step in replayed["steps"]:
         _show(step)
     differences, unverified = replayed["differences"], replayed["unverified"]

@@ -1,13 +1,11 @@
 """`paddock tools`."""
 
-import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
-from api.admin_commands import admin_group, show_json, tell_all
+from api.admin_commands import admin_group, json_given, route, show_json, tell_all
 
 command = admin_group("The tool registry: what models may call, and who may have them called.")
 
@@ -26,9 +24,9 @@ def list_tools(open_admin: Any) -> None:
 @click.pass_obj
 def show(open_admin: Any, name: str, version: int | None) -> None:
     """The tool NAME with its manifest, as JSON."""
-    path = _path(name) if version is None else f"{_path(name)}/versions/{version}"
+    wanted = [] if version is None else ["versions", str(version)]
     with open_admin() as admin:
-        show_json(admin.get(path))
+        show_json(admin.get(route("tools", name, *wanted)))
 
 
 @command.command()
@@ -40,12 +38,13 @@ def add(open_admin: Any, files: tuple[Path, ...]) -> None:
     A file is YAML or JSON with a tool's manifest and, beside it, `permissions`, `quotas` and `enabled`; YAML may hold several
     tools. Nobody may call a tool whose `permissions` let nobody in.
     """
-    from api.tool_files import read_tools
+    from api.tool_files import named, read_tools
 
-    tools = [tool for path in files for tool in read_tools(path)]
+    wanted = [(path, tool) for path in files for tool in read_tools(path)]
     with open_admin() as admin:
-        for tool in tools:
-            click.echo(_brought(admin, tool))
+        for path, tool in wanted:
+            with named(path):
+                click.echo(_brought(admin, tool))
 
 
 @command.command()
@@ -54,7 +53,7 @@ def add(open_admin: Any, files: tuple[Path, ...]) -> None:
 def enable(open_admin: Any, name: str) -> None:
     """Turn NAME on."""
     with open_admin() as admin:
-        admin.post(f"{_path(name)}/enable")
+        admin.post(route("tools", name, "enable"))
     click.echo(f"{name} is on")
 
 
@@ -64,7 +63,7 @@ def enable(open_admin: Any, name: str) -> None:
 def disable(open_admin: Any, name: str) -> None:
     """Turn NAME off, for the next call of every turn."""
     with open_admin() as admin:
-        admin.post(f"{_path(name)}/disable")
+        admin.post(route("tools", name, "disable"))
     click.echo(f"{name} is off")
 
 
@@ -75,7 +74,7 @@ def disable(open_admin: Any, name: str) -> None:
 def delete(open_admin: Any, name: str) -> None:
     """Delete NAME. Its versions can still be read by their digests."""
     with open_admin() as admin:
-        admin.delete(_path(name))
+        admin.delete(route("tools", name))
     click.echo(f"deleted {name}")
 
 
@@ -88,12 +87,9 @@ def test(open_admin: Any, name: str, arguments: str, version: int | None) -> Non
     """Run NAME once, for real, with ARGUMENTS (a JSON object), and show what a model would be told. 1 when it failed."""
     from api.terminal import plain
 
-    try:
-        given = json.loads(arguments)
-    except ValueError as exc:
-        raise click.BadParameter(f"not JSON: {exc}", param_hint="ARGUMENTS") from exc
+    given = json_given(arguments, hint="ARGUMENTS")
     with open_admin() as admin:
-        tried = admin.post(f"{_path(name)}/dry-run", {"arguments": given} | ({"version": version} if version else {}))
+        tried = admin.post(route("tools", name, "dry-run"), {"arguments": given} | ({"version": version} if version else {}))
     click.echo(plain(tried["output"]))
     if tried["failed"]:
         raise click.exceptions.Exit(1)
@@ -109,19 +105,15 @@ def _brought(admin: Any, tool: dict[str, Any]) -> str:
 
     manifest, conditions = split(tool)
     name = tool["name"]
-    known = admin.find(_path(name))
+    known = admin.find(route("tools", name))
     if known is None:
         made = admin.post("/tools", tool)
         return f"{name}: made, version 1, {_let_in(made['permissions'])}"
-    now = admin.post(f"{_path(name)}/versions", {**manifest, "replaces": known["version"]})
+    now = admin.post(route("tools", name, "versions"), {**manifest, "replaces": known["version"]})
     if conditions:
-        now = admin.post(_path(name), conditions)
+        now = admin.post(route("tools", name), conditions)
     same = now["version"] == known["version"]
     return f"{name}: {'still ' if same else ''}version {now['version']}, {_let_in(now['permissions'])}"
-
-
-def _path(name: str) -> str:
-    return f"/tools/{quote(name, safe='')}"
 
 
 def _let_in(permissions: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from api.admin_commands import admin_group, given, tell_all
+from api.admin_commands import admin_group, given, route, tell_all
 
 ROLE = click.Choice(["owner", "admin", "member", "auditor"])
 
@@ -50,15 +50,16 @@ def list_users(open_admin: Any, organization: str | None) -> None:
 def change(open_admin: Any, /, user_id: str, **wanted: Any) -> None:
     """Change what is said of the user USER_ID; it holds at once."""
     with open_admin() as admin:
-        user = admin.post(f"/users/{user_id}", given(**wanted))
+        user = admin.post(route("users", user_id), given(**wanted))
     click.echo(f"{user['id']} is {user['role']}, {'active' if user['active'] else 'stopped'}")
 
 
 @command.command()
 @click.argument("user_id")
+@click.confirmation_option(prompt="The user and all their keys are gone for good then. Delete the user?")
 @click.pass_obj
 def delete(open_admin: Any, user_id: str) -> None:
     """Delete a user and all their keys, for good."""
     with open_admin() as admin:
-        admin.delete(f"/users/{user_id}")
+        admin.delete(route("users", user_id))
     click.echo(f"deleted {user_id}")

@@ -183,7 +183,10 @@ def test_a_tenant_is_set_up_and_stopped_from_the_shell(server: Up) -> None:
     assert run("users", "--key", admin, "change", user, "--stopped") == f"{user} is member, stopped"
     stopped = "Error: the API key's user or organization is deactivated\n"
     assert paddock("chat", "hello", "--key", rotated, home=server.home).stderr == stopped
-    assert run("users", "--key", admin, "delete", user) == f"deleted {user}"
+    asked = paddock("users", "--key", admin, "delete", user, stdin="n\n", home=server.home)
+    assert (asked.returncode, "gone for good" in asked.stdout) == (1, True)
+    assert user in run("users", "--key", admin, "list")
+    assert run("users", "--key", admin, "delete", user, "--yes") == f"deleted {user}"
     assert run("orgs", "change", organization, "--stopped") == f"{organization} is stopped"
     assert paddock("users", "--key", admin, "list", home=server.home).stderr == stopped
 
