@@ -13,6 +13,7 @@ from core.identity.principals import Principal
 from core.llm.contract import ToolChoice, ToolMode, ToolSpec
 from core.messages import ListedTool, Offer, ToolCall, ToolResult
 from core.tools import kinds
+from core.tools.again import refusing
 from core.tools.approval import Asking, Demand, Policy, demand
 from core.tools.arguments import ToolCallRejected, arguments_of
 from core.tools.canonical import digest
@@ -21,7 +22,7 @@ from core.tools.definition import Effect, ToolVersion
 from core.tools.nested import NestedCalls, Path, Record, Refusal, Scope, Written, granting
 from core.tools.telling import result_of
 from core.tools.work import Call, CallRefused, Work, Workshop
-from sandbox import OnOutput, refuse_calls
+from sandbox import OnOutput
 
 CODE_INTERPRETER = "code_interpreter"
 Durable = Callable[[], Awaitable[None]]
@@ -207,11 +208,11 @@ class Toolset:
         await self._durable()
         call_id, version = prepared.call.id, prepared.version
         nested = NestedCalls(self._nested, call_id, record, written) if record else None
-        on_call = nested.within(version) if nested else refuse_calls
+        answering = nested.within(version) if nested else refusing
         kind, shipped = version.runtime["kind"], version.name not in self._registered
         with self._workshop.telemetry.tool(version.name, kind=kind, call_id=call_id, shipped=shipped) as tell:
             result = await result_of(
-                prepared.work, version, prepared.effect, call_id, self._workshop, on_output=on_output, on_call=on_call
+                prepared.work, version, prepared.effect, call_id, self._workshop, on_output=on_output, answering=answering
             )
             tell(result.failed)
         if result.failed:

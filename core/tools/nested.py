@@ -1,17 +1,20 @@
 """Calls that code makes while it runs in a call of its own: each judged like any other and written down before it runs.
 
-Where the code runs again after a crash, what is written is given back and nothing is done twice.
+Where the code runs again after a crash, of our process or of its sandbox's, what is written is given back and nothing is done
+twice.
 """
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Protocol
 
 from core.messages import ToolResult
 from core.tools import kinds
+from core.tools.again import Answering
 from core.tools.arguments import ToolCallRejected, arguments_of
 from core.tools.canonical import canonical, digest
 from core.tools.catalog import Registered
@@ -28,7 +31,7 @@ TOLD_IN_ALL = 8_000_000
 """Characters, of all code within one call of a model: whoever runs or reads the turn has them in memory."""
 
 NO_CALLS_LEFT = "the limit of tool calls for this turn is reached"
-REFUSED_BEFORE = "it was refused when this code ran before, on a server that died"
+REFUSED_BEFORE = "it was refused when this code ran before, on a server or in a sandbox that died"
 HOW_TO_CALL = (
     "In the code, `from paddock import call` and `call(name, **arguments)` runs one of these tools and returns its result; "
     "a failure raises `paddock.ToolError`:"
@@ -54,7 +57,7 @@ class NestedCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """A call of a run of the same code before. result: None where that died before it came."""
+    """A call of a run of the same code before, or of this one. result: None where that died before it came."""
 
     call: NestedCall
     result: ToolResult | None
@@ -152,20 +155,24 @@ class NestedCalls:
         self._scope = scope
         self._call_id = call_id
         self._record = record
-        self._written = written
+        self._written = dict(written)
         self._made = self._told = 0
         self.dispatched = [one.call.tool for one in written.values()]
 
-    def within(self, version: ToolVersion, path: Path = ()) -> OnCall:
-        """For one run of the code of this version."""
-        ordinals = count()
+    def within(self, version: ToolVersion, path: Path = ()) -> Answering:
+        """For the code of this version."""
+        before = self._made, self._told
 
-        async def on_call(name: str, arguments: str) -> Answer:
-            result = await self._result(version, (*path, next(ordinals)), name, arguments)
-            self._told += len(result.content)
-            return Answer(text=result.content, failed=result.failed)
+        def answering() -> OnCall:
+            self._made, self._told = before
+            return partial(self._answer, version, path, count())
 
-        return on_call
+        return answering
+
+    async def _answer(self, version: ToolVersion, path: Path, ordinals: Iterator[int], name: str, arguments: str) -> Answer:
+        result = await self._result(version, (*path, next(ordinals)), name, arguments)
+        self._told += len(result.content)
+        return Answer(text=result.content, failed=result.failed)
 
     async def _result(self, version: ToolVersion, path: Path, name: str, arguments: str) -> ToolResult:
         call_id = f"{self._call_id}/{'/'.join(map(str, path))}"
@@ -225,9 +232,10 @@ class NestedCalls:
         return call, work
 
     async def _run(self, version: ToolVersion, call: NestedCall, work: Work) -> ToolResult:
-        await self._record.dispatched(call)
         if call.path not in self._written:
             self.dispatched.append(call.tool)
+        self._written[call.path] = Written(call=call, result=None)
+        await self._record.dispatched(call)
         began, workshop = time.monotonic(), self._scope.workshop
         with workshop.telemetry.tool(version.name, kind=version.runtime["kind"], call_id=call.id, shipped=False) as tell:
             result = await result_of(
@@ -237,7 +245,7 @@ class NestedCalls:
                 call.id,
                 workshop,
                 on_output=_unheard,
-                on_call=self.within(version, call.path),
+                answering=self.within(version, call.path),
                 most=PARSED_BYTES,
             )
             if len(result.content) > TOLD_CHARACTERS:  # half a text is of no use to code
@@ -245,6 +253,7 @@ class NestedCalls:
                 result = ToolResult(call_id=call.id, content=message, failed=True)
             tell(result.failed)
         self._record.returned(call, result, time.monotonic() - began)
+        self._written[call.path] = Written(call=call, result=result)
         return result
 
 

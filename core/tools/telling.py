@@ -6,7 +6,7 @@ from core.messages import ToolResult
 from core.tools import again
 from core.tools.definition import Effect, ToolVersion
 from core.tools.work import PARSED_BYTES, Work, Workshop
-from sandbox import OnCall, OnOutput, SandboxError, refuse_calls
+from sandbox import OnOutput, SandboxError
 
 TOLD_CHARACTERS = 20_000
 """How much of a result a model is told; the journal's stream of the output has its own, larger, cap."""
@@ -20,12 +20,12 @@ async def result_of(
     workshop: Workshop,
     *,
     on_output: OnOutput,
-    on_call: OnCall = refuse_calls,
+    answering: again.Answering = again.refusing,
     most: int = TOLD_CHARACTERS,
 ) -> ToolResult:
     """Never raises for what the guest did: that is an answer, not a fault. most: characters, and the middle is left out."""
     try:
-        outcome = await again.run(work, effect, workshop, on_output, on_call)
+        outcome = await again.run(work, effect, workshop, on_output, answering)
     except SandboxError as exc:
         printed = _text(exc.stdout, exc.stderr)
         return ToolResult(call_id=call_id, content=_capped(f"{printed}\n{exc}" if printed else str(exc), most), failed=True)
