@@ -87,7 +87,7 @@ class TurnManager:
         before = await self._staging.before(principal, request)
         request, decisions = await self._staging.taken_up(principal, request, before)
         turn = _new_turn(principal, request, self._staging.model_of(request)[0])
-        running = self._open(turn, principal, request, idempotency, decisions)
+        running = self._open(turn, principal, request, before, idempotency, decisions)
         scene = await self._staging.scene(turn, principal, request, before, durable=running.durable)
         grant = await self._limiter.admit(turn, tokens=scene.demand)
         try:
@@ -146,6 +146,7 @@ class TurnManager:
         turn: Turn,
         principal: Principal,
         request: TurnRequest,
+        before: Sequence[Item],
         idempotency: str | None,
         decisions: tuple[Decision, ...],
     ) -> RunningTurn:
@@ -160,6 +161,7 @@ class TurnManager:
             continues=request.continues,
             decisions=decisions,
             places=None if request.queue is None else self._waiting_room.places(request.queue),
+            seen=_last_seen(turn, before),
         )
         feed = Feed()
         journal = self._journal.open_turn(acceptance, publish=feed.publish)
@@ -333,6 +335,13 @@ class TurnManager:
 def stream_removed(turn_id: str) -> NoLongerKept:
     message = f"the stream of response {turn_id!r} is not kept any more; the response itself is: ask for it without a stream"
     return NoLongerKept(message, param="stream", code="stream_removed")
+
+
+def _last_seen(turn: Turn, before: Sequence[Item]) -> str | None:
+    """Of its conversation; a turn in the queue sees that when it begins."""
+    if turn.conversation_id is None or turn.queue is not None:
+        return None
+    return before[-1].id if before else ""
 
 
 def _new_turn(principal: Principal, request: TurnRequest, model: str) -> Turn:

@@ -123,7 +123,8 @@ class Acceptance:
 
     idempotency: names the request that it answers; continues: the turn whose approvals it uses. Of two turns with the same one
     the second is not accepted. decisions: what it decides of these; it is accepted while they are open, and they with it.
-    places: of one that is queued; it is accepted while there is one.
+    places: of one that is queued; it is accepted while there is one. seen: the last item that it has seen of its conversation,
+    "" where there was none; it is accepted while no other is behind that. None for one that looks when it begins.
     """
 
     turn: Turn
@@ -136,6 +137,7 @@ class Acceptance:
     continues: str | None = None
     decisions: tuple[Decision, ...] = ()
     places: Places | None = None
+    seen: str | None = None
 
 
 @dataclass(slots=True)
@@ -464,7 +466,8 @@ def _twice(acceptance: Acceptance) -> Conflict:
         return Conflict("what was decided is carried out by another response already", code="approval_used")
     if acceptance.idempotency is not None and conversation_id is None:
         return Conflict("the same request was accepted meanwhile: come again", code="idempotency_in_progress")
-    return Conflict(f"conversation {conversation_id!r} is gone or has a turn running", code="conversation_locked")
+    message = f"conversation {conversation_id!r} is gone, has a turn running or has gone on meanwhile"
+    return Conflict(message, code="conversation_locked")
 
 
 @asynccontextmanager

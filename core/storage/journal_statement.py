@@ -4,6 +4,7 @@ barred: turns that begin under a key that is not valid any more. accepted: other
 still is the writer's, their rows locked in order of id until the commit, so that a takeover waits or is seen (a plain WHERE,
 or FOR KEY SHARE, lets a takeover commit first). Only for these is anything written, and for one whose key was revoked only its
 end. A row inserted here cannot be updated here: a turn that is accepted and ended in one group is inserted ended.
+A conversation that has gone on since a turn read it does not accept that turn, nor two in one group.
 
 crowded: turns for which a queue has no room; whoever runs the statement holds the queue's lock. late: turns that decide on an
 approval that is not open any more. Neither is accepted; a group that is written again finds its turns there, and is neither.
@@ -38,7 +39,7 @@ _COLUMNS = {
         "id text, organization_id text, user_id text, key_id text, conversation_id text, previous_turn_id text, model text,"
         " status text, stored bool, wire text, request text, metadata text, created_at timestamptz, ended_at timestamptz,"
         " reason text, message text, input_tokens int8, output_tokens int8, cached_tokens int8, reasoning_tokens int8,"
-        " lease_owner text, lease_epoch int8, lease_seconds float8, idempotency text, queue int2, continues text"
+        " lease_owner text, lease_epoch int8, lease_seconds float8, idempotency text, queue int2, continues text, seen text"
     ),
     "held": "id text, lease_epoch int8",
     "events": "turn_id text, seq int8, organization_id text, payload text",
@@ -99,10 +100,15 @@ barred AS (
 ), accepted AS (
     INSERT INTO turns ({_TURN_COLUMNS}, lease_expires_at)
     SELECT {_TURN_COLUMNS}, clock_timestamp() + make_interval(secs => lease_seconds)
-    FROM {{accepted}}
+    FROM (
+        SELECT w.*, row_number() OVER (PARTITION BY organization_id, conversation_id ORDER BY nth) AS its FROM {{accepted}}
+    ) w
     WHERE id NOT IN (SELECT id FROM barred{{refused}}) AND (conversation_id IS NULL OR EXISTS (
         SELECT FROM conversations c
         WHERE c.id = w.conversation_id AND c.organization_id = w.organization_id AND c.deleted_at IS NULL
+    )) AND (seen IS NULL OR its = 1 AND NOT EXISTS (
+        SELECT FROM items i WHERE i.conversation_id = w.conversation_id AND i.position > COALESCE(
+            (SELECT s.position FROM items s WHERE s.id = w.seen AND s.organization_id = w.organization_id), 0)
     ))
     ORDER BY conversation_id, id
     ON CONFLICT DO NOTHING
@@ -275,7 +281,7 @@ def _accepted(acceptance: "Acceptance", end: TurnEnded | None, epoch: int) -> tu
         turn.id, turn.organization_id, turn.user_id, turn.key_id, turn.conversation_id, turn.previous_turn_id, turn.model,
         status, turn.stored, turn.wire, acceptance.request, acceptance.metadata, turn.created_at, *ended,
         acceptance.lease_owner, epoch, acceptance.lease_seconds, acceptance.idempotency, turn.queue,
-        acceptance.continues,
+        acceptance.continues, acceptance.seen,
     )  # fmt: skip
 
 
