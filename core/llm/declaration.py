@@ -1,15 +1,24 @@
 """What can be said of a model in `paddock.yaml`; what only one backend understands is declared in that backend's file."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from core.llm import backends
 from core.messages import Usage
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _beside(path: Path, told: ValidationInfo) -> Path:
+    return Path(told.context or "") / path.expanduser()
+
+
+Neighbour = Annotated[Path, AfterValidator(_beside)]
+"""A file; relative paths are the configuration file's neighbours."""
 
 
 class Schema(BaseModel):
@@ -89,9 +98,9 @@ def declaration_of(raw: Mapping[str, Any]) -> type[ModelDeclaration]:
     return backends.load(_Head.model_validate(raw).backend).Declaration
 
 
-def validate_model(raw: Mapping[str, Any]) -> ModelDeclaration:
-    """Raises pydantic's ValidationError; its `loc`s are paths in `raw`.
+def validate_model(raw: Mapping[str, Any], directory: Path = Path()) -> ModelDeclaration:
+    """directory: where `raw` is written down. Raises pydantic's ValidationError; its `loc`s are paths in `raw`.
 
     Its `errors()` shows secrets unless called with `include_input=False`.
     """
-    return declaration_of(raw).model_validate(raw)
+    return declaration_of(raw).model_validate(raw, context=directory)

@@ -52,7 +52,8 @@ class Ground:
 
 @asynccontextmanager
 async def open_ground(settings: Settings, addresses: Addresses) -> AsyncGenerator[Ground, None]:
-    background, declarations = Background(), [validate_model(entry) for entry in settings.models]
+    background = Background()
+    declarations = [validate_model(entry, settings.config.parent) for entry in settings.models]
     async with (
         open_database(addresses.database) as database,
         open_wakeups(addresses.redis) as wakeups,

@@ -45,6 +45,13 @@ async def opened(*answers: Answer, **fields: Any) -> AsyncIterator[tuple[Model, 
             yield model, peer
 
 
+def test_where_it_is_not_installed_it_is_told_what_brings_it_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "litellm", None)
+    with pytest.raises(ValidationError, match=r"uv sync .*--extra litellm") as refused:
+        Declaration.model_validate({"name": "m", "backend": "litellm", "model": "openai/m"})
+    assert "pip install" not in str(refused.value)
+
+
 async def whole(model: Model, request: ModelRequest = HELLO) -> list[Chunk]:
     async with aclosing(model.stream(request)) as chunks:
         return [chunk async for chunk in chunks]

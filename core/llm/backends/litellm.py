@@ -1,6 +1,6 @@
 """Providers with a wire of their own (Anthropic, Gemini, Bedrock and a hundred more), through LiteLLM.
 
-It is optional (`paddock[litellm]`), slow to import and large, so it is imported when such a model is declared, and not before.
+It is optional (the extra `litellm`), slow to import and large, so it is imported when such a model is declared, and not before.
 """
 
 import asyncio
@@ -27,9 +27,13 @@ from core.telemetry.tracing import outgoing
 _BEFORE_IMPORT = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_OFFLINE_MODE": "True", "LITELLM_MODE": "PRODUCTION"}
 
 
+INSTALL = "PATH=.venv-bootstrap/bin:$PATH uv sync --frozen --inexact --no-dev --extra litellm"
+"""In the checkout, with the uv that `make up` installs where there was none."""
+
+
 def _installed(backend: str) -> str:
     if find_spec("litellm") is None:
-        raise ValueError("needs LiteLLM, which is not installed; `pip install 'paddock[litellm]'` brings it")
+        raise ValueError(f"needs LiteLLM, which is not installed; where `make up` is run, `{INSTALL}` brings it")
     return backend
 
 

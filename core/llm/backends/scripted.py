@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Self
 
 from pydantic import model_validator
 
 from core.llm.contract import Chunk, Model, ModelRequest, ModelUnavailable
-from core.llm.declaration import ModelDeclaration
+from core.llm.declaration import ModelDeclaration, Neighbour
 from core.llm.failures import provider_error
 from core.llm.player import Disconnect, Pause, Player
 from core.llm.script import Rules, ScriptedError, Situation, read_rules
@@ -18,9 +17,9 @@ from core.messages import Message, Reply, Text, ToolResult, UserMessage
 
 
 class Declaration(ModelDeclaration):
-    """One of: script_file, read at the start (relative to the working directory), and script, the rules themselves."""
+    """One of: script_file, read at the start, and script, the rules themselves."""
 
-    script_file: Path | None = None
+    script_file: Neighbour | None = None
     script: Rules | None = None
 
     @model_validator(mode="after")
