@@ -7,6 +7,7 @@ from core.errors import InvalidRequest, NotFound
 from core.llm.contract import Model
 from core.messages import Item, MessageItem, Text, ToolCallItem
 from core.storage.conversations import ConversationStore
+from core.storage.paging import HISTORY_BYTES
 from core.storage.turns import TurnStore
 
 PAGE = 1_000
@@ -14,27 +15,29 @@ MOST_ITEMS = 20_000
 
 
 class History:
-    def __init__(self, turns: TurnStore, conversations: ConversationStore) -> None:
+    def __init__(self, turns: TurnStore, conversations: ConversationStore, *, most_bytes: int = HISTORY_BYTES) -> None:
         self._turns = turns
         self._conversations = conversations
+        self._most_bytes = most_bytes
 
     async def before(
         self, organization_id: str, request: TurnRequest, model: Model, *, turn_id: str | None = None
     ) -> Sequence[Item]:
         """Oldest first. turn_id: the turn that the request began, if it has begun; it sees what it saw then.
 
-        Raises NotFound, and InvalidRequest when the turn before has not ended.
+        Raises NotFound, and InvalidRequest when the turn before has not ended, or when there is more than is read of a history
+        and the request does not let us leave out the oldest.
         """
         if request.previous_turn_id is not None and request.conversation_id is not None:
             message = "previous_response_id and conversation exclude each other"
             raise InvalidRequest(message, param="previous_response_id", code="mutually_exclusive")
         if request.previous_turn_id is not None:
-            return await self._chain(organization_id, request.previous_turn_id)
+            return await self._chain(organization_id, request.previous_turn_id, cut=request.truncate)
         if request.conversation_id is not None:
-            return await self._conversation(organization_id, request.conversation_id, model, turn_id)
+            return await self._conversation(organization_id, request.conversation_id, model, turn_id, cut=request.truncate)
         return []
 
-    async def _chain(self, organization_id: str, turn_id: str) -> Sequence[Item]:
+    async def _chain(self, organization_id: str, turn_id: str, *, cut: bool) -> Sequence[Item]:
         try:
             previous = await self._turns.get(organization_id, turn_id)
         except NotFound as exc:
@@ -42,10 +45,10 @@ class History:
         if not previous.status.ended:
             message = f"response {turn_id!r} is still running"
             raise InvalidRequest(message, param="previous_response_id", code="previous_response_running")
-        return await self._turns.chain(organization_id, turn_id, most=MOST_ITEMS)
+        return await self._turns.chain(organization_id, turn_id, most=MOST_ITEMS, most_bytes=self._most_bytes, cut=cut)
 
     async def _conversation(
-        self, organization_id: str, conversation_id: str, model: Model, turn_id: str | None
+        self, organization_id: str, conversation_id: str, model: Model, turn_id: str | None, *, cut: bool
     ) -> Sequence[Item]:
         """The last items, and no more pages of them than the model could read."""
         room = model.context_tokens
@@ -54,7 +57,13 @@ class History:
             return len(items) >= MOST_ITEMS or (room is not None and sum(map(_tokens, items)) > room)
 
         return await self._conversations.last_items(
-            organization_id, conversation_id, page=PAGE, enough=enough, before_turn=turn_id
+            organization_id,
+            conversation_id,
+            page=PAGE,
+            enough=enough,
+            most_bytes=self._most_bytes,
+            cut=cut,
+            before_turn=turn_id,
         )
 
 

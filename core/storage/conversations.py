@@ -15,19 +15,23 @@ from core.storage import audit
 from core.storage.audit import Actor, AuditRecord
 from core.storage.database import Database
 from core.storage.journal import decode_item
+from core.storage.paging import HISTORY_BYTES, too_long
 from core.storage.records import Conversation, Page
 from core.storage.tables import conversations, items
 
 EVERYTHING = 2**63 - 1
 MOST_SOURCES = 100
 """How many forks of forks of forks."""
+PAGE_BYTES = 4 * 2**20
+"""Of items that are read at once; one that is larger is read by itself."""
 
 
 class ConversationStore:
     """Each method sees the organisation's own conversations; another's, and a deleted one, raise NotFound."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, page_bytes: int = PAGE_BYTES) -> None:
         self._database = database
+        self._page_bytes = page_bytes
 
     async def create(self, organization_id: str, *, metadata: Mapping[str, str], items: Sequence[Item]) -> Conversation:
         conversation_id = new_id("conv")
@@ -100,15 +104,18 @@ class ConversationStore:
     async def list_items(
         self, organization_id: str, conversation_id: str, *, after: str | None, limit: int, descending: bool
     ) -> Page[Item]:
-        """after: an item's id. Raises InvalidRequest when it is none of this conversation."""
+        """after: an item's id. Fewer than `limit` where they are large. Raises InvalidRequest for none of this conversation."""
         async with self._database.tenant(organization_id) as connection:
             conversation = await _get(connection, organization_id, conversation_id)
             start = None if after is None else await _item(connection, conversation, after)
             if after is not None and start is None:
                 raise InvalidRequest(f"no item {after!r} in this list", param="after", code="invalid_cursor")
             past = None if start is None else start.position
-            rows = await _items(connection, conversation, past=past, limit=limit + 1, descending=descending)
-        return Page(rows=[decode_item(row.payload) for row in rows[:limit]], more=len(rows) > limit)
+            rows = await _items(
+                connection, conversation, past=past, limit=limit + 1, most_bytes=self._page_bytes, descending=descending
+            )
+        shown = rows[:limit]
+        return Page(rows=[decode_item(row.payload) for row in shown], more=bool(rows) and rows[0].found > len(shown))
 
     async def last_items(
         self,
@@ -117,26 +124,31 @@ class ConversationStore:
         *,
         page: int,
         enough: Callable[[Sequence[Item]], bool],
+        most_bytes: int = HISTORY_BYTES,
+        cut: bool = False,
         before_turn: str | None = None,
     ) -> Sequence[Item]:
         """Oldest first. They are read backwards, so many at a time, until those found are `enough`.
 
+        cut: read no more than about `most_bytes`; else raises InvalidRequest when that is not enough and there are others.
         before_turn: a turn that runs in it, to see what that saw when it began. Else raises Conflict while a turn runs: what it
         is about to say would be missing.
         """
         found: list[Item] = []
-        past: int | None = None
+        left, past = most_bytes, None
         async with self._database.tenant(organization_id) as connection:
             conversation = await _get(connection, organization_id, conversation_id)
             if before_turn is not None:
                 past = await connection.scalar(_FIRST_POSITION, {"turn_id": before_turn})
             elif await connection.scalar(_RUNNING, {"conversation_id": conversation_id}) is not None:
                 raise _locked(conversation_id)
-            while rows := await _items(connection, conversation, past=past, limit=page):
+            while rows := await _items(connection, conversation, past=past, limit=page, most_bytes=self._page_bytes):
                 found += [decode_item(row.payload) for row in rows]
-                past = rows[-1].position
-                if len(rows) < page or enough(found):
+                left, past = left - rows[-1].bytes, rows[-1].position
+                if len(rows) == rows[-1].found < page or enough(found) or (cut and left < 0):
                     break
+                if left < 0:
+                    raise too_long(most_bytes, param="conversation")
         return found[::-1]
 
     async def get_item(self, organization_id: str, conversation_id: str, item_id: str) -> Item:
@@ -189,23 +201,39 @@ _VOID_APPROVALS = sa.text("""
         SELECT FROM items i WHERE i.id = a.id
     ) AND EXISTS (SELECT FROM conversations c WHERE c.id = a.conversation_id AND c.deleted_at IS NOT NULL)
 """)
-# Each source is read by its index, no further than the page goes.
+# Each source is read by its index, no further than the page goes. Only the rows of the answer are read from TOAST.
 _PAGE = """
-    SELECT i.position, i.conversation_id, i.payload
-    FROM unnest(CAST(:ids AS text[]), CAST(:ends AS bigint[])) AS s(id, last) CROSS JOIN LATERAL (
-        SELECT position, conversation_id, payload FROM items
-        WHERE organization_id = :organization_id AND conversation_id = s.id AND position <= s.last AND position {past} :past
-        ORDER BY position {order} LIMIT :limit
-    ) i ORDER BY i.position {order} LIMIT :limit
+    SELECT * FROM (
+        SELECT page.*, count(*) OVER () AS found, sum(octet_length(payload)) OVER so_far AS bytes, row_number() OVER so_far AS n
+        FROM (
+            SELECT i.position, i.conversation_id, i.payload
+            FROM unnest(CAST(:ids AS text[]), CAST(:ends AS bigint[])) AS s(id, last) CROSS JOIN LATERAL (
+                SELECT position, conversation_id, payload FROM items
+                WHERE organization_id = :organization_id AND conversation_id = s.id
+                    AND position <= s.last AND position {past} :past
+                ORDER BY position {order} LIMIT :limit
+            ) i ORDER BY i.position {order} LIMIT :limit
+        ) page WINDOW so_far AS (ORDER BY position {order})
+    ) counted WHERE bytes <= :most_bytes OR n = 1 ORDER BY position {order}
 """
 _BACKWARDS = sa.text(_PAGE.format(past="<", order="DESC"))
 _FORWARDS = sa.text(_PAGE.format(past=">", order="ASC"))
 
 
 async def _items(
-    connection: AsyncConnection, conversation: Conversation, *, limit: int, past: int | None = None, descending: bool = True
+    connection: AsyncConnection,
+    conversation: Conversation,
+    *,
+    limit: int,
+    most_bytes: int,
+    past: int | None = None,
+    descending: bool = True,
 ) -> Sequence[sa.Row[Any]]:
-    """Position, conversation and payload of so many items past this position, shared ones among them. One question."""
+    """Position, conversation and payload of items past this position, shared ones among them. One question.
+
+    At most `limit`, and of these the first that are `most_bytes` together, or one. found: how many they are without that.
+    bytes: those of the items up to this one.
+    """
     sources = _sources(conversation)
     values = {
         "ids": [source for source, _ in sources],
@@ -213,6 +241,7 @@ async def _items(
         "organization_id": conversation.organization_id,
         "past": (EVERYTHING if descending else -1) if past is None else past,
         "limit": limit,
+        "most_bytes": most_bytes,
     }
     return (await connection.execute(_BACKWARDS if descending else _FORWARDS, values)).all()
 
@@ -235,7 +264,7 @@ def _sources(conversation: Conversation) -> list[tuple[str, int]]:
 async def _shared(connection: AsyncConnection, parent: Conversation, item_id: str | None) -> list[tuple[str, int]]:
     """Up to this item, or to the last: the sources of a fork. Raises NotFound."""
     if item_id is None:
-        last = [(row.conversation_id, row.position) for row in await _items(connection, parent, limit=1)]
+        last = [(row.conversation_id, row.position) for row in await _items(connection, parent, limit=1, most_bytes=0)]
     elif (found := await _item(connection, parent, item_id)) is not None:
         last = [(found.conversation_id, found.position)]
     else:

@@ -1,4 +1,4 @@
-"""One page of a list whose rows are in order of id, which is the order of making."""
+"""One page of a list whose rows are in order of id, which is the order of making; and how much of a history is read."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import InvalidRequest
+
+HISTORY_BYTES = 64 * 2**20
+"""Of items that go before a turn: as text some ten million tokens, as images more than a provider takes in a request."""
 
 
 async def page_by_id(
@@ -26,3 +29,8 @@ async def page_by_id(
     query = query.order_by(column.desc() if descending else column).limit(limit + 1)
     rows = (await connection.execute(query)).mappings().all()
     return rows[:limit], len(rows) > limit
+
+
+def too_long(most_bytes: int, *, param: str) -> InvalidRequest:
+    message = f"what was said before is more than {most_bytes} bytes: let the oldest be left out (truncation 'auto')"
+    return InvalidRequest(message, param=param, code="context_length_exceeded")

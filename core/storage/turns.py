@@ -14,6 +14,7 @@ from core.storage import audit
 from core.storage.audit import Actor, AuditRecord
 from core.storage.database import Database
 from core.storage.journal import CallState, LedgerRow, decode_event, decode_item
+from core.storage.paging import HISTORY_BYTES, too_long
 from core.storage.records import Page, Turn
 from core.storage.tables import items, tool_ledger, turn_events, turns
 
@@ -152,15 +153,19 @@ class TurnStore:
             raise _unknown(turn_id)
         return found
 
-    async def chain(self, organization_id: str, turn_id: str, *, most: int) -> Sequence[Item]:
+    async def chain(
+        self, organization_id: str, turn_id: str, *, most: int, most_bytes: int = HISTORY_BYTES, cut: bool = False
+    ) -> Sequence[Item]:
         """The last items, at most so many, of a turn and of those before it (by previous_turn_id), oldest first.
 
-        Raises NotFound.
+        cut: no more than about `most_bytes`; else raises InvalidRequest where they are more. Raises NotFound.
         """
-        parameters = {"organization_id": organization_id, "turn_id": turn_id, "most": most}
+        parameters = {"organization_id": organization_id, "turn_id": turn_id, "most": most, "most_bytes": most_bytes}
         async with self._database.tenant(organization_id) as connection:
             await _get(connection, organization_id, turn_id)
             rows = (await connection.execute(_CHAIN, parameters)).all()
+        if rows and len(rows) < rows[0].found and not cut:
+            raise too_long(most_bytes, param="previous_response_id")
         return [decode_item(row.payload) for row in reversed(rows)]
 
 
@@ -186,8 +191,13 @@ _CHAIN = sa.text("""
         SELECT t.id, t.previous_turn_id, chain.depth + 1 FROM turns t JOIN chain ON t.id = chain.previous_turn_id
         WHERE t.organization_id = :organization_id AND chain.depth < :most
     )
-    SELECT i.payload FROM chain JOIN items i ON i.turn_id = chain.id
-    WHERE i.organization_id = :organization_id ORDER BY chain.depth, i.position DESC LIMIT :most
+    SELECT payload, found FROM (
+        SELECT page.*, count(*) OVER () AS found, sum(octet_length(payload)) OVER (ORDER BY depth, position DESC) AS bytes
+        FROM (
+            SELECT i.payload, i.position, chain.depth FROM chain JOIN items i ON i.turn_id = chain.id
+            WHERE i.organization_id = :organization_id ORDER BY chain.depth, i.position DESC LIMIT :most
+        ) page
+    ) counted WHERE bytes - octet_length(payload) < :most_bytes ORDER BY depth, position DESC
 """)
 
 
