@@ -1,5 +1,6 @@
 """What can be said of a model in `paddock.yaml`; what only one backend understands is declared in that backend's file."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def _beside(path: Path, told: ValidationInfo) -> Path:
-    return Path(told.context or "") / path.expanduser()
+    return Path(told.context or "", os.path.expanduser(path))  # Path's own raises for a user who is not there
 
 
 Neighbour = Annotated[Path, AfterValidator(_beside)]
