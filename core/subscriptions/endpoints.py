@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from core.egress.addresses import AddressRules
 from core.errors import InvalidRequest, Unavailable
 from core.identity.principals import Principal
 from core.ids import new_id
@@ -23,9 +24,10 @@ class Endpoints:
     A secret is given once, by who makes it; all others get it sealed.
     """
 
-    def __init__(self, store: WebhookStore, keyring: Keyring) -> None:
+    def __init__(self, store: WebhookStore, keyring: Keyring, rules: AddressRules) -> None:
         self.store = store
         self._keyring = keyring
+        self._rules = rules
 
     async def reseal(self) -> None:
         """Secrets of a time when another key sealed, or none. What no key here opens stays as it is, and is told."""
@@ -43,13 +45,13 @@ class Endpoints:
         endpoint_id, secret = new_id("whk"), new_secret()
         record = AuditRecord.by(principal, "webhook.created", endpoint_id, details={"events": " ".join(events)})
         sealed = self._keyring.seal(secret, owner=endpoint_id)
-        return replace(await self.store.add(record, url=_checked(url), events=events, secret=sealed), secret=secret)
+        return replace(await self.store.add(record, url=self._checked(url), events=events, secret=sealed), secret=secret)
 
     async def update(
         self, principal: Principal, endpoint_id: str, *, url: str | None, events: Sequence[str] | None, enabled: bool | None
     ) -> Endpoint:
         """None: as it was. What was written for it before is still sent. Raises InvalidRequest, NotFound."""
-        given = {"url": url and _checked(url), "events": events and list(events), "enabled": enabled}
+        given = {"url": url and self._checked(url), "events": events and list(events), "enabled": enabled}
         values = {name: value for name, value in given.items() if value is not None}
         if not values:
             return await self.store.get(principal.organization_id, endpoint_id)
@@ -77,9 +79,8 @@ class Endpoints:
         """Raises NotFound, and Conflict while it is tried still."""
         return await self.store.send_again(AuditRecord.by(principal, "webhook.sent_again", delivery_id))
 
-
-def _checked(url: str) -> str:
-    try:
-        return check_url(url)
-    except ValueError as exc:
-        raise InvalidRequest(f"invalid 'url': {exc}", param="url", code="invalid_value") from exc
+    def _checked(self, url: str) -> str:
+        try:
+            return check_url(url, self._rules)
+        except ValueError as exc:
+            raise InvalidRequest(f"invalid 'url': {exc}", param="url", code="invalid_value") from exc

@@ -67,7 +67,7 @@ async def open_keeping(ground: Ground, conversing: Conversing, wires: Wires) -> 
     webhooks = WebhookStore(database)
     keeping = Keeping(
         keyring=keyring,
-        webhooks=Endpoints(webhooks, keyring),
+        webhooks=Endpoints(webhooks, keyring, AddressRules(allow_private=settings.egress.allow_private)),
         batches=BatchStore(database),
         idempotency=IdempotencyStore(database, most_bytes=settings.limits.idempotency_bytes),
         seals=SealStore(database),

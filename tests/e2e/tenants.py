@@ -43,7 +43,7 @@ def furnished(http: httpx.Client) -> dict[str, str]:
     made("/admin/v1/assistants", json={"name": "secret-helper", "model": "scripted", "instructions": "secret"})
     offered = {"type": "mcp", "server_label": "registry", "allowed_tools": ["secret_tool"], "require_approval": "always"}
     asking = made("/v1/responses", json={"model": "scripted", "input": "Tell the secret.", "tools": [offered]})
-    webhook = made("/admin/v1/webhooks", json={"url": "http://127.0.0.1:1/secret", "events": ["response.completed"]})
+    webhook = made("/admin/v1/webhooks", json={"url": "http://receiver.invalid/secret", "events": ["response.completed"]})
     requests = {"data": {"purpose": "batch"}, "files": {"file": ("secret.jsonl", b"secret")}}
     batch = {"input_file_id": made("/v1/files", **requests)["id"], "endpoint": "/v1/responses", "completion_window": "24h"}
     batch_id = made("/v1/batches", json=batch)["id"]

@@ -175,7 +175,7 @@ async def made(owner: Caller) -> Objects:
     conversation = await owner.made("/v1/conversations", {"items": [says]})
     items = (await owner("GET", f"/v1/conversations/{conversation['id']}/items")).json()["data"]
     upload = await owner("POST", "/v1/files", files={"file": ("a.txt", b"a")}, data={"purpose": "assistants"})
-    listener = {"url": "http://127.0.0.1:1/", "events": ["response.completed"]}
+    listener = {"url": "http://receiver.invalid/", "events": ["response.completed"]}
     webhook = await owner.made("/admin/v1/webhooks", listener)
     assistant = await owner.made("/admin/v1/assistants", {"name": "helper", "model": MODEL["name"]})
     event = (await owner("GET", "/admin/v1/audit/events")).json()["data"][0]

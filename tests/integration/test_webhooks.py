@@ -146,8 +146,9 @@ async def test_one_that_is_down_is_tried_again_later(stage: Stage, tenant: Tenan
 async def test_what_leads_into_the_house_is_a_dead_letter_at_once_and_can_be_sent_again_elsewhere(
     stage: Stage, tenant: Tenant, other_tenant: Tenant, web: Web
 ) -> None:
-    async with serving(stage, tenant, private=None) as http:
+    async with serving(stage, tenant) as http:
         hook = await add(http, f"{web.origin}/hook")
+    async with serving(stage, tenant, private=None) as http:
         await begin(http, "hi")
         dead = (await deliveries(http, "dead", 1))[0]
         assert dead["webhook_id"] == hook["id"]
@@ -286,6 +287,24 @@ async def test_what_is_no_address_is_refused_by_name(stage: Stage, tenant: Tenan
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "url")
         unknown = await http.post("/admin/v1/webhooks", json={"url": "https://example.com", "events": ["everything"]})
         assert unknown.status_code == 400
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "0x7f.1", "[::1]", "[::ffff:192.168.0.1]", "169.254.169.254"])
+async def test_an_address_that_nothing_is_ever_sent_to_is_refused_when_it_is_given(
+    stage: Stage, tenant: Tenant, host: str
+) -> None:
+    async with serving(stage, tenant, private=None) as http:
+        hook = await add(http, "https://example.com/hook")
+        for path in ("/admin/v1/webhooks", f"/admin/v1/webhooks/{hook['id']}"):
+            refused = await http.post(path, json={"url": f"http://{host}:8080/hook", "events": ALL})
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, "url")
+        await http.delete(f"/admin/v1/webhooks/{hook['id']}")
+
+
+async def test_an_address_that_the_operator_allows_is_taken(stage: Stage, tenant: Tenant) -> None:
+    async with serving(stage, tenant, private="10.0.0.0/8") as http:
+        hook = await add(http, "http://10.1.2.3:8080/hook")
+        await http.delete(f"/admin/v1/webhooks/{hook['id']}")
 
 
 async def test_a_secret_is_shown_when_it_is_made_and_each_change_is_in_the_audit_log_without_it(
