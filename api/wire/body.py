@@ -1,7 +1,7 @@
 """What all request bodies have in common: strict models, and the way from a validation error to one clear refusal."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    PlainValidator,
     ValidationError,
     WithJsonSchema,
     model_validator,
@@ -71,24 +72,30 @@ Metadata = Annotated[
 ]
 
 
-def _finite(value: Any) -> Any:
-    """The first number that is none ends the check; pydantic would tell all of them."""
-    if (path := _infinite(value)) is not None:
+def _object(value: Any) -> Any:
+    """What was read of JSON is JSON, but for numbers; the first that is none ends the check."""
+    if not isinstance(value, dict):
+        raise PydanticKnownError("dict_type")
+    if (path := _infinite(value.items())) is not None:
         raise ValidationError.from_exception_data("JSON", [{"type": "finite_number", "loc": path, "input": math.inf}])
     return value
 
 
-def _infinite(value: Any) -> tuple[str | int, ...] | None:
-    if isinstance(value, float) and not math.isfinite(value):
-        return ()
-    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for step, inner in inside:
-        if (path := _infinite(inner)) is not None:
+def _infinite(values: Iterable[tuple[str | int, Any]]) -> tuple[str | int, ...] | None:
+    for step, value in values:
+        path: tuple[str | int, ...] | None = None
+        if isinstance(value, float):
+            path = None if math.isfinite(value) else ()
+        elif isinstance(value, dict):
+            path = _infinite(value.items())
+        elif isinstance(value, list):
+            path = _infinite(enumerate(value))
+        if path is not None:
             return (step, *path)
     return None
 
 
-JsonObject = Annotated[dict[str, JsonValue], BeforeValidator(_finite)]
+JsonObject = Annotated[dict[str, JsonValue], PlainValidator(_object, json_schema_input_type=dict[str, JsonValue])]
 """Any JSON object. Checked to the last number: `1e999` is no number that could be written again."""
 
 
