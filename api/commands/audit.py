@@ -14,6 +14,10 @@ FORMATS = ("jsonl", "csv", "parquet", "ocsf")
 ASK_SECONDS = 1.0
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 ORGANIZATION = click.option("--organization", help="Another organisation, `all`, or `platform`; for operators.")
+OF_ONE = (
+    "one organization's records: each of them and their order are proven; that none was left out at the beginning or the end is"
+    " the word of the server that signed the export. An export of all organizations proves that too"
+)
 KIND = click.option("--kind", help="One or several: key.created,tool.*")
 
 
@@ -116,6 +120,8 @@ def verify(directory: Path, key_files: tuple[Path, ...], kept: tuple[Path, ...])
         raise click.exceptions.Exit(2) from exc
     for problem in report.problems:
         click.echo(f"WRONG  {plain(problem)}", err=True)
+    if not report.everybody:
+        click.echo(OF_ONE)
     click.echo(plain(_summary(report)))
     if report.problems:
         raise click.exceptions.Exit(1)

@@ -34,7 +34,11 @@ WRONG = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionE
 
 @dataclass(slots=True)
 class Report:
-    """problems: nothing is wrong when there are none. hidden: records that are sealed there and not shown; removed: by age."""
+    """problems: nothing is wrong when there are none. hidden: records that are sealed there and not shown; removed: by age.
+
+    everybody: it is an export of all organisations. One of a single organisation shows no gap between its sections; that none
+    is left out before the first and after the last of them is what the server says, whose signature the manifest has.
+    """
 
     origin: str = ""
     first: int = 0
@@ -43,6 +47,7 @@ class Report:
     hidden: int = 0
     removed: int = 0
     organizations: int = 0
+    everybody: bool = False
     filter: Mapping[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -68,10 +73,10 @@ def verify(directory: Path, public_keys: Sequence[bytes], kept_notes: Sequence[s
     keys = [_key(pem) for text in public_keys for pem in _each_key(text)]
     report = Report()
     manifest = _manifest(directory, keys, report)
-    report.filter, report.removed = manifest["filter"], manifest["removed"]
+    report.filter, report.removed, report.everybody = manifest["filter"], manifest["removed"], manifest["everybody"]
     try:
         _check_files(directory, manifest, report)
-        chain = _Chain(keys, report, kept_notes, everybody=manifest["everybody"])
+        chain = _Chain(keys, report, kept_notes)
         expected = chain.records(_lines(directory / "proofs.jsonl", report))
         rows = _rows(directory, manifest, report)
         _Comparison(expected, rows, report).run()
@@ -232,10 +237,9 @@ class _Expected:
 class _Chain:
     """Fed with the lines of proofs.jsonl."""
 
-    def __init__(self, keys: Sequence[_Key], report: Report, kept_notes: Sequence[str], *, everybody: bool) -> None:
+    def __init__(self, keys: Sequence[_Key], report: Report, kept_notes: Sequence[str]) -> None:
         self._keys = keys
         self._report = report
-        self._everybody = everybody
         self._kept = [self._kept_note(text) for text in kept_notes]
         self._last: _Note | None = None
         self._seen: dict[str, int] = {}  # how many records of each organisation came so far
@@ -250,8 +254,8 @@ class _Chain:
                 self._report.wrong(f"proofs.jsonl, line {n}: it cannot be read: it was changed")
                 continue
             self._link(note)
-            if self._everybody and len(sections) != (of := max((section.of_sections for section in sections), default=1)):
-                self._report.wrong(f"checkpoint {note.number}: of {of} organizations {len(sections)} are there")
+            if self._report.everybody:
+                self._check_all_are_there(sections, note)
             for section in sections:
                 yield from self._section(section, note)
         self._report.organizations = len(self._seen)
@@ -292,6 +296,16 @@ class _Chain:
             if kept.number == note.number and kept.digest != note.digest:
                 report.wrong(f"checkpoint {note.number} is not the one that you have kept: the log was rewritten")
         self._last, report.last = note, note.number
+
+    def _check_all_are_there(self, sections: Sequence["_Section"], note: _Note) -> None:
+        """A path alone proves a place in trees of several sizes: all of them together prove that there is no other place."""
+        of = max((section.of_sections for section in sections), default=1)
+        if len(sections) != of:
+            self._report.wrong(f"checkpoint {note.number}: of {of} organizations {len(sections)} are there")
+        elif {(section.place, section.of_sections) for section in sections} != {(place, of) for place in range(of)}:
+            self._report.wrong(
+                f"checkpoint {note.number}: its organizations are not in places of one tree: some may be left out"
+            )
 
     def _section(self, section: "_Section", note: _Note) -> Iterator[_Expected]:
         before = self._seen.get(section.organization, 0 if self._report.first == 1 else None)

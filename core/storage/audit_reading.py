@@ -20,12 +20,15 @@ Row = tuple[bool, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
-    """A checkpoint with the sections that are wanted of all its `of_sections`, and the rows that are there in its place."""
+    """A checkpoint with the sections that are wanted, and the rows that are there in its place.
+
+    leaves: hashes of all its sections, of whomever, as they are in the table: the leaves of its tree, joined.
+    """
 
     number: int
     note: str
     end_moment: int
-    of_sections: int
+    leaves: bytes
     sections: Sequence[Section]
     rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
@@ -69,7 +72,7 @@ class SealedRecords:
                 number=row["number"],
                 note=row["note"],
                 end_moment=row["end_moment"],
-                of_sections=row["of_sections"],
+                leaves=row["leaves"],
                 sections=sections.get(row["number"], ()),
                 rows=rows[n],
             )
@@ -129,7 +132,9 @@ _ARCHIVES = """
 """
 _SIZES = """
     SELECT c.number, c.note, c.first_moment, c.end_moment, COALESCE(sum(s.size), 0)::bigint AS records,
-        (SELECT count(*) FROM audit_sections a WHERE a.checkpoint = c.number) AS of_sections
+        (SELECT COALESCE(string_agg(sha256(decode('00', 'hex') || convert_to(
+            concat_ws(chr(10), a.organization_id, a.first, a.size, encode(a.root, 'hex'), ''), 'UTF8'
+        )), '' ORDER BY a.place), '') FROM audit_sections a WHERE a.checkpoint = c.number) AS leaves
     FROM (
         SELECT * FROM audit_checkpoints WHERE number BETWEEN $1 AND $2 ORDER BY number LIMIT $3
     ) c LEFT JOIN audit_sections s ON s.checkpoint = c.number AND ($4::text IS NULL OR s.organization_id = $4)

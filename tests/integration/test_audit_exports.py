@@ -11,7 +11,9 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
+from api.commands.audit import command
 from core.audit.export.making import object_key
 from core.audit.signing import open_signer
 from core.audit.verification import verify
@@ -41,6 +43,18 @@ def ids_in(directory: Path) -> list[str]:
         case file:
             lines = [json.loads(line) for line in file.read_text().splitlines()]
             return [line["metadata"]["uid"] if "metadata" in line else line["id"] for line in lines]
+
+
+async def test_the_verifier_says_what_an_export_of_one_organization_cannot_prove(stand: AuditStand, tmp_path: Path) -> None:
+    await stand.act(3)
+    key, said = tmp_path / "audit.pub", []
+    key.write_bytes(b"".join(await stand.public_keys()))
+    for whose in (None, "all"):
+        directory = await stand.fetch(await stand.export(organization_id=whose), tmp_path / str(whose))
+        done = CliRunner().invoke(command, ["verify", str(directory), "--public-key", str(key)])
+        assert done.output.endswith("nothing is wrong\n")
+        said.append("that none was left out at the beginning or the end is the word of the server" in done.output)
+    assert said == [True, False]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "ocsf"])

@@ -135,6 +135,51 @@ async def test_a_log_whose_end_was_cut_off_with_its_seals_is_found_by_a_checkpoi
     assert any("is not the one that you have kept: the log was rewritten" in problem for problem in problems), problems
 
 
+async def test_newest_records_of_an_organization_that_were_removed_with_their_seal_are_found_whatever_is_sealed_after(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    """By who can write to the database and has no signing key: no gap is left, since sealing goes on from the seal before."""
+    other, who = await make_tenant(stand.database, "two"), stand.tenant.principal.organization_id
+    for _ in range(2):
+        await stand.act(2)
+        await stand.act(1, tenant=other)
+        await stand.sealer.seal()
+    newest = "(SELECT max(number) FROM audit_checkpoints)"
+    moment = f"(SELECT first_moment FROM audit_checkpoints WHERE number = {newest})"
+    await stand.tamper(f"DELETE FROM audit_records WHERE organization_id = '{who}' AND moment >= {moment}")
+    await stand.tamper(f"DELETE FROM audit_sections WHERE organization_id = '{who}' AND checkpoint = {newest}")
+    await stand.act(2)
+    await stand.sealer.seal()
+    exports = [await stand.export(), await stand.export(organization_id=other.principal.organization_id)]
+    for n, export in enumerate(exports):
+        problems = await found_in(stand, await stand.fetch(export, tmp_path / f"fetched-{n}"))
+        assert any("checkpoint 2: its seals are not those that were signed" in problem for problem in problems), problems
+
+
+async def test_an_organization_that_is_left_out_of_an_export_of_all_is_found_whatever_places_the_others_claim(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    """By who has the signing key: in a tree of six, the fifth's path is that of the third of four as well."""
+    await stand.sealer.seal()
+    tenants = [await make_tenant(stand.database, f"tenant {n}") for n in range(6)]
+    await stand.sealer.seal()
+    for tenant in tenants:
+        await stand.act(1, tenant=tenant)
+    directory = await stand.fetch(await stand.export(organization_id="all"), tmp_path / "all")
+
+    def leave_one_out(proofs: list[dict[str, Any]]) -> None:
+        sections = next(proof["sections"] for proof in proofs if len(proof["sections"]) == 6)
+        del sections[5]
+        for section in sections:
+            section["of"] = 5
+        sections[4].update(place=2, of=4)
+
+    rewritten(directory, leave_one_out)
+    problems = " ".join(await found_in(stand, directory))
+    assert "do not lead to the signed root" not in problems
+    assert "its organizations are not in places of one tree" in problems
+
+
 async def test_a_log_that_ends_before_a_checkpoint_that_was_kept_was_cut_off(stand: AuditStand, tmp_path: Path) -> None:
     directory, _ = await exported(stand, tmp_path)
     await stand.act(3)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from core.audit.merkle import HASH_BYTES, hidden_nodes, leaf_hash
+from core.audit.merkle import HASH_BYTES, hidden_nodes, leaf_hash, root_of
 from core.storage.audit_reading import Sealed
 from core.storage.audit_shapes import Section
+
+TAMPERED = "its seals are not those that were signed: an organization's were removed or changed, perhaps with its records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ def prove(sealed: Sealed) -> Proven:
     """Records that are not as they were sealed are written as they are, all of their section, so that a reader sees which."""
     lines: list[str] = []
     sections: list[dict[str, Any]] = []
-    problems: list[str] = []
+    problems = [] if _leads_to_the_root(sealed) else [f"checkpoint {sealed.number}: {TAMPERED}"]
     for section in sealed.sections:
         rows = sealed.rows.get(section.organization_id, [])
         leaves = [leaf_hash(line.encode()) for _, line in rows]
@@ -44,13 +46,19 @@ def prove(sealed: Sealed) -> Proven:
                 f"checkpoint {sealed.number}: the records of {section.organization_id} are not those that were sealed"
             )
             leaves, shown, rows = _split(section.leaves), [True] * section.size, [(True, line) for _, line in rows]
-        sections.append({**_section(section, leaves, shown), "of": sealed.of_sections})
+        sections.append({**_section(section, leaves, shown), "of": len(sealed.leaves) // HASH_BYTES})
         lines += [line for wanted, line in rows if wanted]
     for organization_id in sealed.rows.keys() - {section.organization_id for section in sealed.sections}:
         problems.append(f"checkpoint {sealed.number}: records of {organization_id} were added after it was sealed")
         lines += [line for _, line in sealed.rows[organization_id]]
     removed = sum(section.size for section in sealed.sections if section.leaves is None)
     return Proven({"note": sealed.note, "sections": sections}, lines, problems, removed)
+
+
+def _leads_to_the_root(sealed: Sealed) -> bool:
+    """Else a proof could lack what was taken out of the table together with its seal, and nobody would miss it."""
+    leaves = _split(sealed.leaves)
+    return bool(leaves) and sealed.note.split("\n")[2:3] == [_base64([root_of(leaves)])]
 
 
 def _section(section: Section, leaves: Sequence[bytes], shown: Sequence[bool]) -> dict[str, Any]:
