@@ -17,10 +17,20 @@ from schemathesis.specs.openapi.checks import (
 
 from api import routes
 from api.openapi import openapi_document
+from api.wire.body import MOST_ELEMENTS
 from tests.e2e.conftest import Gateway
 from tests.e2e.tenants import furnished, organization
 
-document = schemathesis.openapi.from_dict(openapi_document(routes.load_all()))
+
+def without_long_arrays(schema: Any) -> Any:
+    """To break the limit of arrays that have no lower one takes bodies of hundreds of megabytes: test_wire_refusals does."""
+    if isinstance(schema, dict):
+        limit = ("maxItems", MOST_ELEMENTS)
+        return {name: without_long_arrays(value) for name, value in schema.items() if (name, value) != limit}
+    return [without_long_arrays(value) for value in schema] if isinstance(schema, list) else schema
+
+
+document = schemathesis.openapi.from_dict(without_long_arrays(openapi_document(routes.load_all())))
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
