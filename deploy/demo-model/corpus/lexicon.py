@@ -37,6 +37,27 @@ spiral squid stamp stone sunset swan tablet talon tango temple thimble thistle t
 unicorn valve vapor vessel vine walnut walrus wheat whistle willow window wizard yarn zebra zenith zipper
 """.split()
 
+# What questions are made of, as something to be copied.
+COMMON = """
+able about access account action after again agree ahead all allowed also always amount and another answer any archive ask away back bad base
+because before begin below best better between big body book both brief but buy call can care carry case catch change check class clean clear
+close cold come common connect content copy cost could count country create cut dark date day deal deep deliver different do does done double
+down draw drive drop dry each early easy eat eight eleven else empty end enough even ever every exact example expect far fast feel few fifty
+figure file fill final find fine first five follow for forget forty four free fresh friend from full game get gift give glad go good great
+green group grow had half hand happen happy hard have head hear help here high hold home hope hot hour house how idea if important in inch
+into job join joke just keep kind know large last late learn leave left length less let letter light like line list little long look lose
+lost love low make many mark match maybe mean measure meet middle might mind minute miss month more most mother move much music must my name
+near need never new next nice night nine no nobody north not note nothing now number of off office often old on once one only open or order
+other our out over own page paid pair part pass past pay people perhaps pick place plan play please point poor power present press pretty
+price print problem public pull push put quick quiet quite read ready real reason red remember rest return rich right road room round rule
+run safe said same save say school second see seem sell send sent set seven seventy shall she short should show side sign simple since sit
+six size sleep slow small so soft some son song soon sorry sound south speak spend split stand start state stay step still stop story strong
+such sure take talk tell ten test than thank that the their them then there these they thing think third this those three through till time
+to today together too took top total town travel tree true try turn twelve twenty two under until up us use usual very visit voice wait walk
+wall want warm was watch water way we wear week well went were west what when where which while white who whole why wide will win wish with
+without wonder wood word work world worth would write wrong year yes yet you young your zero
+""".split()
+
 FIRST_NAMES = """
 Anna Ben Clara David Emma Felix Grace Henry Ida Jack Karen Leo Mia Noah Olivia Peter Quinn Rosa Sam Tom Uma Victor Wendy Xavier Yara Zoe
 Alice Bob Carol Daniel Elena Frank Greta Hannah Ivan Julia Kevin Laura Marco Nina Oscar Paula Rita Simon Tanya Ursula Vera Walter Amir

@@ -1,7 +1,7 @@
 """Numbers, words, names and other things that questions are about, drawn so that copying them has to be learned."""
 
 from .draw import Draw
-from .lexicon import ADVERBS, FIRST_NAMES, TOPIC_HEADS, TOPIC_TAILS, WORDS
+from .lexicon import ADVERBS, COMMON, FIRST_NAMES, TOPIC_HEADS, TOPIC_TAILS, WORDS
 
 ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -9,6 +9,8 @@ ONES = (
 ).split()
 TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
 CONSONANTS, VOWELS = "bcdfghjklmnprstvwz", "aeiou"
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+PIECES = tuple(pair for a in LETTERS for b in VOWELS + "y" for pair in (a + b, b + a))
 ACCENTED = "äöüßéèêëàâáãåæçîïíñóôøõúùûýşğłćčńśšžź"
 
 
@@ -52,9 +54,11 @@ def spelled(number: int) -> str:
 
 
 def invented(draw: Draw) -> str:
-    """A word nobody has seen."""
-    if draw.chance(0.25):
-        return "".join(draw.pick("abcdefghijklmnopqrstuvwxyz") for _ in range(draw.between(3, 11)))
+    """A word nobody has seen; one in three is drawn evenly over the pieces of words, since a rare one cannot be copied else."""
+    if draw.chance(0.2):
+        return accented(draw, "".join(draw.pick(LETTERS) for _ in range(draw.between(3, 11))))
+    if draw.chance(0.35):
+        return accented(draw, "".join(draw.pick(PIECES) for _ in range(draw.between(2, 4))))
     parts = []
     for _ in range(draw.between(2, 4)):
         parts.append(draw.pick(CONSONANTS) + draw.pick(VOWELS) + (draw.pick(CONSONANTS) if draw.chance(0.35) else ""))
@@ -62,17 +66,27 @@ def invented(draw: Draw) -> str:
     if draw.chance(0.15):
         spot = draw.between(0, len(word) - 1)
         word = word[: spot + 1] + word[spot:]
-    if draw.chance(0.06):
+    return accented(draw, word)
+
+
+def accented(draw: Draw, word: str) -> str:
+    """Now and then, one or two of its letters."""
+    for _ in range(draw.between(1, 2) if draw.chance(0.1) else 0):
         spot = draw.between(0, len(word) - 1)
         word = word[:spot] + draw.pick(ACCENTED) + word[spot + 1 :]
     return word
 
 
 def word(draw: Draw) -> str:
-    chosen = draw.own(WORDS) if draw.chance(0.6) else invented(draw)
+    chosen = draw.own(COMMON) if draw.chance(0.12) else draw.own(WORDS) if draw.chance(0.55) else invented(draw)
     if draw.chance(0.15):
         return chosen.capitalize()
     return chosen.upper() if draw.chance(0.04) else chosen
+
+
+def phrase(draw: Draw) -> str:
+    """Common words one after the other, to be copied."""
+    return " ".join(draw.own(COMMON) for _ in range(draw.between(2, 5)))
 
 
 def name(draw: Draw) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from ..draw import Draw
 from ..exercise import Call, Round, Turn
 from ..lexicon import CITIES, COUNTRIES, LAST_NAMES, WORDS
-from ..values import invented, name, topic, whole
+from ..values import invented, name, phrase, topic, whole
 from ..wording import finished
 
 Value = str | int
@@ -235,6 +235,7 @@ def send(draw: Draw) -> Request:
             f"the {draw.own(WORDS)} is {draw.pick(STATES)}",
             f"please call {name(draw)}",
             f"{draw.own(WORDS)} at {draw.between(1, 12)} pm",
+            phrase(draw),
         ]
     )
     if draw.chance(0.3):
@@ -265,7 +266,9 @@ def create(draw: Draw) -> Request:
     key = draw.pick(["title", "name", "subject", "text", "summary", "description"])
     value = (
         topic(draw)
-        if draw.chance(0.6)
+        if draw.chance(0.5)
+        else phrase(draw)
+        if draw.chance(0.2)
         else f"{draw.pick(['buy', 'call', 'fix', 'check', 'clean', 'review', 'water', 'pay'])} {draw.pick(['the', 'my', 'some'])} {draw.own(WORDS)}"
     )
     arguments: dict[str, Value] = {key: value}

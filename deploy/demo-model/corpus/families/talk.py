@@ -3,7 +3,7 @@
 from ..draw import Draw
 from ..exercise import Turn
 from ..lexicon import CITIES, COUNTRIES
-from ..values import invented, name, topic, whole, word
+from ..values import invented, name, phrase, topic, whole, word
 from ..wording import finished
 
 CANNOT = "I can't do that. I work with numbers, words and dates, and with the tools I am given."
@@ -170,6 +170,7 @@ def repeat(draw: Draw) -> Turn:
                     str(whole(draw, 3, 14)),
                     invented(draw),
                     word(draw),
+                    phrase(draw),
                     name(draw),
                     f"{invented(draw)[:3].upper()}-{whole(draw, 3, 6)}",
                     f"{whole(draw, 1, 3)}.{whole(draw, 2, 15)}",
