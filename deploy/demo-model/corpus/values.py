@@ -86,7 +86,8 @@ def word(draw: Draw) -> str:
 
 def phrase(draw: Draw) -> str:
     """Common words one after the other, to be copied."""
-    return " ".join(draw.own(COMMON) for _ in range(draw.between(2, 5)))
+    words = " ".join(draw.own(COMMON) for _ in range(draw.between(2, 5)))
+    return words[:1].upper() + words[1:] if draw.chance(0.3) else words
 
 
 def name(draw: Draw) -> str:
