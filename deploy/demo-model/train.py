@@ -28,6 +28,7 @@ from torch.nn import functional as F
 
 import tokenizer as bpe
 from model import Decoder, Shape
+from muon import Muon
 
 Example = tuple[Any, Any]  # tokens, and which of them are to be learned
 IGNORED = -100
@@ -125,10 +126,9 @@ class Trainer:
         matrices = [weight for weight in model.blocks.parameters() if weight.ndim == 2]
         chosen = {id(weight) for weight in matrices}
         others = [weight for weight in model.parameters() if id(weight) not in chosen]
+        self.half = device != "cpu" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")  # else slower than single
         self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(
-                matrices, lr=rates.matrices, weight_decay=rates.decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-            ),
+            Muon(matrices, lr=rates.matrices, weight_decay=rates.decay, momentum=0.95, half=self.half),
             torch.optim.AdamW(others, lr=rates.others, weight_decay=0.0, betas=(0.9, 0.97)),
         ]
         self.bases = (rates.matrices, rates.others)
@@ -145,7 +145,7 @@ class Trainer:
     def unknown(self, inputs: Tensor, targets: Tensor) -> list[bool]:
         """The rows with a token that the model would not say with a probability of `KNOWN`."""
         learned = targets != IGNORED
-        with torch.autocast(self.device, torch.bfloat16):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
             logits = self.model.logits(self.forward(inputs.to(self.device))[learned])
         losses = torch.zeros(targets.shape)
         losses[learned] = F.cross_entropy(logits.float(), targets[learned].to(self.device), reduction="none").cpu()
@@ -156,7 +156,7 @@ class Trainer:
         for optimizer, base in zip(self.optimizers, self.bases, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = base * warm * factor
-        with torch.autocast(self.device, torch.bfloat16):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
             loss = self.loss(inputs.to(self.device), targets.to(self.device))
         torch.autograd.backward(loss)
         average_gradients(self.model)

@@ -216,7 +216,7 @@ def in_one_breath(draw: Draw) -> Conversation:
         elif choice < 0.38:
             turn = talk.recall(draw, own_name)
         elif choice < 0.56:
-            turn = talk.repeat(draw)
+            turn = talk.dictated(draw) if draw.chance(0.5) else talk.repeat(draw)
         elif choice < 0.7:
             turn = talk.chat(draw)
         else:
@@ -225,6 +225,11 @@ def in_one_breath(draw: Draw) -> Conversation:
             )
         turns.append(turn)
     return with_code(draw, *turns)
+
+
+def dictation(draw: Draw) -> Conversation:
+    turns = [talk.dictated(draw) for _ in range(draw.between(2, 5))]
+    return Conversation(family="repeat", turns=tuple(turns), system=system(draw))
 
 
 def everyday_tools(draw: Draw) -> Conversation:
@@ -248,6 +253,7 @@ SCENES: tuple[tuple[float, float, Callable[[Draw], Conversation]], ...] = (
     (20, 10, registry_tools),
     (6, 0, in_one_breath),
     (8, 3, everyday_tools),
+    (4, 0, dictation),
 )
 
 

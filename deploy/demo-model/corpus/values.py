@@ -1,5 +1,7 @@
 """Numbers, words, names and other things that questions are about, drawn so that copying them has to be learned."""
 
+from collections.abc import Sequence
+
 from .draw import Draw
 from .lexicon import ADVERBS, COMMON, FIRST_NAMES, TOPIC_HEADS, TOPIC_TAILS, WORDS
 
@@ -11,6 +13,7 @@ TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
 CONSONANTS, VOWELS = "bcdfghjklmnprstvwz", "aeiou"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 PIECES = tuple(pair for a in LETTERS for b in VOWELS + "y" for pair in (a + b, b + a))
+PAIRS = tuple(a + b for a in LETTERS for b in LETTERS)
 ACCENTED = "äöüßéèêëàâáãåæçîïíñóôøõúùûýşğłćčńśšžź"
 
 
@@ -69,6 +72,20 @@ def invented(draw: Draw) -> str:
     return accented(draw, word)
 
 
+def scrambled(draw: Draw) -> str:
+    """Letters evenly in pairs, which are the tokens that no word of a language would practise."""
+    return "".join(draw.pick(PAIRS) for _ in range(draw.between(1, 4)))
+
+
+def listed(draw: Draw, options: Sequence[str]) -> str:
+    """One of a list. In training one in four is made up: what always comes from a list is remembered instead of copied."""
+    chosen = draw.own(options)
+    if draw.split == "test" or draw.chance(0.75):
+        return chosen
+    made_up = scrambled(draw) if draw.chance(0.3) else invented(draw)
+    return made_up.capitalize() if chosen[0].isupper() else made_up
+
+
 def accented(draw: Draw, word: str) -> str:
     """Now and then, one or two of its letters."""
     for _ in range(draw.between(1, 2) if draw.chance(0.1) else 0):
@@ -78,7 +95,7 @@ def accented(draw: Draw, word: str) -> str:
 
 
 def word(draw: Draw) -> str:
-    chosen = draw.own(COMMON) if draw.chance(0.12) else draw.own(WORDS) if draw.chance(0.55) else invented(draw)
+    chosen = listed(draw, COMMON) if draw.chance(0.12) else listed(draw, WORDS) if draw.chance(0.55) else invented(draw)
     if draw.chance(0.15):
         return chosen.capitalize()
     return chosen.upper() if draw.chance(0.04) else chosen
@@ -86,22 +103,22 @@ def word(draw: Draw) -> str:
 
 def phrase(draw: Draw) -> str:
     """Common words one after the other, to be copied."""
-    words = " ".join(draw.own(COMMON) for _ in range(draw.between(2, 5)))
+    words = " ".join(listed(draw, COMMON) for _ in range(draw.between(2, 5)))
     return words[:1].upper() + words[1:] if draw.chance(0.3) else words
 
 
 def name(draw: Draw) -> str:
-    return draw.own(FIRST_NAMES) if draw.chance(0.75) else invented(draw).capitalize()
+    return listed(draw, FIRST_NAMES) if draw.chance(0.75) else invented(draw).capitalize()
 
 
 def topic(draw: Draw) -> str:
     """A short noun phrase such as one searches for."""
-    head = draw.own(TOPIC_HEADS) if draw.chance(0.8) else invented(draw)
+    head = listed(draw, TOPIC_HEADS) if draw.chance(0.8) else invented(draw)
     if draw.chance(0.3):
         return head
     if draw.chance(0.25):
-        return f"{draw.own(WORDS)} {head}"
-    return f"{head} {draw.own(TOPIC_TAILS)}" if draw.chance(0.6) else f"{draw.pick(ADVERBS)} {head}"
+        return f"{listed(draw, WORDS)} {head}"
+    return f"{head} {listed(draw, TOPIC_TAILS)}" if draw.chance(0.6) else f"{draw.pick(ADVERBS)} {head}"
 
 
 def quoted(draw: Draw, text: str) -> str:

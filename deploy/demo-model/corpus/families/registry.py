@@ -1,14 +1,15 @@
 """Tools of a registry: made up by the thousand, so that names, descriptions and arguments have to be read, not remembered."""
 
+import copy
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..draw import Draw
 from ..exercise import Call, Round, Turn
-from ..lexicon import CITIES, COUNTRIES, LAST_NAMES, WORDS
-from ..values import invented, name, phrase, topic, whole
+from ..lexicon import CITIES, COMMON, COUNTRIES, LAST_NAMES, WORDS
+from ..values import invented, listed, name, phrase, scrambled, topic, whole
 from ..wording import finished
 
 Value = str | int
@@ -57,14 +58,14 @@ KEYS = "city town location place country person customer employee user order pro
 DAYS = "today tomorrow tonight Monday Tuesday Wednesday Thursday Friday Saturday Sunday week".split()
 
 ARGUMENTS: Mapping[str, tuple[Callable[[Draw], Value], str]] = {
-    "city": (lambda draw: draw.own(CITIES), "[in|for] {x}"),
-    "town": (lambda draw: draw.own(CITIES), "[in|for] {x}"),
-    "location": (lambda draw: draw.own(CITIES), "[in|for|at] {x}"),
-    "place": (lambda draw: draw.own(CITIES), "[in|for|at] {x}"),
-    "country": (lambda draw: draw.own(COUNTRIES), "[in|of|for] {x}"),
+    "city": (lambda draw: listed(draw, CITIES), "[in|for] {x}"),
+    "town": (lambda draw: listed(draw, CITIES), "[in|for] {x}"),
+    "location": (lambda draw: listed(draw, CITIES), "[in|for|at] {x}"),
+    "place": (lambda draw: listed(draw, CITIES), "[in|for|at] {x}"),
+    "country": (lambda draw: listed(draw, COUNTRIES), "[in|of|for] {x}"),
     "name": (lambda draw: name(draw), "[of|for] {x}"),
-    "person": (lambda draw: f"{name(draw)} {draw.own(LAST_NAMES)}", "[of|for] {x}"),
-    "customer": (lambda draw: f"{name(draw)} {draw.own(LAST_NAMES)}", "[of|for] [customer|] {x}"),
+    "person": (lambda draw: f"{name(draw)} {listed(draw, LAST_NAMES)}", "[of|for] {x}"),
+    "customer": (lambda draw: f"{name(draw)} {listed(draw, LAST_NAMES)}", "[of|for] [customer|] {x}"),
     "employee": (lambda draw: name(draw), "[of|for] [employee|] {x}"),
     "user": (lambda draw: invented(draw), "[of|for] [user|] {x}"),
     "id": (lambda draw: identifier(draw), "[of|for|with id] {x}"),
@@ -72,9 +73,9 @@ ARGUMENTS: Mapping[str, tuple[Callable[[Draw], Value], str]] = {
     "code": (lambda draw: identifier(draw), "[of|for|with code] {x}"),
     "number": (lambda draw: whole(draw, 2, 6), "[of|for] [number|] {x}"),
     "account": (lambda draw: whole(draw, 4, 9), "[of|for] [account|] {x}"),
-    "product": (lambda draw: draw.own(WORDS), "[of|for] [a|the|] {x}"),
-    "item": (lambda draw: draw.own(WORDS), "[of|for] [a|the|] {x}"),
-    "word": (lambda draw: draw.own(WORDS), "[of|for] [the word|] {x}"),
+    "product": (lambda draw: listed(draw, WORDS), "[of|for] [a|the|] {x}"),
+    "item": (lambda draw: listed(draw, WORDS), "[of|for] [a|the|] {x}"),
+    "word": (lambda draw: listed(draw, WORDS), "[of|for] [the word|] {x}"),
     "symbol": (lambda draw: invented(draw)[:4].upper(), "[of|for] {x}"),
     "host": (lambda draw: f"{invented(draw)}.{draw.pick(['com', 'org', 'net', 'local'])}", "[of|for|on] {x}"),
     "email": (lambda draw: address(draw), "[of|for] {x}"),
@@ -108,8 +109,24 @@ def request(draw: Draw, taken: tuple[str, ...] = ()) -> Request:
         if draw.split == "train" and len(made.arguments) == 1 and draw.chance(0.4):
             continue  # what has two arguments is harder
         if made.tool["function"]["name"] not in taken:
-            return made
-    return made
+            break
+    return relabelled(draw, made) if draw.split == "train" and draw.chance(0.15) else made
+
+
+def relabelled(draw: Draw, made: Request) -> Request:
+    """Practice: an argument by a name that nobody would give it, so that names are read from the schema."""
+    key, label = draw.pick(list(made.arguments)), scrambled(draw) if draw.chance(0.5) else listed(draw, COMMON)
+    if label in made.arguments:
+        return made
+
+    def with_label(keyed: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {label if one == key else one: value for one, value in keyed.items()}
+
+    tool = copy.deepcopy(made.tool)
+    parameters = tool["function"]["parameters"]
+    parameters["properties"] = with_label(parameters["properties"])
+    parameters["required"] = [label if one == key else one for one in parameters["required"]]
+    return replace(made, tool=tool, arguments=with_label(made.arguments))
 
 
 def schema(
@@ -132,7 +149,7 @@ def described(draw: Draw, text: str) -> str:
 
 
 def thing(draw: Draw, pool: list[str]) -> str:
-    return draw.own(pool) if draw.chance(0.7) else invented(draw)
+    return listed(draw, pool) if draw.chance(0.7) else invented(draw)
 
 
 def named(draw: Draw, verbs: str, noun: str) -> str:
@@ -230,11 +247,11 @@ def send(draw: Draw) -> Request:
     text = draw.pick(
         [
             f"{topic(draw)}",
-            f"{draw.own(WORDS)} {draw.own(WORDS)} on {draw.pick(DATES)}",
+            f"{listed(draw, WORDS)} {listed(draw, WORDS)} on {draw.pick(DATES)}",
             f"see you {draw.pick(DATES)}",
-            f"the {draw.own(WORDS)} is {draw.pick(STATES)}",
+            f"the {listed(draw, WORDS)} is {draw.pick(STATES)}",
             f"please call {name(draw)}",
-            f"{draw.own(WORDS)} at {draw.between(1, 12)} pm",
+            f"{listed(draw, WORDS)} at {draw.between(1, 12)} pm",
             phrase(draw),
         ]
     )
@@ -269,7 +286,7 @@ def create(draw: Draw) -> Request:
         if draw.chance(0.5)
         else phrase(draw)
         if draw.chance(0.2)
-        else f"{draw.pick(['buy', 'call', 'fix', 'check', 'clean', 'review', 'water', 'pay'])} {draw.pick(['the', 'my', 'some'])} {draw.own(WORDS)}"
+        else f"{draw.pick(['buy', 'call', 'fix', 'check', 'clean', 'review', 'water', 'pay'])} {draw.pick(['the', 'my', 'some'])} {listed(draw, WORDS)}"
     )
     arguments: dict[str, Value] = {key: value}
     extra, tail = None, ""
@@ -365,7 +382,8 @@ def cancel(draw: Draw) -> Request:
 
 
 def between(draw: Draw) -> Request:
-    noun = draw.own(
+    noun = listed(
+        draw,
         [
             "route",
             "distance",
@@ -383,7 +401,7 @@ def between(draw: Draw) -> Request:
             "phone rate",
             "shipping cost",
             "path",
-        ]
+        ],
     )
     keys = draw.pick(
         [
@@ -399,7 +417,7 @@ def between(draw: Draw) -> Request:
     if "rate" in noun or keys == ("base", "quote"):
         values = tuple(draw.rng.sample(CURRENCIES, 2))
     else:
-        values = (draw.own(CITIES), draw.own(CITIES))
+        values = (listed(draw, CITIES), listed(draw, CITIES))
     tool = schema(
         draw,
         named(draw, "get|find|compute|lookup|plan|search", noun),
@@ -424,7 +442,7 @@ def between(draw: Draw) -> Request:
 
 def everyday(draw: Draw) -> Request:
     """Tools as people try first, for what the model must refuse where it has none for it."""
-    city, somebody, text = draw.own(CITIES), address(draw) if draw.chance(0.5) else name(draw), topic(draw)
+    city, somebody, text = listed(draw, CITIES), address(draw) if draw.chance(0.5) else name(draw), topic(draw)
     kinds: tuple[tuple[str, str, Mapping[str, Value], tuple[str, ...]], ...] = (
         (
             "get_weather|weather|current_weather|fetch_weather|weather_forecast",
@@ -459,7 +477,7 @@ def everyday(draw: Draw) -> Request:
         (
             "get_price|stock_price|price|get_stock_price",
             "[The price of something|Stock price|Get the price]",
-            {draw.pick(["symbol", "item", "product"]): draw.own(WORDS)},
+            {draw.pick(["symbol", "item", "product"]): listed(draw, WORDS)},
             ("[what is|what's|tell me|get] the [price|stock price] of {x}?", "[how much is|how dear is] {x}?", "price of {x}"),
         ),
         (
@@ -575,7 +593,7 @@ FUNCTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 )
 KINDS: Mapping[str, tuple[str, Callable[[Draw], Value]]] = {
     "n": ("x|n|number|value|num|i", lambda draw: whole(draw, 1, 4)),
-    "w": ("text|word|s|value|string", lambda draw: draw.own(WORDS) if draw.chance(0.6) else invented(draw)),
+    "w": ("text|word|s|value|string", lambda draw: listed(draw, WORDS) if draw.chance(0.6) else invented(draw)),
     "p": ("name|person|who|user", name),
 }
 
@@ -607,10 +625,10 @@ def identifier(draw: Draw) -> str:
 
 def address(draw: Draw) -> str:
     local = draw.pick(
-        [name(draw).lower(), f"{name(draw).lower()}.{draw.own(LAST_NAMES).lower()}", f"{invented(draw)}{whole(draw, 1, 3)}"]
+        [name(draw).lower(), f"{name(draw).lower()}.{listed(draw, LAST_NAMES).lower()}", f"{invented(draw)}{whole(draw, 1, 3)}"]
     )
     domain = draw.pick(
-        ["example.com", "example.org", "mail.com", "firm.net", f"{invented(draw)}.com", f"{draw.own(WORDS)}.org"]
+        ["example.com", "example.org", "mail.com", "firm.net", f"{invented(draw)}.com", f"{listed(draw, WORDS)}.org"]
     )
     return f"{local}@{domain}"
 
@@ -622,9 +640,9 @@ def returned(draw: Draw) -> str:
             [
                 f"{draw.pick(STATES)}",
                 f"{draw.pick(STATES)}",
-                f"{draw.pick(STATES)} in {draw.own(CITIES)}",
-                f"{whole(draw, 1, 5)} {draw.own(WORDS)}",
-                f"{draw.own(WORDS)} and {draw.own(WORDS)}",
+                f"{draw.pick(STATES)} in {listed(draw, CITIES)}",
+                f"{whole(draw, 1, 5)} {listed(draw, WORDS)}",
+                f"{listed(draw, WORDS)} and {listed(draw, WORDS)}",
                 f"The {draw.pick(FIELDS)} is {scalar(draw)}.",
                 f"{draw.pick(STATES)}, {whole(draw, 1, 3)} {draw.pick(['degrees', 'km', 'euros', 'items', 'left'])}",
                 f"{scalar(draw)}",
@@ -641,10 +659,10 @@ def scalar(draw: Draw) -> object:
             float(f"{whole(draw, 1, 3)}.{draw.between(1, 99)}"),
             draw.pick(STATES),
             draw.pick(STATES),
-            draw.own(WORDS),
+            listed(draw, WORDS),
             topic(draw),
             f"{draw.between(0, 23):02}:{draw.between(0, 59):02}",
-            draw.own(CITIES),
+            listed(draw, CITIES),
             invented(draw),
             name(draw),
         ]

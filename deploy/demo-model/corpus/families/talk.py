@@ -3,7 +3,7 @@
 from ..draw import Draw
 from ..exercise import Turn
 from ..lexicon import CITIES, COUNTRIES
-from ..values import invented, name, phrase, topic, whole, word
+from ..values import invented, listed, name, phrase, scrambled, topic, whole, word
 from ..wording import finished
 
 CANNOT = "I can't do that. I work with numbers, words and dates, and with the tools I am given."
@@ -138,8 +138,8 @@ def chat(draw: Draw) -> Turn:
 
 def impossible(draw: Draw) -> Turn:
     slots = {
-        "city": draw.own(CITIES),
-        "country": draw.own(COUNTRIES),
+        "city": listed(draw, CITIES),
+        "country": listed(draw, COUNTRIES),
         "topic": topic(draw),
         "topic2": topic(draw),
         "name": name(draw),
@@ -160,6 +160,21 @@ REPEAT = (
 )
 
 
+def dictated(draw: Draw) -> Turn:
+    """Practice: every token that a text may be made of, evenly."""
+    pieces: list[str] = []
+    while not pieces or (len(" ".join(pieces)) < 30 and draw.chance(0.8)):
+        pair = scrambled(draw)
+        pieces.append(
+            draw.pick(
+                [pair, pair, pair.capitalize(), pair.upper(), phrase(draw), phrase(draw).title(), invented(draw)]
+                + [f"{draw.between(0, 10**digits - 1):0{digits}}" for digits in (3, 6, 9)]
+                + [f"{pair}_{scrambled(draw)}", f"{draw.between(0, 99):02}:{draw.between(0, 999)}", f"{word(draw)}.{pair}"]
+            )
+        )
+    return said_back(draw, " ".join(pieces))
+
+
 def repeat(draw: Draw) -> Turn:
     """Copying, for its own sake: long numbers, repeated digits, odd words."""
     pieces = []
@@ -178,7 +193,10 @@ def repeat(draw: Draw) -> Turn:
                 ]
             )
         )
-    text = " ".join(pieces)
+    return said_back(draw, " ".join(pieces))
+
+
+def said_back(draw: Draw, text: str) -> Turn:
     return Turn(
         family="repeat",
         user=finished(draw, draw.text(REPEAT), {"t": text}, plain=1.0).rstrip(".!?") if text[-1] not in ".!?" else text,
