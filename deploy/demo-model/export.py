@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,13 @@ def write(weights: dict[str, Tensor], shape: Shape, target: Path, *, kind: gguf.
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def weights_of(file: Path, names: Iterable[str]) -> dict[str, Tensor]:
+    """The named parameters as a GGUF of ours holds them, in single precision."""
+    stored = {tensor.name: tensor for tensor in gguf.GGUFReader(str(file)).tensors}
+    found = {name: stored[tensor_name(name)] for name in names}
+    return {name: torch.from_numpy(gguf.quants.dequantize(one.data, one.tensor_type).copy()) for name, one in found.items()}
 
 
 def describe(writer: gguf.GGUFWriter, shape: Shape, kind: gguf.GGMLQuantizationType) -> None:

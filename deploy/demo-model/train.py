@@ -27,6 +27,7 @@ from torch import Tensor, distributed
 from torch.nn import functional as F
 
 import tokenizer as bpe
+from export import weights_of
 from model import Decoder, Shape
 from muon import Muon
 
@@ -199,6 +200,14 @@ class Trainer:
         self.step_number = saved["step"]
         return float(saved["seconds"])
 
+    @torch.no_grad()
+    def begin_with(self, file: Path) -> None:
+        """The weights of a file that was exported; what the optimizers knew is lost."""
+        parameters = dict(self.model.named_parameters())
+        for name, weight in weights_of(file, parameters).items():
+            parameters[name].copy_(weight)
+            self.average[name].copy_(weight)
+
 
 def average_gradients(model: Decoder) -> None:
     """Over all processes of the run."""
@@ -228,6 +237,7 @@ def main() -> None:
         type=Path,
         help="written every --save-every steps and at the end, SIGTERM included; continued from when it exists",
     )
+    parser.add_argument("--begin-with", type=Path, help="a GGUF of this model, where there is no checkpoint yet")
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--tokens", type=int, default=4_096, help="a step, padding included")
@@ -250,7 +260,11 @@ def main() -> None:
     trainer = Trainer(
         Decoder(Shape(vocabulary=bpe.load().get_vocab_size())), Rates(), options.device, compiled=not options.no_compile
     )
-    before = trainer.restore(options.checkpoint) if options.checkpoint.exists() else 0.0
+    before = 0.0
+    if options.checkpoint.exists():
+        before = trainer.restore(options.checkpoint)
+    elif options.begin_with:
+        trainer.begin_with(options.begin_with)
     shards = Shards(options.data, options.tokens, random.Random(f"{options.seed}/{trainer.step_number}/{rank}"), [], set())
     began = time.monotonic()
     recent: list[float] = []
