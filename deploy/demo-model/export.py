@@ -63,6 +63,11 @@ def weights_of(file: Path, names: Iterable[str]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(gguf.quants.dequantize(one.data, one.tensor_type).copy()) for name, one in found.items()}
 
 
+def blended(old: dict[str, Tensor], new: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """What a short training forgets comes back, and most of what it learned stays (Wortsman et al., 2022, arXiv:2109.01903)."""
+    return {name: torch.lerp(old[name], weight.float(), share) for name, weight in new.items()}
+
+
 def describe(writer: gguf.GGUFWriter, shape: Shape, kind: gguf.GGMLQuantizationType) -> None:
     writer.add_name("Paddock demonstration model")
     writer.add_author("The Paddock authors")
@@ -113,10 +118,19 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("target", type=Path)
     parser.add_argument("--f16", action="store_true", help="16-bit floats instead of 8-bit blocks: twice the size")
+    parser.add_argument(
+        "--blend",
+        type=Path,
+        help="a GGUF of this model, best the one that the training began with: the mean of its weights and the checkpoint's is written",
+    )
+    parser.add_argument("--share", type=float, default=0.5, help="the checkpoint's share of that mean")
     options = parser.parse_args()
     saved = torch.load(options.checkpoint, map_location="cpu")
+    weights: dict[str, Tensor] = saved["average"]
+    if options.blend:
+        weights = blended(weights_of(options.blend, weights), weights, options.share)
     kind = gguf.GGMLQuantizationType.F16 if options.f16 else gguf.GGMLQuantizationType.Q8_0
-    write(saved["average"], Shape(**saved["shape"]), options.target, kind=kind)
+    write(weights, Shape(**saved["shape"]), options.target, kind=kind)
     print(
         f"{options.target}: {options.target.stat().st_size / 1e6:.1f} MB after {saved['step']} steps and {saved['seconds'] / 60:.0f} minutes"
     )

@@ -22,7 +22,7 @@ SMALL_WORDS = frozenset(
     "the a an of is are me please you to for that this it in what my i so just now can could would do".split()
 )
 LIKE = tuple(
-    tuple(group.split("|"))
+    group.split("|")
     for group in (
         "compute|calculate|work out|find|determine|evaluate|figure out",
         "tell me|give me|show me|let me know",
@@ -44,6 +44,28 @@ LIKE = tuple(
         "convert|transform",
         "repeat|echo",
         "cancel|call off",
+    )
+)
+ALSO_LIKE = tuple(  # in training alone, so that the test stays the same
+    group.split("|")
+    for group in (
+        "{a} plus {b}|{a} increased by {b}|{b} added to {a}",
+        "{a} minus {b}|{a} less {b}|{a} reduced by {b}|{a} decreased by {b}|{a} take away {b}",
+        "reduce {a}|decrease {a}|lower {a}|cut {a}",
+        "subtract|deduct",
+        "how much more|how much bigger|how much larger|how much greater",
+        "in total|altogether|in all|all in all",
+        "remainder|rest",
+        "sort|order|arrange",
+        "mean|average",
+        "ascending|increasing|rising",
+        "descending|decreasing|falling",
+        "upper case|capitals|capital letters",
+        "weekday|day of the week",
+        "show|display",
+        "search for|look for|hunt for",
+        "about|concerning|on the subject of",
+        "saying|that says|which says|that reads",
     )
 )
 
@@ -84,7 +106,8 @@ class Draw:
         return " ".join(word for n, word in enumerate(words) if n != dropped)
 
     def _swapped(self, wording: str) -> str:
-        found = [(word, group) for group in LIKE for word in group if re.search(rf"(?<![\w{{]){word}(?![\w}}])", wording)]
+        groups = LIKE + ALSO_LIKE if self.split == "train" else LIKE
+        found = [(word, group) for group in groups for word in group if re.search(rf"(?<![\w{{]){word}(?![\w}}])", wording)]
         if not found:
             return wording
         word, group = self.pick(found)

@@ -205,6 +205,17 @@ def registry_tools(draw: Draw) -> Conversation:
     return Conversation(family="registry tools", turns=tuple(turns), tools=tuple(tools), system=system(draw))
 
 
+def many_requests(draw: Draw) -> Conversation:
+    """Practice: several tools, each asked for again and again, since most of such a conversation is the tools' own text."""
+    requests: list[registry.Request] = []
+    for _ in range(draw.between(2, 3)):
+        requests.append(registry.request(draw, tuple(one.tool["function"]["name"] for one in requests)))
+    tools = [one.tool for one in requests] + ([CODE_INTERPRETER] if draw.chance(0.5) else [])
+    draw.rng.shuffle(tools)
+    turns = [registry.asked(draw, registry.again(draw, draw.pick(requests))) for _ in range(draw.between(4, 7))]
+    return Conversation(family="registry tools", turns=tuple(turns), tools=tuple(tools), system=system(draw))
+
+
 def in_one_breath(draw: Draw) -> Conversation:
     """Practice: names to remember, texts to copy, sums, one after the other under one prompt."""
     turns: list[Turn] = []
@@ -228,7 +239,7 @@ def in_one_breath(draw: Draw) -> Conversation:
 
 
 def dictation(draw: Draw) -> Conversation:
-    turns = [talk.dictated(draw) for _ in range(draw.between(2, 5))]
+    turns = [talk.dictated(draw) for _ in range(draw.between(3, 7))]
     return Conversation(family="repeat", turns=tuple(turns), system=system(draw))
 
 
@@ -254,6 +265,7 @@ SCENES: tuple[tuple[float, float, Callable[[Draw], Conversation]], ...] = (
     (6, 0, in_one_breath),
     (8, 3, everyday_tools),
     (4, 0, dictation),
+    (12, 0, many_requests),
 )
 
 

@@ -113,6 +113,27 @@ def request(draw: Draw, taken: tuple[str, ...] = ()) -> Request:
     return relabelled(draw, made) if draw.split == "train" and draw.chance(0.15) else made
 
 
+def again(draw: Draw, made: Request) -> Request:
+    """Practice: the same tool asked for something else."""
+    fresh: dict[str, Value] = {str(value): other(draw, value) for value in made.arguments.values()}
+    return replace(
+        made,
+        slots={slot: str(fresh.get(text, text)) for slot, text in made.slots.items()},
+        arguments={key: fresh[str(value)] for key, value in made.arguments.items()},
+    )
+
+
+def other(draw: Draw, value: Value) -> Value:
+    if isinstance(value, int):
+        return whole(draw, 1, max(2, len(str(value))))
+    if value in DATES:
+        return draw.pick(DATES)
+    if "@" in value:
+        return address(draw)
+    make = draw.pick([invented, identifier, name, topic, phrase, lambda draw: listed(draw, WORDS), lambda draw: listed(draw, CITIES)])
+    return make(draw)
+
+
 def relabelled(draw: Draw, made: Request) -> Request:
     """Practice: an argument by a name that nobody would give it, so that names are read from the schema."""
     key, label = draw.pick(list(made.arguments)), scrambled(draw) if draw.chance(0.5) else listed(draw, COMMON)
