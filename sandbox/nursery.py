@@ -38,7 +38,7 @@ def serve(control: socket.socket, load: Callable[[], Guests]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps: nobody here waits for a worker
     guests = load()
     built = walls.before_fork()
-    nothing = os.open(os.devnull, os.O_RDWR)
+    nothing, own = os.open(os.devnull, os.O_RDWR), os.getpid()
     control.sendall(b"\n")
     while True:
         message, descriptors, _flags, _address = socket.recv_fds(control, MESSAGE.size, 2)
@@ -47,7 +47,7 @@ def serve(control: socket.socket, load: Callable[[], Guests]) -> None:
         pid = os.fork()
         if pid == 0:
             control.close()
-            _become_worker(message, descriptors, guests, built, nothing)
+            _become_worker(own, message, descriptors, guests, built, nothing)
         for descriptor in descriptors:
             os.close(descriptor)
         pidfd = os.pidfd_open(pid)
@@ -55,11 +55,15 @@ def serve(control: socket.socket, load: Callable[[], Guests]) -> None:
         os.close(pidfd)
 
 
-def _become_worker(message: bytes, descriptors: list[int], guests: Guests, built: list[walls.Wall], nothing: int) -> None:
+def _become_worker(
+    parent: int, message: bytes, descriptors: list[int], guests: Guests, built: list[walls.Wall], nothing: int
+) -> None:
     """Never returns: whatever happens, this process must not go on as a second nursery."""
     connection = socket.socket(fileno=descriptors[0])
 
     def settle() -> None:
+        if os.getppid() != parent:  # it ended before the kernel was told that this process ends with it
+            os._exit(0)
         guest.exercise()
         os.dup2(nothing, sys.stderr.fileno())  # until now it could say why it does not start
 

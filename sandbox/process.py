@@ -51,7 +51,7 @@ class Worker:
         try:
             async with asyncio.timeout(START_SECONDS):
                 match await self.hear():
-                    case Kind.HELLO, payload:
+                    case Kind.HELLO, payload if self.lifecycle.state is WorkerState.STARTING:  # it may say so and end
                         return [Wall(**wall) for wall in protocol.parse_hello(payload)["walls"]]
         except (TimeoutError, protocol.ProtocolError) as exc:
             raise RuntimeUnavailable("a sandbox worker does not become ready") from exc

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import select
 import signal
 import stat
 import struct
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
@@ -30,10 +32,13 @@ from sandbox import (
 )
 from sandbox.capture import Capture
 from sandbox.client import CANCEL_SECONDS, Connection
+from sandbox.process import open_nursery
 from sandbox.protocol import Kind
 from tests.sandboxing import guest, host_process, nowhere, program
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FOUND = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})"  # a nursery has no environment
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -65,8 +70,10 @@ async def gone(*pids: int) -> bool:
 
 
 def runs(pid: int) -> bool:
+    """Also while only threads of it do: they end after their leader, and the kernel tells of the end when all have."""
     try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
+        return threads > 1 or "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):  # it may end while one looks
         return False
 
@@ -287,6 +294,53 @@ async def test_a_nursery_that_is_killed_is_replaced_with_its_workers(folder: Pat
 
         assert await gone(*before)
         assert (await client.run(program("print(2)"), nowhere)).stdout == b"2\n"
+
+
+async def test_a_worker_whose_nursery_ends_before_it_has_walls_ends_too() -> None:
+    late = f"""{FOUND}
+import os, socket, time
+from sandbox import nursery
+from tests.doubles.broken_engine import BrokenEngine
+
+def engine(_file):
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    return BrokenEngine()
+
+parent = os.getpid()
+nursery.serve(socket.socket(fileno=0), lambda: dict.fromkeys(nursery.Errand, engine))
+"""
+    async with open_nursery([sys.executable, "-c", late]) as nursery:
+        worker = await nursery.fork(lambda _worker: None)
+        _, parent, *_ = Path(f"/proc/{worker._pid}/stat").read_text().rpartition(")")[2].split()
+        os.kill(int(parent), signal.SIGKILL)
+        with pytest.raises(RuntimeUnavailable, match="ended before it was ready"):
+            await worker.ready()
+        await worker.end()
+
+
+async def test_a_worker_that_says_that_it_is_ready_and_ends_is_not_used() -> None:
+    slow = f"""{FOUND}
+import socket, time
+from sandbox import nursery
+from tests.doubles.broken_engine import BrokenEngine
+
+class Engine(BrokenEngine):
+    def exercise(self):
+        time.sleep(0.3)
+
+nursery.serve(socket.socket(fileno=0), lambda: dict.fromkeys(nursery.Errand, lambda _file: Engine()))
+"""
+    async with open_nursery([sys.executable, "-c", slow]) as nursery:
+        worker = await nursery.fork(lambda _worker: None)
+        ready, *_ = select.select([worker._writer.get_extra_info("socket").fileno()], [], [], 30)  # unheard by the loop
+        os.kill(worker._pid, signal.SIGKILL)
+        while runs(worker._pid):
+            time.sleep(0.01)
+        assert ready
+        with pytest.raises(RuntimeUnavailable, match="ended before it was ready"):
+            await worker.ready()
+        await worker.end()
 
 
 async def test_a_host_that_is_killed_takes_every_worker_with_it_and_the_client_finds_the_next_one(folder: Path) -> None:
