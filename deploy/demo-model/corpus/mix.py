@@ -257,14 +257,14 @@ def everyday_tools(draw: Draw) -> Conversation:
 SCENES: tuple[tuple[float, float, Callable[[Draw], Conversation]], ...] = (
     (34, 50, one_question),
     (18, 18, several_turns),
-    (6, 8, small_talk),
+    (9, 8, small_talk),
     (1.5, 1.5, without_tools),
     (12, 7, two_calls),
     (2.5, 3, failures),
     (20, 10, registry_tools),
     (6, 0, in_one_breath),
     (8, 3, everyday_tools),
-    (4, 0, dictation),
+    (6, 0, dictation),
     (12, 0, many_requests),
 )
 

@@ -177,6 +177,8 @@ def two_at_once(draw: Draw, first: Exercise, second: Exercise) -> Turn:
 def bare(draw: Draw, exercise: Exercise) -> str:
     """A wording fit to stand beside another in a sentence."""
     kinds = [kind for kind in ("noun", "verb", "question") if getattr(exercise, kind)] or ["raw"]
+    if draw.split == "train" and exercise.raw and draw.chance(0.2):
+        kinds = ["raw"]
     kind = draw.pick(kinds)
     core = draw.text(getattr(exercise, kind))
     if kind == "noun":
@@ -199,6 +201,47 @@ LIMITS = (
     "tool 'code_interpreter' is disabled",
     "quota exceeded: 100 runs a day",
 )
+
+
+def seen_in_python(draw: Draw) -> tuple[str, str]:
+    """What an interpreter says of code that people write; in training alone, so that the test stays the same."""
+    x, y, n = word(draw), word(draw), draw.between(1, 99)
+    kinds = ["int", "str", "float", "list", "NoneType", "dict", "tuple", "function", "set", "bool"]
+    a, b = draw.pick(kinds), draw.pick(kinds)
+    sign = draw.pick(["+", "-", "*", "/", "//", "%", "**", "<", "&"])
+    method = draw.pick(["append", "split", "upper", "lower", "items", "sort", x])
+    return draw.pick(
+        [
+            ("TypeError", f"unsupported operand type(s) for {sign}: '{a}' and '{b}'"),
+            ("TypeError", f'can only concatenate {a} (not "{b}") to {a}'),
+            ("TypeError", f"'{sign}' not supported between instances of '{a}' and '{b}'"),
+            ("TypeError", f"'{a}' object is not callable"),
+            ("TypeError", f"'{a}' object is not iterable"),
+            ("TypeError", f"'{a}' object is not subscriptable"),
+            ("TypeError", f"object of type '{a}' has no len()"),
+            ("TypeError", f"{x}() missing 1 required positional argument: '{y}'"),
+            ("TypeError", f"{x}() takes {n % 7} positional arguments but {n} were given"),
+            ("TypeError", f"{x}() got an unexpected keyword argument '{y}'"),
+            ("NameError", f"name '{x}' is not defined"),
+            ("NameError", f"name '{draw.pick('abcnxy')}' is not defined"),
+            ("AttributeError", f"'{a}' object has no attribute '{method}'"),
+            ("AttributeError", f"module '{x}' has no attribute '{y}'"),
+            ("ModuleNotFoundError", f"No module named '{draw.pick(['numpy', 'pandas', 'requests', x])}'"),
+            ("ImportError", f"cannot import name '{x}' from '{y}'"),
+            ("IndexError", f"{draw.pick(['list', 'string', 'tuple'])} index out of range"),
+            ("KeyError", draw.pick([f"'{x}'", str(n)])),
+            ("ValueError", f"invalid literal for int() with base 10: '{x}'"),
+            ("ValueError", f"could not convert string to float: '{x}'"),
+            ("ValueError", f"{x} is not in list"),
+            ("ValueError", f"not enough values to unpack (expected {n}, got {n % 5})"),
+            ("ZeroDivisionError", draw.pick(["division by zero", "float division by zero", "integer modulo by zero"])),
+            ("FileNotFoundError", f"[Errno 2] No such file or directory: '{x}.txt'"),
+            ("PermissionError", f"[Errno 13] Permission denied: '{x}'"),
+            ("SyntaxError", draw.pick(["invalid syntax", "'(' was never closed", "unterminated string literal"])),
+            ("AssertionError", f"{x} {y}"),
+            (f"{x.title()}Error", f"{y} {n}"),
+        ]
+    )
 
 
 def broken(draw: Draw, exercise: Exercise) -> Turn:
@@ -233,6 +276,8 @@ def broken(draw: Draw, exercise: Exercise) -> Turn:
                 "day is out of range for month",
             ]
         )
+        if draw.split == "train" and draw.chance(0.5):
+            kind, message = seen_in_python(draw)
         code = turn.rounds[0].calls[0].arguments["code"].splitlines()[0]
         result = f'Traceback (most recent call last):\n  File "<code>", line 1, in <module>\n    {code}\n{kind}: {message}'
     answer = failed(result)

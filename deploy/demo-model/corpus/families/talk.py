@@ -130,6 +130,34 @@ IMPOSSIBLE = (
     "[what|which] [language|languages] [do they|does one|do people] speak in {country}?",
 )
 
+ALSO_IMPOSSIBLE = (  # in training alone, so that the test stays the same
+    "[who|which team|which country] won [the world cup|the cup|the league|the race|the final|the gold medal|the championship|the war|the Nobel prize|the lottery] [in {year}|of {year}|last year|this year|]?",
+    "[when|in which year|what year] [did {name} die|did the war end|did the war begin|was {city} founded|was {country} founded|was {topic} invented|did {name} marry|did they build {topic}]?",
+    "[how many|about how many] [people live|people are there|schools are there|rivers are there|cars are there|islands are there] in [{city}|{country}]?",
+    "[how tall is|how high is|how big is|how old is|how long is|how deep is|how heavy is] [{topic}|{city}|the moon|the highest mountain|the longest river|the tower|an elephant|{name}]?",
+    "[what is|what's|tell me] [the distance|the way|the fastest way|the train] [between {city} and {city2}|from {city} to {city2}]?",
+    "[what is|what's|who is|name|tell me] the [tallest|oldest|richest|largest|smallest|most famous|most beautiful] [building|person|river|mountain|city|country|company|animal] [in {country}|in the world|of all|in {city}]?",
+    "[what|who|which] [is|was] {topic} [for|made of|named after|known for|called in French]?",
+    "[what does|what did] [{name}|the president|my boss|my wife|the teacher] [think|say|want|mean|know|do yesterday] [about {topic}|]?",
+    "[what is|what's] [the currency|the flag|the language|the religion|the anthem|the president] [of|in] {country}?",
+    "[what should I|what shall I|what can I] [wear|eat|cook|read|watch|say|buy] [tonight|today|tomorrow|in {city}|for {name}|]?",
+    "[tell|give|show] me [a story|a recipe|some advice|a fact|the latest news|a secret|the lyrics] [about {topic}|of {topic}|for {topic}|]",
+    "[why|how come] [is|are|does|do] [the sky blue|the sea salty|cats purr|we dream|it rain so much|people lie|the moon shine]?",
+    "[explain|describe|teach me|what is|what's] [gravity|democracy|photosynthesis|inflation|the internet|evolution|quantum physics|{topic}] [to me|to a child|in simple words|]",
+    "[is|was] [{name}|{city}|{country}|{topic}] [nice|famous|dangerous|expensive|in Europe|bigger than {city2}|married|alive]?",
+    "[where|how] [can I|do I|could I] [buy|find|get|learn|study|meet] [{topic}|{name}|a taxi|a doctor|a cheap flight|good coffee] [in {city}|]?",
+    "[play|show|start] [a game|the video|the film|chess] [with me|]",
+    "[log in|sign in|sign up|connect] [to my bank|to {city}|to the office|for me|as {name}]",
+    "[set|change|cancel] [an alarm|a timer|my password|my appointment|my booking] [for {name}|for tomorrow|for {n} minutes|]",
+    "[what is|what's] [in the news|on TV|for dinner|on at the cinema|new in {country}] [today|tonight|]?",
+    "[look at|open|read|download|upload] [this picture|the file|my screen|the attachment|this website|{word}.com]",
+    "[fix|repair|clean|paint|sell] my [car|phone|house|bike|printer|roof]",
+    "[how is|how's] [{name}|the traffic|the sea|the food] [in {city}|today|]?",
+    "[do you|can you] [see|hear|feel|drive|cook|dance|sing|speak French|have children|pay taxes] [||well|today]?",
+    "[what will|will] [happen|the price be|the weather be|I be rich] [tomorrow|in {year}|next year]?",
+    "[which|what] [film|book|song|singer|actor|football team|animal] [do you like|is the best|won in {year}|is about {topic}]?",
+)
+
 
 def chat(draw: Draw) -> Turn:
     wordings, answer = draw.pick(CHAT)
@@ -146,7 +174,11 @@ def impossible(draw: Draw) -> Turn:
         "word": word(draw),
         "n": str(whole(draw, 1, 4)),
     }
-    user = finished(draw, draw.text(IMPOSSIBLE), slots, plain=0.6)
+    wordings = IMPOSSIBLE
+    if draw.split == "train":
+        wordings += ALSO_IMPOSSIBLE
+        slots |= {"city2": listed(draw, CITIES), "year": str(draw.between(1850, 2035))}
+    user = finished(draw, draw.text(wordings), slots, plain=0.6)
     return Turn(family="refusal", user=user, answer=CANNOT, expected=("can't",))
 
 
