@@ -17,6 +17,7 @@ from core.errors import ConfigurationError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DRAIN_SECONDS = 5
+UNREAD_SECONDS = 60  # who takes nothing of what was sent for so long is disconnected
 ECHO_SECONDS = 0.3  # one key press may reach us twice: from the terminal, and through make
 
 
@@ -78,6 +79,7 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
         raise ConfigurationError(f"PADDOCK_HOST: {host!r} is no address of this machine: {exc.strerror}") from exc
     with socket.socket(family, kind, protocol) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)  # connections inherit it
         try:
             listener.bind(address)
         except OSError as exc:
