@@ -82,6 +82,7 @@ class Connection:
             while True:
                 await asyncio.wait({running, listening}, return_when=asyncio.FIRST_COMPLETED)
                 if running.done():
+                    await running  # what nobody foresaw ends the connection, which tells the client
                     await self.writer.drain()
                     return await listening
                 match listening.result():

@@ -1,7 +1,8 @@
 """The process that workers are forked from: it holds a loaded engine, so that a new worker costs a fork instead of a start.
 
 It has one thread and runs no guest. It dies with the sandbox host, and its workers die with it. Each message on its control
-socket is an errand with the worker's end of a socket pair and perhaps a file; the answer is the worker's pid with its pidfd.
+socket is an errand with the worker's end of a socket pair and perhaps a file; the answer is the worker's pid with its pidfd, or
+0 alone where there is no worker.
 """
 
 import os
@@ -44,13 +45,30 @@ def serve(control: socket.socket, load: Callable[[], Guests]) -> None:
         message, descriptors, _flags, _address = socket.recv_fds(control, MESSAGE.size, 2)
         if not message:
             return
-        pid = os.fork()
+        pid = _fork()
         if pid == 0:
             control.close()
             _become_worker(own, message, descriptors, guests, built, nothing)
         for descriptor in descriptors:
             os.close(descriptor)
+        _tell(control, pid)
+
+
+def _fork() -> int:
+    """-1 where the machine has no room for another process."""
+    try:
+        return os.fork()
+    except OSError:
+        traceback.print_exc()
+        return -1
+
+
+def _tell(control: socket.socket, pid: int) -> None:
+    try:
         pidfd = os.pidfd_open(pid)
+    except OSError:  # there is none, or none any more
+        control.sendall(PID.pack(0))
+    else:
         socket.send_fds(control, [PID.pack(pid)], [pidfd])
         os.close(pidfd)
 

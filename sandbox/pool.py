@@ -63,7 +63,8 @@ class Pool:
         try:
             outcome = await _converse(worker, program, on_output, partial(self._called, on_call))
             cpu_seconds = worker.finish()
-            if worker.programs < self._options.programs_per_worker:
+            ended_in_order = worker.lifecycle.state is WorkerState.RUNNING  # else it was killed just then: what it said stands
+            if ended_in_order and worker.programs < self._options.programs_per_worker:
                 worker.lifecycle.move(WorkerState.IDLE)
                 self._freed.set()
         finally:
@@ -164,8 +165,13 @@ class Pool:
         return self._wanted() or any(worker.lifecycle.state is WorkerState.STARTING for worker in self._workers)
 
     async def _add(self, nursery: Nursery) -> None:
-        worker = await nursery.fork(self._ended)
-        self._workers.append(worker)
+        try:
+            worker = await nursery.fork(self._ended)
+        except RuntimeUnavailable as exc:
+            await self._failed(exc)
+            return
+        if worker.lifecycle.state is WorkerState.STARTING:  # else it has ended already
+            self._workers.append(worker)
         try:
             self._judge(await worker.ready())
         except RuntimeUnavailable as exc:
@@ -193,7 +199,8 @@ class Pool:
                 log.warning("sandbox workers lack the wall %r: %s", wall.name, wall.advice)
 
     def _ended(self, worker: Worker) -> None:
-        self._workers.remove(worker)
+        if worker in self._workers:
+            self._workers.remove(worker)
         self._changed.set()
 
 

@@ -131,20 +131,24 @@ class Nursery:
     ) -> Worker:
         """files: one descriptor, where the errand has a file; it stays the caller's. data_bytes: see `MESSAGE`.
 
-        Raises `NurseryEnded`. Cancelled, it still hears the answer, which nobody else could use, and ends the worker.
+        Raises `NurseryEnded`, and `RuntimeUnavailable` where the machine has no room for another process. Cancelled, it still
+        hears the answer, which nobody else could use, and ends the worker.
         """
         async with self._turn:
             forking = asyncio.ensure_future(self._forked(on_exit, MESSAGE.pack(errand.value, data_bytes), files))
             try:
                 return await asyncio.shield(forking)
             except asyncio.CancelledError:
-                with suppress(NurseryEnded, TimeoutError):
+                with suppress(NurseryEnded, RuntimeUnavailable, TimeoutError):
                     async with asyncio.timeout(START_SECONDS):
                         await (await forking).end()
                 raise
 
     async def _forked(self, on_exit: Callable[[Worker], None], message: bytes, files: Sequence[int]) -> Worker:
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as exc:
+            raise RuntimeUnavailable(f"no sandbox worker could be started: {exc.strerror}") from exc
         try:
             with theirs:
                 socket.send_fds(self._control, [message], [theirs.fileno(), *files])
@@ -152,6 +156,8 @@ class Nursery:
             answer, descriptors, _flags, _address = socket.recv_fds(self._control, PID.size, 1)
             if not answer:
                 raise NurseryEnded("the process that forks them ended")
+            if not descriptors:
+                raise RuntimeUnavailable("no sandbox worker could be forked; the log of the sandbox host says why")
             streams = await asyncio.open_unix_connection(sock=ours)
         except BaseException:
             ours.close()

@@ -20,7 +20,9 @@ import uvloop
 from sandbox import (
     Capabilities,
     GuestCrashed,
+    HostGone,
     LimitExceeded,
+    Outcome,
     ProgramRefused,
     RuntimeUnavailable,
     SandboxBusy,
@@ -32,6 +34,8 @@ from sandbox import (
 )
 from sandbox.capture import Capture
 from sandbox.client import CANCEL_SECONDS, Connection
+from sandbox.dispatcher import Sandbox
+from sandbox.host import open_host
 from sandbox.process import open_nursery
 from sandbox.protocol import Kind
 from tests.sandboxing import guest, host_process, nowhere, program
@@ -341,6 +345,19 @@ nursery.serve(socket.socket(fileno=0), lambda: dict.fromkeys(nursery.Errand, lam
         with pytest.raises(RuntimeUnavailable, match="ended before it was ready"):
             await worker.ready()
         await worker.end()
+
+
+async def test_what_nobody_foresaw_in_the_host_is_told_at_once_and_ends_that_connection_alone(folder: Path) -> None:
+    class Broken(Sandbox):
+        async def run(self, *_: object) -> Outcome:
+            raise RuntimeError("a defect")
+
+    path = folder / "defect" / "host.sock"
+    async with open_host(Broken({}, permits=1, queue=1), path), open_client(path) as client:
+        for _ in range(2):
+            async with asyncio.timeout(10):
+                with pytest.raises(HostGone):
+                    await client.run(program("print(1)"), nowhere)
 
 
 async def test_a_host_that_is_killed_takes_every_worker_with_it_and_the_client_finds_the_next_one(folder: Path) -> None:

@@ -1,16 +1,26 @@
-"""How many workers a pool keeps."""
+"""How many workers a pool keeps, and what becomes of them when one ends at a bad moment."""
 
 import asyncio
 import os
+import select
+import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
 
+import pytest
+
+from sandbox import GuestCrashed, Outcome, Stream, protocol
 from sandbox.contract import Runtime
-from sandbox.pool import PoolOptions
+from sandbox.pool import PoolOptions, open_pool
+from sandbox.process import Worker
 from sandbox.runtimes.wasmtime import open_runtime
 from tests.e2e.paddock import descendants
 from tests.sandboxing import guest, nowhere, program
 
+ROOT = Path(__file__).parents[2]
 SPARE = PoolOptions(command=(), workers=1).spare
 
 
@@ -64,3 +74,81 @@ async def test_workers_that_are_needed_again_and_again_stay() -> None:
             for _ in range(4):
                 assert workers() >= 4
                 await asyncio.sleep(0.1)
+
+
+def engine(before_serving: str) -> list[str]:
+    """The command of a nursery whose workers run what they are given natively. before_serving: code, with `fork` at hand."""
+    return [
+        sys.executable,
+        "-c",
+        f"""import sys; sys.path.insert(0, {str(ROOT)!r})
+import errno, itertools, os, socket, time
+from sandbox import nursery
+from tests.doubles.broken_engine import BrokenEngine
+
+fork, forks, parent = os.fork, itertools.count(1), os.getpid()
+{before_serving}
+nursery.serve(socket.socket(fileno=0), lambda: dict.fromkeys(nursery.Errand, lambda _file: BrokenEngine()))
+""",
+    ]
+
+
+async def test_a_machine_without_room_for_another_process_ends_no_program_that_runs() -> None:
+    full = """
+def refused():
+    if next(forks) in (2, 3):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+    return fork()
+
+os.fork = refused
+"""
+    async with open_pool(PoolOptions(command=engine(full), workers=3)) as runtime:
+        first = asyncio.create_task(runtime.run(program("time.sleep(3)"), nowhere))
+        second = await runtime.run(program("tell(2)"), nowhere)  # by the fourth, which comes after all
+        assert (second.exit_code, (await first).exit_code) == (0, 0)
+
+
+async def test_a_worker_that_ends_before_it_is_one_of_the_pools_leaves_its_place_to_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short = """
+def forked():
+    number, pid = next(forks), fork()
+    if pid == 0 and number == 2:
+        time.sleep(0.2)
+        os._exit(0)
+    return pid
+
+os.fork = forked
+"""
+    watched = count()
+
+    def watch(worker: Worker, on_exit: Callable[[Worker], None]) -> None:
+        begin(worker, on_exit)
+        if next(watched) == 1:  # the loop hears of its end before anybody has heard of the worker
+            assert select.select([worker._pidfd], [], [], 30)[0]
+
+    begin = Worker.watch
+    monkeypatch.setattr(Worker, "watch", watch)
+    async with open_pool(PoolOptions(command=engine(short), workers=1)) as runtime:
+        with pytest.raises(GuestCrashed):
+            await runtime.run(program("os._exit(0)"), nowhere)
+        assert (await runtime.run(program("tell(2)"), nowhere)).exit_code == 0
+
+
+async def test_what_a_program_said_at_its_end_stands_also_if_its_worker_is_killed_just_then() -> None:
+    killed = f"""
+tell(1)
+time.sleep(0.1)
+for fd in range(3, 9):
+    try: os.write(fd, {protocol.done(Outcome(exit_code=3))!r})
+    except OSError: pass
+os._exit(0)
+"""
+
+    def busy(_stream: Stream, _data: bytes) -> None:
+        time.sleep(0.5)  # the loop hears of both in one go
+
+    async with open_pool(PoolOptions(command=engine(""), workers=1)) as runtime:
+        assert (await runtime.run(program(killed), busy)).exit_code == 3
+        assert (await runtime.run(program("tell(2)"), nowhere)).exit_code == 0
