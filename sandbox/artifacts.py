@@ -27,7 +27,9 @@ class Artifacts:
         self._limit = limit_bytes
 
     def has(self, sha256: str) -> bool:
-        return self._path(sha256).exists()
+        with suppress(FileNotFoundError):
+            return self._path(sha256).stat().st_size > 0  # a machine that lost its power may have left an empty one
+        return False
 
     @contextmanager
     def opened(self, sha256: str) -> Iterator[int]:
@@ -38,6 +40,8 @@ class Artifacts:
         except FileNotFoundError:
             raise ProgramMissing(f"no program {sha256} is installed in this sandbox") from None
         try:
+            if not os.fstat(descriptor).st_size:
+                raise ProgramMissing(f"program {sha256} is empty in this sandbox")
             check_private(path)
             os.utime(descriptor)
             yield descriptor
@@ -51,6 +55,8 @@ class Artifacts:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 yield file
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(name, self._path(sha256))
         finally:
             with suppress(FileNotFoundError):

@@ -14,6 +14,7 @@ from sandbox.errors import HostGone, ProgramRefused, RuntimeUnavailable, Sandbox
 from sandbox.protocol import Kind, ProtocolError
 
 IDLE_CONNECTIONS = 32
+HELLO_SECONDS = 30.0  # a host that is there may stand still
 CANCEL_SECONDS = 5.0  # how long a host may take to kill a guest, before we leave it alone with it
 INSTALL_SECONDS = 600.0  # others may be compiling before it
 PATIENCE_SECONDS = 120.0  # queue and kill together, beyond the program's own wall limit
@@ -89,11 +90,19 @@ class Connection:
     @classmethod
     async def open(cls, socket: Path) -> "Connection":
         try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                return await cls._open(socket)
+        except TimeoutError:
+            raise RuntimeUnavailable("the sandbox host does not answer") from None
+
+    @classmethod
+    async def _open(cls, socket: Path) -> "Connection":
+        try:
             connection = cls(*await asyncio.open_unix_connection(str(socket)))
         except OSError as exc:
             raise HostGone(f"no sandbox host answers at {str(socket)!r}") from exc
         try:
-            connection._writer.write(protocol.hello())
+            connection._send(protocol.hello())
             match await protocol.read_frame(connection._reader):
                 case Kind.HELLO, payload:
                     protocol.parse_hello(payload)

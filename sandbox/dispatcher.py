@@ -1,6 +1,7 @@
 """The one door into isolation: chooses the runtime, admits, holds the deadline, caps the output."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -39,8 +40,8 @@ class Sandbox:
         async with self._admitted() as permit:
             started = time.monotonic()
             try:
-                async with asyncio.timeout(limits.wall_seconds):
-                    outcome = await runtime.run(invocation, capture.write, _calling(invocation, on_call, permit))
+                async with asyncio.timeout(limits.wall_seconds) as wall:
+                    outcome = await runtime.run(invocation, capture.write, _calling(invocation, on_call, permit, wall))
                     capture.check()
             except TimeoutError:
                 raise LimitExceeded(
@@ -109,13 +110,21 @@ class Permit:
         await self._permits.acquire()
         self._held = True
 
+    async def take_again(self, wall: asyncio.Timeout) -> None:
+        """The wait for others is not the program's own time."""
+        now = asyncio.get_running_loop().time
+        left = (wall.when() or math.inf) - now()
+        wall.reschedule(None)
+        await self.take()
+        wall.reschedule(now() + left)
+
     def give_back(self) -> None:
         if self._held:
             self._held = False
             self._permits.release()
 
 
-def _calling(invocation: Invocation, on_call: OnCall, permit: Permit) -> OnCall:
+def _calling(invocation: Invocation, on_call: OnCall, permit: Permit, wall: asyncio.Timeout) -> OnCall:
     """Lets pass what is granted. What it calls may need the permit that it does not use meanwhile."""
     asked = count(1)
 
@@ -126,7 +135,7 @@ def _calling(invocation: Invocation, on_call: OnCall, permit: Permit) -> OnCall:
             return Answer(text=f"this code may not call a tool {name[:100]!r}", failed=True)
         permit.give_back()
         answer = await on_call(name, arguments)
-        await permit.take()
+        await permit.take_again(wall)
         return answer
 
     return call

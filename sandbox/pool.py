@@ -119,7 +119,8 @@ class Pool:
                     self._nursery.set_result(nursery)
                     await self._keep_full(nursery)
             except (NurseryEnded, OSError) as exc:
-                self._nursery = asyncio.get_running_loop().create_future()
+                if self._nursery.done():  # else somebody waits for the next one already
+                    self._nursery = asyncio.get_running_loop().create_future()
                 await self._failed(RuntimeUnavailable(f"sandbox workers cannot be started: {exc}"))
 
     async def _keep_full(self, nursery: Nursery) -> None:
@@ -202,6 +203,7 @@ class Pool:
         if worker in self._workers:
             self._workers.remove(worker)
         self._changed.set()
+        self._freed.set()  # who waited for it to come looks again
 
 
 def _forgotten(_worker: Worker) -> None:

@@ -139,7 +139,7 @@ class Nursery:
             try:
                 return await asyncio.shield(forking)
             except asyncio.CancelledError:
-                with suppress(NurseryEnded, RuntimeUnavailable, TimeoutError):
+                with suppress(NurseryEnded, RuntimeUnavailable, OSError):
                     async with asyncio.timeout(START_SECONDS):
                         await (await forking).end()
                 raise

@@ -62,6 +62,14 @@ async def test_a_program_that_reaches_out_gets_an_exception(sandbox: Sandbox, so
     assert isinstance(ended, GuestCrashed) or (ended.stdout in (b"", b"[]\n", b"False\n") and b"rror" in ended.stderr)
 
 
+@pytest.mark.parametrize("call", ["write(7, 'x')", "write(0, chr(256))"], ids=["to no stream", "no byte"])
+async def test_what_cannot_be_written_traps_and_gives_the_engine_no_pointer_to_follow(sandbox: Sandbox, call: str) -> None:
+    ended = await end(sandbox, f"import wit_world\nwit_world.{call}")
+
+    assert isinstance(ended, GuestCrashed)
+    assert "the program crashed the interpreter" in str(ended)
+
+
 STUBBORN = {
     "catches everything": "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
     "hoards and catches": "x = []\nwhile True:\n    try: x.append(bytes(10**6))\n    except MemoryError: pass",

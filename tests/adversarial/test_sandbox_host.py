@@ -4,6 +4,7 @@ import asyncio
 import os
 import select
 import signal
+import socket
 import stat
 import struct
 import sys
@@ -18,10 +19,14 @@ import pytest_asyncio
 import uvloop
 
 from sandbox import (
+    Answer,
     Capabilities,
     GuestCrashed,
     HostGone,
+    Invocation,
     LimitExceeded,
+    OnCall,
+    OnOutput,
     Outcome,
     ProgramRefused,
     RuntimeUnavailable,
@@ -32,6 +37,7 @@ from sandbox import (
     protocol,
     refuse_calls,
 )
+from sandbox import client as client_module
 from sandbox.capture import Capture
 from sandbox.client import CANCEL_SECONDS, Connection
 from sandbox.dispatcher import Sandbox
@@ -345,6 +351,45 @@ nursery.serve(socket.socket(fileno=0), lambda: dict.fromkeys(nursery.Errand, lam
         with pytest.raises(RuntimeUnavailable, match="ended before it was ready"):
             await worker.ready()
         await worker.end()
+
+
+async def test_a_host_that_stands_still_is_told_as_such_before_it_has_greeted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "HELLO_SECONDS", 0.2)
+    path = folder / "still.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        async with asyncio.timeout(10), open_client(path) as client:
+            with pytest.raises(RuntimeUnavailable, match="does not answer"):
+                await client.run(program("print(1)"), nowhere)
+
+
+async def test_a_program_that_waits_for_others_after_its_call_uses_none_of_its_own_time() -> None:
+    class Calling:
+        async def run(self, invocation: Invocation, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
+            if invocation.capabilities.tools:
+                await on_call("pay", "")
+                await asyncio.sleep(30 if invocation.id == "spends" else 0)
+            else:
+                began.set()
+                await asyncio.sleep(1.5)
+            return Outcome(exit_code=0)
+
+    async def pay(_name: str, _arguments: str) -> Answer:
+        running.append(asyncio.create_task(sandbox.run(program("other"), nowhere)))
+        await began.wait()
+        return Answer(text="paid")
+
+    sandbox, began = Sandbox({"wasmtime": Calling()}, permits=1, queue=8), asyncio.Event()
+    running: list[asyncio.Task[Outcome]] = []
+    paying = replace(program("", wall_seconds=1), capabilities=Capabilities(tools=("pay",)))
+    assert (await sandbox.run(paying, nowhere, pay)).exit_code == 0
+    with pytest.raises(LimitExceeded, match="wall_seconds"):
+        async with asyncio.timeout(10):
+            await sandbox.run(replace(paying, id="spends"), nowhere, pay)
+    await asyncio.gather(*running)
 
 
 async def test_what_nobody_foresaw_in_the_host_is_told_at_once_and_ends_that_connection_alone(folder: Path) -> None:

@@ -28,7 +28,7 @@ from sandbox import (
 from sandbox.artifacts import Artifacts
 from sandbox.dispatcher import Sandbox, open_sandbox
 from sandbox.runtimes import wasmtime
-from tests.sandboxing import OPTIONS, nowhere, program
+from tests.sandboxing import OPTIONS, guest, nowhere, program
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -315,6 +315,17 @@ async def test_a_program_that_is_not_installed_or_no_digest_is_not_run(sandbox: 
     for nonsense in ("../../etc/passwd", "", "A" * 64, "0" * 63 + "/"):
         with pytest.raises(ProgramRefused, match="not a SHA-256"):
             await Runner(sandbox, nonsense)("")
+
+
+async def test_one_that_lost_its_bytes_with_the_power_is_missing_and_is_made_again(sandbox: Sandbox) -> None:
+    content = wat(f'(module {COMMAND} (func (export "loses its bytes")))')
+    runner = Runner(sandbox, await install(sandbox, content))
+    [native] = (guest().parent / "programs").glob(f"{runner.sha256}-*")
+    native.write_bytes(b"")
+    with pytest.raises(ProgramMissing):
+        await runner("")
+    await install(sandbox, content)
+    assert (await runner("")).exit_code == 0
 
 
 # What is kept of them

@@ -1,21 +1,25 @@
 """How many workers a pool keeps, and what becomes of them when one ends at a bad moment."""
 
 import asyncio
+import errno
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from sandbox import GuestCrashed, Outcome, Stream, protocol
+from sandbox import Capabilities, GuestCrashed, Outcome, Stream, protocol
 from sandbox.contract import Runtime
+from sandbox.nursery import Errand
 from sandbox.pool import PoolOptions, open_pool
-from sandbox.process import Worker
+from sandbox.process import Nursery, Worker
 from sandbox.runtimes.wasmtime import open_runtime
 from tests.e2e.paddock import descendants
 from tests.sandboxing import guest, nowhere, program
@@ -152,3 +156,68 @@ os._exit(0)
     async with open_pool(PoolOptions(command=engine(""), workers=1)) as runtime:
         assert (await runtime.run(program(killed), busy)).exit_code == 3
         assert (await runtime.run(program("tell(2)"), nowhere)).exit_code == 0
+
+
+async def test_a_pool_that_is_left_while_its_fork_breaks_off_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(nursery: Nursery, *_: object) -> Worker:
+        asked.set()
+        await left.wait()
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    asked, left = asyncio.Event(), asyncio.Event()
+    async with AsyncExitStack() as stack:
+        runtime = await stack.enter_async_context(open_pool(PoolOptions(command=engine(""), workers=2)))
+        await runtime.run(program("tell(1)"), nowhere)
+        monkeypatch.setattr(Nursery, "_forked", broken)
+        with pytest.raises(GuestCrashed):
+            await runtime.run(program("os._exit(0)"), nowhere)
+        await asked.wait()
+        leaving = asyncio.create_task(stack.aclose())
+        asyncio.get_running_loop().call_later(0.1, left.set)
+        ended, _ = await asyncio.wait([leaving], timeout=20)
+        assert ended
+
+
+async def test_who_waits_for_the_next_nursery_gets_the_one_after_a_start_that_failed(tmp_path: Path) -> None:
+    failing = f"""
+starts = open({str(tmp_path / "starts")!r}, "a+")
+starts.write("x")
+starts.seek(0)
+if starts.read() == "xx":
+    sys.exit(1)
+starts.close()
+"""
+    async with open_pool(PoolOptions(command=engine(failing), workers=1)) as runtime:
+        started = runtime._nursery.result()
+        with pytest.raises(GuestCrashed):
+            await runtime.run(program("os._exit(0)"), nowhere)
+        [parent] = [pid for pid, name in descendants(os.getpid()).items() if str(tmp_path) in name]
+        os.kill(parent, signal.SIGKILL)
+        while runtime._nursery.done():
+            await asyncio.sleep(0.01)
+        with open(os.devnull, "rb") as file:
+            async with asyncio.timeout(20):
+                outcome = await runtime.run_apart(Errand.PROGRAM, program("tell(2)"), nowhere, file.fileno())
+        assert outcome.exit_code == 0
+        assert runtime._nursery.result() is not started
+        assert (tmp_path / "starts").read_text() == "xxx"
+
+
+async def test_who_waits_for_a_worker_that_ends_at_its_start_gets_another_one() -> None:
+    short = """
+def forked():
+    number, pid = next(forks), fork()
+    if pid == 0 and number == 3:
+        time.sleep(2)
+        os._exit(0)
+    return pid
+
+os.fork = forked
+"""
+    granted = replace(program("tell(3)"), capabilities=Capabilities(tools=("pay",)))  # it needs a worker that nobody used
+    async with open_pool(PoolOptions(command=engine(short), workers=3, spare=1)) as runtime:
+        running = [asyncio.create_task(runtime.run(program("time.sleep(0.5)"), nowhere)) for _ in range(2)]
+        await asyncio.sleep(1)
+        async with asyncio.timeout(20):
+            assert (await runtime.run(granted, nowhere)).exit_code == 0
+        await asyncio.gather(*running)

@@ -52,10 +52,14 @@ class PythonGuest:
             raise WasmtimeError._from_ptr(error)
 
     def _written(self, _data: object, _context: object, _type: object, arguments: Any, *_more: object) -> int:
-        text = arguments[1].of.string
-        data = ctypes.string_at(text.data, text.size).decode().encode("latin-1")
-        _bindings.wasm_byte_vec_delete(ctypes.byref(text))
-        self._write(STREAMS[arguments[0].of.u8], data)
+        """A pointer to an error, which traps, or 0. An exception must not leave it: C takes any word for the pointer."""
+        try:
+            text = arguments[1].of.string
+            data = ctypes.string_at(text.data, text.size).decode().encode("latin-1")
+            _bindings.wasm_byte_vec_delete(ctypes.byref(text))
+            self._write(STREAMS[arguments[0].of.u8], data)
+        except Exception:
+            return ctypes.cast(WasmtimeError("not to be written")._consume(), ctypes.c_void_p).value or 0
         return 0
 
     def _called(self, _store: object, name: str, arguments: str) -> Variant:
