@@ -135,8 +135,12 @@ def answer(body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, 
     return Response(dump(body), status, headers, "application/json")
 
 
+class WorkCut(ClientDisconnect):
+    """The client left while its request was worked on; what was done by then is done."""
+
+
 async def unless_gone(work: Coroutine[Any, Any, Result], watch: Coroutine[Any, Any, None]) -> Result:
-    """The work's result. When `watch` returns before, the work is cancelled and ClientDisconnect raised."""
+    """The work's result. When `watch` returns before, the work is cancelled and WorkCut raised."""
     task = asyncio.current_task()
     assert task is not None
     watching, over = asyncio.create_task(watch), False
@@ -150,7 +154,7 @@ async def unless_gone(work: Coroutine[Any, Any, Result], watch: Coroutine[Any, A
         return await work
     except asyncio.CancelledError:
         if watching.done() and task.uncancel() == 0:
-            raise ClientDisconnect from None
+            raise WorkCut from None
         raise
     finally:
         over = True
@@ -158,7 +162,7 @@ async def unless_gone(work: Coroutine[Any, Any, Result], watch: Coroutine[Any, A
 
 
 async def unless_left(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
-    """The work's result. When the client leaves before, the work is cancelled and ClientDisconnect raised."""
+    """The work's result. When the client leaves before, the work is cancelled and WorkCut raised."""
     return await unless_gone(work, departure(receive))
 
 

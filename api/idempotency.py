@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from api.dependencies import authenticated, platform_of, read_body
+from api.dependencies import WorkCut, authenticated, platform_of, read_body
 from api.errors import AnswerLost, KeyReused, status_of
 from api.multipart import OVERHEAD_BYTES, boundary_of
 from api.streaming import EventStream
@@ -185,8 +185,9 @@ class Attempt:
             await self._store.let_go(self._home, self.id, self._claim)
 
     async def _give_up(self, why: BaseException) -> None:
-        """What was refused has done nothing; of anything else nobody knows."""
-        nothing = isinstance(why, ClientDisconnect) or (isinstance(why, PaddockError) and status_of(why) < 500)
+        """What was refused, or was never asked to its end, has done nothing; of anything else nobody knows."""
+        refused = isinstance(why, PaddockError) and status_of(why) < 500
+        nothing = refused or (isinstance(why, ClientDisconnect) and not isinstance(why, WorkCut))
         end = self._store.forget if nothing and self.turn_id is None else self._store.let_go
         with suppress(Unavailable):
             await end(self._home, self.id, self._claim)

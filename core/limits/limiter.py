@@ -9,6 +9,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 from typing import Protocol
 
 from core.errors import PaddockError, RateLimited
@@ -71,9 +72,12 @@ class Limiter:
         return self._open(grant)
 
     async def resume(self, turn: Counted, *, tokens: int) -> "Grant":
-        """For a turn that was let in before, by a process that is gone: counted again as running, never refused."""
+        """For a turn that was let in before, by a process that is gone: counted again as running, never refused.
+
+        Under a name of its own: what that process had reserved runs out and is charged.
+        """
         subjects = await self.tiers.of(turn)
-        grant = Grant(self._counters, subjects, turn.id, reserved=0, since=[], on_end=self._over)
+        grant = Grant(self._counters, subjects, f"{turn.id}.{token_hex(4)}", reserved=0, since=[], on_end=self._over)
         try:
             await grant.reserve(tokens)
         except RateLimited:
@@ -102,8 +106,7 @@ class Limiter:
             if grant.since:
                 together[tuple(subject.id for subject in grant.subjects)].append(grant)
         for grants in together.values():
-            held = [(grant.turn_id, grant.reserved) for grant in grants]
-            self._counters.renew(grants[0].subjects, held, seconds=HELD_SECONDS)
+            self._counters.renew([grant.settlement() for grant in grants], seconds=HELD_SECONDS)
 
     async def close(self) -> None:
         for task in self._seeding:

@@ -11,10 +11,22 @@ local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local KEPT_SECONDS = 32 * 86400
 local ASK_AGAIN_SECONDS = 60
 
-if ARGV[1] == 'renew' then  -- a Redis that lost its memory learns again what runs
-    for n = 2, #KEYS, 2 do
-        for m = 3, #ARGV do redis.call('ZADD', KEYS[n], now + ARGV[2], ARGV[m]) end
-        redis.call('EXPIRE', KEYS[n], KEPT_SECONDS)
+if ARGV[1] == 'renew' then  -- ARGV: seconds, then each reservation with the `since` of each subject
+    local subjects = #KEYS / 2
+    for m = 3, #ARGV, 1 + subjects do
+        local tokens = tonumber(string.match(ARGV[m], ':(%d+)$'))
+        for i = 1, subjects do
+            local hash, running = KEYS[2 * i - 1], KEYS[2 * i]
+            if redis.call('ZADD', running, now + ARGV[2], ARGV[m]) == 1 then  -- it ran out and was charged, or was forgotten
+                redis.call('HINCRBY', hash, 'held', tokens)
+                local found = redis.call('HMGET', hash, 'since', 'month_tokens')
+                if found[1] == ARGV[m + i] then
+                    redis.call('HSET', hash, 'month_tokens', math.max(0, tonumber(found[2]) - tokens))
+                end
+                redis.call('EXPIRE', hash, KEPT_SECONDS)
+            end
+            redis.call('EXPIRE', running, KEPT_SECONDS)
+        end
     end
     return {1}
 end

@@ -136,11 +136,11 @@ class LimitCounters:
     def settle(self, done: Settlement) -> None:
         self._tell(_command("extend", done, 0, 0.0))
 
-    def renew(self, subjects: Sequence[Subject], reservations: Sequence[tuple[str, int]], *, seconds: float) -> None:
-        """Hold on to these for so many seconds from now. reservations: turn and tokens of each."""
+    def renew(self, running: Sequence[Settlement], *, seconds: float) -> None:
+        """Hold on to these reservations, all of the same subjects, for so many seconds from now."""
         if not self.away:
-            members = [f"{turn_id}:{tokens}" for turn_id, tokens in reservations]
-            self._tell(_Command(_keys(subjects), ("renew", seconds, *members)))
+            told = [value for one in running for value in (f"{one.turn_id}:{one.reserved}", *one.since)]
+            self._tell(_Command(_keys(running[0].subjects), ("renew", seconds, *told)))
 
     def seed(self, subject: Subject, since: str, *, day: int, requests: int, month: int, tokens: int) -> None:
         """Add what was used before the counting began. day: since 1970; month: year * 12 + month."""

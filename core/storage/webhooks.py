@@ -55,6 +55,7 @@ class Due:
     """attempts: with this one."""
 
     id: str
+    organization_id: str
     endpoint_id: str
     event: str
     object_id: str
@@ -164,9 +165,13 @@ class WebhookStore:
                 new = sa.update(webhook_endpoints).where(webhook_endpoints.c.id == row.id)
                 await connection.execute(new.values(secret=resealed(row.id, row.secret)))
 
-    async def take(self, most: int, *, share: int, busy: Sequence[str] = ()) -> Sequence[Due]:
-        """Deliveries to be tried now, by nobody else meanwhile: of each endpoint in turn, at most `share`; of these none."""
-        values = {"most": most, "share": share, "busy": list(busy), "seconds": ATTEMPT_SECONDS}
+    async def take(self, most: int, *, share: int, share_of_organization: int, busy: Sequence[str] = ()) -> Sequence[Due]:
+        """Deliveries to be tried now, by nobody else meanwhile: of each organisation in turn, and of its endpoints in turn.
+
+        share: at most so many of an endpoint. busy: organisations and endpoints of which none is taken.
+        """
+        shares = {"share": share, "share_of_organization": share_of_organization}
+        values = {"most": most, **shares, "busy": list(busy), "seconds": ATTEMPT_SECONDS}
         async with self._database.everyone() as connection:
             rows = (await connection.execute(_TAKE, values)).mappings().all()
         return [Due(**row) for row in rows]
@@ -207,17 +212,21 @@ _TELL = sa.text("""
 """)
 _TAKE = sa.text("""
     WITH due AS (
-        SELECT id, next_at, row_number() OVER (PARTITION BY endpoint_id ORDER BY next_at) AS place
+        SELECT id, organization_id, next_at, row_number() OVER (PARTITION BY endpoint_id ORDER BY next_at) AS place
         FROM webhook_deliveries
-        WHERE delivered_at IS NULL AND given_up_at IS NULL AND next_at <= now() AND endpoint_id <> ALL(CAST(:busy AS text[]))
+        WHERE delivered_at IS NULL AND given_up_at IS NULL AND next_at <= now()
+            AND endpoint_id <> ALL(CAST(:busy AS text[])) AND organization_id <> ALL(CAST(:busy AS text[]))
+    ), ranked AS (
+        SELECT id, next_at, row_number() OVER (PARTITION BY organization_id ORDER BY place, next_at) AS place
+        FROM due WHERE place <= :share
     ), chosen AS (
-        SELECT d.id FROM webhook_deliveries d JOIN due USING (id)
-        WHERE due.place <= :share AND d.delivered_at IS NULL AND d.given_up_at IS NULL AND d.next_at <= now()
-        ORDER BY due.place, due.next_at LIMIT :most FOR NO KEY UPDATE OF d SKIP LOCKED
+        SELECT d.id FROM webhook_deliveries d JOIN ranked USING (id)
+        WHERE ranked.place <= :share_of_organization AND d.delivered_at IS NULL AND d.given_up_at IS NULL AND d.next_at <= now()
+        ORDER BY ranked.place, ranked.next_at LIMIT :most FOR NO KEY UPDATE OF d SKIP LOCKED
     )
     UPDATE webhook_deliveries d SET attempts = d.attempts + 1, next_at = now() + make_interval(secs => :seconds)
     FROM chosen, webhook_endpoints e WHERE d.id = chosen.id AND e.id = d.endpoint_id
-    RETURNING d.id, d.endpoint_id, d.event, d.object_id, d.attempts, d.created_at, e.url, e.secret
+    RETURNING d.id, d.organization_id, d.endpoint_id, d.event, d.object_id, d.attempts, d.created_at, e.url, e.secret
 """)
 _DELIVERED = sa.text("UPDATE webhook_deliveries SET delivered_at = now(), error = NULL WHERE id = :id")
 _FAILED = sa.text("""

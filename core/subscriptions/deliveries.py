@@ -15,8 +15,8 @@ from core.webhooks.sending import Message, NotDelivered, Webhooks, seconds_until
 from core.webhooks.signing import key_of
 
 AT_ONCE = 32
-SHARE = 4
-"""How many of these one endpoint begins with, and gets when it has fewer."""
+SHARE, SHARE_OF_ORGANIZATION = 4, 8
+"""How many of these one endpoint, and all endpoints of an organisation, begin with, and get when they have fewer."""
 LOOK_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ class Deliveries:
         self._keyring = keyring
         self._webhooks = webhooks
         self._going: Counter[str] = Counter()  # by endpoint
+        self._going_of: Counter[str] = Counter()  # by organisation
         self._over = asyncio.Event()
 
     async def run(self) -> None:
@@ -37,6 +38,7 @@ class Deliveries:
                 due = await self._take()
                 for delivery in due:
                     self._going[delivery.endpoint_id] += 1
+                    self._going_of[delivery.organization_id] += 1
                     group.create_task(self._deliver(delivery), name=delivery.id)
                 if not due:
                     with suppress(TimeoutError):
@@ -47,7 +49,10 @@ class Deliveries:
         room = AT_ONCE - self._going.total()
         try:
             busy = [endpoint for endpoint, going in self._going.items() if going >= SHARE]
-            return await self._store.take(room, share=SHARE, busy=busy) if room else ()
+            busy += [organization for organization, going in self._going_of.items() if going >= SHARE_OF_ORGANIZATION]
+            if not room:
+                return ()
+            return await self._store.take(room, share=SHARE, share_of_organization=SHARE_OF_ORGANIZATION, busy=busy)
         except PaddockError as exc:
             log.warning("webhooks have to wait: %s", exc.message)
             return ()
@@ -59,7 +64,9 @@ class Deliveries:
             log.warning("what became of %s is not noted, it is sent again: %s", due.id, exc.message)
         finally:
             self._going[due.endpoint_id] -= 1
+            self._going_of[due.organization_id] -= 1
             self._going += Counter()  # forgets who has none
+            self._going_of += Counter()
             self._over.set()
 
     async def _attempt(self, due: Due) -> None:

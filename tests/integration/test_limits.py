@@ -416,6 +416,61 @@ async def test_what_a_killed_process_had_reserved_runs_out_and_is_charged(counte
     assert too_much.limit == "tokens_per_month"
 
 
+async def counted(counters: LimitCounters, name: str) -> tuple[int, int]:
+    """Of the month's tokens: used, and held."""
+    await counters.drain()
+    used, held = await counters._client.hmget(f"paddock:limits:{{{name}}}:{name}", "month_tokens", "held")
+    return int(used), int(held)
+
+
+async def test_a_reservation_that_ran_out_and_is_renewed_after_all_is_charged_once(counters: LimitCounters) -> None:
+    """Its process was cut off from Redis for longer than reservations stay."""
+    limited = [subject()]
+    left = await counters.admit(limited, "turn_1", tokens=1_000, seconds=0.1)
+    assert not isinstance(left, Refused)
+    await asyncio.sleep(0.3)
+    await counters.admit(limited, "turn_2", tokens=300, seconds=30)
+    assert await counted(counters, "org_a") == (1_000, 300)
+    done = Settlement(subjects=limited, turn_id="turn_1", reserved=1_000, used=50, since=[row.since for row in left])
+    counters.renew([done], seconds=30)
+    assert await counted(counters, "org_a") == (0, 1_300)
+    counters.settle(done)
+    assert await counted(counters, "org_a") == (50, 300)
+
+
+async def test_a_renewal_that_finds_redis_empty_takes_nothing_from_others_when_it_is_settled(counters: LimitCounters) -> None:
+    limited = [subject()]
+    left = await counters.admit(limited, "turn_1", tokens=1_000, seconds=30)
+    assert not isinstance(left, Refused)
+    await counters._client.flushall()
+    done = Settlement(subjects=limited, turn_id="turn_1", reserved=1_000, used=50, since=[row.since for row in left])
+    counters.renew([done], seconds=30)
+    await counters.admit(limited, "turn_2", tokens=300, seconds=30)
+    counters.settle(done)
+    assert await counted(counters, "org_a") == (50, 300)
+
+
+async def test_what_a_dead_process_had_reserved_for_a_turn_that_another_goes_on_with_is_held_by_nobody_in_the_end(
+    stage: Stage, tenant: Tenant, redis: OwnRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = turns_of(tenant)
+    async with serving(stage, tenant, redis) as server, open_counters(redis.url) as counters:
+        limiter = server.platform.limiter
+        turn = next(turns)
+        monkeypatch.setattr("core.limits.limiter.HELD_SECONDS", 0.3)
+        await limiter.admit(turn, tokens=1_000)
+        limiter._running.clear()  # as in a process that is gone
+        resumed = await limiter.resume(turn, tokens=1_000)
+        await resumed.reserve(1_000)
+        resumed.spend(50)
+        resumed.end()
+        await server.platform.limiter._counters.drain()
+        await asyncio.sleep(0.5)
+        (await limiter.admit(next(turns), tokens=10)).end()
+        await server.platform.limiter._counters.drain()
+        assert await counted(counters, tenant.principal.organization_id) == (1_050, 0)
+
+
 async def test_a_refusal_takes_nothing_from_anybody(counters: LimitCounters) -> None:
     open_to_all, closed = subject(), replace(subject(requests_per_minute=1), id="key_a")
     await counters.admit([closed], "turn_1", tokens=10, seconds=30)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import rfc8785
+from starlette.types import Message
 
 from api.app import create_app
 from core.bootstrap import Platform
@@ -363,6 +364,34 @@ async def test_a_tool_of_another_organisation_is_not_there(stage: Stage, tenant:
             assert (await other.respond())["output"][0]["type"] == "message"
             await other.create()  # the name is free there
         assert (await client.get(f"{TOOLS}/double"))["enabled"] is True
+
+
+async def test_a_dry_run_whose_client_left_is_not_run_again_for_its_key(stage: Stage, tenant: Tenant) -> None:
+    async def started() -> int:
+        return sum(record["kind"] == "tool.dry_run_started" for record in await audited(platform, tenant))
+
+    async def receive() -> Message:
+        if not heard:
+            heard.append("body")
+            return {"type": "http.request", "body": b'{"arguments": {"x": 1}}'}
+        while not await started():
+            await asyncio.sleep(0.05)
+        return {"type": "http.disconnect"}
+
+    async def send(_: Message) -> None:
+        """Nobody is there."""
+
+    heard: list[str] = []
+    async with stage.open_with(HELLO) as platform, client_of(platform, tenant) as client:
+        await client.create(code="import time\ndef main(x):\n    time.sleep(40)", effect="effectful")
+        path = f"{TOOLS}/double/dry-run"
+        told = {"authorization": f"Bearer {tenant.secret}", "idempotency-key": "once", "content-type": "application/json"}
+        headers = [(name.encode(), value.encode()) for name, value in told.items()]
+        scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers, "http_version": "1.1"}
+        await create_app(platform)(scope | {"client": None, "scheme": "http", "server": None}, receive, send)
+        again = await client._http.post(path, content=b'{"arguments": {"x": 1}}', headers=told)
+        assert (again.status_code, again.json()["error"]["code"]) == (409, "idempotency_answer_lost")
+        assert await started() == 1
 
 
 async def test_a_dry_run_goes_the_way_of_a_call_and_is_audited(stage: Stage, tenant: Tenant) -> None:

@@ -21,7 +21,8 @@ from core.errors import ConfigurationError, Unavailable
 from core.keyring import open_keyring
 from core.storage.database import Database
 from core.storage.tables import audit_records, webhook_deliveries, webhook_endpoints
-from core.subscriptions.deliveries import AT_ONCE
+from core.subscriptions.deliveries import AT_ONCE, SHARE_OF_ORGANIZATION
+from core.webhooks.sending import ANSWER_SECONDS
 from tests.doubles.web import Web, open_web
 from tests.integration.conftest import Stage, Tenant
 
@@ -276,6 +277,36 @@ async def test_an_endpoint_that_hangs_with_all_that_it_missed_keeps_no_other_ten
         assert sum(raw.startswith(b"POST /silent") for raw in web.requests) < AT_ONCE, "there is always room for another one"
     async with serving(stage, tenant) as http:
         await http.delete(f"/admin/v1/webhooks/{hook['id']}")
+
+
+async def test_an_organisation_whose_endpoints_all_hang_keeps_no_other_waiting(
+    stage: Stage, tenant: Tenant, other_tenant: Tenant, web: Web, database: Database
+) -> None:
+    async def silence(_: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(PATIENCE_SECONDS)
+
+    async with serving(stage, tenant) as http:
+        hooks = [await add(http, f"{web.origin}/silent{n}") for n in range(10)]
+    web.answers |= {f"/silent{n}": silence for n in range(10)}
+    missed = """
+        INSERT INTO webhook_deliveries (id, organization_id, endpoint_id, event, object_id)
+        SELECT h || n, :organization, h, 'response.completed', 'resp_' || n
+        FROM generate_series(1, 20) n, unnest(CAST(:hooks AS text[])) h
+    """
+    values = {"hooks": [hook["id"] for hook in hooks], "organization": tenant.principal.organization_id}
+    async with database.everyone() as connection:
+        await connection.execute(sa.text(missed), values)
+    async with serving(stage, other_tenant) as http:
+        while len(web.requests) < SHARE_OF_ORGANIZATION:
+            await asyncio.sleep(0.05)
+        await add(http, f"{web.origin}/hook")
+        await begin(http, "hi")
+        async with asyncio.timeout(ANSWER_SECONDS * 0.7):  # none of those that hang has ended
+            await deliveries(http, "delivered", 1)
+        assert sum(raw.startswith(b"POST /silent") for raw in web.requests) < AT_ONCE, "there is always room for another one"
+    async with serving(stage, tenant) as http:
+        for hook in hooks:
+            await http.delete(f"/admin/v1/webhooks/{hook['id']}")
 
 
 @pytest.mark.parametrize(
