@@ -5,6 +5,7 @@ Knows no client: they read the journal.
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from core.audit.turns import TurnAudit
@@ -65,7 +66,8 @@ class Adoption:
         if not orphan.turn.stored:
             return await self._end_unstored(orphan)
         try:
-            events = await self._events(orphan)
+            async with self._untouched(orphan):
+                events = await self._events(orphan)
             running = self._open(orphan, events)
         except (ValueError, LookupError, AssertionError) as exc:
             log.error("turn %s cannot be read (%s): it ends without its output", orphan.turn.id, type(exc).__name__)
@@ -76,6 +78,16 @@ class Adoption:
         if end is not None:
             await running.finish(_with_usage(end, events))
         return None
+
+    @asynccontextmanager
+    async def _untouched(self, orphan: Orphan) -> AsyncGenerator[None, None]:
+        """Nothing of it was written here yet. That it could not be read is no process that it did not survive."""
+        try:
+            yield
+        except Unavailable:
+            with suppress(Unavailable):
+                await self._leases.put_back(orphan)
+            raise
 
     def _verdict(self, orphan: Orphan, deferrals: int) -> TurnEnded | None:
         if orphan.cancelled:
@@ -90,11 +102,12 @@ class Adoption:
         """How it ends, where it cannot go on."""
         turn = orphan.turn
         try:
-            request, principal = recall(orphan.request, await self._turns.input(turn.organization_id, turn.id))
-            before = await self._staging.before(principal, request, turn_id=turn.id)
-            scene = await self._staging.scene(
-                turn, principal, request, before, durable=running.durable, seconds_gone=orphan.seconds
-            )
+            async with self._untouched(orphan):
+                request, principal = recall(orphan.request, await self._turns.input(turn.organization_id, turn.id))
+                before = await self._staging.before(principal, request, turn_id=turn.id)
+                scene = await self._staging.scene(
+                    turn, principal, request, before, durable=running.durable, seconds_gone=orphan.seconds
+                )
         except ValueError as exc:
             log.error("the request of turn %s cannot be read: %s", turn.id, type(exc).__name__)
             return LOST
@@ -107,7 +120,8 @@ class Adoption:
         for event in (*told, *beginning):
             past.take(event)
         back = past.back(scene.tools.digest_of, scene.lost)
-        grant = await self._limiter.resume(turn, tokens=scene.demand)
+        async with self._untouched(orphan):
+            grant = await self._limiter.resume(turn, tokens=scene.demand)
         rest = loop.run(
             turn.id,
             scene.transcript,

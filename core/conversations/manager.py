@@ -191,8 +191,14 @@ class TurnManager:
     def _give_up_unread(self, turn_id: str) -> None:
         running = self._running.get(turn_id)
         if running is not None and not running.was_read and not running.feed.readers:
-            running.stop(StopReason.CLIENT_LEFT)
-            del self._running[turn_id]
+            self._leave(running)
+
+    def _leave(self, running: RunningTurn) -> None:
+        """An unstored turn that nobody reads any more: it is forgotten when it has ended."""
+        running.was_read = True
+        running.stop(StopReason.CLIENT_LEFT)
+        if running.over:
+            self._forget(running)
 
     def _local(self, organization_id: str, turn_id: str) -> RunningTurn | None:
         running = self._running.get(turn_id)
@@ -225,10 +231,8 @@ class TurnManager:
 
     def _reader_left(self, running: RunningTurn) -> None:
         running.was_read = True
-        if running.turn.stored or running.feed.readers:
-            return
-        running.stop(StopReason.CLIENT_LEFT)
-        self._running.pop(running.turn.id, None)
+        if not running.turn.stored and not running.feed.readers:
+            self._leave(running)
 
     async def _tail(
         self, organization_id: str, turn_id: str, after: int, *, live: bool = False
@@ -328,6 +332,7 @@ class TurnManager:
         for turn in running:
             turn.stop(StopReason.SHUTDOWN)
         await asyncio.gather(*(turn.ended() for turn in running))
+        await self._journal.drain()  # whoever goes on with them reads all that happened
         with suppress(Unavailable):  # then their leases run out
             await self._leases.release([turn.turn.id for turn in running if turn.holds_lease])
 

@@ -56,6 +56,11 @@ class RunningTurn:
         """Its row is in the database and it has not ended."""
         return self._journal.accepted and not self.turn.status.ended
 
+    @property
+    def over(self) -> bool:
+        """Nothing of it runs any more."""
+        return self._task is None or self._task.done()
+
     def record(self, event: TurnEvent) -> "asyncio.Future[None]":
         """Raises what an earlier record failed with."""
         entry = self._recorder.entry(event)

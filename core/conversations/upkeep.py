@@ -5,7 +5,7 @@ Turns in the background are the runner's, who counts them.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from core.conversations.adoption import Adoption
 from core.conversations.running import RunningTurn, StopReason
@@ -15,7 +15,6 @@ from core.storage.leases import Leases
 from core.storage.wakeups import CANCELLATIONS, Wakeups
 
 log = logging.getLogger(__name__)
-AT_ONCE = 20
 
 
 class Upkeep:
@@ -37,7 +36,8 @@ class Upkeep:
     async def run(self) -> None:
         """Until cancelled. A database that is away is asked again at the next time."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_up())
+            tasks.create_task(self._again_and_again(self._keep_up))
+            tasks.create_task(self._again_and_again(self.adopt_orphans))  # which may take longer than a lease
             tasks.create_task(self._heed())
 
     async def _heed(self) -> None:
@@ -49,17 +49,18 @@ class Upkeep:
             except PaddockError as exc:
                 log.warning("turns that were cancelled elsewhere run on: %s", exc.message)
 
-    async def _keep_up(self) -> None:
+    async def _again_and_again(self, work: Callable[[], Awaitable[None]]) -> None:
         """Three times a lease."""
         while True:
             try:
-                await self.keep_leases()
-                await self.stop_revoked()
-                if await self.adopt_orphans() == AT_ONCE:
-                    continue
+                await work()
             except PaddockError as exc:
                 log.warning("upkeep of turns has to wait: %s", exc.message)
             await asyncio.sleep(self._leases.seconds / 3)
+
+    async def _keep_up(self) -> None:
+        await self.keep_leases()
+        await self.stop_revoked()
 
     async def keep_leases(self) -> None:
         """Renew the leases of the turns that run here; stop those that were lost."""
@@ -88,12 +89,11 @@ class Upkeep:
             if running.turn.key_id not in valid:
                 running.stop(StopReason.KEY_REVOKED)
 
-    async def adopt_orphans(self) -> int:
-        """Go on with turns whose process is gone and whose clients wait, AT_ONCE at most. Returns how many there were."""
-        orphans = await self._leases.take_orphans(limit=AT_ONCE)
-        for orphan in orphans:
-            try:
-                await self._adoption.take(orphan)
-            except PaddockError as exc:
-                log.warning("turn %s cannot go on here yet: %s", orphan.turn.id, exc.message)
-        return len(orphans)
+    async def adopt_orphans(self) -> None:
+        """Go on with turns whose process is gone and whose clients wait. One at a time: no lease runs out in a line."""
+        while orphans := await self._leases.take_orphans(limit=1):
+            for orphan in orphans:
+                try:
+                    await self._adoption.take(orphan)
+                except PaddockError as exc:
+                    log.warning("turn %s cannot go on here yet: %s", orphan.turn.id, exc.message)

@@ -1,6 +1,8 @@
 """One connection to PostgreSQL: how it is opened, and what it raises when the server goes away or says no."""
 
 import logging
+import os
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +12,7 @@ from core.errors import Unavailable
 
 log = logging.getLogger(__name__)
 SCHEMA = "paddock"
+SILENT_SECONDS = 20
 LOST = (
     OSError,
     asyncpg.InterfaceError,
@@ -44,11 +47,26 @@ def refusal(cause: BaseException) -> DatabaseUnavailable:
     return DatabaseUnavailable(f"PostgreSQL refused a statement: {type(cause).__name__}")
 
 
+def _notice_silence(connection: "asyncpg.Connection[Any]") -> None:
+    """A server that is gone without a word (its address moved, a firewall forgot us) is noticed in `SILENT_SECONDS`: tcp(7)."""
+    descriptor = connection._transport.get_extra_info("socket").fileno()  # type: ignore[attr-defined]
+    with socket.socket(fileno=os.dup(descriptor)) as twin:
+        if twin.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        twin.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        twin.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENT_SECONDS // 2)
+        twin.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, SILENT_SECONDS // 4)
+        twin.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
+        twin.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_SECONDS * 1000)
+
+
 async def connect(url: str, role: str, more_settings: Mapping[str, str] | None = None) -> "asyncpg.Connection[Any]":
     """Raises DatabaseUnavailable."""
     plain = "postgresql" + url[url.index("://") :]  # without the name of a driver
     settings = {"role": role, "search_path": SCHEMA, "application_name": "paddock", **(more_settings or {})}
     try:
-        return await asyncpg.connect(plain, server_settings=settings, timeout=10)
+        connection = await asyncpg.connect(plain, server_settings=settings, timeout=10)
+        _notice_silence(connection)
+        return connection
     except (*LOST, TimeoutError, asyncpg.PostgresError) as exc:  # the latter: no such database, too many connections
         raise DatabaseUnavailable(f"cannot connect to PostgreSQL: {type(exc).__name__}") from exc

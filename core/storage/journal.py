@@ -367,8 +367,8 @@ class Journal:
             self.wake()
             await asyncio.wait(waiting)
 
-    async def _write(self, group: dict[TurnJournal, Pending]) -> None:
-        """Commit the group and tell each of its turns. One that cannot be written fails alone."""
+    async def _write(self, group: dict[TurnJournal, Pending]) -> PaddockError | None:
+        """Commit the group and tell each of its turns. One that cannot be written fails alone. Gives what it failed with."""
         left = dict(group)
         why: PaddockError = Unavailable("the journal has stopped", code="database_unavailable")
         try:
@@ -383,6 +383,7 @@ class Journal:
                 failure = _verdict(turn, pending, fates.get(turn.turn.id))
                 turn.committed(pending) if failure is None else turn.refused(pending, failure)
             self._on_commit([turn.turn.id for turn in rows if turn.turn.stored])
+            return None
         except DatabaseUnavailable as exc:
             why = exc
         except Exception as exc:  # whatever it is: the turns of others are written
@@ -391,10 +392,14 @@ class Journal:
             why = Unavailable(f"the journal could not be written: {type(exc).__name__}", code="journal_refused")
             if len(left) > 1:
                 for turn in list(left):
-                    await self._write({turn: left.pop(turn)})
+                    failure = await self._write({turn: left.pop(turn)})
+                    if isinstance(failure, DatabaseUnavailable):  # each of the others would wait as long for it
+                        why = failure
+                        break
         finally:
             for turn, pending in left.items():
                 turn.refused(pending, why)
+        return why
 
     async def _commit(self, statement: str, arguments: Arrays, *, queued: bool) -> dict[str, asyncpg.Record]:
         """What became of the turns whose lease held, and of those that were refused.

@@ -83,6 +83,11 @@ class Leases:
             for row in rows
         ]
 
+    async def put_back(self, orphan: Orphan) -> None:
+        """A turn of which nothing was written here: it counts as not taken, and is free when its lease runs out."""
+        async with self._database.everyone() as connection:
+            await connection.execute(_PUT_BACK, {"id": orphan.turn.id, "owner": self.owner, "epoch": orphan.epoch})
+
     async def release(self, running: Sequence[str]) -> None:
         """Let go of these turns: whoever looks next may take them."""
         if running:
@@ -104,11 +109,17 @@ _RELEASE = sa.text("""
     UPDATE turns SET lease_expires_at = LEAST(lease_expires_at, clock_timestamp())
     WHERE id = ANY(:ids) AND lease_owner = :owner AND status = 'running'
 """)
+_PUT_BACK = sa.text("""
+    UPDATE turns SET lease_epoch = lease_epoch - 1
+    WHERE id = :id AND lease_owner = :owner AND lease_epoch = :epoch AND status = 'running'
+""")
 # A turn has taken the time from started_at to the end of its lease. That after it, in which nobody had the turn, is none of its
 # own: started_at is moved by as much.
 _TAKE = sa.text(f"""
     WITH orphans AS (
-        SELECT id, COALESCE(started_at, (SELECT min(e.created_at) FROM turn_events e WHERE e.turn_id = turns.id)) AS began
+        SELECT id, COALESCE(started_at, (
+            SELECT e.created_at FROM turn_events e WHERE e.turn_id = turns.id ORDER BY e.seq LIMIT 1
+        )) AS began
         FROM turns WHERE status = 'running' AND lease_expires_at < clock_timestamp()
             AND (queue IS NOT NULL) = :queued AND (cancel_requested_at IS NOT NULL OR NOT :cancelled)
         ORDER BY lease_expires_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED

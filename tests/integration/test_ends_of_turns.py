@@ -5,6 +5,7 @@ import gc
 import weakref
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +15,9 @@ from core.conversations.running import StopReason
 from core.errors import Conflict, Unavailable
 from core.events import TextDelta, ToolDispatched, TurnStatus
 from core.storage.database import Database
+from core.storage.leases import Leases
 from core.storage.tables import turn_events, turns
+from sandbox.client import Connection
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_turns import HELLO, SLOW, asking, code, end, play, read, text
 
@@ -67,6 +70,61 @@ async def test_a_turn_that_begins_while_the_platform_closes_is_refused_or_ended(
         for outcome in outcomes:
             if not isinstance(outcome, BaseException):
                 assert (await again.turns.wait(tenant.principal, outcome.id)).status is TurnStatus.COMPLETED
+
+
+async def test_a_server_that_stops_lets_go_of_a_turn_when_all_that_happened_is_written(
+    stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(*arguments: Any, **options: Any) -> Any:
+        await gate.wait()
+        return await commit(*arguments, **options)
+
+    gate, leases = asyncio.Event(), Leases(database, owner="other", seconds=30)
+    gate.set()
+    async with stage.open_with(SLOW, lease_seconds=LEASE_SECONDS) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        turn = await platform.turns.start(tenant.principal, asking("go"))
+        running = platform.turns.running[turn.id]
+        commit = platform.journal._commit
+        monkeypatch.setattr(platform.journal, "_commit", slow)
+        gate.clear()
+        other = asyncio.create_task(platform.turns.start(tenant.principal, asking("go")))
+        while not platform.journal._writing:
+            await asyncio.sleep(0.01)
+        last = running.record(TextDelta(item=0, text="the last thing that happened"))
+        stopping = asyncio.create_task(platform.turns.stop())
+        await running.ended()
+        await asyncio.sleep(0.3)
+        assert await leases.take_orphans(limit=9) == []
+        gate.set()
+        await stopping
+        await last
+        assert turn.id in {orphan.turn.id for orphan in await leases.take_orphans(limit=9)}
+        await asyncio.wait([other])
+
+
+async def test_a_server_that_stops_waits_for_unstored_turns_whose_reader_has_left(
+    stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(connection: Connection) -> None:
+        await gate.wait()
+        await cancel(connection)
+
+    gate, cancel = asyncio.Event(), Connection.cancel
+    async with stage.open_with(code("while True: pass")) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        turn = await platform.turns.start(tenant.principal, asking("go", builtins=("code_interpreter",), store=False))
+        async with aclosing(platform.turns.follow(tenant.principal, turn.id)) as events:
+            async for recorded in events:
+                if isinstance(recorded.event, ToolDispatched):
+                    await asyncio.sleep(0.5)  # the guest runs
+                    monkeypatch.setattr(Connection, "cancel", slow)
+                    break
+        stopping = asyncio.create_task(platform.turns.stop())
+        await asyncio.sleep(0.5)
+        assert not stopping.done()
+        gate.set()
+        await stopping
+        assert platform.turns.running == {}
+        assert await _status_when_ended(database, turn.id) == TurnStatus.CANCELLED
 
 
 async def _expire(database: Database, turn_id: str) -> None:

@@ -1,8 +1,10 @@
 """The journal when PostgreSQL hangs, refuses, goes away or is killed, and when its own writer stops."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -13,7 +15,7 @@ from core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated, Una
 from core.events import TextDelta, TurnEnded, TurnStarted, TurnStatus
 from core.identity.keys import Keys
 from core.storage import journal as journal_module
-from core.storage.connection import DatabaseUnavailable
+from core.storage.connection import SILENT_SECONDS, DatabaseUnavailable, connect
 from core.storage.conversations import ConversationStore
 from core.storage.database import Database, open_database
 from core.storage.directory import Directory
@@ -92,6 +94,42 @@ async def test_a_write_that_is_refused_stores_nothing_of_its_group_and_others_al
             assert (await connection.execute(count, {"id": poor.id})).scalar_one() == 0
     with pytest.raises(Unavailable):
         poor_writer.record(delta("after"))
+
+
+class Full:
+    """A connection of a server whose disk is full, and that ends of it."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    async def fetch(self, *_: object, **__: object) -> Any:
+        self._asked += 1
+        raise asyncpg.DiskFullError("could not extend file") if self._asked == 1 else ConnectionResetError()
+
+    async def close(self, timeout: float) -> None:
+        """It is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullThenGone(Database):
+    left: list[Any]
+
+    async def connect(self, settings: Mapping[str, str] | None = None) -> "asyncpg.Connection[Any]":
+        if not self.left:
+            raise DatabaseUnavailable("nobody is there")
+        return self.left.pop()
+
+
+async def test_a_server_that_goes_away_while_turns_are_written_one_by_one_is_waited_for_once(
+    database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "GIVE_UP_SECONDS", 0.3)
+    troubled = FullThenGone(app=database.app, system=database.system, reads=database.reads, left=[Full()])
+    async with open_journal(troubled, on_commit=lambda ids: None) as journal, asyncio.timeout(10):
+        records = [opened(journal, a_turn(tenant))[0].record(Entry(event=TurnStarted())) for _ in range(60)]
+        for record in records:
+            with pytest.raises(DatabaseUnavailable):
+                await record
 
 
 async def test_a_full_disk_is_an_outage_and_not_a_bug(postgres: EmbeddedPostgres, database: Database, tenant: Tenant) -> None:
@@ -195,3 +233,27 @@ async def test_an_id_that_is_no_text_is_the_callers_mistake(database: Database, 
     ):
         with pytest.raises((InvalidRequest, NotFound)):
             await attempt
+
+
+async def test_a_server_over_tcp_that_is_gone_without_a_word_is_noticed(server_url: str) -> None:
+    """Cut off by a firewall or a failover: the kernel ends the connection, and nobody waits for a quarter of an hour."""
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_unix_connection(f"{url.query['host']}/.s.PGSQL.{url.port or 5432}")
+        await asyncio.gather(pour(reader, back), pour(there, writer), return_exceptions=True)
+
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer):
+            while data := await reader.read(65536):
+                writer.write(data)
+
+    url = sa.make_url(server_url)
+    async with await asyncio.start_server(relay, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        over_tcp = url.set(host=host, port=port, query={}).render_as_string(hide_password=False)
+        connection: Any = await connect(over_tcp, "paddock_system")
+        held = connection._transport.get_extra_info("socket")
+        assert held.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == SILENT_SECONDS * 1000
+        assert held.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert await connection.fetchval("SELECT 1") == 1
+        await connection.close()

@@ -14,9 +14,11 @@ from core.conversations.recovery import UNKNOWN
 from core.events import Recorded, ReplyCut, ToolDispatched, TurnStatus
 from core.ids import new_id
 from core.messages import MessageItem, Text
+from core.storage.connection import DatabaseUnavailable
 from core.storage.database import Database
 from core.storage.leases import Leases
 from core.storage.records import Turn
+from core.storage.turns import TurnStore
 from core.tools.catalog import Selection
 from core.tools.definition import Manifest
 from core.tools.permissions import Permissions
@@ -114,6 +116,24 @@ async def test_a_turn_that_no_process_survives_is_given_to_no_other(stage: Stage
         copy = await cut(database, whole, 2, epoch=adoption.MOST_EPOCHS)
         turn = await platform.turns.wait(tenant.principal, copy)
         assert (turn.status, turn.reason) == (TurnStatus.FAILED, "server_lost")
+
+
+async def test_a_turn_that_could_not_be_read_for_a_while_is_none_that_no_process_survives(
+    stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> Sequence[Recorded]:
+        tried.append(None)
+        raise DatabaseUnavailable("PostgreSQL does not answer")
+
+    tried: list[None] = []
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(2 * PATIENCE_SECONDS):
+        whole = await control(platform, tenant)
+        with monkeypatch.context() as patched:
+            patched.setattr(TurnStore, "events", away)
+            copy = await cut(database, whole, 2, epoch=adoption.MOST_EPOCHS - 1)
+            while len(tried) < 3:
+                await asyncio.sleep(0.05)
+        assert (await platform.turns.wait(tenant.principal, copy)).status is TurnStatus.COMPLETED
 
 
 async def test_the_time_limit_of_a_turn_counts_from_its_first_event_in_whichever_process(
