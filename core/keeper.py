@@ -60,4 +60,6 @@ async def _repeat(job: Job) -> None:
             await job.run()
         except PaddockError as exc:
             log.warning("%s has to wait: %s", job.name, exc.message)
+        except Exception:  # a defect of one job is not to end the others
+            log.exception("%s failed", job.name)
         await asyncio.sleep(job.every_seconds)

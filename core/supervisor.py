@@ -6,6 +6,7 @@ It knows no program: what to run comes in as a `Program`.
 import asyncio
 import contextlib
 import io
+import logging
 import os
 import signal
 import sys
@@ -27,6 +28,8 @@ LONGEST_DELAY_SECONDS = 15.0
 STEADY_SECONDS = 30.0
 POLL_SECONDS = 0.02
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 Notify = Callable[[str], None]
 
@@ -35,13 +38,14 @@ Notify = Callable[[str], None]
 class Program:
     """argv[0] is a path. The environment is exactly `env`; no file but stdin (null), stdout and stderr is open.
 
+    env: None passes on ours, secrets and all: for our own code alone.
     stop_signal: asks for a clean end; after `stop_seconds` it is killed. death_signal: what it gets when we die ourselves.
     account, capability: whom it runs as instead of root, and what it keeps (see `core.accounts`).
     """
 
     name: str
     argv: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] | None = field(default_factory=dict)
     cwd: Path = Path("/")
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10.0
@@ -69,9 +73,10 @@ class BoundedLog:
 
     def write(self, chunk: bytes) -> None:
         with contextlib.suppress(OSError):
-            if self._file.tell() + len(chunk) > self._limit:
+            if self._file.closed or self._file.tell() + len(chunk) > self._limit:  # closed: moving it aside failed before
                 self._file.close()
-                self.path.replace(self.path.with_name(self.path.name + ".1"))
+                with contextlib.suppress(FileNotFoundError):  # somebody removed it
+                    self.path.replace(self.path.with_name(self.path.name + ".1"))
                 self._file = _open_private(self.path)
             self._file.write(chunk)
 
@@ -151,7 +156,7 @@ async def running(program: Program, logs: Path, *, on_line: Notify = lambda _: N
     try:
         process = await asyncio.create_subprocess_exec(
             *program.leashed,
-            env=dict(program.env),
+            env=None if program.env is None else dict(program.env),
             cwd=program.cwd,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -230,13 +235,23 @@ async def _keep(
                 await ready(child)
                 heed_cancellation()
                 started.set()
-                notify(child.describe_end(await child.wait()))
+                _tell(notify, child.describe_end(await child.wait()))
         except (PaddockError, OSError) as exc:
             if not started.is_set():
                 raise
-            notify(f"{program.name} did not start again: {exc}")
+            _tell(notify, f"{program.name} did not start again: {exc}")
+        except Exception:
+            if not started.is_set():
+                raise
+            log.exception("%s did not start again", program.name)
         delay = FIRST_DELAY_SECONDS if clock() - began > STEADY_SECONDS else min(delay * 2, LONGEST_DELAY_SECONDS)
         await asyncio.sleep(delay)
+
+
+def _tell(notify: Notify, text: str) -> None:
+    """Nobody may be there to hear it: the terminal is gone, or the disk is full. The child is needed all the same."""
+    with contextlib.suppress(OSError):
+        notify(text)
 
 
 def _open_private(path: Path) -> io.FileIO:

@@ -52,8 +52,9 @@ class Exports:
 
     async def delete(self, principal: Principal, export_id: str) -> Export:
         """Cancels it while it is made; removes its files after. Raises NotFound."""
-        export = await self.get(principal, export_id)
+        await self.get(principal, export_id)
         cancelled = AuditRecord.by(principal, "export.cancelled", export_id)
         if not await self._store.end(cancelled, ExportStatus.CANCELLED, was=UNFINISHED):
-            await remove(self._store, self._objects, AuditRecord.by(principal, "export.deleted", export_id), export)
+            ended = await self.get(principal, export_id)  # only now: it may have been completed a moment ago
+            await remove(self._store, self._objects, AuditRecord.by(principal, "export.deleted", export_id), ended)
         return await self.get(principal, export_id)

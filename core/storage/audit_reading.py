@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from core.storage.audit_shapes import Archive, Filter, Section, first_id_of, read_archive
-from core.storage.connection import LOST, DatabaseUnavailable, connect
+from core.storage.connection import LOST, REFUSED, DatabaseUnavailable, connect, refusal
 
 PAGE_RECORDS = 16_384
 PAGE_CHECKPOINTS = 512
@@ -109,6 +109,8 @@ async def open_sealed_records(url: str, wanted: Wanted) -> AsyncGenerator[Sealed
         yield SealedRecords(connection, wanted)
     except LOST as exc:
         raise DatabaseUnavailable(f"PostgreSQL does not answer: {type(exc).__name__}") from exc
+    except REFUSED as exc:
+        raise refusal(exc) from exc
     finally:
         connection.terminate()
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-from core.storage.connection import LOST, DatabaseUnavailable
+from core.storage.connection import LOST, REFUSED, DatabaseUnavailable, refusal
 from core.storage.database import Database
 
 KEEPER = 0x7061_6464_6B65_6570  # "paddkeep"
@@ -28,6 +28,8 @@ async def candidate(database: Database) -> AsyncGenerator[Callable[[], Awaitable
                 held = await connection.fetchval("SELECT pg_try_advisory_lock($1)", KEEPER, timeout=ANSWER_SECONDS)
         except (*LOST, TimeoutError) as exc:
             raise DatabaseUnavailable(f"PostgreSQL does not answer the keeper: {type(exc).__name__}") from exc
+        except REFUSED as exc:
+            raise refusal(exc) from exc
         return held
 
     try:

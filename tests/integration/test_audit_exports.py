@@ -3,29 +3,38 @@
 import asyncio
 import csv
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
+import boto3
 import pyarrow.parquet
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
 from api.commands.audit import command
-from core.audit.export.making import object_key
+from core.audit.export.making import ExportMaker, object_key
+from core.audit.exports import Exports
 from core.audit.signing import open_signer
 from core.audit.verification import verify
 from core.errors import Conflict, NotFound
+from core.identity.reach import Reach
 from core.storage.audit import AuditRecord, Outcome, insert
 from core.storage.audit_exports import ExportStatus, ExportStore
+from core.storage.audit_reading import Wanted, open_sealed_records
 from core.storage.audit_seals import SealStore
 from core.storage.audit_shapes import Filter
+from core.storage.connection import DatabaseUnavailable
+from core.storage.directory import Directory
 from core.storage.embedded.postgres import EmbeddedPostgres
-from core.storage.objects import ObjectsUnavailable
+from core.storage.objects import ObjectsUnavailable, open_objects
 from tests.integration.audit_stand import AuditStand, PatientSealer, audit_stand
 from tests.integration.conftest import make_tenant
+from tests.integration.test_objects import s3_server
 
 
 @pytest.fixture
@@ -247,6 +256,65 @@ async def test_an_export_that_is_cancelled_or_deleted_leaves_no_file(stand: Audi
     assert [found.key async for found in stand.objects.list("audit/exports/")] == []
     with pytest.raises(NotFound, match="it has: none"):
         await stand.exports.open_file(who, made.id, "manifest.json")
+
+
+async def test_an_export_that_is_completed_while_it_is_deleted_is_deleted_and_that_is_recorded(stand: AuditStand) -> None:
+    class Late(ExportStore):
+        """It hears that an export is not wanted when it is made."""
+
+        made = False
+
+        async def end(self, record: AuditRecord, status: ExportStatus, *, was: Sequence[ExportStatus]) -> bool:
+            if not self.made:
+                self.made = True
+                await stand.maker.make_all()
+            return await super().end(record, status, was=was)
+
+    who = stand.tenant.principal
+    exports = Exports(Late(stand.database), stand.objects, Reach(Directory(stand.database)))
+    asked = await exports.create(who, Filter(), format="jsonl")
+    assert (await exports.delete(who, asked.id)).status is ExportStatus.DELETED
+    page = await stand.log.page(who, Filter(kinds=("export.*",)), organization_id=None, after=None, limit=9, descending=True)
+    assert [event.record["kind"] for event in page.rows] == ["export.deleted", "export.completed", "export.created"]
+    assert [found.key async for found in stand.objects.list("audit/exports/")] == []
+
+
+async def test_an_export_finds_the_credentials_of_its_bucket_in_the_environment(
+    stand: AuditStand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    with s3_server(tmp_path / "s3.log") as endpoint:
+        url = f"s3://audit?endpoint={endpoint}&region=us-east-1"
+        client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+        client.create_bucket(Bucket="audit")
+        client.close()
+        async with open_objects(url) as bucket:
+            stores = {"database": stand.database.address, "objects": url}
+            store = ExportStore(stand.database)
+            maker = ExportMaker(store, bucket, stand.sealer, stand.signer, stores=stores, home=tmp_path, days=30)
+            there = replace(stand, objects=bucket, maker=maker)
+            done = await there.act(3)
+            await there.sealer.seal()
+            await there.tamper("UPDATE audit_checkpoints SET latest = latest - interval '1 day'")
+            await there.archiver().run()
+            assert [found.key async for found in bucket.list("audit/archives/")] != []
+            export = await there.export(wanted=Filter(kinds=("tool.disabled",)))
+    assert (export.status, export.records, export.problems, export.error) == (ExportStatus.COMPLETED, len(done), [], None)
+
+
+async def test_reading_sealed_records_that_postgresql_refuses_is_a_database_that_is_unavailable(stand: AuditStand) -> None:
+    elsewhere = await asyncpg.connect(stand.owner)
+    try:
+        async with elsewhere.transaction():
+            await elsewhere.execute("LOCK TABLE paddock.audit_checkpoints")
+            with pytest.raises(DatabaseUnavailable, match="refused a statement: QueryCanceledError"):
+                async with open_sealed_records(
+                    f"{stand.database.address}&statement_timeout=500", Wanted(organization_id=None, filter=Filter())
+                ) as records:
+                    await records.span()
+    finally:
+        await elsewhere.close()
 
 
 async def test_what_is_done_with_an_export_is_in_the_next_one(stand: AuditStand, tmp_path: Path) -> None:

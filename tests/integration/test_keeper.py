@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
+import pytest
 
 from core.errors import Unavailable
 from core.keeper import Job, Keeper
@@ -74,13 +76,30 @@ async def test_a_server_that_loses_its_connection_stops_working_and_is_elected_a
     assert work.most == 1
 
 
-async def test_a_job_that_fails_is_tried_again_and_the_others_go_on(database: Database) -> None:
+async def test_a_server_that_postgresql_refused_to_elect_is_elected_later(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, refusals, ask = Work(), [asyncpg.DiskFullError("no space left on device")], asyncpg.Connection.fetchval
+
+    async def fetchval(connection: "asyncpg.Connection[Any]", query: str, *values: Any, **options: Any) -> Any:
+        if refusals and "pg_try_advisory_lock" in query:
+            raise refusals.pop()
+        return await ask(connection, query, *values, **options)
+
+    monkeypatch.setattr(asyncpg.Connection, "fetchval", fetchval)
+    async with keeping(database, Job(name="work", every_seconds=1, run=work.run)):
+        await until((1, 1), work)
+    assert refusals == []
+
+
+@pytest.mark.parametrize("failure", [Unavailable("not now"), RuntimeError("a defect")], ids=["wait", "defect"])
+async def test_a_job_that_fails_is_tried_again_and_the_others_go_on(database: Database, failure: Exception) -> None:
     work, tried = Work(), 0
 
     async def failing() -> None:
         nonlocal tried
         tried += 1
-        raise Unavailable("not now")
+        raise failure
 
     jobs = (Job(name="failing", every_seconds=0.01, run=failing), Job(name="work", every_seconds=1, run=work.run))
     async with keeping(database, *jobs), asyncio.timeout(60):

@@ -156,6 +156,30 @@ async def test_a_loud_child_fills_no_disk(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["loud.log", "loud.log.1"]
 
 
+async def test_a_log_that_somebody_removed_is_begun_anew(tmp_path: Path) -> None:
+    file = tmp_path / "child.log"
+    log = BoundedLog(file, limit_bytes=1000)
+    log.write(b"x" * 900)
+    file.unlink()
+    log.write(b"y" * 200)
+    log.write(b"z")
+    log.close()
+    assert file.read_bytes() == b"y" * 200 + b"z"
+
+
+async def test_a_log_that_cannot_be_moved_aside_loses_lines_and_goes_on_later(tmp_path: Path) -> None:
+    file, in_the_way = tmp_path / "child.log", tmp_path / "child.log.1"
+    log = BoundedLog(file, limit_bytes=1000)
+    log.write(b"x" * 900)
+    in_the_way.mkdir()
+    for _ in range(2):
+        log.write(b"y" * 200)
+    in_the_way.rmdir()
+    log.write(b"z")
+    log.close()
+    assert (in_the_way.read_bytes(), file.read_bytes()) == (b"x" * 900, b"z")
+
+
 async def test_a_log_that_cannot_be_written_stops_no_child(tmp_path: Path) -> None:
     (tmp_path / "child.log").symlink_to("/dev/full")
     async with running(python("print('x' * 1000)"), tmp_path) as child:
@@ -177,6 +201,28 @@ async def test_a_child_that_ends_is_started_again_and_its_end_is_told(tmp_path: 
         await again.wait()
     assert len(told) >= 2
     assert "child ended with exit code 7" in told[0]
+
+
+@pytest.mark.parametrize("failure", [None, Unavailable("not yet"), RuntimeError("a defect")])
+async def test_a_child_is_started_again_though_nobody_hears_of_it_and_whatever_a_start_raises(
+    tmp_path: Path, failure: Exception | None
+) -> None:
+    again = asyncio.Event()
+    starts = 0
+
+    async def ready(_child: Child) -> None:
+        nonlocal starts
+        starts += 1
+        if starts == 3:
+            again.set()
+        if starts == 2 and failure is not None:
+            raise failure
+
+    def gone(_text: str) -> None:
+        raise BrokenPipeError
+
+    async with asyncio.timeout(60), kept_running(python("raise SystemExit(7)"), tmp_path, ready, gone):
+        await again.wait()
 
 
 async def test_a_first_start_that_fails_is_an_error_and_not_tried_for_ever(tmp_path: Path) -> None:

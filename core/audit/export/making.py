@@ -124,9 +124,8 @@ class ExportMaker:
         order.write_bytes(ORDER.dump_json(Order(**self._stores, format=request.format, wanted=wanted)))
         argv = (sys.executable, "-P", "-m", "core.audit.export.process", str(directory))
         told: dict[str, int] = {}
-        async with running(
-            Program(name="export", argv=argv), self._home / "logs", on_line=lambda line: _read(line, told)
-        ) as child:
+        program = Program(name="export", argv=argv, env=None)  # boto3 and asyncpg may find credentials there
+        async with running(program, self._home / "logs", on_line=lambda line: _read(line, told)) as child:
             if (code := await self._watched(export, child, told)) != 0:
                 raise ExportFailed(f"the process that makes it ended with {code}; its log is logs/export.log")
         result: Mapping[str, Any] = json.loads((directory / "result.json").read_bytes())
