@@ -64,8 +64,9 @@ class Answers:
 
         Raises StorageUsedUp where there is not enough and it is not to be partly; TooLarge, Unavailable.
         """
-        output = await self._file(principal, batch, "output", good=True, partly=partly)
-        errors = await self._file(principal, batch, "error", good=False, partly=partly)
+        told: set[int] = set()
+        output = await self._file(principal, batch, "output", told, good=True, partly=partly)
+        errors = await self._file(principal, batch, "error", told, good=False, partly=partly)
         return Written(output=output.id, errors=errors.id, left_out=output.left_out + errors.left_out)
 
     async def clear(self) -> None:
@@ -79,11 +80,12 @@ class Answers:
                         await self._turns.delete(principal, line.turn_id)
             await self._store.clear(batch.id, [line.line for line in lines])
 
-    async def _file(self, principal: Principal, batch: Batch, kind: str, *, good: bool, partly: bool) -> _File:
+    async def _file(self, principal: Principal, batch: Batch, kind: str, told: set[int], *, good: bool, partly: bool) -> _File:
+        """told: lines of another file; those of this one are added."""
         file_id = f"file_{batch.id.removeprefix('batch_')}{good:d}"
         with suppress(NotFound):
             return _File(id=(await self._files.get(batch.organization_id, file_id)).id)
-        async with aclosing(self._lines(principal, batch, good=good)) as lines:
+        async with aclosing(self._lines(principal, batch, told, good=good)) as lines:
             first = await anext(lines, None)
             if first is None:
                 return _File(id=None)
@@ -101,19 +103,22 @@ class Answers:
                 return _File(id=None, left_out=1 + sum([1 async for _ in lines]))
         return _File(id=file_id, left_out=cut.left_out)
 
-    async def _lines(self, principal: Principal, batch: Batch, *, good: bool) -> AsyncGenerator[bytes, None]:
+    async def _lines(self, principal: Principal, batch: Batch, told: set[int], *, good: bool) -> AsyncGenerator[bytes, None]:
         after = 0
         while lines := await self._store.lines(batch.id, after=after):
             if not await self._store.hold(batch):
                 raise Unavailable(f"another process works on batch {batch.id!r}", code="batch_taken")
             for line in lines:
-                told = await self._told(principal, batch, line)
-                status = told["response"] and told["response"]["status_code"]
+                if line.line in told:
+                    continue
+                answer = await self._answer(principal, batch, line)
+                status = answer["response"] and answer["response"]["status_code"]
                 if (status == GOOD) == good:
-                    yield json.dumps(told, separators=(",", ":")).encode() + b"\n"
+                    told.add(line.line)
+                    yield json.dumps(answer, separators=(",", ":")).encode() + b"\n"
             after = lines[-1].line
 
-    async def _told(self, principal: Principal, batch: Batch, line: BatchLine) -> dict[str, Any]:
+    async def _answer(self, principal: Principal, batch: Batch, line: BatchLine) -> dict[str, Any]:
         named = {"id": f"batch_req_{batch.id.removeprefix('batch_')}{line.line:06x}", "custom_id": json.loads(line.custom_id)}
         if line.turn_id is None:
             return {**named, "response": None, "error": json.loads(line.error or "null")}

@@ -23,6 +23,7 @@ from core.llm.router import ModelRouter
 from core.storage.audit import AuditRecord, Outcome
 from core.storage.batches import Batch, BatchLine, BatchStatus, BatchStore
 from core.storage.files import StorageUsedUp
+from core.storage.journal import Places
 
 log = logging.getLogger(__name__)
 IN_FLIGHT = 100
@@ -37,7 +38,10 @@ EXPIRED = problem(EXPIRED_CODE, EXPIRED_TOLD)
 
 
 class BatchWork:
-    """worker: this process, under a name that no other one has. line_bytes: the most that one line may hold."""
+    """worker: this process, under a name that no other one has. line_bytes: the most that one line may hold.
+
+    places: of turns in the queue that a line's may be one of.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class BatchWork:
         *,
         worker: str,
         line_bytes: int,
+        places: Places,
     ) -> None:
         self._store = store
         self._files = files
@@ -58,6 +63,7 @@ class BatchWork:
         self._answers = Answers(store, files, turns, wires)
         self._worker = worker
         self._line_bytes = line_bytes
+        self._places = places
 
     async def run(self) -> None:
         """Until cancelled. What a batch cannot do now it does later."""
@@ -117,9 +123,16 @@ class BatchWork:
         if not before.waiting and not before.running:
             await self._store.finalize(batch)
             return 0.0
+        most = min(before.waiting, IN_FLIGHT - before.running)
+        if most <= 0:
+            return LOOK_SECONDS
+        # Asked for first: a turn that the queue then refuses has been counted as a request.
+        room = await self._store.room(batch.organization_id, self._places)
+        if not room:
+            return FULL_SECONDS
         principal = PRINCIPAL.validate_json(batch.principal)
         try:
-            for line in await self._store.waiting(batch, most=max(0, IN_FLIGHT - before.running)):
+            for line in await self._store.waiting(batch, most=min(most, room)):
                 await self._start(batch, principal, line)
         except RateLimited as exc:
             return min(exc.retry_after, FULL_SECONDS)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from core.errors import Conflict, NotFound, RateLimited
 from core.storage.audit import AuditRecord, insert
 from core.storage.database import Database
+from core.storage.journal import Places
 from core.storage.paging import page_by_id
 from core.storage.records import Page
 from core.storage.tables import batch_lines, batches
@@ -205,6 +206,13 @@ class BatchStore:
             found: str | None = await connection.scalar(_TURN_OF, {"idempotency": idempotency})
         return found
 
+    async def room(self, organization_id: str, places: Places) -> int:
+        """How many more turns of the organisation may wait in the queue, as the journal counts them."""
+        async with self._database.everyone() as connection:
+            row = (await connection.execute(_QUEUED, {"organization_id": organization_id})).one()
+        left: int = min(places.of_one - row.of_one, places.of_all - row.of_all)
+        return max(0, left)
+
     async def count(self, batch: Batch, progress: Progress) -> bool:
         return await self._change(batch, {"completed": progress.completed, "failed": progress.failed})
 
@@ -279,6 +287,10 @@ _PROGRESS = sa.text("""
 _RUNNING = sa.text("""
     SELECT t.id FROM batch_lines l JOIN turns t ON t.id = l.turn_id
     WHERE l.batch_id = :id AND t.status IN ('pending', 'running')
+""")
+_QUEUED = sa.text("""
+    SELECT count(*) AS of_all, count(*) FILTER (WHERE organization_id = :organization_id) AS of_one
+    FROM turns WHERE status = 'pending'
 """)
 _TURN_OF = sa.text("SELECT id FROM turns WHERE idempotency = :idempotency")
 

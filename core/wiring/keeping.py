@@ -17,7 +17,9 @@ from core.batches.answers import Answers
 from core.batches.wire import Wires
 from core.batches.work import BatchWork
 from core.config import Settings
+from core.conversations.request import Queue
 from core.conversations.retention import StreamRetention
+from core.conversations.runner import WaitingRoom
 from core.egress.addresses import EVERY_NETWORK, AddressRules
 from core.egress.client import open_egress
 from core.keeper import Job, Keeper
@@ -102,9 +104,17 @@ async def open_keeping(ground: Ground, conversing: Conversing, wires: Wires) -> 
 
 
 def _batch_work(ground: Ground, conversing: Conversing, store: BatchStore, wires: Wires) -> BatchWork:
-    line_bytes = ground.settings.limits.request_body_bytes
+    limits = ground.settings.limits
+    waiting_room = WaitingRoom(most=limits.queued_turns, most_of_one=limits.queued_turns_of_organization)
     return BatchWork(
-        store, conversing.files, conversing.turns, ground.models, wires, worker=conversing.server, line_bytes=line_bytes
+        store,
+        conversing.files,
+        conversing.turns,
+        ground.models,
+        wires,
+        worker=conversing.server,
+        line_bytes=limits.request_body_bytes,
+        places=waiting_room.places(Queue.BATCH),
     )
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,7 +17,10 @@ from api.app import create_app
 from api.batches import WIRES
 from core.batches import work
 from core.bootstrap import Platform, open_platform
-from core.config import Settings
+from core.config import TIERS, Settings
+from core.conversations.manager import TurnManager
+from core.events import Recorded
+from core.identity.principals import Principal
 from core.storage.database import Database
 from core.storage.tables import audit_records, batch_lines, batches, turn_events, turns
 from tests.integration.conftest import Stage, Tenant
@@ -31,8 +35,10 @@ SCRIPT = [
 
 
 @asynccontextmanager
-async def serving(stage: Stage, *, room: int = 2**30, **limits: float) -> AsyncIterator[Platform]:
-    """room: bytes of files that an organisation may keep."""
+async def serving(
+    stage: Stage, *, room: int = 2**30, tier: Mapping[str, int] | None = None, **limits: float
+) -> AsyncIterator[Platform]:
+    """room: bytes of files that an organisation may keep. tier: everybody's limits, where they are not the usual ones."""
     made = Settings.model_validate(
         {
             "home": stage.home,
@@ -40,6 +46,7 @@ async def serving(stage: Stage, *, room: int = 2**30, **limits: float) -> AsyncI
             "models": [{"name": "scripted", "backend": "scripted", "script": SCRIPT, "retries": {"attempts": 1}}],
             "limits": limits,
             "files": {"organization_bytes": room},
+            **({"tiers": {"tested": tier}, "default_tier": "tested"} if tier else {}),
         }
     )
     async with open_platform(made, stage.addresses, WIRES) as platform:
@@ -104,6 +111,26 @@ async def test_each_line_is_answered_as_its_route_would(
             kinds = (await connection.execute(of_batch)).scalars()
             assert list(kinds) == ["batch.created", "batch.ended"]
         assert (kept > 0) == (endpoint == RESPONSES), "the text of an unstored chat goes with its batch"
+
+
+async def test_what_is_in_one_file_is_not_read_again_for_the_other(
+    stage: Stage, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: Counter[str] = Counter()
+    events = TurnManager.events
+
+    async def counted(manager: TurnManager, principal: Principal, turn_id: str) -> Sequence[Recorded]:
+        reads[turn_id] += 1
+        return await events(manager, principal, turn_id)
+
+    monkeypatch.setattr(TurnManager, "events", counted)
+    async with serving(stage) as platform, sdk(platform, tenant) as client:
+        lines = [*(line(f"n-{n}", f"{n}") for n in range(3)), line("breaks", "breaks")]
+        done = await until(client, await begin(client, lines), "completed")
+        answered = await content(client, done.output_file_id)
+        assert sorted(answered) == ["n-0", "n-1", "n-2"]
+        assert list(await content(client, done.error_file_id)) == ["breaks"]
+    assert [reads[told["response"]["request_id"]] for told in answered.values()] == [1, 1, 1]
 
 
 async def cleared(database: Database) -> None:
@@ -183,6 +210,27 @@ async def test_a_cancelled_batch_keeps_what_was_answered_and_begins_no_more(
         assert not platform.turns.running
         with pytest.raises(openai.ConflictError):
             await client.batches.cancel(batch.id)
+
+
+@pytest.mark.parametrize("places", [{"queued_turns_of_organization": 2}, {"queued_turns": 2}])
+async def test_lines_that_wait_for_a_place_in_the_queue_are_no_requests_yet(
+    stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch, places: dict[str, float]
+) -> None:
+    monkeypatch.setattr(work, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(work, "FULL_SECONDS", 0.05)
+    tier = {**TIERS["house"].model_dump(), "requests_per_day": 5}
+    async with serving(stage, tier=tier, background_turns=0, **places) as platform, sdk(platform, tenant) as client:
+        batch = await begin(client, [line(f"n-{n}", f"{n}") for n in range(3)])
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await begun(database, batch.id):
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(2)  # in which the batch has come back for a place many times
+        assert await begun(database, batch.id) == 1
+        said = await client.chat.completions.create(model="scripted", messages=[{"role": "user", "content": "now"}])
+        assert said.choices[0].message.content == "You said: now"
+    async with serving(stage) as platform, sdk(platform, tenant) as client:
+        done = await until(client, batch, "completed")
+        assert sorted(await content(client, done.output_file_id)) == ["n-0", "n-1", "n-2"]
 
 
 async def test_a_batch_goes_on_in_another_server_and_runs_no_line_twice(

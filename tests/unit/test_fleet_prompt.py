@@ -1,5 +1,6 @@
 """Templates are data from strangers, and so is what they are filled with: only a template's own words become special tokens."""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -162,6 +163,36 @@ def test_a_prompt_that_does_not_fit_is_told_with_numbers(engine: Engine) -> None
     assert caught.value.code is FailureCode.CONTEXT
     with pytest.raises(AgentFailure, match="prompt has more than"):
         preparation.compose(Ask(messages=user("x" * 10**6)))
+
+
+@pytest.mark.parametrize("many", [["x" * 100] * 10_000, [""] * 500_000])
+@pytest.mark.parametrize("where", ["tool", "call"])
+def test_what_a_tool_or_a_call_holds_is_counted_before_it_is_read(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, where: str, many: list[str]
+) -> None:
+    monkeypatch.setattr(Composer, "compose", lambda *_, **__: pytest.fail("it was read"))
+    call = {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {"default": many}}}]}
+    tool = {"function": {"name": "f", "parameters": {"default": many}}}
+    asked = Ask(messages=user("x"), tools=[tool]) if where == "tool" else Ask(messages=[*user("x"), call])
+    with pytest.raises(AgentFailure, match="prompt has more than") as caught:
+        Preparation(engine).compose(asked)
+    assert caught.value.code is FailureCode.CONTEXT
+
+
+@pytest.mark.parametrize("template", [None, "{{ tools }}", "{# no word of the tools #}"])
+def test_reading_what_was_asked_ends_as_a_template_does(monkeypatch: pytest.MonkeyPatch, template: str | None) -> None:
+    monkeypatch.setattr("core.fleet.agent.prompt.RENDER_SECONDS", 0.05)
+    composer = Composer(template, special_texts=[f"<|reserved_{n}|>" for n in range(256)], bos="", eos="")
+    tools = [{"function": {"name": "f", "parameters": {"default": [""] * 50_000}}}]
+    with pytest.raises(AgentFailure, match=r"ran for more than 0\.05 s") as caught:
+        composer.compose(user("x"), tools, limit=10**9)
+    assert caught.value.code is FailureCode.REFUSED
+
+
+def test_tools_are_written_as_they_are() -> None:
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"enum": ["", "a", "a b", 1, None, "<x"]}}}]
+    written = "{{ messages[0].content }} {{ tools | tojson }}"
+    assert composed(written, user("hi"), tools) == f"hi {json.dumps(tools)}"
 
 
 @pytest.mark.parametrize("tools", [[{}], [{"function": 5}], [{"function": {"description": "no name"}}]])

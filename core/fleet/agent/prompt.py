@@ -53,6 +53,8 @@ class Composer:
         source = template or CHATML
         self._offers_tools = "tools" in source
         self._special_texts = tuple(special_texts)
+        self._beginnings = {special[:length] for special in special_texts for length in range(1, len(special))}
+        self._longest = max(map(len, special_texts), default=0)
         self._constants = {"bos_token": bos, "eos_token": eos}
         try:
             self._template = _environment().from_string(source)
@@ -71,24 +73,10 @@ class Composer:
 
         limit: characters. Raises AgentFailure.
         """
-        guarded = self._guard(list(messages))
-        offered = self._guard(list(tools)) or None
-        if not self._offers_tools:
-            guarded, offered = _without_tools(guarded, offered), None
-        variables = {"messages": guarded, "tools": offered, "add_generation_prompt": True, **self._constants}
-        if reasoning_effort is not None:
-            variables |= {"reasoning_effort": self._guard(reasoning_effort), "enable_thinking": reasoning_effort != "none"}
-        return self._render(variables, limit).split(BREAK)
-
-    def cut(self, text: str) -> list[str]:
-        """A text that a stranger wrote, in pieces that hold no special token's text."""
-        return self._guarded(text).split(BREAK)
-
-    def _render(self, variables: Mapping[str, Any], limit: int) -> str:
         written, length = [], 0
         try:
             with _time_limit(RENDER_SECONDS):
-                for piece in self._template.generate(variables):
+                for piece in self._template.generate(self._variables(messages, tools, reasoning_effort)):
                     written.append(piece)
                     length += len(piece)
                     if length > limit:
@@ -110,7 +98,23 @@ class Composer:
             # A template can fail in every way Python can; what it says may quote the conversation, so only its kind is told.
             detail = f": {exc}" if isinstance(exc, TemplateRaised) else f" ({type(exc).__name__})"
             raise AgentFailure(FailureCode.REFUSED, f"the model's chat template refuses this conversation{detail}") from exc
-        return "".join(written)
+        return "".join(written).split(BREAK)
+
+    def cut(self, text: str) -> list[str]:
+        """A text that a stranger wrote, in pieces that hold no special token's text."""
+        return self._guarded(text).split(BREAK)
+
+    def _variables(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], reasoning_effort: str | None
+    ) -> dict[str, Any]:
+        guarded = self._guard(list(messages))
+        offered = self._guard(list(tools)) or None
+        if not self._offers_tools:
+            guarded, offered = _without_tools(guarded, offered), None
+        variables = {"messages": guarded, "tools": offered, "add_generation_prompt": True, **self._constants}
+        if reasoning_effort is not None:
+            variables |= {"reasoning_effort": self._guard(reasoning_effort), "enable_thinking": reasoning_effort != "none"}
+        return variables
 
     def _guard(self, value: Any) -> Any:
         """The same value, every string in it cut so that no special token's text is whole."""
@@ -126,7 +130,8 @@ class Composer:
     def _guarded(self, text: str) -> str:
         """A special text inside is cut after its first character; so is one that may go on where this string ends."""
         text = text.replace(BREAK, "\ufffd")
-        cuts = {position + 1 for special in self._special_texts for position in _positions(special, text)}
+        held = [special for special in self._special_texts if special in text]
+        cuts = {position + 1 for special in held for position in _positions(special, text)}
         for end in {len(text), len(text.rstrip())}:
             cuts |= {start + 1 for start in self._open_ends(text[:end])}
         if not cuts:
@@ -135,9 +140,8 @@ class Composer:
         return BREAK.join(text[start:end] for start, end in pairwise(edges))
 
     def _open_ends(self, text: str) -> Iterator[int]:
-        for length in range(1, min(len(text), max(map(len, self._special_texts), default=0)) + 1):
-            end = text[-length:]
-            if any(special.startswith(end) and special != end for special in self._special_texts):
+        for length in range(1, min(len(text), self._longest) + 1):
+            if text[-length:] in self._beginnings:
                 yield len(text) - length
 
 

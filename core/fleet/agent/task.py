@@ -61,13 +61,14 @@ class Preparation:
 
     def compose(self, ask: Ask) -> Draft:
         """In the main thread. Raises AgentFailure."""
-        self._refuse_if_surely_too_long(sum(len(str(message.get("content") or "")) for message in ask.messages))
         offered = _offered(ask)
+        tools = ask.tools if offered else []
+        self._refuse_if_surely_too_long(sum(map(_characters, ask.messages)) + _json_characters(tools))
         if ask.tool_choice == "required" and not offered:
             raise AgentFailure(FailureCode.REFUSED, f"a tool must be called ({ask.tool_name or 'any'}), and it is not offered")
         pieces = self._composer.compose(
             ask.messages,
-            ask.tools if offered else [],
+            tools,
             limit=self._most_characters,
             reasoning_effort=ask.reasoning_effort,
         )
@@ -141,6 +142,15 @@ def _offered(ask: Ask) -> dict[str, Mapping[str, Any]]:
     except (KeyError, TypeError, AttributeError) as exc:
         raise AgentFailure(FailureCode.REFUSED, "a tool has no `function` with a `name`") from exc
     return {name: schema for name, schema in tools.items() if ask.tool_name in (None, name)}
+
+
+def _characters(message: Mapping[str, Any]) -> int:
+    return len(str(message.get("content") or "")) + _json_characters(message.get("tool_calls"))
+
+
+def _json_characters(value: Any) -> int:
+    """Of a value that the prompt has in one notation or another: at least two for each string in it, and the strings' own."""
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) if value else 0
 
 
 def _number(text: str | None, otherwise: float) -> float:
