@@ -55,8 +55,6 @@ class Artifacts:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
             os.replace(name, self._path(sha256))
         finally:
             with suppress(FileNotFoundError):

@@ -15,6 +15,8 @@ from sandbox.contract import Answer, Installing, Invocation, OnCall, OnOutput, O
 from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused, RuntimeUnavailable, SandboxBusy, SandboxError
 
 INSTALL_SECONDS = 100.0
+WAITING_SECONDS = 60.0
+"""For others, of a program that called tools: less than its client's patience."""
 MOST_ASKED = 1000
 """Calls of one program, refused ones too: each takes time of a process that all others need. Who answers may allow fewer."""
 
@@ -105,17 +107,23 @@ class Permit:
     def __init__(self, permits: asyncio.Semaphore) -> None:
         self._permits = permits
         self._held = False
+        self._patience = WAITING_SECONDS
 
     async def take(self) -> None:
         await self._permits.acquire()
         self._held = True
 
     async def take_again(self, wall: asyncio.Timeout) -> None:
-        """The wait for others is not the program's own time."""
+        """The wait for others is not the program's own time. Raises `SandboxBusy` where its waits are too long together."""
         now = asyncio.get_running_loop().time
-        left = (wall.when() or math.inf) - now()
+        began, left = now(), (wall.when() or math.inf) - now()
         wall.reschedule(None)
-        await self.take()
+        try:
+            async with asyncio.timeout(self._patience):
+                await self.take()
+        except TimeoutError:
+            raise SandboxBusy("every sandbox worker is taken, and the program waited long for one to go on in") from None
+        self._patience -= now() - began
         wall.reschedule(now() + left)
 
     def give_back(self) -> None:

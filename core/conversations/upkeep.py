@@ -65,19 +65,19 @@ class Upkeep:
     async def keep_leases(self) -> None:
         """Renew the leases of the turns that run here; stop those that were lost."""
         if held := self._held():
-            self._stop(await self._leases.renew(held), StopReason.LEASE_LOST)
+            self._stop(held, await self._leases.renew(list(held)), StopReason.LEASE_LOST)
 
     async def stop_cancelled(self) -> None:
         if held := self._held():
-            self._stop(await self._leases.cancelled(held), StopReason.CANCELLED)
+            self._stop(held, await self._leases.cancelled(list(held)), StopReason.CANCELLED)
 
-    def _held(self) -> list[str]:
-        return [turn_id for turn_id, running in self._running.items() if running.holds_lease]
+    def _held(self) -> Mapping[str, RunningTurn]:
+        return {turn_id: running for turn_id, running in self._running.items() if running.holds_lease}
 
-    def _stop(self, turn_ids: Iterable[str], reason: StopReason) -> None:
+    def _stop(self, held: Mapping[str, RunningTurn], turn_ids: Iterable[str], reason: StopReason) -> None:
+        """Those that were asked about: one may have been taken anew meanwhile, under another lease."""
         for turn_id in turn_ids:
-            if running := self._running.get(turn_id):
-                running.stop(reason)
+            held[turn_id].stop(reason)
 
     async def stop_revoked(self) -> None:
         """Stop unstored turns whose key was revoked. The journal stops all others, at their next event."""

@@ -94,7 +94,7 @@ class Files:
     async def keep(
         self, upload: Upload, *, filename: str, purpose: str, seconds: int | None, file_id: str | None = None
     ) -> File:
-        """Raises InvalidRequest for a name that is none. seconds: after which the file is gone; None: never by itself.
+        """Raises InvalidRequest for a name that is none, StorageUsedUp. seconds: after which the file is gone; None: never.
 
         file_id: where there is one of this id, it is given back as it is.
         """
@@ -105,7 +105,15 @@ class Files:
             purpose=purpose,
             expires_at=None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds),
         )
-        file = await self._store.add(upload.by, upload.key, sha256=upload.sha256, size=upload.bytes, new=new, file_id=file_id)
+        file = await self._store.add(
+            upload.by,
+            upload.key,
+            sha256=upload.sha256,
+            size=upload.bytes,
+            new=new,
+            most_files=self._limits.organization_files,
+            file_id=file_id,
+        )
         upload.kept = file.blob_key == upload.key  # else the same bytes were there
         return file
 

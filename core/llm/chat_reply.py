@@ -16,8 +16,14 @@ _FINISH = {
     "max_tokens": FinishReason.LENGTH,
     "tool_calls": FinishReason.TOOL_CALLS,
     "function_call": FinishReason.TOOL_CALLS,
-    "content_filter": FinishReason.CONTENT_FILTER,
 }
+_BROKEN_OFF = frozenset({"error", "abort", "aborted", "insufficient_system_resource", "function_call_filter"})
+"""What servers say of an answer that they did not finish."""
+MOST_HELD = 8_000_000
+"""Characters that wait for their place in the reply, with PIECE_WEIGHT for each piece."""
+PIECE_WEIGHT = 100
+ALIVE = TextChunk(text="")
+"""Something came, and has to wait: no caller sees it, and nobody takes the provider for silent."""
 
 _STATUSES = frozenset(map(str, range(400, 600)))
 
@@ -48,12 +54,21 @@ class _Call:
     name: str = ""
     opened: bool = False
     held: list[str] = field(default_factory=list)
+    unnamed: str = ""  # its arguments so far, where it has no id
+
+    def is_whole(self) -> bool:
+        try:
+            from_json(self.unnamed)
+        except ValueError:
+            return False
+        return bool(self.name)
 
 
 class ReplyReader:
     """Turns a provider's stream objects (or its one whole answer) into our chunks.
 
-    Calls may interleave on the wire and must not in ours, so only the first is passed on as it comes and the others at the end.
+    Calls may interleave on the wire, with each other and with text, and must not in ours: the first is passed on as it comes,
+    what is said after its beginning and the other calls at the end.
     """
 
     def __init__(self, model: str, *, secrets: Sequence[str] = ()) -> None:
@@ -63,6 +78,9 @@ class ReplyReader:
         self._by_wire_index: dict[Any, _Call] = {}
         self._usage = Usage()
         self._reason: FinishReason | None = None
+        self._said_later: list[Chunk] = []
+        self._said = False
+        self._weight = 0
 
     def read(self, wire: Mapping[str, Any]) -> Iterator[Chunk]:
         """Raises ModelError for an error object in the stream."""
@@ -73,39 +91,74 @@ class ReplyReader:
         choices = wire.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choice := choices[0], dict):
             return
-        delta = choice["delta"] if "delta" in choice else choice.get("message")
+        whole = "delta" not in choice
+        delta = choice.get("message" if whole else "delta")
         if isinstance(delta, dict):
-            yield from self._delta(delta)
+            yield from self._delta(delta, whole=whole)
         if reason := choice.get("finish_reason"):
-            self._reason = _FINISH.get(str(reason), FinishReason.STOP)
+            self._reason = self._finish_reason(str(reason))
 
     def finish(self, *, cut_short: bool) -> Iterator[Chunk]:
         """cut_short: the connection ended without the protocol's own end. That is well where the reply had ended before."""
         if cut_short and self._reason is None:
             raise malformed(self._model, "an answer that ends before it is finished")
+        if self._reason is None and not self._calls and not self._said:
+            raise malformed(self._model, "an answer that says nothing")
         for call in self._calls:
             if call.held or not call.opened:
                 yield self._piece(call)
+            if call.index == 0:
+                yield from self._said_later
         yield Finished(reason=self._reason or FinishReason.STOP, usage=self._usage)
 
-    def _delta(self, delta: Mapping[str, Any]) -> Iterator[Chunk]:
+    def _finish_reason(self, told: str) -> FinishReason:
+        """Some say more than the word, behind a colon. One that nobody knows is an end. Raises ModelError."""
+        word = told.partition(":")[0].strip()
+        if word in _BROKEN_OFF:
+            raise malformed(self._model, f"an answer that it broke off ({told[:100]})")
+        return FinishReason.CONTENT_FILTER if word == "content_filter" else _FINISH.get(word, FinishReason.STOP)
+
+    def _delta(self, delta: Mapping[str, Any], *, whole: bool) -> Iterator[Chunk]:
         if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
-            yield ReasoningChunk(text=_text(reasoning))
+            yield self._in_place(ReasoningChunk(text=_text(reasoning)))
         if content := delta.get("content") or delta.get("refusal"):
-            yield TextChunk(text=_text(content))
+            yield self._in_place(TextChunk(text=_text(content)))
         pieces = delta.get("tool_calls")
         for piece in pieces if isinstance(pieces, list) else ():
             if isinstance(piece, dict) and isinstance(function := piece.get("function"), dict):
-                call = self._call(piece.get("index"), _text(piece.get("id")), _text(function.get("name")))
-                call.held.append(_arguments(function.get("arguments")))
+                call = self._call(piece.get("index"), _text(piece.get("id")), _text(function.get("name")), whole=whole)
+                arguments = _arguments(function.get("arguments"))
+                call.held.append(arguments)
+                if not call.id:
+                    call.unnamed += arguments
                 if call.index == 0 and call.name:
                     yield self._piece(call)
+                else:
+                    self._hold(arguments)
+                    yield ALIVE
 
-    def _call(self, wire_index: Any, call_id: str, name: str) -> _Call:
-        """The call that a piece belongs to. Some servers number every call 0, or none: then another id begins another call."""
+    def _in_place(self, chunk: TextChunk | ReasoningChunk) -> Chunk:
+        self._said = self._said or bool(chunk.text)
+        if not self._calls or not chunk.text:
+            return chunk
+        self._said_later.append(chunk)
+        self._hold(chunk.text)
+        return ALIVE
+
+    def _hold(self, text: str) -> None:
+        """Raises ModelError."""
+        self._weight += len(text) + PIECE_WEIGHT
+        if self._weight > MOST_HELD:
+            raise malformed(self._model, "an answer that is too long")
+
+    def _call(self, wire_index: Any, call_id: str, name: str, *, whole: bool) -> _Call:
+        """The call that a piece belongs to. Some servers number every call 0, or none: then another id begins another call.
+
+        Some give no ids either: then a name does behind arguments that are whole.
+        """
         key = wire_index if isinstance(wire_index, int) else None
         call = self._by_wire_index.get(key)
-        if call is None or (call_id and name and call_id != call.id):
+        if call is None or whole or (call_id and name and call_id != call.id) or (not call_id and name and call.is_whole()):
             call = _Call(len(self._calls), call_id)
             self._calls.append(call)
             self._by_wire_index[key] = call

@@ -178,14 +178,18 @@ def _storable(value: object) -> object:
 
 
 async def _key_of(connection: AsyncConnection, organization_id: str, subject: str) -> bytes:
-    """The subject's own, made at the first record that is about it."""
+    """The subject's own, made at the first record that is about it. Until the commit nobody erases the subject."""
     mine = {"organization_id": organization_id, "subject": subject}
+    await connection.execute(_LOCK_SUBJECT, mine)
     await connection.execute(_NEW_KEY, {**mine, "key": secrets.token_bytes(KEY_BYTES)})
     where = sa.and_(audit_subjects.c.organization_id == organization_id, audit_subjects.c.subject == subject)
     key: bytes = (await connection.execute(sa.select(audit_subjects.c.key).where(where))).scalar_one()
     return key
 
 
+_LOCK_SUBJECT = sa.text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:organization_id || ' about ' || :subject, 0))")
+LOCK_ERASURE = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:organization_id || ' about ' || :subject, 0))")
+"""Returns when all texts about the subject that are being written are there to be erased."""
 _NEW_KEY = sa.text(
     "INSERT INTO audit_subjects (organization_id, subject, key) VALUES (:organization_id, :subject, :key)"
     " ON CONFLICT DO NOTHING"

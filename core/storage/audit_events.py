@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import InvalidRequest, NotFound
-from core.storage.audit import AuditRecord, insert
+from core.storage.audit import LOCK_ERASURE, AuditRecord, insert
 from core.storage.audit_seals import HORIZON
 from core.storage.audit_shapes import Filter, first_id_of
 from core.storage.database import Database
@@ -79,6 +79,7 @@ class EventStore:
         record: says that it was done, in the same transaction. Raises NotFound.
         """
         async with self._database.everyone() as connection:
+            await connection.execute(LOCK_ERASURE, {"organization_id": organization_id, "subject": subject})
             mine = audit_subjects.c.organization_id == organization_id, audit_subjects.c.subject == subject
             if (await connection.execute(sa.delete(audit_subjects).where(*mine))).rowcount == 0:
                 raise NotFound(f"no personal text is kept of {subject!r}", code="audit_subject_not_found")

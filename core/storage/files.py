@@ -59,12 +59,10 @@ class FileStore:
 
         Raises StorageUsedUp when less than `least` is left.
         """
-        there = sa.select(files.c.id).where(files.c.organization_id == organization_id).limit(allowed.files).subquery()
         used = sa.select(sa.func.coalesce(sa.func.sum(blobs.c.bytes), 0)).where(blobs.c.organization_id == organization_id)
         async with self._database.tenant(organization_id) as connection:
             await _one_at_a_time(connection, organization_id)
-            if (await connection.scalar(sa.select(sa.func.count()).select_from(there)) or 0) >= allowed.files:
-                raise StorageUsedUp(f"the organization may keep {allowed.files} files")
+            await _refuse_one_more(connection, organization_id, allowed.files)
             left = allowed.bytes - int(await connection.scalar(used) or 0)
             if left < max(least, 1):
                 told = f"the organization may keep {allowed.bytes} bytes of files, of which {max(left, 0)} are left"
@@ -74,16 +72,19 @@ class FileStore:
             await connection.execute(sa.insert(blobs).values(values))
         return granted
 
-    async def add(self, actor: Actor, key: str, *, sha256: str, size: int, new: NewFile, file_id: str | None = None) -> File:
+    async def add(
+        self, actor: Actor, key: str, *, sha256: str, size: int, new: NewFile, most_files: int, file_id: str | None = None
+    ) -> File:
         """A file of the bytes that were uploaded under the key, or of the blob that had the same bytes before.
 
-        file_id: where there is one of this id, it is given back as it is.
+        file_id: where there is one of this id, it is given back as it is. Raises StorageUsedUp when there are `most_files`.
         """
         organization_id = actor.organization_id
         async with self._database.tenant(organization_id) as connection:
             await _one_at_a_time(connection, organization_id)
             if file_id is not None and (there := await _find(connection, organization_id, file_id)):
                 return there
+            await _refuse_one_more(connection, organization_id, most_files)  # others came while this one was on its way
             file_id = file_id or new_id("file")
             blob_key = await _take_blob(connection, organization_id, key, sha256=sha256, size=size)
             values = {"id": file_id, "organization_id": organization_id, "blob_key": blob_key, **asdict(new)}
@@ -193,6 +194,13 @@ _COLUMNS = (
     blobs.c.sha256,
 )
 _SELECT = sa.select(*_COLUMNS).join(blobs, blobs.c.key == files.c.blob_key)
+
+
+async def _refuse_one_more(connection: AsyncConnection, organization_id: str, most: int) -> None:
+    """Raises StorageUsedUp."""
+    there = sa.select(files.c.id).where(files.c.organization_id == organization_id).limit(most).subquery()
+    if (await connection.scalar(sa.select(sa.func.count()).select_from(there)) or 0) >= most:
+        raise StorageUsedUp(f"the organization may keep {most} files")
 
 
 async def _one_at_a_time(connection: AsyncConnection, organization_id: str) -> None:

@@ -41,7 +41,8 @@ class GroupedReads:
 
     async def _answer(self) -> None:
         while self._asked:
-            query, asked = self._asked.popitem()
+            query = next(iter(self._asked))  # the one that has waited longest: each has its turn
+            asked = self._asked.pop(query)
             try:
                 found = {row[0]: row for row in await self._fetch(query, list(asked))}
             except (DatabaseUnavailable, asyncpg.PostgresError) as exc:

@@ -199,6 +199,7 @@ class TurnJournal:
         self._journal = journal
         self._acceptance: Acceptance | None = None if epoch > 1 else acceptance
         self.turn = acceptance.turn
+        self.owner = acceptance.lease_owner
         self.epoch = epoch
         self._last_seq = last_seq
         self._publish = publish
@@ -441,7 +442,7 @@ def _encoded(group: dict[TurnJournal, Pending]) -> dict[TurnJournal, Rows]:
     rows: dict[TurnJournal, Rows] = {}
     for turn, pending in list(group.items()):
         try:
-            rows[turn] = rows_of(turn.turn, turn.epoch, pending)
+            rows[turn] = rows_of(turn.turn, turn.owner, turn.epoch, pending)
         except ValueError:
             turn.refused(group.pop(turn), InvalidRequest("a text of the turn is not valid Unicode", code="invalid_unicode"))
     return rows

@@ -1,6 +1,6 @@
 """The one statement that the journal's writer runs for a group, made of the parts that the group needs, and its arrays.
 
-barred: turns that begin under a key that is not valid any more. accepted: other new turns. held: turns whose lease epoch
+barred: turns that begin under a key that is not valid any more. accepted: other new turns. held: turns whose lease
 still is the writer's, their rows locked in order of id until the commit, so that a takeover waits or is seen (a plain WHERE,
 or FOR KEY SHARE, lets a takeover commit first). Only for these is anything written, and for one whose key was revoked only its
 end. A row inserted here cannot be updated here: a turn that is accepted and ended in one group is inserted ended.
@@ -41,7 +41,7 @@ _COLUMNS = {
         " reason text, message text, input_tokens int8, output_tokens int8, cached_tokens int8, reasoning_tokens int8,"
         " lease_owner text, lease_epoch int8, lease_seconds float8, idempotency text, queue int2, continues text, seen text"
     ),
-    "held": "id text, lease_epoch int8",
+    "held": "id text, lease_owner text, lease_epoch int8",
     "events": "turn_id text, seq int8, organization_id text, payload text",
     "items": "id text, turn_id text, organization_id text, conversation_id text, is_input bool, payload text",
     "ledger": (
@@ -116,7 +116,8 @@ barred AS (
 )"""),  # noqa: S608 - made of the constants above
     ("held", f"""
 held AS (
-    SELECT t.id, t.key_id FROM turns t JOIN {{held}} ON w.id = t.id AND w.lease_epoch = t.lease_epoch
+    SELECT t.id, t.key_id FROM turns t
+    JOIN {{held}} ON w.id = t.id AND w.lease_owner = t.lease_owner AND w.lease_epoch = t.lease_epoch
     ORDER BY t.id FOR NO KEY UPDATE OF t
 ), alive AS (
     SELECT h.id, {REVOKED.format(key="h.key_id")} AS revoked FROM ({{holders}}) h
@@ -228,9 +229,9 @@ def _present(parts: frozenset[str]) -> list[str]:
     return [name for name in _COLUMNS if name in parts]
 
 
-def rows_of(turn: Turn, epoch: int, pending: "Pending") -> Rows:
-    """What one turn puts into a group. Raises ValueError for text that is no Unicode."""
-    rows: Rows = {"held": [(turn.id, epoch)]}
+def rows_of(turn: Turn, owner: str, epoch: int, pending: "Pending") -> Rows:
+    """What one turn puts into a group. owner, epoch: its lease. Raises ValueError for text that is no Unicode."""
+    rows: Rows = {"held": [(turn.id, owner, epoch)]}
     if pending.acceptance is not None:
         rows["accepted"] = [_accepted(pending.acceptance, pending.end, epoch)]
         rows |= _conditions(pending.acceptance)

@@ -86,10 +86,10 @@ async def _append() -> Figure:
     for _ in range(ROUNDS):
         began = time.process_time()
         for _ in range(APPENDS):
-            rows_of(TURN, 1, Pending(audit=[audit.returned(DISPATCHED, RETURNED, DIGEST)]))
+            rows_of(TURN, "server", 1, Pending(audit=[audit.returned(DISPATCHED, RETURNED, DIGEST)]))
         between = time.process_time()
         for _ in range(APPENDS):
-            rows_of(TURN, 1, Pending())
+            rows_of(TURN, "server", 1, Pending())
         parts.append((2 * between - began - time.process_time()) / APPENDS * 1e6)
     return Figure(what="audit: processor of a record on the path", unit="us", ours=sorted(parts)[ROUNDS // 2], at_most=20)
 

@@ -107,7 +107,7 @@ async def _spent() -> float:
         assert await tools.admit([prepared]) == [None]
         pending = Pending()
         pending.merge(recorder.entry(_dispatched(place, prepared)), place + 1)
-        rows_of(TURN, 1, pending)
+        rows_of(TURN, "server", 1, pending)
     return (time.process_time() - began) / CALLS * 1e6
 
 

@@ -1,5 +1,6 @@
 """Whatever is done to a sealed log, in its database or to an export of it, is found, and the message names the record."""
 
+import asyncio
 import json
 import random
 import shutil
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from core.audit.signing import Signer
 from core.audit.verification import Unreadable, verify
-from core.storage.audit import AuditRecord
+from core.storage.audit import AuditRecord, insert
 from core.storage.audit_shapes import Filter
 from core.storage.embedded.postgres import EmbeddedPostgres
 from tests.integration.audit_stand import AuditStand, audit_stand
@@ -392,3 +393,17 @@ async def test_personal_text_is_erased_and_the_proof_stays_whole(stand: AuditSta
     directory = await stand.fetch(await stand.export(), tmp_path / "fetched")
     assert await found_in(stand, directory) == []
     assert b"Lovelace" not in b"".join(file.read_bytes() for file in directory.iterdir())
+
+
+async def test_an_erasure_waits_for_what_is_being_written_about_the_person(stand: AuditStand) -> None:
+    who = stand.tenant.principal
+    about = {"subject": "user_9", "personal": {"name": "Ada Lovelace"}}
+    told = [AuditRecord.by(who, "user.updated", "user_9", **about) for _ in range(2)]
+    await stand.record(told[0])
+    async with stand.database.tenant(who.organization_id) as connection:
+        await insert(connection, told[1])
+        erasing = asyncio.create_task(stand.log.erase(who, "user_9"))
+        await asyncio.sleep(0.3)
+        assert not erasing.done()
+    assert await erasing == 2
+    assert [(await stand.log.get(who, record.id)).personal for record in told] == [None, None]

@@ -144,6 +144,22 @@ async def test_files_that_weigh_nothing_are_counted_too(shelf: Files, tenant: Te
     await put(shelf, other_tenant, b"")
 
 
+async def test_of_uploads_that_come_at_once_no_more_are_kept_than_there_may_be(
+    shelf: Files, folder: Path, database: Database, tenant: Tenant
+) -> None:
+    for _ in range(8):
+        await put(shelf, tenant, b"")
+    who = tenant.principal
+    async with shelf.receiving(who, least=0, most=10) as one, shelf.receiving(who, least=0, most=10) as other:
+        await shelf.receive(one, pieces_of(b"1"))
+        await shelf.receive(other, pieces_of(b"2"))
+        await shelf.keep(one, filename="x", purpose="user_data", seconds=None)
+        with pytest.raises(StorageUsedUp, match="9 files"):
+            await shelf.keep(other, filename="x", purpose="user_data", seconds=None)
+    assert await rows_of(database, tenant, files) == 9
+    assert len(on_disk(folder)) == await rows_of(database, tenant, blobs) == 2
+
+
 async def test_an_upload_that_breaks_off_leaves_nothing(shelf: Files, folder: Path, database: Database, tenant: Tenant) -> None:
     begun = asyncio.Event()
 

@@ -57,6 +57,38 @@ async def test_all_who_ask_at_once_share_few_statements_and_get_their_own_answer
     assert counted.statements == 1
 
 
+async def test_one_question_that_is_asked_again_and_again_keeps_no_other_waiting() -> None:
+    class Flooded:
+        """Whenever it answers the one, that is asked again before it has."""
+
+        def __init__(self) -> None:
+            self.statements: list[str] = []
+
+        async def fetch(self, query: str, keys: list[str], **_: object) -> list[tuple[str, ...]]:
+            self.statements.append(query)
+            if len(self.statements) < 50:
+                if len(self.statements) == 1:
+                    waiting.append(asyncio.create_task(reads.find("the other", "key")))
+                if query == "the one":
+                    waiting.append(asyncio.create_task(reads.find("the one", f"{len(self.statements)}")))
+            await asyncio.sleep(0)
+            return [(key,) for key in keys]
+
+        async def close(self, timeout: float) -> None:
+            """It was none."""
+
+    async def opened() -> Any:
+        return connection
+
+    waiting: list[asyncio.Task[Any]] = []
+    connection, reads = Flooded(), GroupedReads(opened)
+    await reads.find("the one", "0")
+    assert await waiting[0] == ("key",)
+    assert connection.statements.index("the other") <= 2
+    await asyncio.gather(*waiting)
+    await reads.close()
+
+
 async def test_who_asks_while_a_statement_runs_is_answered_by_a_newer_one(
     reads: GroupedReads, counted: CountingConnection
 ) -> None:

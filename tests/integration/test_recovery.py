@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from core.bootstrap import Platform
 from core.conversations import adoption
 from core.conversations.recovery import UNKNOWN
+from core.conversations.running import StopReason
 from core.events import Recorded, ReplyCut, ToolDispatched, TurnStatus
 from core.ids import new_id
 from core.messages import MessageItem, Text
@@ -134,6 +135,24 @@ async def test_a_turn_that_could_not_be_read_for_a_while_is_none_that_no_process
             while len(tried) < 3:
                 await asyncio.sleep(0.05)
         assert (await platform.turns.wait(tenant.principal, copy)).status is TurnStatus.COMPLETED
+
+
+async def test_a_server_that_was_slow_does_not_end_a_turn_that_another_one_has_put_back(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    slow = {"pace_seconds": 0.05, "piece_characters": 1, "reply": {"text": "slow " * 400}}
+    async with stage.open_with(slow, lease_seconds=300) as first, asyncio.timeout(PATIENCE_SECONDS):
+        turn = await first.turns.start(tenant.principal, asking("go"))
+        running = first.turns.running[turn.id]
+        other = Leases(database, owner="other", seconds=300)
+        async with database.everyone() as connection:
+            run_out = sa.text("UPDATE turns SET lease_expires_at = '-infinity' WHERE id = :id")
+            await connection.execute(run_out, {"id": turn.id})
+        [orphan] = [orphan for orphan in await other.take_orphans(limit=9) if orphan.turn.id == turn.id]
+        await other.put_back(orphan)
+        running.stop(StopReason.LEASE_LOST)  # as its next renewal tells it
+        await running.ended()
+        assert (await TurnStore(database).any(turn.organization_id, turn.id)).status is TurnStatus.RUNNING
 
 
 async def test_the_time_limit_of_a_turn_counts_from_its_first_event_in_whichever_process(

@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -151,7 +150,9 @@ os._exit(0)
 """
 
     def busy(_stream: Stream, _data: bytes) -> None:
-        time.sleep(0.5)  # the loop hears of both in one go
+        """The loop hears of both in one go."""
+        [worker] = runtime._workers
+        assert select.select([worker._pidfd], [], [], 30)[0]
 
     async with open_pool(PoolOptions(command=engine(""), workers=1)) as runtime:
         assert (await runtime.run(program(killed), busy)).exit_code == 3

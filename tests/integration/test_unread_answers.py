@@ -13,7 +13,7 @@ from api import gateway
 async def test_who_takes_nothing_of_an_answer_is_disconnected_and_who_reads_slowly_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gateway, "UNREAD_SECONDS", 1)
+    monkeypatch.setattr(gateway, "UNREAD_SECONDS", 4)
     gone: dict[str, asyncio.Event] = {"/unread": asyncio.Event(), "/slow": asyncio.Event()}
 
     async def endless(scope: Scope, receive: Receive, send: Send) -> None:
@@ -28,8 +28,9 @@ async def test_who_takes_nothing_of_an_answer_is_disconnected_and_who_reads_slow
     with gateway.bound("127.0.0.1", 0) as listener:
         server = uvicorn.Server(uvicorn.Config(endless, lifespan="off", log_config=None, timeout_graceful_shutdown=1))
         serving = asyncio.create_task(server._serve([listener]))
-        while not server.started:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
+            while not server.started:
+                await asyncio.sleep(0.01)
         with asked(listener, "/unread"), asked(listener, "/slow") as slow:
             async with asyncio.timeout(60):
                 while not gone["/unread"].is_set():

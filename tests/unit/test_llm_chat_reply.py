@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.llm.chat_reply import ReplyReader, parse_object
+from core.llm.chat_reply import ALIVE, ReplyReader, parse_object
 from core.llm.contract import (
     CallChunk,
     Chunk,
@@ -107,6 +107,61 @@ def test_a_name_that_is_repeated_or_comes_late_is_taken_once() -> None:
         ending(),
     )
     assert calls_of(chunks) == [(0, "a", "f", "{}")]
+
+
+def test_calls_without_ids_are_told_apart_by_names_behind_whole_arguments() -> None:
+    pieces = [call(0, '{"a":', name="f"), call(0, "1}", name="f"), call(0, "[]", name="g"), call(0, "", name="h")]
+    chunks = read(*(delta(tool_calls=[piece]) for piece in pieces), ending())
+    assert calls_of(chunks) == [(0, "", "f", '{"a":1}'), (1, "", "g", "[]"), (2, "", "h", "")]
+
+
+def test_every_call_of_a_whole_answer_is_a_call_of_its_own() -> None:
+    message = {"tool_calls": [call(index, "", name=name) for index, name in ((None, "f"), (None, "f"), (0, "g"), (0, "g"))]}
+    chunks = read({"choices": [{"message": message, "finish_reason": "stop"}]})
+    assert [name for _, _, name, _ in calls_of(chunks)] == ["f", "f", "g", "g"]
+
+
+def test_what_is_said_amid_a_call_comes_behind_it() -> None:
+    chunks = read(
+        delta(tool_calls=[call(0, '{"a":', id="a", name="f")]),
+        delta(content="so"),
+        delta(reasoning_content="hm", tool_calls=[call(0, "1}")]),
+        delta(tool_calls=[call(1, "{}", id="b", name="g")]),
+        ending("tool_calls"),
+    )
+    assert calls_of(chunks) == [(0, "a", "f", '{"a":1}'), (1, "b", "g", "{}")]
+    told = [chunk for chunk in chunks if chunk != ALIVE]
+    assert told[2:4] == [TextChunk(text="so"), ReasoningChunk(text="hm")]
+
+
+def test_every_piece_is_a_sign_of_life_and_what_waits_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = ReplyReader("m")
+    begun = [delta(tool_calls=[call(n, "", id=f"{n}", name="f")]) for n in (0, 1)]
+    assert [list(reader.read(wire)) != [] for wire in begun] == [True, True]
+    later = [delta(tool_calls=[call(1, "x")]), delta(content="x"), delta(reasoning="x")]
+    assert [list(reader.read(wire)) for wire in later] == [[ALIVE]] * 3
+    monkeypatch.setattr("core.llm.chat_reply.MOST_HELD", 1_000)
+    with pytest.raises(ModelUnavailable, match="too long"):
+        list(reader.read(delta(tool_calls=[call(1, "x")] * 10)))
+
+
+@pytest.mark.parametrize("reason", ["insufficient_system_resource", "abort", "error", "function_call_filter: MALFORMED"])
+def test_an_answer_that_its_provider_broke_off_is_an_error(reason: str) -> None:
+    with pytest.raises(ModelUnavailable, match="broke off"):
+        read(delta(content="half"), ending(reason))
+
+
+def test_a_reason_with_more_behind_it_is_that_reason_and_an_unknown_one_an_end() -> None:
+    told = [read(delta(content="x"), ending(reason))[-1] for reason in ("content_filter: X", "eos")]
+    assert told == [Finished(reason=reason, usage=Usage()) for reason in (FinishReason.CONTENT_FILTER, FinishReason.STOP)]
+
+
+@pytest.mark.parametrize("wire", [{"choices": None, "base_resp": {"status_code": 1008}}, {"choices": []}, {}])
+def test_an_answer_that_says_nothing_and_has_no_end_is_an_error(wire: dict[str, Any]) -> None:
+    reader = ReplyReader("m")
+    assert list(reader.read(wire)) == []
+    with pytest.raises(ModelUnavailable):
+        list(reader.finish(cut_short=False))
 
 
 def test_arguments_given_as_an_object_become_text() -> None:

@@ -116,6 +116,18 @@ async def test_an_end_without_done_is_an_end() -> None:
         assert (await whole(model))[-1] == Finished(reason=FinishReason.LENGTH, usage=Usage())
 
 
+@pytest.mark.parametrize("more", [b"data: [DONE]\n\n", b'data: {"cost": 1}\n\n', b"data: nonsense\n\n"])
+async def test_what_comes_behind_the_end_is_not_read(more: bytes) -> None:
+    async with opened(Answer(pieces=[GOOD + more])) as (model, _):
+        assert await whole(model) == GOOD_CHUNKS
+
+
+async def test_a_whole_answer_that_says_nothing_is_unavailable() -> None:
+    async with opened(Answer(pieces=[b'{"choices": null}'], content_type="application/json")) as (model, _):
+        with pytest.raises(ModelUnavailable):
+            await whole(model)
+
+
 async def test_done_without_a_reason_is_an_end() -> None:
     async with opened(Answer(pieces=[sse(delta(content="a"))])) as (model, _):
         assert (await whole(model))[-1] == Finished(reason=FinishReason.STOP, usage=Usage())

@@ -27,6 +27,11 @@ def chain(length: int) -> dict[str, Any]:
             ("$defs", "a", "items", "$ref", "not", "$ref", "items", "$ref"),
             "recurses",
         ),
+        (
+            {"allOf": [{}], "properties": {"x": {"$ref": f"#/allOf/{'1' * 5000}"}}},
+            ("properties", "x", "$ref"),
+            "leads to nothing",
+        ),
         ({"properties": {"x": {"$ref": "http://10.0.0.1/schema"}}}, ("properties", "x", "$ref"), "within the schema"),
         ({"properties": {"x": {"$ref": "file:///etc/passwd"}}}, ("properties", "x", "$ref"), "within the schema"),
         ({"properties": {"x": {"$ref": "other.json#/x"}}}, ("properties", "x", "$ref"), "within the schema"),
@@ -44,7 +49,7 @@ def chain(length: int) -> dict[str, Any]:
         (doubling(40), ("$ref",), "unfolds"),
         (chain(5_000), None, "nested deeper"),
     ],
-    ids=range(19),
+    ids=range(20),
 )
 def test_a_schema_that_leads_elsewhere_or_has_no_end_is_refused_where_it_does(
     schema: dict[str, Any], path: tuple[str, ...] | None, why: str

@@ -163,8 +163,8 @@ class _Answer:
             events = self._decoder.feed(received) if received else self._decoder.close()
         except ValueError as exc:
             raise malformed(self._name, str(exc)) from exc
-        if events and events[-1] == b"[DONE]":
-            events.pop()
+        if b"[DONE]" in events:
+            del events[events.index(b"[DONE]") :]  # some say it twice, or go on behind it
             self.over = self.ended_properly = True
             await self._reach_end()
         return [parse_object(self._name, event) for event in events if event]

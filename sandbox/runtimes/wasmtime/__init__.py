@@ -1,6 +1,8 @@
 """Wasmtime: Python in a guest that is kept ready, and programs that were installed. Its engine is in the workers, not here."""
 
+import asyncio
 import hashlib
+import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -75,3 +77,5 @@ class Wasmtime:
                 raise ProgramRefused(f"it cannot be compiled with {given}: {exc}") from exc
             if outcome.truncated or not native.tell():
                 raise ProgramRefused("it cannot be compiled: its native code is too large")
+            native.flush()
+            await asyncio.to_thread(os.fsync, native.fileno())  # a name must not outlive its bytes when the power goes
