@@ -28,6 +28,8 @@ def run(main: Callable[["Stopping"], Awaitable[None]]) -> None:
     async def watched() -> None:
         stopping = Stopping(asyncio.current_task())
         for number in STOP_SIGNALS:
+            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # by nohup(1)
             asyncio.get_running_loop().add_signal_handler(number, stopping.on_signal)
         with contextlib.suppress(asyncio.CancelledError):
             await main(stopping)
@@ -48,12 +50,11 @@ class Stopping:
         if self._asked_at is not None and now - self._asked_at < ECHO_SECONDS:
             return
         if self._asked_at is not None:
-            sys.stderr.write("stopped at once\n")
-            sys.stderr.flush()
+            _tell("stopped at once\n")
             os._exit(130)  # our children die with us
         self._asked_at = now
-        sys.stderr.write("\nstopping (once more: at once) ...\n")
         self.stop()
+        _tell("\nstopping (once more: at once) ...\n")
 
     def stop(self) -> None:
         if self._server is not None:
@@ -68,6 +69,13 @@ class Stopping:
             yield
         finally:
             self._server = None
+
+
+def _tell(text: str) -> None:
+    """Whoever read it may be gone: a pipe that is closed, a terminal that was hung up."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 @contextmanager

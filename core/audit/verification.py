@@ -29,7 +29,8 @@ LONGEST_LINE = 64 * 2**20
 LARGEST_MANIFEST = 16 * 2**20
 Thing = TypeVar("Thing")
 GUARDED = re.compile(r"'+[=+\-@\t\r]")
-WRONG = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
+WRONG = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError)
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 @dataclass(slots=True)
@@ -100,18 +101,20 @@ def _manifest(directory: Path, keys: Sequence["_Key"], report: Report) -> Mappin
         first, last = (int(manifest["checkpoints"][end]) for end in ("first", "last"))
         left_out = {name: value for name, value in dict(manifest["filter"]).items() if value}
         removed, everybody = int(manifest.get("removed", 0)), manifest["organization"] == "all"
+        problems = [str(problem) for problem in manifest.get("problems", ())]
     except OSError as exc:
         raise Unreadable(f"{exc.filename}: {exc.strerror}; an export has manifest.json and manifest.sig") from exc
     except WRONG as exc:
         raise Unreadable(f"{directory / 'manifest.json'} is no manifest of an export") from exc
     if not any(key.signed(text, signature) for key in keys):
         report.wrong("manifest.json: its signature is by none of the given keys: it was changed, or another key signed it")
-    return {**known, "first": first, "last": last, "filter": left_out, "removed": removed, "everybody": everybody}
+    told = {"removed": removed, "everybody": everybody, "problems": problems}
+    return {**known, **told, "first": first, "last": last, "filter": left_out}
 
 
 def _check_files(directory: Path, manifest: Mapping[str, Any], report: Report) -> None:
     for name, (size, sha256) in manifest["files"].items():
-        if "/" in name or name.startswith("."):
+        if not isinstance(name, str) or not PLAIN_NAME.fullmatch(name):
             report.wrong(f"manifest.json names {name!r}, which is no file of an export")
             continue
         try:
@@ -136,7 +139,7 @@ def _check_ends(manifest: Mapping[str, Any], chain: "_Chain", report: Report) ->
         report.wrong(f"{report.records} records were found, the manifest says {manifest['records']}")
     if not manifest["filter"] and report.hidden != report.removed:
         report.wrong(f"{report.hidden - report.removed} records are hidden, though the export's filter leaves none out")
-    for problem in manifest.get("problems", ()):
+    for problem in manifest["problems"]:
         report.wrong(f"the server found, when it exported: {problem}")
     if (head := manifest.get("head")) is not None:
         chain.check_head(str(head))
@@ -502,7 +505,7 @@ def _from_parquet(file: Path, report: Report) -> Iterator[_Row]:
                 for cells in zip(*map(_cells, batch.columns), strict=True):
                     n += 1
                     yield _from_columns(dict(zip(batch.schema.names, cells, strict=True)), n)
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as exc:  # the last: a column's name
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as exc:  # a column's name; a date that is none
         report.wrong(f"{file.name}: it cannot be read to its end: {type(exc).__name__}")
 
 

@@ -146,9 +146,11 @@ _SECTIONS = """
     SELECT organization_id, checkpoint, place, first, size, root, path, leaves FROM audit_sections
     WHERE checkpoint BETWEEN $1 AND $2 AND ($3::text IS NULL OR organization_id = $3) ORDER BY checkpoint, place
 """
+# Filtered by what is sealed, not by the columns beside it: a record that was changed is shown.
 _ROWS = """
-    SELECT organization_id, moment,
-        ($3::text[] IS NULL OR kind LIKE ANY ($3)) AND ($4::text IS NULL OR id >= $4) AND ($5::text IS NULL OR id < $5),
+    SELECT organization_id, moment, COALESCE(
+            ($3::text[] IS NULL OR record->>'kind' LIKE ANY ($3)) AND ($4::text IS NULL OR record->>'id' COLLATE "C" >= $4)
+            AND ($5::text IS NULL OR record->>'id' COLLATE "C" < $5), true),
         record::text
     FROM audit_records WHERE moment >= $1 AND moment < $2 {} ORDER BY moment, id
 """

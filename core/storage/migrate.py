@@ -1,7 +1,9 @@
 """Brings a database up to this version: roles, schema, then Alembic's migrations, under one advisory lock."""
 
+import asyncio
 from pathlib import Path
 
+import asyncpg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -11,29 +13,43 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, Unavailable
 from core.storage.connection import SCHEMA
 
 ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
 LOCK = 0x7061_6464_6F63_6B  # "paddock"; a second `paddock migrate` waits for the first
+LOOK_SECONDS = 0.2
 
 
 async def migrate(owner_url: str, *, server_login: str) -> None:
     """owner_url: a login that may create roles and take the role paddock_owner. server_login: the one the server uses.
 
-    Raises ConfigurationError when the database was made by a newer version.
+    Raises ConfigurationError when the database was made by a newer version, or cannot be reached or changed by that login;
+    Unavailable when a table is in use for long.
     """
     url = sa.make_url(owner_url).set(drivername="postgresql+asyncpg")
     engine = create_async_engine(url, poolclass=NullPool)
     try:
         async with engine.connect() as connection:
+            # Who waited in one statement would keep the other's CREATE INDEX CONCURRENTLY waiting for it: a deadlock.
+            while not await connection.scalar(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK}):
+                await connection.rollback()
+                await asyncio.sleep(LOOK_SECONDS)
             await connection.run_sync(_migrate, server_login)
+    except (OSError, asyncpg.PostgresError) as exc:
+        raise ConfigurationError(f"PADDOCK_DATABASE_OWNER_URL: cannot connect to PostgreSQL: {type(exc).__name__}") from exc
+    except sa.exc.DBAPIError as exc:
+        match exc.orig and exc.orig.__cause__:
+            case asyncpg.LockNotAvailableError():
+                raise Unavailable("a table is in use; what was not done of the migrations is done by the next try") from exc
+            case asyncpg.InsufficientPrivilegeError() as cause:
+                raise ConfigurationError(f"PADDOCK_DATABASE_OWNER_URL: its login may not do this: {cause}") from exc
+        raise
     finally:
         await engine.dispose()
 
 
 def _migrate(connection: Connection, server_login: str) -> None:
-    connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
     connection.execute(sa.text("SET lock_timeout = '5s'"))
     connection.execute(sa.text("SET statement_timeout = '60s'"))
     _make_roles(connection, server_login)

@@ -5,6 +5,8 @@ import json
 import random
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -407,3 +409,60 @@ async def test_an_erasure_waits_for_what_is_being_written_about_the_person(stand
         assert not erasing.done()
     assert await erasing == 2
     assert [(await stand.log.get(who, record.id)).personal for record in told] == [None, None]
+
+
+async def test_hashes_that_were_taken_out_with_their_records_are_not_taken_for_age(stand: AuditStand, tmp_path: Path) -> None:
+    await stand.act(10)
+    await stand.sealer.seal()
+    who = stand.tenant.principal.organization_id
+    await stand.tamper("DELETE FROM audit_records WHERE organization_id = $1", who)
+    await stand.tamper("UPDATE audit_sections SET leaves = NULL WHERE organization_id = $1", who)
+    export = await stand.export()
+    assert "no archive of theirs is" in " ".join(export.problems)
+    assert await found_in(stand, await stand.fetch(export, tmp_path / "fetched"))
+
+
+async def test_a_record_whose_columns_were_changed_is_in_a_filtered_export_all_the_same(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    first, *_ = await stand.act(3)
+    await stand.sealer.seal()
+    await stand.tamper("UPDATE audit_records SET id = 'aud_' || repeat('0', 32) WHERE id = $1", first)
+    recent = Filter(since=datetime.now(UTC) - timedelta(hours=1))
+    directory = await stand.fetch(await stand.export(wanted=recent), tmp_path / "fetched")
+    assert first.encode() in (directory / "records.jsonl").read_bytes()
+
+
+HOSTILE: dict[str, Callable[[dict[str, Any]], object]] = {
+    "endless records": lambda manifest: manifest.update(records=float("inf")),
+    "endless bytes": lambda manifest: manifest["files"][0].update(bytes=float("inf")),
+    "a number of problems": lambda manifest: manifest.update(problems=7),
+    "no problems at all": lambda manifest: manifest.update(problems=None),
+    "a number for a name": lambda manifest: manifest["files"][0].update(name=5),
+    "a name with a null": lambda manifest: manifest["files"][0].update(name="a\0b"),
+    "a name that is no Unicode": lambda manifest: manifest["files"][0].update(name="\ud800"),
+}
+
+
+@pytest.mark.parametrize("deed", HOSTILE)
+async def test_a_manifest_that_says_nonsense_never_breaks_the_verifier(stand: AuditStand, tmp_path: Path, deed: str) -> None:
+    directory = await stand.fetch(await stand.export(), tmp_path / "fetched")
+    manifest = json.loads((directory / "manifest.json").read_text())
+    HOSTILE[deed](manifest)
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    with suppress(Unreadable):
+        assert await found_in(stand, directory)
+
+
+async def test_a_parquet_column_of_impossible_dates_never_breaks_the_verifier(stand: AuditStand, tmp_path: Path) -> None:
+    directory = await stand.fetch(await stand.export(format="parquet"), tmp_path / "fetched")
+    file = directory / "records.parquet"
+    table = pyarrow.parquet.read_table(file)
+    for kind, stored, value in (
+        (pyarrow.date32(), pyarrow.int32(), 2**31 - 1),
+        (pyarrow.timestamp("us"), pyarrow.int64(), 2**62),
+        (pyarrow.timestamp("ns"), pyarrow.int64(), 1),
+    ):
+        column = pyarrow.array([value] * len(table), stored).view(kind)
+        pyarrow.parquet.write_table(table.set_column(0, "id", column), file)
+        assert await found_in(stand, directory)

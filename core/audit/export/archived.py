@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from core.errors import NotFound, TooLarge
@@ -14,6 +14,14 @@ Rows = dict[int, dict[str, list[Row]]]
 """By checkpoint, then by organisation."""
 
 
+def _gone_too_early(sealed: Sealed, archives: Sequence[Archive]) -> Iterator[str]:
+    """Hashes of records go with an archive of theirs whose time is over, and never else."""
+    if not any(one.removed and one.first_checkpoint <= sealed.number <= one.last_checkpoint for one in archives):
+        for section in sealed.sections:
+            if section.leaves is None:
+                yield f"checkpoint {sealed.number}: hashes of {section.organization_id} are gone, and no archive of theirs is"
+
+
 class ArchivedRecords:
     def __init__(self, records: SealedRecords, objects: Objects, wanted: Wanted) -> None:
         self._records = records
@@ -23,7 +31,9 @@ class ArchivedRecords:
         self._problems: list[str] = []
 
     async def added_to(self, page: list[Sealed]) -> list[Sealed]:
-        archives = [a for a in await self._records.archives(page[0].number, page[-1].number) if not a.removed]
+        known = await self._records.archives(page[0].number, page[-1].number)
+        self._problems += [problem for sealed in page for problem in _gone_too_early(sealed, known)]
+        archives = [archive for archive in known if not archive.removed]
         self._read = {archive.id: self._read.get(archive.id) or await self._fetch(archive) for archive in archives}
         return [self._whole(sealed) for sealed in page] if archives else page
 
