@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -182,7 +183,8 @@ async def test_a_stale_writer_loses_its_own_rows_and_nobody_elses(journal: Journ
     with pytest.raises(LeaseLost):
         stale_writer.record(Entry(event=TextDelta(item=0, text="later")))
     assert [r.event for r in reader.seen] == [TurnStarted()]
-    heir = journal.continue_turn(acceptance(orphan.turn), epoch=orphan.epoch, last_seq=1, publish=reader.publish)
+    taken = replace(acceptance(orphan.turn), lease_owner="other")
+    heir = journal.continue_turn(taken, epoch=orphan.epoch, last_seq=1, publish=reader.publish)
     await heir.record(Entry(event=TurnEnded(status=TurnStatus.FAILED)))
     events = await TurnStore(database).events(stale.organization_id, stale.id)
     assert [recorded.seq for recorded in events] == [1, 2]

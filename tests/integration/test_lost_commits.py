@@ -82,7 +82,7 @@ async def test_a_queued_turn_that_a_process_takes_before_its_acceptance_is_writt
         writer = journal.open_turn(asked, publish=reader.publish)
         await writer.record(Entry(event=TurnQueued()))
         assert reader.seen == await TurnStore(database).events(asked.turn.organization_id, asked.turn.id)
-        heir = journal.continue_turn(asked, epoch=2, last_seq=1, publish=lambda _: None)
+        heir = journal.continue_turn(replace(asked, lease_owner="other"), epoch=2, last_seq=1, publish=lambda _: None)
         await heir.record(Entry(event=TurnEnded(status=TurnStatus.COMPLETED)))
 
 
