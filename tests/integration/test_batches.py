@@ -218,6 +218,7 @@ async def test_lines_that_wait_for_a_place_in_the_queue_are_no_requests_yet(
 ) -> None:
     monkeypatch.setattr(work, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(work, "FULL_SECONDS", 0.05)
+    monkeypatch.setattr("core.storage.batches.WORK_SECONDS", 5.0)  # so long a server that stops amid a take keeps the batch
     tier = {**TIERS["house"].model_dump(), "requests_per_day": 5}
     async with serving(stage, tier=tier, background_turns=0, **places) as platform, sdk(platform, tenant) as client:
         batch = await begin(client, [line(f"n-{n}", f"{n}") for n in range(3)])

@@ -189,11 +189,11 @@ if starts.read() == "xx":
 starts.close()
 """
     async with open_pool(PoolOptions(command=engine(failing), workers=1)) as runtime:
-        started = runtime._nursery.result()
+        started, [worker] = runtime._nursery.result(), runtime._workers
+        _, parent, *_ = Path(f"/proc/{worker._pid}/stat").read_text().rpartition(")")[2].split()
         with pytest.raises(GuestCrashed):
             await runtime.run(program("os._exit(0)"), nowhere)
-        [parent] = [pid for pid, name in descendants(os.getpid()).items() if str(tmp_path) in name]
-        os.kill(parent, signal.SIGKILL)
+        os.kill(int(parent), signal.SIGKILL)
         while runtime._nursery.done():
             await asyncio.sleep(0.01)
         with open(os.devnull, "rb") as file:
