@@ -55,19 +55,17 @@ class ConversationStore:
             return await _get(connection, organization_id, conversation_id)
 
     async def delete(self, actor: Actor, conversation_id: str) -> None:
-        """A turn that runs in it goes on, and what it keeps is not seen again. Streams of what no fork shares are due to go."""
+        """A turn that runs in it goes on, and what it keeps goes when it ends. Streams of what no fork shares are due to go."""
         organization_id = actor.organization_id
         async with self._database.everyone() as connection:
             gone = await _get(connection, organization_id, conversation_id)
-            ids = {"ids": [source for source, _ in _sources(gone)], "organization_id": organization_id}
-            await connection.execute(_LOCK, ids)  # of a fork and its source that are deleted at once, the second one sees it
+            sources = [source for source, _ in _sources(gone)]
+            await connection.execute(_LOCK, {"ids": sources})  # of a fork and its source that are deleted at once, the second one sees it
             await _get(connection, organization_id, conversation_id)
             await connection.execute(
                 sa.update(conversations).where(_mine(organization_id, conversation_id)).values(deleted_at=sa.func.now())
             )
-            turn_ids = (await connection.execute(_DELETE_UNSHARED, ids)).scalars().all()
-            await connection.execute(_STREAMS_DUE, {"ids": turn_ids})
-            await connection.execute(_VOID_APPROVALS, ids)
+            await forget(connection, organization_id, sources)
             await audit.insert(connection, AuditRecord.by(actor, "conversation.deleted", conversation_id))
 
     async def fork(
@@ -175,6 +173,16 @@ class ConversationStore:
             await audit.insert(connection, told)
 
 
+async def forget(connection: AsyncConnection, organization_id: str, ids: Sequence[str]) -> None:
+    """What was said in those of these conversations that were deleted, and is in no other one. Any number of times: a turn that
+    ran in one went on.
+    """
+    mine = {"ids": ids, "organization_id": organization_id}
+    turn_ids = (await connection.execute(_DELETE_UNSHARED, mine)).scalars().all()
+    await connection.execute(_STREAMS_DUE, {**mine, "turn_ids": turn_ids})
+    await connection.execute(_VOID_APPROVALS, mine)
+
+
 _THERE = sa.text("SELECT id FROM conversations WHERE id = :id AND deleted_at IS NULL")
 _RUNNING = sa.text("SELECT id FROM turns WHERE conversation_id = :conversation_id AND status IN ('pending', 'running')")
 
@@ -192,7 +200,14 @@ _DELETE_UNSHARED = sa.text("""
     RETURNING i.turn_id
 """)
 _STREAMS_DUE = sa.text("""
-    WITH held AS (SELECT id FROM turns WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE)
+    WITH held AS (
+        SELECT id FROM turns WHERE id IN (
+            SELECT unnest(CAST(:turn_ids AS text[])) UNION
+            SELECT t.id FROM turns t JOIN conversations c ON c.id = t.conversation_id
+            WHERE c.id = ANY(:ids) AND c.organization_id = :organization_id AND c.deleted_at IS NOT NULL
+                AND t.status IN ('pending', 'running') AND NOT EXISTS (SELECT FROM items i WHERE i.turn_id = t.id)
+        ) ORDER BY id FOR NO KEY UPDATE
+    )
     UPDATE turns t SET stream_due_at = now() FROM held WHERE t.id = held.id
 """)  # in the journal's order, which locks the rows of turns that run
 _VOID_APPROVALS = sa.text("""

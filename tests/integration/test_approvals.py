@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from core.bootstrap import Platform
 from core.conversations.recovery import UNKNOWN
+from core.conversations.retention import StreamRetention
 from core.events import ToolDispatched, TurnStarted
 from core.identity.keys import Keys
 from core.identity.principals import Role, Scope
@@ -21,7 +22,9 @@ from core.storage.audit import AuditRecord
 from core.storage.database import Database
 from core.storage.directory import Directory
 from core.storage.records import ApprovalStatus
-from core.storage.tables import audit_personal
+from core.storage.streams import StreamStore
+from core.storage.tables import audit_personal, items
+from core.storage.turns import TurnStore
 from core.tools.approval import DAY_SECONDS
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_recovery import Control, cut
@@ -503,6 +506,27 @@ async def test_the_approvals_of_a_deleted_response_are_void_and_their_text_is_go
         gone = await client.get(f"{APPROVALS}/{asked['id']}")
         assert (gone["status"], gone["arguments"]) == ("void", {})
         assert (await client.refused(f"{APPROVALS}/{asked['id']}/approve", {}, status=409))[0] == "approval_void"
+
+
+async def test_what_was_asked_for_after_the_conversation_was_deleted_goes_with_its_stream(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    asks = calls("double")
+    slow = {**asks, "reply": {"pause_seconds": 4, **asks["reply"]}}  # deleted after that, it is deleted all the same
+    async with opened(stage, tenant, slow) as (_, client):
+        conversation = (await client.post("/v1/conversations"))["id"]
+        response = await client.respond(conversation=conversation, background=True)
+        await client.ask("DELETE", f"/v1/conversations/{conversation}")
+        async with asyncio.timeout(60):
+            while (response := await client.get(f"/v1/responses/{response['id']}"))["status"] != "completed":
+                await asyncio.sleep(0.1)
+        [asked] = requests_of(response)
+        await StreamRetention(StreamStore(database), TurnStore(database), days=None).run()
+        gone = await client.get(f"{APPROVALS}/{asked['id']}")
+        assert (gone["status"], gone["arguments"]) == ("void", {})
+        async with database.everyone() as connection:
+            kept = await connection.scalar(sa.select(sa.func.count()).where(items.c.conversation_id == conversation))
+        assert kept == 0
 
 
 async def test_who_decides_while_the_response_is_deleted_does_not_bring_its_text_back(
