@@ -40,6 +40,7 @@ BROAD = {
     "api/middleware.py": "a bug is a 500 with a request id, not a dropped connection",
     "api/streaming.py": "the same rim, once a stream has begun: its last event tells the request id",
     "core/storage/journal.py": "what is wrong with one turn's records fails that turn, not the writer of all",
+    "core/batches/work.py": "a defect met in one batch is logged, and the batch tried again; it ends no other's work",
     "core/keeper.py": "a defect of one job is logged, and the job tried again; it ends no other job",
     "sandbox/runtimes/wasmtime/python.py": "nothing but a pointer may leave a callback of C: it traps the guest",
     "sandbox/nursery.py": "a forked worker ends, whatever happened: it must never go on as a second nursery",

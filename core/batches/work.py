@@ -4,6 +4,7 @@ A line becomes a turn in the queue, under a name of its own, so that it becomes 
 """
 
 import asyncio
+import itertools
 import json
 import logging
 from contextlib import suppress
@@ -26,6 +27,7 @@ from core.storage.files import StorageUsedUp
 from core.storage.journal import Places
 
 log = logging.getLogger(__name__)
+AT_ONCE = 4
 IN_FLIGHT = 100
 LOOK_SECONDS = 1.0
 FULL_SECONDS = 5.0
@@ -38,9 +40,9 @@ EXPIRED = problem(EXPIRED_CODE, EXPIRED_TOLD)
 
 
 class BatchWork:
-    """worker: this process, under a name that no other one has. line_bytes: the most that one line may hold.
+    """worker: this process, under a name that no other one has; with a number it is a step's.
 
-    places: of turns in the queue that a line's may be one of.
+    line_bytes: the most that one line may hold. places: of turns in the queue that a line's may be one of.
     """
 
     def __init__(
@@ -64,25 +66,37 @@ class BatchWork:
         self._worker = worker
         self._line_bytes = line_bytes
         self._places = places
+        self._one_input = asyncio.Lock()  # in memory
 
     async def run(self) -> None:
-        """Until cancelled. What a batch cannot do now it does later."""
-        while True:
-            batch = None
-            try:
-                batch = await self._store.take(self._worker)
-                if batch is not None:
-                    await self._work_on(batch)
-            except PaddockError as exc:
-                log.warning("batch %s has to wait: %s", batch and batch.id, exc.message)
-            if batch is None:
-                await asyncio.sleep(LOOK_SECONDS)
+        """Until cancelled. What a batch cannot do now it does later; a large one keeps no others waiting."""
+        places = asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as steps:
+            for number in itertools.count():
+                await places.acquire()
+                batch = await self._take(f"{self._worker} {number}")
+                if batch is None:
+                    places.release()
+                    await asyncio.sleep(LOOK_SECONDS)
+                else:
+                    steps.create_task(self._work_on(batch)).add_done_callback(lambda _: places.release())
+
+    async def _take(self, worker: str) -> Batch | None:
+        try:
+            return await self._store.take(worker)
+        except PaddockError as exc:
+            log.warning("batches have to wait: %s", exc.message)
+            return None
 
     async def _work_on(self, batch: Batch) -> None:
         """One step. Whatever becomes of it, somebody goes on soon."""
         pause = FULL_SECONDS
         try:
             pause = await self._step(batch)
+        except PaddockError as exc:
+            log.warning("batch %s has to wait: %s", batch.id, exc.message)
+        except Exception:
+            log.exception("batch %s has to wait", batch.id)
         finally:
             with suppress(Unavailable):  # then its time runs out
                 await asyncio.shield(self._store.hold(batch, seconds=pause))
@@ -108,13 +122,14 @@ class BatchWork:
         return 0.0
 
     async def _begin(self, batch: Batch) -> None:
-        try:
-            content = await self._files.read(batch.organization_id, batch.input_file_id, limit_bytes=LARGEST_INPUT_BYTES)
-            lines = await asyncio.to_thread(parsed, content, batch.endpoint, line_bytes=self._line_bytes)
-        except (NotFound, TooLarge, InvalidRequest) as exc:
-            await self._fail(batch, problem(exc.code, exc.message))
-        else:
-            await self._store.begin(batch, lines)
+        async with self._one_input:
+            try:
+                content = await self._files.read(batch.organization_id, batch.input_file_id, limit_bytes=LARGEST_INPUT_BYTES)
+                lines = await asyncio.to_thread(parsed, content, batch.endpoint, line_bytes=self._line_bytes)
+            except (NotFound, TooLarge, InvalidRequest) as exc:
+                await self._fail(batch, problem(exc.code, exc.message))
+            else:
+                await self._store.begin(batch, lines)
 
     async def _go_on(self, batch: Batch) -> float:
         before = await self._store.progress(batch)

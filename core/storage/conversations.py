@@ -60,7 +60,8 @@ class ConversationStore:
         async with self._database.everyone() as connection:
             gone = await _get(connection, organization_id, conversation_id)
             sources = [source for source, _ in _sources(gone)]
-            await connection.execute(_LOCK, {"ids": sources})  # of a fork and its source that are deleted at once, the second one sees it
+            # Of a fork and its source that are deleted at once, the second one sees it.
+            await connection.execute(_LOCK, {"ids": sources})
             await _get(connection, organization_id, conversation_id)
             await connection.execute(
                 sa.update(conversations).where(_mine(organization_id, conversation_id)).values(deleted_at=sa.func.now())

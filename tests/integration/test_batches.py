@@ -16,6 +16,7 @@ from openai.types import Batch
 from api.app import create_app
 from api.batches import WIRES
 from core.batches import work
+from core.batches.answers import Answers
 from core.bootstrap import Platform, open_platform
 from core.config import TIERS, Settings
 from core.conversations.manager import TurnManager
@@ -271,6 +272,30 @@ async def test_a_batch_whose_time_is_over_has_what_was_answered_until_then(
         ended = await until(client, batch, "expired")
         assert ended.output_file_id is None
         assert list(await content(client, ended.error_file_id)) == ["n"]
+
+
+@pytest.mark.parametrize("failing", [False, True])
+async def test_a_batch_that_takes_long_or_fails_keeps_no_other_waiting(
+    stage: Stage, tenant: Tenant, monkeypatch: pytest.MonkeyPatch, failing: bool
+) -> None:
+    held, free = "", asyncio.Event()
+    write = Answers.write
+
+    async def slowly(self: Answers, principal: Principal, batch: Any, *, partly: bool) -> Any:
+        if batch.id == held and not free.is_set():
+            assert not failing, "a defect"
+            await free.wait()
+        return await write(self, principal, batch, partly=partly)
+
+    monkeypatch.setattr(Answers, "write", slowly)
+    async with serving(stage) as platform, sdk(platform, tenant) as client:
+        first = await begin(client, [line("a", "one")])
+        held = first.id
+        await until(client, first, "finalizing")
+        await until(client, await begin(client, [line("b", "two")]), "completed")
+        assert (await client.batches.retrieve(first.id)).status == "finalizing"
+        free.set()
+        await until(client, first, "completed")
 
 
 async def test_the_answers_of_a_batch_wait_until_their_organisation_has_room(
