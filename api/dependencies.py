@@ -1,6 +1,7 @@
 """What routes take from a request: the platform, who asks, the body, the query. Also: noticing that the client has left."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -20,6 +21,8 @@ from core.storage.records import Page
 
 Model = TypeVar("Model", bound=BaseModel)
 Result = TypeVar("Result")
+PROMPT_SECONDS = 0.05
+"""A body that takes longer is one in whose time a key may have been revoked."""
 
 
 def platform_of(request: Request) -> Platform:
@@ -39,8 +42,10 @@ async def authenticated(request: Request, *scopes: Scope) -> Principal:
 
 
 async def authenticated_again(request: Request) -> None:
-    """After a body that took its time: the key may be gone meanwhile. Raises Unauthenticated."""
-    await _authenticate(request)
+    """After some time: what the request brought opens what it did. Raises Unauthenticated, PermissionDenied."""
+    before = request.scope["state"].get("principal")
+    if before is not None and await _authenticate(request) != before:
+        raise PermissionDenied("what the key opens was changed meanwhile: send the request again", code="key_changed")
 
 
 async def _authenticate(request: Request) -> Principal:
@@ -73,16 +78,21 @@ async def body_of(request: Request, model: type[Model]) -> Model:
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """The limit holds while it is read: a Content-Length may lie or be absent. Raises TooLarge."""
+    """The limit holds while it is read: a Content-Length may lie or be absent. Who held some of it back is authenticated again.
+
+    Raises TooLarge, Unauthenticated, PermissionDenied.
+    """
     too_large = TooLarge(f"the body is larger than {limit_bytes} bytes")
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > limit_bytes:
         raise too_large
-    body = bytearray()
+    body, began = bytearray(), time.monotonic()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit_bytes:
             raise too_large
+    if time.monotonic() - began > PROMPT_SECONDS:
+        await authenticated_again(request)
     return bytes(body)
 
 
@@ -140,7 +150,7 @@ class WorkCut(ClientDisconnect):
 
 
 async def unless_gone(work: Coroutine[Any, Any, Result], watch: Coroutine[Any, Any, None]) -> Result:
-    """The work's result. When `watch` returns before, the work is cancelled and WorkCut raised."""
+    """The work's result. When `watch` returns before, the work is cancelled and WorkCut raised, or what `watch` raised."""
     task = asyncio.current_task()
     assert task is not None
     watching, over = asyncio.create_task(watch), False
@@ -154,7 +164,7 @@ async def unless_gone(work: Coroutine[Any, Any, Result], watch: Coroutine[Any, A
         return await work
     except asyncio.CancelledError:
         if watching.done() and task.uncancel() == 0:
-            raise WorkCut from None
+            raise watching.exception() or WorkCut() from None
         raise
     finally:
         over = True

@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.dependencies import departure, unless_gone
+from api.dependencies import authenticated_again, departure, unless_gone
 from api.wire.sse import HEARTBEAT
 from core.errors import PaddockError, Unavailable
 
@@ -24,7 +24,8 @@ _HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"
 
 
 class EventStream(Response):
-    """The frames are closed as soon as the client leaves or the server stops, before this returns.
+    """The frames are closed as soon as the client leaves or the server stops, before this returns; and soon after the client's
+    key was revoked.
 
     The status is out already: what goes wrong is told by a last event, never by a cut connection.
     """
@@ -40,9 +41,11 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
-            last = await unless_gone(self._write(scope, send), self._watch(receive, send))
+            last = await unless_gone(self._write(scope, send), self._watch(scope, receive, send))
         except ClientDisconnect:
             return
+        except PaddockError as error:
+            last = self._farewell(error)
         except asyncio.CancelledError:  # by the server, which waits for no more than this
             stopping = Unavailable("the server is stopping; a stored response can be followed again", code="server_shutdown")
             last = self._farewell(stopping)
@@ -62,13 +65,18 @@ class EventStream(Response):
             return self._farewell(PaddockError(f"internal error; request {request_id}"))
         return b""
 
-    async def _watch(self, receive: Receive, send: Send) -> None:
-        """Return when the client has left. Proxies cut what is silent for long: send a comment now and then."""
+    async def _watch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Return when the client has left. Proxies cut what is silent for long: send a comment now and then.
+
+        Raises Unauthenticated, PermissionDenied when the reader's key opens no more what it did.
+        """
         while True:
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     return await departure(receive)
             except TimeoutError:
+                with suppress(Unavailable):  # asked again the next time
+                    await authenticated_again(Request(scope))
                 await send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
 
 

@@ -1,65 +1,40 @@
 """What all request bodies have in common: strict models, and the way from a validation error to one clear refusal."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
     PlainValidator,
     ValidationError,
     WithJsonSchema,
-    model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError, PydanticKnownError, from_json
 
+from core.bounded import Bounded, at_most
 from core.compact import dump
 from core.errors import InvalidRequest
 
 Model = TypeVar("Model", bound=BaseModel)
 Element = TypeVar("Element")
 MOST_MISTAKES = 100
-"""Of one body. Pydantic makes an object of every one before we may choose: a million of them are seconds and a gigabyte.
-
-That validation itself finds no more is for the fields to see to: lists that fail fast, objects of so many names.
-"""
-MOST_NAMES = 100
+"""Of one body. That validation finds no more is for the fields to see to (`core.bounded`)."""
 MOST_ELEMENTS = 10_000
 """Of any array, where nothing less is said. Each item of a request becomes a row, in a group that other turns wait for."""
+MOST_READINGS = 16
 TOO_MANY_ELEMENTS = "array_above_max_length"
 
 
-class Body(BaseModel):
-    """Nothing is coerced and nothing unknown is ignored."""
+class Body(Bounded):
+    """Nothing is coerced either."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_few_names(cls, value: Any) -> Any:
-        """Before each unknown one of them is a mistake."""
-        if isinstance(value, dict) and len(value) > MOST_NAMES:
-            raise PydanticCustomError(
-                "too_many_names", "an object of at most {most} parameters is expected", {"most": MOST_NAMES}
-            )
-        return value
-
-
-def _at_most(pairs: int) -> BeforeValidator:
-    """Pydantic counts a dict when it has looked at all of it."""
-
-    def check(value: Any) -> Any:
-        if isinstance(value, dict) and len(value) > pairs:
-            context = {"field_type": "Dictionary", "max_length": pairs, "actual_length": len(value)}
-            raise PydanticKnownError("too_long", context)
-        return value
-
-    return BeforeValidator(check)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 Array = Annotated[list[Element], Field(max_length=MOST_ELEMENTS, fail_fast=True)]
@@ -68,7 +43,7 @@ Array = Annotated[list[Element], Field(max_length=MOST_ELEMENTS, fail_fast=True)
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
     Field(max_length=16, description="up to 16 pairs; keys of at most 64 and values of at most 512 characters"),
-    _at_most(16),
+    at_most(16),
 ]
 
 
@@ -198,16 +173,29 @@ def _refuse(path: Sequence[str | int], detail: ErrorDetails, message: str) -> In
 
 def _path(detail: ErrorDetails, value: Any) -> list[str | int]:
     """Pydantic's location without the names of union members, which mean nothing to the caller."""
-    path: list[str | int] = []
-    location = detail["loc"]
-    for place, step in enumerate(location):
-        missing = detail["type"] == "missing" and place == len(location) - 1
-        if missing or (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int)):
-            path.append(step)
-            value = None if missing else value[step]
+    readings = islice(_readings(detail["loc"], value, missing=detail["type"] == "missing"), MOST_READINGS)
+    first, _ = found = next(readings)
+    path = next((path for path, end in (found, *readings) if end is detail["input"]), first)
     if detail["type"].startswith("union_tag") and not _is_untaggable(detail):
-        path.append(detail["ctx"]["discriminator"].strip("'").removesuffix("()").removeprefix("by_"))
+        path = [*path, detail["ctx"]["discriminator"].strip("'").removesuffix("()").removeprefix("by_")]
     return path
+
+
+def _readings(location: Sequence[str | int], value: Any, *, missing: bool) -> Iterator[tuple[list[str | int], Any]]:
+    """The paths that a location may mean, each with what is there: `function` may be a parameter of the object, or its kind.
+
+    missing: the last step is not there; with the object that lacks it.
+    """
+    if not location or (missing and len(location) == 1):
+        yield list(location), value
+        return
+    step, *rest = location
+    element = isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value)
+    there = element or (isinstance(value, dict) and step in value)
+    if there:
+        yield from (([step, *path], end) for path, end in _readings(rest, value[step], missing=missing))
+    if not there or (isinstance(value, dict) and value.get("type") == step):
+        yield from _readings(rest, value, missing=missing)
 
 
 def dotted(path: Sequence[str | int]) -> str:

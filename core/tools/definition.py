@@ -7,8 +7,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
+from core.bounded import Bounded
 from core.llm.contract import ToolSpec
 from core.tools import kinds
 from core.tools.approval import DAY_SECONDS, Policy
@@ -33,11 +34,11 @@ class Effect(StrEnum):
     EFFECTFUL = "effectful"  # never dispatch it twice
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+class _Model(Bounded):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
-LISTED = Field(strict=False, max_length=100)  # JSON has no tuple
+LISTED = Field(strict=False, max_length=100, fail_fast=True)  # JSON has no tuple
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 

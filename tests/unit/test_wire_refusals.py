@@ -9,10 +9,15 @@ from pydantic_core import from_json
 from starlette.requests import Request
 
 from api.dependencies import Listing, query_of
-from api.wire.body import MOST_ELEMENTS, MOST_MISTAKES, MOST_NAMES, parse
+from api.wire.body import MOST_ELEMENTS, MOST_MISTAKES, parse
 from api.wire.chat_request import CreateChatCompletion, to_turn_request
+from api.wire.registry import NewTool
 from api.wire.responses_request import CreateResponse
+from core.bounded import MOST_NAMES
 from core.errors import InvalidRequest
+from core.tools import kinds
+from core.tools.definition import parse_manifest
+from core.tools.work import ManifestRefused
 
 MANY = 20_000
 NAMES = {str(n): 0 for n in range(MANY)}
@@ -23,6 +28,7 @@ def said(content: Any) -> dict[str, Any]:
 
 
 USER = said("a")
+TOOL = {"name": "f", "description": "f", "parameters": {"type": "object"}, "runtime": {"kind": "python", "code": "a"}}
 
 
 def tool(**fields: Any) -> dict[str, Any]:
@@ -60,7 +66,74 @@ WRONG: dict[str, tuple[type[BaseModel], Any, str | None, str]] = {
         "messages[0].tool_calls[0]",
         "invalid_type",
     ),
+    "parameters of a tool": (NewTool, {**TOOL, **NAMES}, None, "invalid_value"),
+    "secrets of a tool": (
+        NewTool,
+        {**TOOL, "capabilities": {"secrets": [1] * MANY}},
+        "capabilities.secrets[0]",
+        "invalid_type",
+    ),
+    "rules of a tool": (
+        NewTool,
+        {**TOOL, "capabilities": {"network": [{}] * MANY}},
+        "capabilities.network[0].host",
+        "missing_required_parameter",
+    ),
 }
+HTTP = {"kind": "http", "url": "https://a.example"}
+RUNTIMES: dict[str, tuple[dict[str, Any], str]] = {
+    "parameters": ({"kind": "python", "code": "a", **NAMES}, "runtime"),
+    "versions": ({"kind": "python", "code": "a", "tools": NAMES}, "runtime.tools"),
+    "headers": ({**HTTP, "headers": NAMES}, "runtime.headers"),
+    "query": ({**HTTP, "query": NAMES}, "runtime.query"),
+    "statuses": (
+        {**HTTP, "result": {"statuses": [0] * MANY}},
+        "runtime.result.statuses[0]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("runtime", "param"), RUNTIMES.values(), ids=RUNTIMES)
+def test_of_a_runtime_too(runtime: dict[str, Any], param: str) -> None:
+    with pytest.raises(ValidationError) as found:
+        kinds.load(runtime["kind"]).Options.model_validate(runtime)
+    assert found.value.error_count() == 1
+    with pytest.raises(ManifestRefused) as told:
+        parse_manifest({**TOOL, "runtime": runtime})
+    assert told.value.path == param
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "param"),
+    [
+        (
+            CreateResponse,
+            {"input": [{"message": [], "type": "message", **said([{"type": "input_text"}])}]},
+            "input[0].content[0].text",
+        ),
+        (
+            CreateResponse,
+            {"tools": [{"type": "mcp", "server_label": "a", "mcp": [], "allowed_tools": [1]}]},
+            "tools[0].allowed_tools[0]",
+        ),
+        (CreateResponse, {"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools[0].name"),
+        (CreateResponse, {"tools": [{"type": "function", "function": {}, "name": 1}]}, "tools[0].function"),
+        (CreateChatCompletion, {"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name"),
+    ],
+)
+def test_a_parameter_may_be_named_like_a_kind(model: type[BaseModel], body: Any, param: str) -> None:
+    rest = {"messages": [USER]} if model is CreateChatCompletion else {"input": "a"}
+    with pytest.raises(InvalidRequest) as told:
+        parse(model, written({**rest, **body}))
+    assert told.value.param == param
+
+
+def test_a_parameter_named_like_a_kind_all_the_way_down_is_refused_soon() -> None:
+    deep: Any = 1e999
+    for _ in range(100):
+        deep = {"type": "a", "a": deep}
+    with pytest.raises(InvalidRequest):
+        parse(CreateResponse, written(tool(parameters=deep)))
 
 
 def written(body: Any) -> bytes:

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from core.bounded import Bounded
 from core.tools.work import Call, CallRefused, SandboxWork, Work
 from sandbox import Invocation, PythonProgram
 
@@ -11,10 +10,8 @@ if TYPE_CHECKING:
     from core.tools.definition import ToolVersion
 
 
-class Options(BaseModel):
+class Options(Bounded):
     """argument: the name of the argument that holds the source text."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["code"]
     language: Literal["python"]

@@ -7,9 +7,10 @@ from urllib.parse import unquote
 
 from jsonpointer import JsonPointer, JsonPointerException
 from multidict import CIMultiDict
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 from yarl import URL
 
+from core.bounded import Bounded, at_most
 from core.egress.client import EgressRefused
 from core.tools.brokered import Grants, HttpWork, ResultMapping
 from core.tools.definition import Effect, ToolVersion
@@ -65,18 +66,14 @@ HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
 Text = Annotated[str, Field(max_length=8192), AfterValidator(_without_secrets)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Result(_Model):
+class Result(Bounded):
     """pointer: the part of a JSON answer that is the result (RFC 6901). statuses: of success, else 200 to 299."""
 
     pointer: Annotated[str, Field(max_length=1024), AfterValidator(_pointer)] | None = None
-    statuses: Annotated[tuple[Annotated[int, Field(ge=100, le=599)], ...], Field(max_length=20)] = ()
+    statuses: Annotated[tuple[Annotated[int, Field(ge=100, le=599)], ...], Field(max_length=20, fail_fast=True)] = ()
 
 
-class Options(_Model):
+class Options(Bounded):
     """`{argument}` may stand in the URL's path and query, in `query`, `headers` and `body`; `{secret:NAME}` in a header.
 
     A query parameter, header or field of the body whose argument was not given is left out. In the body, a text that is one
@@ -86,10 +83,10 @@ class Options(_Model):
     kind: Literal["http"]
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     url: Annotated[str, Field(max_length=8192), AfterValidator(_url)]
-    query: Annotated[Mapping[Annotated[str, Field(max_length=256)], Text], Field(max_length=100)] = {}
+    query: Annotated[Mapping[Annotated[str, Field(max_length=256)], Text], at_most(100)] = {}
     headers: Annotated[
         Mapping[HeaderName, Annotated[str, Field(max_length=8192, pattern=r"^[\x20-\x7e]*$"), AfterValidator(_template)]],
-        Field(max_length=50),
+        at_most(50),
     ] = {}
     body: JsonValue = None
     encoding: Literal["json", "form"] = "json"

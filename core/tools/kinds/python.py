@@ -3,8 +3,9 @@
 import json
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from core.bounded import Bounded, at_most
 from core.compact import dump
 from core.tools.work import Call, ManifestRefused, SandboxWork, Work, Workshop, refuse_capabilities
 from sandbox import GuestCrashed, Invocation, LimitExceeded, Limits, PythonFunction
@@ -40,17 +41,15 @@ def main(code):
 """
 
 
-class Options(BaseModel):
+class Options(Bounded):
     """code: source text that defines `main(**arguments)`, a function or a coroutine function.
 
     tools: digests of what `capabilities.tools` names, kept with the version; where it is given, they must be the current ones.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["python"]
     code: Annotated[str, Field(min_length=1, max_length=CODE_CHARACTERS)]
-    tools: Annotated[dict[str, str], Field(max_length=100)] | None = None
+    tools: Annotated[dict[str, str], at_most(100)] | None = None
 
 
 async def admit(version: "ToolVersion", _organization_id: str, workshop: Workshop, /) -> dict[str, object]:

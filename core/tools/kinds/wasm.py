@@ -4,9 +4,10 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic_core import from_json
 
+from core.bounded import Bounded
 from core.errors import NotFound, TooLarge
 from core.tools.programs import RUNTIME
 from core.tools.work import PARSED_BYTES, Call, ManifestRefused, Work, Workshop, refuse_capabilities
@@ -27,13 +28,11 @@ if TYPE_CHECKING:
     from core.tools.definition import ToolVersion
 
 
-class Options(BaseModel):
+class Options(Bounded):
     """artifact: an uploaded file, a WASI 0.2 component of the world `wasi:cli/command` or a module of WASI preview 1.
 
     sha256: of its bytes; kept with the version, and where it is given the file must have it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["wasm"]
     artifact: Annotated[str, Field(pattern=r"^file_[0-9A-Za-z]{1,64}$")]
