@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
-from core.audit.export.making import REQUEST, ExportRequest, object_key, remove
+from core.audit.export.making import REQUEST, ExportRequest, discard, object_key, remove
 from core.audit.log import EVERYBODY, organization_of
 from core.errors import NotFound
 from core.identity.principals import Principal, Scope
@@ -51,10 +51,12 @@ class Exports:
         return file["bytes"], self._objects.stream(object_key(export, file["name"]))
 
     async def delete(self, principal: Principal, export_id: str) -> Export:
-        """Cancels it while it is made; removes its files after. Raises NotFound."""
+        """Cancels it while it is made; removes its files in any case. Raises NotFound."""
         await self.get(principal, export_id)
         cancelled = AuditRecord.by(principal, "export.cancelled", export_id)
-        if not await self._store.end(cancelled, ExportStatus.CANCELLED, was=UNFINISHED):
+        if await self._store.end(cancelled, ExportStatus.CANCELLED, was=UNFINISHED):
+            await discard(self._objects, await self.get(principal, export_id))
+        else:
             ended = await self.get(principal, export_id)  # only now: it may have been completed a moment ago
             await remove(self._store, self._objects, AuditRecord.by(principal, "export.deleted", export_id), ended)
         return await self.get(principal, export_id)

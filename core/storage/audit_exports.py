@@ -144,9 +144,9 @@ class ExportStore:
         return finished
 
     async def outlived(self, *, days: float) -> Sequence[Export]:
-        """Those that were completed longer ago."""
+        """Those that ended longer ago, and may have files."""
         query = sa.select(audit_exports).where(
-            audit_exports.c.status == ExportStatus.COMPLETED,
+            audit_exports.c.status.in_([ExportStatus.COMPLETED, ExportStatus.FAILED, ExportStatus.CANCELLED]),
             audit_exports.c.ended_at < sa.func.now() - sa.func.make_interval(0, 0, 0, 0, 0, 0, days * 86_400),
         )
         async with self._database.everyone() as connection:

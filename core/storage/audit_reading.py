@@ -23,6 +23,7 @@ class Sealed:
     """A checkpoint with the sections that are wanted, and the rows that are there in its place.
 
     leaves: hashes of all its sections, of whomever, as they are in the table: the leaves of its tree, joined.
+    archives: what holds its records, or held them.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Sealed:
     end_moment: int
     leaves: bytes
     sections: Sequence[Section]
+    archives: Sequence[Archive] = ()
     rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
 
@@ -51,12 +53,24 @@ class SealedRecords:
         row = await self._connection.fetchrow(_SPAN, self._wanted.filter.since, self._wanted.filter.until)
         return None if row is None or row[0] is None else (row[0], row[1])
 
-    async def archives(self, first: int, last: int) -> Sequence[Archive]:
-        """Those that hold records of these checkpoints, or held them."""
-        return [read_archive(dict(row)) for row in await self._connection.fetch(_ARCHIVES, first, last)]
+    async def is_removed(self, archive: Archive) -> bool:
+        """By now."""
+        removed: bool = await self._connection.fetchval(_IS_REMOVED, archive.id)
+        return removed
+
+    async def removals(self) -> Sequence[tuple[int, int]]:
+        """From which checkpoint to which one the record of each removal is to be found; that of the newest records first."""
+        return [(row["first"], row["last"]) for row in await self._connection.fetch(_REMOVALS)]
 
     async def page(self, first: int, last: int) -> Sequence[Sealed]:
-        """The next checkpoints, with their rows, of those from first to last; at least one."""
+        """The next checkpoints, with their rows, of those from first to last; at least one.
+
+        All of it as it was at one moment: the archiver moves records meanwhile.
+        """
+        async with self._connection.transaction(isolation="repeatable_read", readonly=True):
+            return await self._page(first, last)
+
+    async def _page(self, first: int, last: int) -> Sequence[Sealed]:
         who = self._wanted.organization_id
         sizes = await self._connection.fetch(_SIZES, first, last, PAGE_CHECKPOINTS, who)
         end, records = first, 0
@@ -66,6 +80,7 @@ class SealedRecords:
             end, records = row["number"], records + row["records"]
         checkpoints = [row for row in sizes if row["number"] <= end]
         sections = await self._sections(first, end)
+        archives = [read_archive(dict(row)) for row in await self._connection.fetch(_ARCHIVES, first, end)]
         rows = await self._rows(checkpoints)
         return [
             Sealed(
@@ -74,6 +89,7 @@ class SealedRecords:
                 end_moment=row["end_moment"],
                 leaves=row["leaves"],
                 sections=sections.get(row["number"], ()),
+                archives=[one for one in archives if one.first_checkpoint <= row["number"] <= one.last_checkpoint],
                 rows=rows[n],
             )
             for n, row in enumerate(checkpoints)
@@ -131,6 +147,15 @@ _SPAN = """
 _ARCHIVES = """
     SELECT * FROM audit_archives
     WHERE last_checkpoint >= $1 AND first_checkpoint <= $2 ORDER BY first_checkpoint
+"""
+_IS_REMOVED = "SELECT EXISTS (SELECT FROM audit_archives WHERE id = $1 AND removed_at IS NOT NULL)"
+# A record and `removed_at` have the time of two clocks. Beyond the newest removals only forged rows are looked through.
+_REMOVALS = """
+    SELECT min(c.number) AS first, max(c.number) AS last
+    FROM (SELECT * FROM audit_archives WHERE removed_at IS NOT NULL ORDER BY last_checkpoint DESC LIMIT 20) a
+    JOIN audit_checkpoints c ON c.number > a.last_checkpoint
+        AND c.latest >= a.removed_at - interval '1 hour' AND c.earliest <= a.removed_at + interval '1 hour'
+    GROUP BY a.id, a.last_checkpoint ORDER BY a.last_checkpoint DESC
 """
 _SIZES = """
     SELECT c.number, c.note, c.first_moment, c.end_moment, COALESCE(sum(s.size), 0)::bigint AS records,

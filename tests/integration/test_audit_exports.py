@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from api.commands.audit import command
+from core.audit.export import making
 from core.audit.export.making import ExportMaker, object_key
 from core.audit.exports import Exports
 from core.audit.signing import open_signer
@@ -24,14 +25,14 @@ from core.audit.verification import verify
 from core.errors import Conflict, NotFound
 from core.identity.reach import Reach
 from core.storage.audit import AuditRecord, Outcome, insert
-from core.storage.audit_exports import ExportStatus, ExportStore
+from core.storage.audit_exports import Export, ExportStatus, ExportStore
 from core.storage.audit_reading import Wanted, open_sealed_records
 from core.storage.audit_seals import SealStore
 from core.storage.audit_shapes import Filter
 from core.storage.connection import DatabaseUnavailable
 from core.storage.directory import Directory
 from core.storage.embedded.postgres import EmbeddedPostgres
-from core.storage.objects import ObjectsUnavailable, open_objects
+from core.storage.objects import ObjectsUnavailable, StoredObject, open_objects
 from tests.integration.audit_stand import AuditStand, PatientSealer, audit_stand
 from tests.integration.conftest import make_tenant
 from tests.integration.test_objects import s3_server
@@ -256,6 +257,121 @@ async def test_an_export_that_is_cancelled_or_deleted_leaves_no_file(stand: Audi
     assert [found.key async for found in stand.objects.list("audit/exports/")] == []
     with pytest.raises(NotFound, match="it has: none"):
         await stand.exports.open_file(who, made.id, "manifest.json")
+
+
+async def left_by(stand: AuditStand, export: Export) -> str:
+    """The key of a file that an attempt had stored when it was cut off."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    return (await stand.objects.put(object_key(export, "records.jsonl"), body())).key
+
+
+async def stored(stand: AuditStand) -> list[str]:
+    return [found.key async for found in stand.objects.list("audit/exports/")]
+
+
+async def begun(stand: AuditStand) -> Export:
+    await stand.exports.create(stand.tenant.principal, Filter(), format="jsonl")
+    export = await ExportStore(stand.database).begin_next()
+    assert export is not None
+    return export
+
+
+async def test_files_of_an_export_that_is_cancelled_between_attempts_are_removed(stand: AuditStand) -> None:
+    export = await begun(stand)
+    await left_by(stand, export)
+    assert (await stand.exports.delete(stand.tenant.principal, export.id)).status is ExportStatus.CANCELLED
+    assert await stored(stand) == []
+
+
+class CancelledAmid(ExportStore):
+    """The export is cancelled when its process has begun: who cancels it is on a server that cannot clear anything."""
+
+    async def progress(self, export: Export, *, records: int, checkpoints: int, total: int) -> bool:
+        record = AuditRecord(kind="export.cancelled", organization_id=export.organization_id, actor="user_x", object=export.id)
+        await self.end(record, ExportStatus.CANCELLED, was=[ExportStatus.RUNNING])
+        return await super().progress(export, records=records, checkpoints=checkpoints, total=total)
+
+
+def maker_of(stand: AuditStand, store: ExportStore) -> ExportMaker:
+    stores = {"database": stand.database.address, "objects": f"file://{stand.home / 'objects'}"}
+    return ExportMaker(store, stand.objects, stand.sealer, stand.signer, stores=stores, home=stand.home, days=30)
+
+
+async def test_files_of_attempts_before_are_removed_when_an_export_is_cancelled_while_it_is_made(
+    stand: AuditStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "PROGRESS_SECONDS", 0.01)
+    export = await begun(stand)
+    await left_by(stand, export)
+    await maker_of(stand, CancelledAmid(stand.database)).make_all()
+    assert (await stand.exports.get(stand.tenant.principal, export.id)).status is ExportStatus.CANCELLED
+    assert await stored(stand) == []
+
+
+async def test_a_server_that_lost_its_office_removes_no_file_of_the_next_one(
+    stand: AuditStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lost(ExportStore):
+        """Another server begins the export again, and has stored a file, when this one has begun."""
+
+        async def progress(self, export: Export, *, records: int, checkpoints: int, total: int) -> bool:
+            heir = await self.begin_next()
+            assert heir is not None
+            heirs.append(await left_by(stand, heir))
+            await self.end(_ended(heir), ExportStatus.CANCELLED, was=[ExportStatus.RUNNING])
+            return False
+
+    def _ended(export: Export) -> AuditRecord:
+        return AuditRecord(kind="export.cancelled", organization_id=export.organization_id, actor="system", object=export.id)
+
+    monkeypatch.setattr(making, "PROGRESS_SECONDS", 0.01)
+    heirs: list[str] = []
+    await stand.exports.create(stand.tenant.principal, Filter(), format="jsonl")
+    await maker_of(stand, Lost(stand.database)).make_all()
+    assert len(heirs) == 1
+    assert await stored(stand) == heirs
+
+
+async def test_files_of_an_export_that_failed_are_removed(stand: AuditStand) -> None:
+    export = await begun(stand)
+    await left_by(stand, export)
+    store = ExportStore(stand.database)
+    for _ in range(2):
+        await store.begin_next()
+    await stand.maker.make_all()
+    failed = await stand.exports.get(stand.tenant.principal, export.id)
+    assert (failed.status, failed.error) == (ExportStatus.FAILED, "it was cut off 3 times")
+    assert await stored(stand) == []
+
+
+async def test_an_export_ends_as_it_did_though_its_files_cannot_be_removed_and_they_are_once_it_is_old(
+    stand: AuditStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(prefix: str = "") -> AsyncIterator[StoredObject]:
+        raise ObjectsUnavailable("it does not answer")
+        yield
+
+    who, store = stand.tenant.principal, ExportStore(stand.database)
+    cancelled = await begun(stand)
+    left = [await left_by(stand, cancelled)]
+    with monkeypatch.context() as patch:
+        patch.setattr(stand.objects, "list", away)
+        assert (await stand.exports.delete(who, cancelled.id)).status is ExportStatus.CANCELLED
+        failed = await begun(stand)
+        left.append(await left_by(stand, failed))
+        for _ in range(2):
+            await store.begin_next()
+        await stand.maker.make_all()
+    assert (await stand.exports.get(who, failed.id)).error == "it was cut off 3 times"
+    await stand.maker.make_all()
+    assert await stored(stand) == left
+    await stand.tamper("UPDATE audit_exports SET ended_at = ended_at - interval '31 days'")
+    await stand.maker.make_all()
+    assert await stored(stand) == []
+    assert {(await stand.exports.get(who, export.id)).status for export in (cancelled, failed)} == {ExportStatus.DELETED}
 
 
 async def test_an_export_that_is_completed_while_it_is_deleted_is_deleted_and_that_is_recorded(stand: AuditStand) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from core.errors import NotFound, TooLarge
@@ -14,9 +14,13 @@ Rows = dict[int, dict[str, list[Row]]]
 """By checkpoint, then by organisation."""
 
 
-def _gone_too_early(sealed: Sealed, archives: Sequence[Archive]) -> Iterator[str]:
+class RemovedMeanwhile(Exception):
+    """An archive that a page names was removed after the page was read."""
+
+
+def _gone_too_early(sealed: Sealed) -> Iterator[str]:
     """Hashes of records go with an archive of theirs whose time is over, and never else."""
-    if not any(one.removed and one.first_checkpoint <= sealed.number <= one.last_checkpoint for one in archives):
+    if not any(one.removed for one in sealed.archives):
         for section in sealed.sections:
             if section.leaves is None:
                 yield f"checkpoint {sealed.number}: hashes of {section.organization_id} are gone, and no archive of theirs is"
@@ -30,17 +34,25 @@ class ArchivedRecords:
         self._read: dict[str, Rows] = {}
         self._problems: list[str] = []
 
-    async def added_to(self, page: list[Sealed]) -> list[Sealed]:
-        known = await self._records.archives(page[0].number, page[-1].number)
-        self._problems += [problem for sealed in page for problem in _gone_too_early(sealed, known)]
-        archives = [archive for archive in known if not archive.removed]
-        self._read = {archive.id: self._read.get(archive.id) or await self._fetch(archive) for archive in archives}
-        return [self._whole(sealed) for sealed in page] if archives else page
+    async def added_to(self, page: Sequence[Sealed]) -> Sequence[Sealed]:
+        """The page is read again where an archive of it was removed meanwhile."""
+        try:
+            await self._fetch_all({one.id: one for sealed in page for one in sealed.archives if not one.removed}.values())
+        except RemovedMeanwhile:
+            return await self.added_to(await self._records.page(page[0].number, page[-1].number))
+        self._problems += [problem for sealed in page for problem in _gone_too_early(sealed)]
+        return [self._whole(sealed) for sealed in page]
 
     def take_problems(self) -> Sequence[str]:
         """What was wrong with archives since it was asked last."""
         told, self._problems = self._problems, []
         return told
+
+    async def _fetch_all(self, archives: Iterable[Archive]) -> None:
+        """Raises RemovedMeanwhile."""
+        before, self._read = self._read, {}
+        for archive in archives:
+            self._read[archive.id] = before.get(archive.id) or await self._fetch(archive)
 
     def _whole(self, sealed: Sealed) -> Sealed:
         for rows in self._read.values():
@@ -54,6 +66,8 @@ class ArchivedRecords:
         try:
             data = await read(self._objects, archive.object_key, limit_bytes=LARGEST_ARCHIVE)
         except (NotFound, TooLarge) as exc:
+            if await self._records.is_removed(archive):
+                raise RemovedMeanwhile from exc
             self._problems.append(f"{name}: {exc.message}")
             return {}
         if hashlib.sha256(data).hexdigest() != archive.sha256:

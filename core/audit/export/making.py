@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from core.audit.export.process import ORDER, Order
+from core.audit.export.removals import removed_until
 from core.audit.sealing import Sealer
 from core.audit.signing import Signer
 from core.errors import PaddockError
@@ -47,7 +48,7 @@ REQUEST = TypeAdapter(ExportRequest)
 
 
 class Cancelled(Exception):
-    """Somebody wants the export no more."""
+    """Somebody wants the export no more, or another server makes it."""
 
 
 class ExportFailed(PaddockError):
@@ -96,14 +97,14 @@ class ExportMaker:
                 await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
             directory.mkdir(mode=0o700, parents=True)
             await self._sealer.catch_up()  # what was done before this export was asked for is in it
-            result = await self._written(export, directory)
+            result = await self._checked(await self._written(export, directory))
             files = self._signed(export, directory, {**result, "head": await self._sealer.head()})
             for file in files:
                 await self._objects.take(object_key(export, file["name"]), directory / file["name"])
             if not await self._complete(export, result, files):
-                await _clear(self._objects, object_key(export, ""))
+                raise Cancelled
         except Cancelled:
-            return
+            await discard(self._objects, export)
         except ExportFailed as exc:
             await self._fail(export, exc.message)
         except OSError as exc:
@@ -130,6 +131,20 @@ class ExportMaker:
                 raise ExportFailed(f"the process that makes it ended with {code}; its log is logs/export.log")
         result: Mapping[str, Any] = json.loads((directory / "result.json").read_bytes())
         return result
+
+    async def _checked(self, result: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The result, with a problem where nothing but a row of the database says that the time of records was over."""
+        if not (gone := result["removed_until"]):
+            return result
+        await self._sealer.catch_up()  # some may have been removed while the export was written
+        until = await removed_until(self._stores["database"], self._objects, enough=gone)
+        if until >= gone:
+            return result
+        problem = (
+            f"hashes of records up to checkpoint {gone} are gone, but sealed records say of none after checkpoint {until}"
+            " that its time was over"
+        )
+        return {**result, "problems": [problem, *result["problems"]]}
 
     async def _watched(self, export: Export, child: Child, told: Mapping[str, int]) -> int:
         """Its exit code, once it ended. Raises Cancelled; then it is to be killed."""
@@ -166,7 +181,7 @@ class ExportMaker:
         return [*result["files"], {"name": "manifest.json", "bytes": len(text)}, {"name": "manifest.sig", "bytes": 64}]
 
     async def _complete(self, export: Export, result: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> bool:
-        """False when nobody wants it any more, or another server makes it."""
+        """False when somebody wants it no more, or another server makes it."""
         record = _by_system(export, "export.completed", records=result["records"], problems=len(result["problems"]))
         counts = {name: result[name] for name in ("records", "checkpoints", "problems")}
         counts["checkpoints_total"] = result["checkpoints"]
@@ -178,12 +193,25 @@ class ExportMaker:
     async def _fail(self, export: Export, why: str) -> None:
         record = _by_system(export, "export.completed", outcome=Outcome.FAILURE)
         await self._store.finish(export, record, {"status": ExportStatus.FAILED, "error": why})
+        await discard(self._objects, export)
 
 
 async def remove(store: ExportStore, objects: Objects, record: AuditRecord, export: Export) -> None:
     """The export's files, then what tells of them. record: says who removes it."""
     await _clear(objects, f"{FOLDER}/{export.id}/")
     await store.end(record, ExportStatus.DELETED, was=[export.status])
+
+
+async def discard(objects: Objects, export: Export) -> None:
+    """What its attempts until this one have stored: a later one is another server's.
+
+    Where objects cannot be removed now, they are when the export is old.
+    """
+    try:
+        for attempt in range(1, export.attempts + 1):
+            await _clear(objects, f"{FOLDER}/{export.id}/{attempt}/")
+    except ObjectsUnavailable as exc:
+        log.warning("files of an export that nobody gets stay until it is old: %s", exc.message)
 
 
 async def _clear(objects: Objects, prefix: str) -> None:

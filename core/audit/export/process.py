@@ -39,12 +39,15 @@ ORDER = TypeAdapter(Order)
 
 @dataclass(slots=True)
 class Progress:
-    """first, last: checkpoints; 0 where there are none. removed: records whose time was over. problems: the first hundred."""
+    """first, last: checkpoints; 0 where there are none. removed: records whose time was over, as it seems; removed_until: the
+    last checkpoint that has some. problems: the first hundred.
+    """
 
     first: int = 0
     last: int = 0
     records: int = 0
     removed: int = 0
+    removed_until: int = 0
     checkpoints: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -65,13 +68,14 @@ class Files:
         self._hashed = HashedFile(directory / "proofs.jsonl")
         self._proofs = BufferedWriter(self._hashed)
 
-    def write(self, page: "list[Sealed]", progress: Progress) -> None:
+    def write(self, page: Sequence[Sealed], progress: Progress) -> None:
         for sealed in page:
             proven = prove(sealed)
             self._records.write(proven.lines)
             self._proofs.write(json.dumps(proven.proof, separators=(",", ":")).encode() + b"\n")
             progress.records += len(proven.lines)
             progress.removed += proven.removed
+            progress.removed_until = sealed.number if proven.removed else progress.removed_until
             progress.checkpoints += 1
             progress.wrong(proven.problems)
 
@@ -96,7 +100,7 @@ async def export(order: Order, directory: Path) -> None:
 async def _copy(records: SealedRecords, archived: ArchivedRecords, files: Files, progress: Progress) -> None:
     """PostgreSQL makes the next page while this one is hashed and written."""
     coming = asyncio.create_task(records.page(progress.first, progress.last))
-    while page := list(await coming):
+    while page := await coming:
         page = await archived.added_to(page)
         progress.wrong(archived.take_problems())
         if page[-1].number < progress.last:

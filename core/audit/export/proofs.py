@@ -45,7 +45,7 @@ def prove(sealed: Sealed) -> Proven:
             problems.append(
                 f"checkpoint {sealed.number}: the records of {section.organization_id} are not those that were sealed"
             )
-            leaves, shown, rows = _split(section.leaves), [True] * section.size, [(True, line) for _, line in rows]
+            leaves, shown, rows = split(section.leaves), [True] * section.size, [(True, line) for _, line in rows]
         sections.append({**_section(section, leaves, shown), "of": len(sealed.leaves) // HASH_BYTES})
         lines += [line for wanted, line in rows if wanted]
     for organization_id in sealed.rows.keys() - {section.organization_id for section in sealed.sections}:
@@ -57,7 +57,7 @@ def prove(sealed: Sealed) -> Proven:
 
 def _leads_to_the_root(sealed: Sealed) -> bool:
     """Else a proof could lack what was taken out of the table together with its seal, and nobody would miss it."""
-    leaves = _split(sealed.leaves)
+    leaves = split(sealed.leaves)
     return bool(leaves) and sealed.note.split("\n")[2:3] == [_base64([root_of(leaves)])]
 
 
@@ -85,7 +85,8 @@ def _ranges(shown: Sequence[bool]) -> list[tuple[int, int]]:
     return found
 
 
-def _split(leaves: bytes) -> list[bytes]:
+def split(leaves: bytes) -> list[bytes]:
+    """Hashes that were joined."""
     return [leaves[n : n + HASH_BYTES] for n in range(0, len(leaves), HASH_BYTES)]
 
 
