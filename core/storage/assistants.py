@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.ids import new_id
 from core.storage.audit import Actor, AuditRecord, Detail, insert
-from core.storage.database import Database
+from core.storage.database import Database, hold
 from core.storage.records import AssistantVersion, Page
 from core.storage.tables import assistant_versions, assistants
 
@@ -38,6 +38,7 @@ class AssistantStore:
         organization_id, assistant_id = actor.organization_id, new_id("asst")
         values = {"id": assistant_id, "organization_id": organization_id, "name": name, "version": 1}
         async with self._database.tenant(organization_id) as connection:
+            await hold(connection, "assistants", organization_id)
             there = sa.select(sa.func.count()).select_from(assistants).where(*_there(organization_id))
             if (await connection.scalar(there) or 0) >= MOST_ASSISTANTS:
                 raise Conflict(f"an organization has at most {MOST_ASSISTANTS} assistants", code="too_many_assistants")

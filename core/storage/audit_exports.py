@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from core.errors import Conflict, NotFound
 from core.storage.audit import AuditRecord, insert
-from core.storage.database import Database
+from core.storage.database import Database, hold
 from core.storage.paging import page_by_id
 from core.storage.records import Page
 from core.storage.tables import audit_exports
@@ -65,6 +65,7 @@ class ExportStore:
             audit_exports.c.organization_id == home, audit_exports.c.status.in_(_UNFINISHED)
         )
         async with self._database.tenant(home) as connection:
+            await hold(connection, "exports", home)
             if (await connection.execute(unfinished)).scalar_one() >= UNFINISHED_AT_ONCE:
                 raise Conflict(
                     f"{UNFINISHED_AT_ONCE} exports are not finished yet: wait for one, or delete it", code="too_many_exports"

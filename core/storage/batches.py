@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from core.errors import Conflict, NotFound, RateLimited
 from core.storage.audit import AuditRecord, insert
-from core.storage.database import Database
+from core.storage.database import Database, hold
 from core.storage.journal import Places
 from core.storage.paging import page_by_id
 from core.storage.records import Page
@@ -110,6 +110,7 @@ class BatchStore:
         mine = sa.and_(batches.c.organization_id == home, batches.c.ended_at.is_(None))
         values = {**batch, "metadata": json.dumps(batch["metadata"]), "id": record.object, "organization_id": home}
         async with self._database.tenant(home) as connection:
+            await hold(connection, "batches", home)
             if (await connection.execute(sa.select(sa.func.count()).where(mine))).scalar_one() >= UNFINISHED_AT_ONCE:
                 message = f"{UNFINISHED_AT_ONCE} batches are not finished yet"
                 raise RateLimited(message, retry_after=60, code="too_many_batches")

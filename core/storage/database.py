@@ -67,6 +67,12 @@ class Database:
             await connection.execute(sa.text("SELECT 1"))
 
 
+async def hold(connection: AsyncConnection, what: str, organization_id: str) -> None:
+    """Until the transaction's end nobody else holds the organization's: for what is counted, and then added to."""
+    await connection.execute(_HOLD, {"name": f"{what} of {organization_id}"})
+
+
+_HOLD = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _SET_TENANT = sa.text("SELECT set_config('paddock.organization_id', :organization_id, true)")
 
 

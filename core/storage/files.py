@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from core.errors import Conflict, InvalidRequest, NotFound, TooLarge, Unavailable
 from core.ids import new_id
 from core.storage.audit import Actor, AuditRecord, insert
-from core.storage.database import Database
+from core.storage.database import Database, hold
 from core.storage.records import File, Page
 from core.storage.tables import blobs, file_pins, files
 
@@ -187,7 +187,6 @@ class FileStore:
             await connection.execute(sa.delete(blobs).where(*mine))
 
 
-_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('files of ' || :organization_id, 0))")
 _COLUMNS = (
     *(files.c[name] for name in ("id", "organization_id", "filename", "purpose", "blob_key", "created_at", "expires_at")),
     blobs.c.bytes,
@@ -205,7 +204,7 @@ async def _refuse_one_more(connection: AsyncConnection, organization_id: str, mo
 
 async def _one_at_a_time(connection: AsyncConnection, organization_id: str) -> None:
     """What counts an organisation's bytes, or the files of a blob, waits for its neighbours: transactions here are short."""
-    await connection.execute(_LOCK, {"organization_id": organization_id})
+    await hold(connection, "files", organization_id)
 
 
 def _there(organization_id: str) -> tuple[sa.ColumnElement[bool], ...]:

@@ -8,6 +8,7 @@ A conversation that has gone on since a turn read it does not accept that turn, 
 
 crowded: turns for which a queue has no room; whoever runs the statement holds the queue's lock. late: turns that decide on an
 approval that is not open any more. Neither is accepted; a group that is written again finds its turns there, and is neither.
+A text about a person is written while its subject is there, and the subject is erased before that or after the commit.
 taken: of such a group, turns that another process has taken over since it was first written. They are accepted, with all that
 was written then, and nothing is written for them.
 """
@@ -171,6 +172,7 @@ apart AS (
     INSERT INTO audit_personal (record_id, organization_id, subject, text)
     SELECT w.record_id, w.organization_id, w.subject, w.text FROM {personal} JOIN written ON written.id = w.turn_id
     JOIN audit_subjects s ON s.organization_id = w.organization_id AND s.subject = w.subject
+    FOR KEY SHARE OF s
     ON CONFLICT DO NOTHING
 )"""),
     ("audit", """

@@ -23,7 +23,7 @@ from core.storage.database import Database
 from core.storage.directory import Directory
 from core.storage.records import ApprovalStatus
 from core.storage.streams import StreamStore
-from core.storage.tables import audit_personal, items
+from core.storage.tables import audit_personal, audit_subjects, items
 from core.storage.turns import TurnStore
 from core.tools.approval import DAY_SECONDS
 from tests.integration.conftest import Stage, Tenant
@@ -158,6 +158,35 @@ async def test_the_reason_that_a_response_gives_is_kept_apart_from_the_audit_log
         async with database.tenant(tenant.principal.organization_id) as connection:
             apart = sa.select(audit_personal.c.text).where(audit_personal.c.record_id == record["id"])
             assert (await connection.execute(apart)).scalar_one() == '{"reason":"too dear"}'
+
+
+async def test_a_reason_about_somebody_who_is_erased_as_it_is_written_is_not_kept(
+    stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    organization_id, begun, for_journal = tenant.principal.organization_id, asyncio.Event(), ApprovalStore.for_journal
+
+    async def erase() -> None:
+        async with database.everyone() as connection:
+            for table in (audit_subjects, audit_personal):
+                await connection.execute(sa.delete(table).where(table.c.organization_id == organization_id))
+            begun.set()
+            await asyncio.sleep(1)
+
+    async def late(self: ApprovalStore, *given: Any) -> Any:
+        decided = await for_journal(self, *given)
+        erasing.append(asyncio.create_task(erase()))
+        await begun.wait()
+        return decided
+
+    erasing: list[asyncio.Task[None]] = []
+    async with opened(stage, tenant) as (platform, client):
+        response = await client.respond()
+        monkeypatch.setattr(ApprovalStore, "for_journal", late)
+        await answered(client, response, said(requests_of(response)[0], False, reason="too dear"))
+        await asyncio.gather(*erasing)
+        assert "approval.denied" in await kinds_of_audit(platform, tenant)
+        async with database.tenant(organization_id) as connection:
+            assert (await connection.execute(sa.select(audit_personal.c.text))).scalars().all() == []
 
 
 async def test_an_approval_in_a_conversation_goes_on_by_itself(stage: Stage, tenant: Tenant) -> None:
