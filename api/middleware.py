@@ -122,6 +122,8 @@ class Exchange:
         self.request_id = given if REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(16)}"
         self.trace_id = self._watch.trace_id
         self.headers = [(b"x-request-id", self.request_id.encode()), (b"x-paddock-trace-id", self.trace_id.encode())]
+        if scope["path"].startswith("/admin/"):  # an answer may hold a secret that is shown once
+            self.headers.append((b"cache-control", b"no-store"))
         self.status: int | None = None
         self.sent_bytes = 0
         self._scope = scope

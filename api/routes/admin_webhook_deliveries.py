@@ -59,6 +59,6 @@ async def list_deliveries(request: Request) -> Response:
 
 @router.post("/{delivery_id}/send_again")
 async def send_again(request: Request, delivery_id: str) -> Response:
-    """One that was given up, or delivered to somebody who lost it."""
+    """One that was given up, or delivered to somebody who lost it. Its webhook has to be enabled."""
     delivery = await platform_of(request).webhooks.send_again(await authenticated(request), delivery_id)
     return answer(_encode(delivery))

@@ -36,7 +36,7 @@ class CreateWebhook(Body):
 
 
 class UpdateWebhook(Body):
-    """What is left out stays."""
+    """What is left out stays. enabled: while it is false nothing is sent, and nothing new is written down to be sent."""
 
     url: Url | None = None
     events: Events | None = None
@@ -89,6 +89,7 @@ async def retrieve(request: Request, webhook_id: str) -> Response:
 
 @router.post("/{webhook_id}", body=UpdateWebhook)
 async def update(request: Request, webhook_id: str) -> Response:
+    """What waits for a webhook that is disabled goes out when it is enabled again; after a day it is a dead letter."""
     principal = await authenticated(request)
     body = await body_of(request, UpdateWebhook)
     events = None if body.events is None else list(dict.fromkeys(body.events))

@@ -4,6 +4,8 @@ From then on it is what a key is: its expiry, and the revocation or deactivation
 running turns.
 """
 
+from collections.abc import Sequence
+
 from core.config import Tokens
 from core.errors import NotFound, Unauthenticated
 from core.identity.key_set import KeySet
@@ -72,7 +74,8 @@ class Admission:
                     role=claims.role and claims.role.value,
                 )
             )
-            await change.forget_tokens(user.id, days=FORGOTTEN_AFTER_DAYS)
+            for tool, grants in (await change.forget_tokens(user.id, days=FORGOTTEN_AFTER_DAYS)).items():
+                await change.note(_shut_out(user, tool, grants))
             if token is not None:
                 await change.note(_signed_in(user, token, role, request_id))
 
@@ -92,6 +95,17 @@ class Admission:
         )
         await change.note(record)
         return user
+
+
+def _shut_out(user: User, tool: str, grants: Sequence[str]) -> AuditRecord:
+    """Of a tool that let in a token which is forgotten now."""
+    return AuditRecord(
+        kind="tool.changed",
+        organization_id=user.organization_id,
+        actor="system",
+        object=tool,
+        details={"grants": " ".join(grants)},
+    )
 
 
 def _signed_in(user: User, token: ApiKey, role: Role, request_id: str | None) -> AuditRecord:

@@ -55,6 +55,7 @@ class Keys:
         async with self._people.change(home) as change:
             user = await change.user(user_id)
             _may_give(principal, user, scopes)
+            _fits_role(user, scopes)
             key, secret = await _make(change, user, name=name, scopes=scopes, expires_at=_future(expires_at))
             await change.note(_told(principal, "key.created", key))
         return key, secret
@@ -83,7 +84,9 @@ class Keys:
         principal.require(Scope.ADMIN)
         async with self._people.change(await self._reach.home_of(principal, "key", key_id)) as change:
             key = await change.key(key_id)
-            _may_give(principal, await change.user(key.user_id), [*map(Scope, key.scopes), *(new.scopes or ())])
+            user, given = await change.user(key.user_id), new.scopes or ()
+            _may_give(principal, user, [*map(Scope, key.scopes), *given])
+            _fits_role(user, given)
             _still_opens(key)
             values = {
                 "name": key.name if new.name is None else new.name,
@@ -105,6 +108,7 @@ class Keys:
             old = await change.key(key_id)
             user, scopes = await change.user(old.user_id), [Scope(scope) for scope in old.scopes]
             _may_give(principal, user, scopes)
+            _fits_role(user, scopes)
             _still_opens(old)
             until = None if old.expires_at is None else now + min(old.expires_at - old.created_at, LATEST - now)
             made = await _make(change, user, name=old.name, scopes=scopes, expires_at=until)
@@ -130,11 +134,16 @@ class Keys:
 
 
 def _may_give(principal: Principal, user: User, scopes: Sequence[Scope]) -> None:
-    """Who holds a key acts as its user."""
-    if Scope.OPERATOR not in principal.scopes:
-        if lacking := set(scopes) - principal.scopes:
-            raise PermissionDenied(f"this key cannot give the scope {min(lacking).value!r}, which it lacks")
-        _outranked(principal, user)
+    """scopes: with those that the key had. Who holds a key acts as its user."""
+    if Scope.OPERATOR in principal.scopes:
+        return
+    if lacking := set(scopes) - principal.scopes:
+        raise PermissionDenied(f"this key cannot give the scope {min(lacking).value!r}, which it lacks")
+    _outranked(principal, user)
+
+
+def _fits_role(user: User, scopes: Sequence[Scope]) -> None:
+    """scopes: that are given now; those of an older key, which the role has come to forbid, open nothing and may stay."""
     if useless := set(scopes) - ALLOWED[Role(user.role)]:
         raise InvalidRequest(f"the role {user.role!r} does not allow the scope {min(useless).value!r}", param="scopes")
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from core.errors import Conflict, PermissionDenied
@@ -66,7 +67,7 @@ class Users:
     async def update(self, principal: Principal, user_id: str, new: UserChange) -> User:
         """Deactivating holds like a revocation of all of the user's keys, until it is taken back.
 
-        Raises PermissionDenied, NotFound, Conflict for the last owner or a taken subject.
+        Raises PermissionDenied, also for the access of an operator, NotFound, Conflict for the last owner or a taken subject.
         """
         principal.require(Scope.ADMIN)
         async with self._people.change(await self._reach.home_of(principal, "user", user_id)) as change:
@@ -74,6 +75,8 @@ class Users:
             _may_own(principal, Role(user.role))
             _may_own(principal, new.role)
             values = _values(user, new)
+            if (values["role"], values["deactivated_at"]) != (user.role, user.deactivated_at):
+                await _may_decide_access(principal, change, user)
             if user.role == Role.OWNER and (values["role"] != Role.OWNER or values["deactivated_at"] is not None):
                 await _not_the_last(change, user)
             changed = await change.set_user(user_id, values)
@@ -81,21 +84,34 @@ class Users:
         return changed
 
     async def delete(self, principal: Principal, user_id: str) -> None:
-        """The user and all keys are gone; what was done under them keeps the ids. Raises as `update` does."""
+        """The user and all keys are gone, with their limits and the grants to them; what was done under them keeps the ids.
+
+        Raises as `update` does.
+        """
         principal.require(Scope.ADMIN)
         async with self._people.change(await self._reach.home_of(principal, "user", user_id)) as change:
             user = await change.user(user_id)
             _may_own(principal, Role(user.role))
+            await _may_decide_access(principal, change, user)
             if user.role == Role.OWNER:
                 await _not_the_last(change, user)
-            await change.remove_user(user_id)
-            await change.note(AuditRecord.by(principal, "user.deleted", user_id, organization_id=user.organization_id))
+            changed = await change.remove_user(user_id)
+            told = partial(AuditRecord.by, principal, organization_id=user.organization_id)
+            await change.note(told("user.deleted", user_id))
+            for tool, grants in changed.items():
+                await change.note(told("tool.changed", tool, details={"grants": " ".join(grants)}))
 
 
 def _may_own(principal: Principal, role: Role | None) -> None:
     """role: one that a user has, or shall have."""
     if role is Role.OWNER and principal.role is not Role.OWNER and Scope.OPERATOR not in principal.scopes:
         raise PermissionDenied("only an owner says who owns the organization")
+
+
+async def _may_decide_access(principal: Principal, change: Change, user: User) -> None:
+    """What the user's keys open, of which one may be an operator's though the user's role forbids it now."""
+    if Scope.OPERATOR not in principal.scopes and await change.holds(user.id, Scope.OPERATOR.value):
+        raise PermissionDenied("only an operator ends, suspends or restores an operator's access")
 
 
 async def _not_the_last(change: Change, user: User) -> None:

@@ -159,10 +159,12 @@ class AlertStore:
             await connection.execute(change.values(attempts=alert_messages.c.attempts + 1, **values))
 
     async def page(self, *, firing: bool | None, after: str | None, limit: int, descending: bool) -> Page[Alert]:
-        """firing: None for all. Raises InvalidRequest for a cursor that is none of the list's."""
+        """firing: None for all. Raises InvalidRequest for a cursor that is no alert's id."""
         state = sa.true() if firing is None else alerts.c.resolved_at.is_(None) == firing
         async with self._database.everyone() as connection:
-            rows, more = await page_by_id(connection, alerts, state, after=after, limit=limit, descending=descending)
+            rows, more = await page_by_id(
+                connection, alerts, state, prefix="alert", after=after, limit=limit, descending=descending
+            )
         return Page(rows=[Alert(**row) for row in rows], more=more)
 
     async def get(self, alert_id: str) -> tuple[Alert, Sequence[AlertMessage]]:

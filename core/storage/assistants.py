@@ -98,11 +98,12 @@ class AssistantStore:
         return None if row is None else AssistantVersion(**row)
 
     async def list(self, organization_id: str, *, after: str | None, limit: int, descending: bool) -> Page[AssistantVersion]:
-        """after: an assistant's id. Raises InvalidRequest when it is none of the organisation's."""
+        """after: an assistant's id, also a deleted one's. Raises InvalidRequest when it is none of the organisation's."""
         query = _CURRENT.where(*_there(organization_id))
         async with self._database.tenant(organization_id) as connection:
             if after is not None:
-                known = sa.select(assistants.c.id).where(*_there(organization_id), assistants.c.id == after)
+                mine = assistants.c.organization_id == organization_id
+                known = sa.select(assistants.c.id).where(mine, assistants.c.id == after)
                 if await connection.scalar(known) is None:
                     raise InvalidRequest(f"no assistant {after!r} in this list", param="after", code="invalid_cursor")
                 query = query.where(assistants.c.id < after if descending else assistants.c.id > after)

@@ -7,10 +7,11 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.errors import Conflict, InvalidRequest, NotFound, TooLarge, Unavailable
+from core.errors import Conflict, NotFound, TooLarge, Unavailable
 from core.ids import new_id
 from core.storage.audit import Actor, AuditRecord, insert
 from core.storage.database import Database, hold
+from core.storage.paging import check_id
 from core.storage.records import File, Page
 from core.storage.tables import blobs, file_pins, files
 
@@ -101,15 +102,13 @@ class FileStore:
     async def list(
         self, organization_id: str, *, purpose: str | None, after: str | None, limit: int, descending: bool
     ) -> Page[File]:
-        """after: a file's id; raises InvalidRequest when it is not one of the organisation's."""
+        """after: a file's id, also of one that was deleted meanwhile. Raises InvalidRequest when it is none."""
         query = _SELECT.where(*_there(organization_id))
         if purpose is not None:
             query = query.where(files.c.purpose == purpose)
         async with self._database.tenant(organization_id) as connection:
             if after is not None:
-                known = sa.select(files.c.id).where(*_there(organization_id), files.c.id == after)
-                if await connection.scalar(known) is None:
-                    raise InvalidRequest(f"no file {after!r} in this list", param="after", code="invalid_cursor")
+                check_id(after, "file")
                 query = query.where(files.c.id < after if descending else files.c.id > after)
             order = files.c.id.desc() if descending else files.c.id
             rows = (await connection.execute(query.order_by(order).limit(limit + 1))).mappings().all()

@@ -46,10 +46,12 @@ class IdentityStore:
         return found
 
     async def users(self, organization_id: str, *, after: str | None, limit: int, descending: bool) -> Page[User]:
-        """Raises InvalidRequest for a cursor that is none of the organisation's users."""
+        """Raises InvalidRequest for a cursor that is no user's id."""
         mine = users.c.organization_id == organization_id
         async with self._database.tenant(organization_id) as connection:
-            rows, more = await page_by_id(connection, users, mine, after=after, limit=limit, descending=descending)
+            rows, more = await page_by_id(
+                connection, users, mine, prefix="user", after=after, limit=limit, descending=descending
+            )
         return Page(rows=[record(User, row) for row in rows], more=more)
 
     async def user(self, organization_id: str, user_id: str) -> User:
@@ -60,12 +62,14 @@ class IdentityStore:
     async def keys(
         self, organization_id: str, *, kind: str, user_id: str | None, after: str | None, limit: int, descending: bool
     ) -> Page[ApiKey]:
-        """kind: key or token. user_id: None for everybody's. Raises InvalidRequest for a cursor that is not in this list."""
-        mine = [api_keys.c.organization_id == organization_id, api_keys.c.kind == kind]
+        """kind: key or token. user_id: None for everybody's. Raises InvalidRequest for a cursor that is no key of theirs."""
+        mine, filters = api_keys.c.organization_id == organization_id, [api_keys.c.kind == kind]
         if user_id is not None:
-            mine.append(api_keys.c.user_id == user_id)
+            filters.append(api_keys.c.user_id == user_id)
         async with self._database.tenant(organization_id) as connection:
-            rows, more = await page_by_id(connection, api_keys, *mine, after=after, limit=limit, descending=descending)
+            rows, more = await page_by_id(
+                connection, api_keys, mine, filters=filters, after=after, limit=limit, descending=descending
+            )
         return Page(rows=[record(ApiKey, row) for row in rows], more=more)
 
     async def key(self, organization_id: str, key_id: str) -> ApiKey:

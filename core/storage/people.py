@@ -103,12 +103,12 @@ class Change:
             User, await self._unique(sa.update(users).where(*mine).values(values).returning(users), values.get("subject"))
         )
 
-    async def remove_user(self, user_id: str) -> None:
-        """With all keys."""
-        for table, column in ((api_keys, api_keys.c.user_id), (users, users.c.id)):
-            await self._connection.execute(
-                sa.delete(table).where(table.c.organization_id == self._organization_id, column == user_id)
-            )
+    async def remove_user(self, user_id: str) -> Mapping[str, Sequence[str]]:
+        """With all keys, and what hangs on them. Returns the tools that let one of them in, by name with all grants left."""
+        keys = await self._remove_keys(api_keys.c.user_id == user_id)
+        mine = (users.c.organization_id == self._organization_id, users.c.id == user_id)
+        await self._connection.execute(sa.delete(users).where(*mine))
+        return await self._take_back([user_id, *keys])
 
     async def key(self, key_id: str) -> ApiKey:
         """Raises NotFound."""
@@ -116,19 +116,15 @@ class Change:
 
     async def live_keys(self, scope: str) -> Sequence[str]:
         """Ids of those that have the scope and open something now: the newest, at most MOST_KEYS."""
-        query = (
-            sa.select(api_keys.c.id)
-            .join(users, users.c.id == api_keys.c.user_id)
-            .where(
-                api_keys.c.organization_id == self._organization_id,
-                sa.literal(scope, sa.Text) == sa.any_(api_keys.c.scopes),
-                api_keys.c.revoked_at.is_(None),
-                sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > sa.func.now()),
-                users.c.deactivated_at.is_(None),
-            )
-        )
+        query = sa.select(api_keys.c.id).join(users, users.c.id == api_keys.c.user_id)
+        query = query.where(*self._not_ended(scope), users.c.deactivated_at.is_(None))
         rows = await self._connection.execute(query.order_by(api_keys.c.id.desc()).limit(MOST_KEYS))
         return rows.scalars().all()
+
+    async def holds(self, user_id: str, scope: str) -> bool:
+        """Whether a key of the user's that has not ended has the scope, be the user inactive or of a role that forbids it."""
+        query = sa.select(api_keys.c.id).where(*self._not_ended(scope), api_keys.c.user_id == user_id)
+        return await self._connection.scalar(query.limit(1)) is not None
 
     async def add_key(self, new: NewKey) -> ApiKey | None:
         """None for a secret that is known: a token that two requests brought at once."""
@@ -156,12 +152,34 @@ class Change:
         rows = (await self._connection.execute(query)).all()
         return HandedOn(tier=tier, grants={row.name: row.grants for row in rows})
 
-    async def forget_tokens(self, user_id: str, *, days: int) -> None:
-        """The user's, that expired so many days ago."""
+    async def forget_tokens(self, user_id: str, *, days: int) -> Mapping[str, Sequence[str]]:
+        """The user's, that expired so many days ago, and what hangs on them. Returns what `remove_user` does."""
         old = sa.func.now() - sa.func.make_interval(0, 0, 0, days)
-        mine = (api_keys.c.organization_id == self._organization_id, api_keys.c.user_id == user_id)
-        await self._connection.execute(
-            sa.delete(api_keys).where(*mine, api_keys.c.kind == "token", api_keys.c.expires_at < old)
+        mine = (api_keys.c.user_id == user_id, api_keys.c.kind == "token")
+        return await self._take_back(await self._remove_keys(*mine, api_keys.c.expires_at < old))
+
+    async def _remove_keys(self, *which: sa.ColumnElement[bool]) -> Sequence[str]:
+        """Returns their ids."""
+        mine = api_keys.c.organization_id == self._organization_id
+        rows = await self._connection.execute(sa.delete(api_keys).where(mine, *which).returning(api_keys.c.id))
+        return rows.scalars().all()
+
+    async def _take_back(self, gone: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """What users and keys that are gone were given: their tiers of limits, and being let into tools."""
+        if not gone:  # as at most sign-ins
+            return {}
+        about = {"organization_id": self._organization_id, "gone": gone, "grants": [f"key:{one}" for one in gone]}
+        await self._connection.execute(_TAKE_BACK_TIERS, about)
+        rows = await self._connection.execute(_TAKE_BACK_GRANTS, about)
+        return {row.name: row.grants for row in rows}
+
+    def _not_ended(self, scope: str) -> tuple[sa.ColumnElement[bool], ...]:
+        """Keys of the organisation that have the scope, and are neither revoked nor expired."""
+        return (
+            api_keys.c.organization_id == self._organization_id,
+            sa.literal(scope, sa.Text) == sa.any_(api_keys.c.scopes),
+            api_keys.c.revoked_at.is_(None),
+            sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > sa.func.now()),
         )
 
     async def _unique(self, statement: Any, subject: str | None) -> "sa.RowMapping":
@@ -176,4 +194,12 @@ _HAND_ON_TIER = sa.text("""
     INSERT INTO limit_tiers (subject_id, organization_id, tier)
     SELECT :new, organization_id, tier FROM limit_tiers WHERE organization_id = :organization_id AND subject_id = :old
     RETURNING tier
+""")
+_TAKE_BACK_TIERS = sa.text("DELETE FROM limit_tiers WHERE organization_id = :organization_id AND subject_id = ANY(:gone)")
+_TAKE_BACK_GRANTS = sa.text("""
+    UPDATE tools SET grants = ARRAY(
+        SELECT granted FROM unnest(grants) WITH ORDINALITY AS one (granted, place) WHERE granted <> ALL(:grants) ORDER BY place
+    )
+    WHERE organization_id = :organization_id AND deleted_at IS NULL AND grants && :grants
+    RETURNING name, grants
 """)

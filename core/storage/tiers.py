@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from core.errors import InvalidRequest, NotFound
+from core.errors import NotFound
 from core.storage import audit
 from core.storage.audit import AuditRecord
 from core.storage.database import Database
+from core.storage.paging import check_id
 from core.storage.records import Page
 from core.storage.tables import api_keys, limit_tiers, organizations, turns, users
 
@@ -57,13 +58,12 @@ class TierStore:
         return Whose(organization_id=row.organization_id, role=row.role)
 
     async def list(self, organization_id: str, *, after: str | None, limit: int, descending: bool) -> Page[GivenTier]:
-        """By the ids of those who were given one. Raises InvalidRequest for a cursor that is none of them."""
+        """By the ids of those who were given one. Raises InvalidRequest for a cursor that is the id of nobody who could be."""
         mine, column = limit_tiers.c.organization_id == organization_id, limit_tiers.c.subject_id
         query = sa.select(limit_tiers).where(mine)
         async with self._database.tenant(organization_id) as connection:
             if after is not None:
-                if await connection.scalar(sa.select(column).where(mine, column == after)) is None:
-                    raise InvalidRequest(f"no limit of {after[:200]!r} in this list", param="after", code="invalid_cursor")
+                check_id(after, "org|user|key|token")
                 query = query.where(column < after if descending else column > after)
             rows = (await connection.execute(query.order_by(column.desc() if descending else column).limit(limit + 1))).all()
         return Page(rows=[GivenTier(**row._mapping) for row in rows[:limit]], more=len(rows) > limit)

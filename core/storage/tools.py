@@ -119,10 +119,12 @@ class ToolStore:
             return await _get(connection, organization_id, name)
 
     async def page(self, organization_id: str, *, after: str | None, limit: int, descending: bool) -> Page[RegisteredTool]:
-        """after: a tool's id. Raises InvalidRequest when it is none in this list."""
-        mine = (tools.c.organization_id == organization_id, tools.c.deleted_at.is_(None))
+        """after: a tool's id, also of one that was deleted. Raises InvalidRequest when it is none of the organisation's."""
+        mine, left = tools.c.organization_id == organization_id, tools.c.deleted_at.is_(None)
         async with self._database.tenant(organization_id) as connection:
-            rows, more = await page_by_id(connection, tools, *mine, after=after, limit=limit, descending=descending)
+            rows, more = await page_by_id(
+                connection, tools, mine, filters=[left], after=after, limit=limit, descending=descending
+            )
         return Page(rows=[_tool(row) for row in rows], more=more)
 
     async def version(self, organization_id: str, name: str, number: int) -> RegisteredVersion:

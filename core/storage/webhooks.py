@@ -9,13 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import Conflict, NotFound
 from core.storage.audit import AuditRecord, insert
-from core.storage.database import Database
+from core.storage.database import Database, hold
 from core.storage.paging import page_by_id
 from core.storage.records import Page
 from core.storage.tables import webhook_deliveries, webhook_endpoints
 
 ATTEMPT_SECONDS = 60.0
 """After which an attempt that nobody told the end of was cut off, and is made again."""
+HELD_HOURS = 24
+"""For how long a delivery waits for an endpoint that is disabled: longer than all attempts take."""
 KEPT_DAYS = 30
 MOST_ENDPOINTS = 20
 
@@ -76,7 +78,7 @@ class WebhookStore:
         home = record.organization_id
         values = {"id": record.object, "organization_id": home, "url": url, "events": list(events), "secret": secret}
         async with self._database.tenant(home) as connection:
-            await connection.execute(_LOCK, {"organization_id": home})
+            await hold(connection, "webhooks", home)
             known = (await connection.execute(sa.select(sa.func.count()).select_from(webhook_endpoints))).scalar_one()
             if known >= MOST_ENDPOINTS:
                 raise Conflict(f"an organization has at most {MOST_ENDPOINTS} webhooks", code="too_many_webhooks")
@@ -88,7 +90,9 @@ class WebhookStore:
     async def list(self, organization_id: str, *, after: str | None, limit: int, descending: bool) -> Page[Endpoint]:
         mine = webhook_endpoints.c.organization_id == organization_id
         async with self._database.tenant(organization_id) as connection:
-            rows, more = await page_by_id(connection, webhook_endpoints, mine, after=after, limit=limit, descending=descending)
+            rows, more = await page_by_id(
+                connection, webhook_endpoints, mine, prefix="whk", after=after, limit=limit, descending=descending
+            )
         return Page(rows=[Endpoint(**row) for row in rows], more=more)
 
     async def get(self, organization_id: str, endpoint_id: str) -> Endpoint:
@@ -135,21 +139,29 @@ class WebhookStore:
             mine.append(webhook_deliveries.c.endpoint_id == endpoint_id)
         async with self._database.tenant(organization_id) as connection:
             rows, more = await page_by_id(
-                connection, webhook_deliveries, *mine, after=after, limit=limit, descending=descending
+                connection, webhook_deliveries, *mine, prefix="evt", after=after, limit=limit, descending=descending
             )
         return Page(rows=[Delivery(**row) for row in rows], more=more)
 
     async def send_again(self, record: AuditRecord) -> Delivery:
-        """From its first attempt on, at once; with its old id, by which the receiver may know it. Raises NotFound, Conflict."""
+        """From its first attempt on, at once; with its old id, by which the receiver may know it.
+
+        Raises NotFound, and Conflict while it waits, or its endpoint is disabled.
+        """
         home, delivery_id = record.organization_id, record.object or ""
         this = sa.and_(webhook_deliveries.c.organization_id == home, webhook_deliveries.c.id == delivery_id)
         fresh = {"attempts": 0, "next_at": sa.func.now(), "delivered_at": None, "given_up_at": None}
-        query = sa.update(webhook_deliveries).where(this, sa.not_(_STATES["waiting"])).values(fresh)
+        its = webhook_endpoints.c.id == webhook_deliveries.c.endpoint_id
+        enabled = sa.select(webhook_endpoints.c.enabled).where(its).scalar_subquery()
+        query = sa.update(webhook_deliveries).where(this, sa.not_(_STATES["waiting"]), enabled).values(fresh)
         async with self._database.tenant(home) as connection:
             row = (await connection.execute(query.returning(webhook_deliveries))).mappings().one_or_none()
             if row is None:
-                if await connection.scalar(sa.select(webhook_deliveries.c.id).where(this)):
-                    raise Conflict(f"delivery {delivery_id!r} is being tried still", code="delivery_waiting")
+                match await connection.scalar(sa.select(enabled).where(this)):
+                    case True:
+                        raise Conflict(f"delivery {delivery_id!r} is being tried still", code="delivery_waiting")
+                    case False:
+                        raise Conflict(f"the webhook of {delivery_id!r} is disabled: enable it first", code="webhook_disabled")
                 raise NotFound(f"no delivery {delivery_id!r}", code="delivery_not_found")
             await insert(connection, record)
         return Delivery(**row)
@@ -168,7 +180,8 @@ class WebhookStore:
     async def take(self, most: int, *, share: int, share_of_organization: int, busy: Sequence[str] = ()) -> Sequence[Due]:
         """Deliveries to be tried now, by nobody else meanwhile: of each organisation in turn, and of its endpoints in turn.
 
-        share: at most so many of an endpoint. busy: organisations and endpoints of which none is taken.
+        Those of endpoints that are disabled wait. share: at most so many of an endpoint. busy: organisations and endpoints of
+        which none is taken.
         """
         shares = {"share": share, "share_of_organization": share_of_organization}
         values = {"most": most, **shares, "busy": list(busy), "seconds": ATTEMPT_SECONDS}
@@ -186,8 +199,11 @@ class WebhookStore:
             await connection.execute(_FAILED, {"id": delivery_id, "error": error[:500], "seconds": again_seconds})
 
     async def sweep(self) -> None:
-        """What is older than KEPT_DAYS, and waits no more, goes."""
+        """What has waited HELD_HOURS for an endpoint that is disabled is given up. What is older than KEPT_DAYS, and waits no
+        more, goes.
+        """
         async with self._database.everyone() as connection:
+            await connection.execute(_GIVE_UP, {"hours": HELD_HOURS})
             await connection.execute(_SWEEP, {"days": KEPT_DAYS})
 
 
@@ -197,7 +213,6 @@ async def tell(connection: AsyncConnection, organization_id: str, event: str, ob
     await connection.execute(_TELL, values)
 
 
-_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtext('webhooks ' || :organization_id))")
 _STATES = {
     "waiting": sa.and_(webhook_deliveries.c.delivered_at.is_(None), webhook_deliveries.c.given_up_at.is_(None)),
     "delivered": webhook_deliveries.c.delivered_at.is_not(None),
@@ -212,10 +227,10 @@ _TELL = sa.text("""
 """)
 _TAKE = sa.text("""
     WITH due AS (
-        SELECT id, organization_id, next_at, row_number() OVER (PARTITION BY endpoint_id ORDER BY next_at) AS place
-        FROM webhook_deliveries
-        WHERE delivered_at IS NULL AND given_up_at IS NULL AND next_at <= now()
-            AND endpoint_id <> ALL(CAST(:busy AS text[])) AND organization_id <> ALL(CAST(:busy AS text[]))
+        SELECT d.id, d.organization_id, d.next_at, row_number() OVER (PARTITION BY d.endpoint_id ORDER BY d.next_at) AS place
+        FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id
+        WHERE d.delivered_at IS NULL AND d.given_up_at IS NULL AND d.next_at <= now() AND e.enabled
+            AND d.endpoint_id <> ALL(CAST(:busy AS text[])) AND d.organization_id <> ALL(CAST(:busy AS text[]))
     ), ranked AS (
         SELECT id, next_at, row_number() OVER (PARTITION BY organization_id ORDER BY place, next_at) AS place
         FROM due WHERE place <= :share
@@ -234,6 +249,12 @@ _FAILED = sa.text("""
         next_at = COALESCE(now() + make_interval(secs => CAST(:seconds AS float8)), next_at),
         given_up_at = CASE WHEN CAST(:seconds AS float8) IS NULL THEN now() END
     WHERE id = :id
+""")
+_GIVE_UP = sa.text("""
+    UPDATE webhook_deliveries d SET given_up_at = now(), error = 'the webhook was disabled'
+    FROM webhook_endpoints e WHERE e.id = d.endpoint_id AND NOT e.enabled
+        AND d.delivered_at IS NULL AND d.given_up_at IS NULL AND d.next_at <= now()
+        AND d.created_at < now() - make_interval(hours => :hours)
 """)
 _SWEEP = sa.text("""
     DELETE FROM webhook_deliveries WHERE created_at < now() - make_interval(days => :days)

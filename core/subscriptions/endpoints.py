@@ -50,7 +50,10 @@ class Endpoints:
     async def update(
         self, principal: Principal, endpoint_id: str, *, url: str | None, events: Sequence[str] | None, enabled: bool | None
     ) -> Endpoint:
-        """None: as it was. What was written for it before is still sent. Raises InvalidRequest, NotFound."""
+        """None: as it was. What waits for a disabled one goes out when it is enabled again, or is given up after a day.
+
+        Raises InvalidRequest, NotFound.
+        """
         given = {"url": url and self._checked(url), "events": events and list(events), "enabled": enabled}
         values = {name: value for name, value in given.items() if value is not None}
         if not values:
@@ -76,7 +79,7 @@ class Endpoints:
         return await self.store.get(principal.organization_id, endpoint_id)
 
     async def send_again(self, principal: Principal, delivery_id: str) -> Delivery:
-        """Raises NotFound, and Conflict while it is tried still."""
+        """Raises NotFound, and Conflict while it is tried still or its webhook is disabled."""
         return await self.store.send_again(AuditRecord.by(principal, "webhook.sent_again", delivery_id))
 
     def _checked(self, url: str) -> str:

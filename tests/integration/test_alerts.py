@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from api.app import create_app
 from core.bootstrap import Platform, open_platform
 from core.config import Settings
 from core.config_alerts import RULES
+from core.ids import new_id
 from core.storage.alerts import Alert, AlertMessage, AlertStore
 from core.storage.database import Database, open_database
 from core.webhooks.signing import new_secret
@@ -249,6 +251,17 @@ async def test_alerts_are_for_operators(stage: Stage, tenant: Tenant, path: str)
         admin = {"authorization": f"Bearer {made.json()['secret']}"}
         assert (await client.get(path, headers=admin)).status_code == 403
         assert (await client.get(path)).status_code == (404 if "unknown" in path else 200)
+
+
+async def test_firing_alerts_are_read_page_by_page_while_they_are_resolved(database: Database) -> None:
+    store = AlertStore(database)
+    for rule in ("one", "two"):
+        alert = Alert(id=new_id("alert"), rule=rule, severity="info", summary="x", value=1, created_at=datetime.now(UTC))
+        assert await store.fire(alert, [])
+    first = await store.page(firing=True, after=None, limit=1, descending=False)
+    await store.resolve(replace(first.rows[0], resolved_at=datetime.now(UTC)), [])
+    rest = await store.page(firing=True, after=first.rows[0].id, limit=1, descending=False)
+    assert {alert.rule for alert in (*first.rows, *rest.rows)} == {"one", "two"}
 
 
 @pytest.mark.parametrize("query", ["status=sad", "after=alert_none", "limit=0", "limit=101", "order=up", "x=1"])

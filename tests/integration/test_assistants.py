@@ -47,6 +47,18 @@ async def test_a_change_makes_a_version_and_none_is_lost(stage: Stage, tenant: T
         assert [row.version for row in after.rows] == [6]
 
 
+async def test_assistants_can_be_listed_and_deleted_page_by_page(stage: Stage, tenant: Tenant) -> None:
+    who = tenant.principal
+    async with stage.open_with(HELLO) as platform:
+        made = {(await platform.assistants.create(who, f"helper {n}", PLAIN)).id for n in range(5)}
+        seen, after = set(), None
+        while (page := await platform.assistants.list(who.organization_id, after=after, limit=2, descending=True)).rows:
+            for one in page.rows:
+                await platform.assistants.delete(who, one.id)
+                seen.add(after := one.id)
+        assert seen == made
+
+
 async def test_names_are_one_assistants_and_no_models_and_free_again_after_its_end(stage: Stage, tenant: Tenant) -> None:
     who = tenant.principal
     async with stage.open_with(HELLO) as platform:

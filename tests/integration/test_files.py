@@ -104,9 +104,21 @@ async def test_another_organizations_file_is_not_there(shelf: Files, tenant: Ten
         with pytest.raises(NotFound):
             await attempt
     assert not (await shelf.list(who.organization_id, purpose=None, after=None, limit=9, descending=True)).rows
+    assert not (await shelf.list(who.organization_id, purpose=None, after=file.id, limit=9, descending=True)).rows
     with pytest.raises(InvalidRequest, match="in this list"):
-        await shelf.list(who.organization_id, purpose=None, after=file.id, limit=9, descending=True)
+        await shelf.list(who.organization_id, purpose=None, after="nonsense", limit=9, descending=True)
     assert await whole(shelf, tenant, file.id) == b"mine"
+
+
+async def test_files_can_be_listed_and_deleted_page_by_page(shelf: Files, tenant: Tenant) -> None:
+    who = tenant.principal
+    made = {(await put(shelf, tenant, str(n).encode())).id for n in range(5)}
+    seen, after = set(), None
+    while (page := await shelf.list(who.organization_id, purpose=None, after=after, limit=2, descending=False)).rows:
+        for file in page.rows:
+            await shelf.delete(who, file.id)
+            seen.add(after := file.id)
+    assert seen == made
 
 
 async def test_what_is_too_large_is_refused_before_or_while_it_comes_and_leaves_nothing(

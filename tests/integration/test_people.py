@@ -277,3 +277,103 @@ async def test_every_change_and_every_refusal_is_in_the_audit_log(operator: Call
     assert records[2]["details"] == {"action": "GET /admin/v1/users", "code": "permission_denied", "count": 1}
     assert all(record["request"].startswith("req_") for record in records)
     assert "a member" not in "".join(lines)
+
+
+async def test_only_an_operator_ends_suspends_or_restores_an_operators_access(operator: Caller) -> None:
+    user, other = await somebody(operator, "admin", "operator", "admin")
+    _, admin = await somebody(operator, "admin", "admin")
+    path = f"/admin/v1/users/{user['id']}"
+    for attempt in (
+        admin("POST", path, {"active": False}),
+        admin("POST", path, {"role": "member"}),
+        admin("DELETE", path),
+    ):
+        assert code(await attempt) == (403, "permission_denied")
+    assert (await other("GET", "/admin/v1/organizations")).status_code == 200
+    assert (await admin.made(path, {"name": "renamed"}))["name"] == "renamed"
+    await operator.made(path, {"role": "member"})
+    assert code(await admin("POST", path, {"role": "admin"})) == (403, "permission_denied")
+    await operator.made(path, {"role": "admin", "active": False})
+    assert code(await admin("POST", path, {"active": True})) == (403, "permission_denied")
+    (key,) = (await operator("GET", "/admin/v1/keys", params={"user_id": user["id"]})).json()["data"]
+    await operator("DELETE", f"/admin/v1/keys/{key['id']}")
+    assert (await admin("DELETE", path)).status_code == 200
+
+
+async def test_a_deleted_user_leaves_no_tier_and_no_tool_that_cannot_be_changed(
+    operator: Caller, tenant: Tenant, database: Database
+) -> None:
+    user, _ = await somebody(operator, "member", "chat")
+    (key,) = (await operator("GET", "/admin/v1/keys", params={"user_id": user["id"]})).json()["data"]
+    kept = await operator.made("/admin/v1/keys", {"name": "kept"})
+    for subject in (user["id"], key["id"]):
+        await operator.made(f"/admin/v1/limits/{subject}", {"tier": "free"})
+    for name, keys in (("both", [key["id"], kept["id"]]), ("theirs", [kept["id"]])):
+        await operator.made("/admin/v1/tools", {**TOOL, "name": name, "permissions": {"keys": keys, "roles": ["admin"]}})
+    assert (await operator("DELETE", f"/admin/v1/users/{user['id']}")).status_code == 200
+    assert (await operator("GET", "/admin/v1/limits")).json()["data"] == []
+    shown = (await operator("GET", "/admin/v1/tools/both")).json()["permissions"]
+    assert (shown["keys"], shown["roles"]) == ([kept["id"]], ["admin"])
+    assert (await operator.made("/admin/v1/tools/both", {"permissions": shown}))["permissions"] == shown
+    (record, _) = await told(database, tenant.principal.organization_id, "tool.changed")
+    assert (record["object"], record["details"]) == ("both", {"grants": f"role:admin key:{kept['id']}"})
+
+
+async def test_a_key_of_somebody_who_was_demoted_can_be_narrowed_renamed_and_shortened(operator: Caller) -> None:
+    user, _ = await somebody(operator, "admin", "admin", "chat")
+    (key,) = (await operator("GET", "/admin/v1/keys", params={"user_id": user["id"]})).json()["data"]
+    path = f"/admin/v1/keys/{key['id']}"
+    await operator.made(f"/admin/v1/users/{user['id']}", {"role": "member"})
+    assert (await operator.made(path, {"name": "renamed", "expires_at": 4_000_000_000}))["name"] == "renamed"
+    for refused in (
+        await operator("POST", path, {"scopes": ["audit"]}),
+        await operator("POST", f"{path}/rotate", {}),
+    ):
+        assert code(refused) == (400, "invalid_request")
+    assert (await operator.made(path, {"scopes": ["chat"]}))["scopes"] == ["chat"]
+    assert (await operator.made(f"{path}/rotate", {}))["scopes"] == ["chat"]
+
+
+async def test_users_can_be_listed_and_deleted_page_by_page(operator: Caller, tenant: Tenant) -> None:
+    for n in range(3):
+        await operator.made("/admin/v1/users", {"name": f"n{n}"})
+    cursor: dict[str, Any] = {}
+    while (page := (await operator("GET", "/admin/v1/users", params={"limit": 1, **cursor})).json())["data"]:
+        (user,) = page["data"]
+        cursor = {"after": user["id"]}
+        if user["id"] != tenant.principal.user_id:
+            assert (await operator("DELETE", f"/admin/v1/users/{user['id']}")).status_code == 200
+    assert [row["id"] for row in (await operator("GET", "/admin/v1/users")).json()["data"]] == [tenant.principal.user_id]
+    for nonsense in ("user_1", f"{tenant.principal.user_id}x", tenant.principal.key_id, "\0"):
+        refused = await operator("GET", "/admin/v1/users", params={"after": nonsense})
+        assert code(refused) == (400, "invalid_cursor")
+
+
+@pytest.mark.parametrize("path", ["/admin/v1/tools", "/admin/v1/limits"])
+async def test_tools_and_tiers_can_be_listed_and_taken_away_page_by_page(operator: Caller, path: str) -> None:
+    for n in range(3):
+        await operator.made("/admin/v1/tools", {**TOOL, "name": f"t{n}"})
+        user = await operator.made("/admin/v1/users", {"name": f"n{n}"})
+        await operator.made(f"/admin/v1/limits/{user['id']}", {"tier": "free"})
+    cursor: dict[str, Any] = {}
+    while (page := (await operator("GET", path, params={"limit": 1, **cursor})).json())["data"]:
+        cursor = {"after": page["last_id"]}
+        if path == "/admin/v1/tools":
+            await operator("DELETE", f"{path}/{page['data'][0]['name']}")
+        else:
+            await operator.made(f"{path}/{page['last_id']}", {"tier": None})
+    assert (await operator("GET", path)).json()["data"] == []
+    assert code(await operator("GET", path, params={"after": "nonsense"})) == (400, "invalid_cursor")
+
+
+async def test_no_answer_of_the_admin_api_is_kept_on_its_way(operator: Caller) -> None:
+    made = await operator("POST", "/admin/v1/keys", {"name": "k"})
+    for answer in (
+        made,
+        await operator("POST", f"/admin/v1/keys/{made.json()['id']}/rotate", {}),
+        await operator("POST", "/admin/v1/webhooks", {"url": "https://example.com/hook", "events": ["batch.completed"]}),
+        await operator("GET", "/admin/v1/users/nobody"),
+        await operator("GET", "/admin/v1/nothing"),
+    ):
+        assert answer.headers["cache-control"] == "no-store"
+    assert "cache-control" not in (await operator("GET", "/v1/models")).headers

@@ -7,8 +7,10 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -21,7 +23,8 @@ from core.errors import ConfigurationError, Unavailable
 from core.keyring import open_keyring
 from core.storage.database import Database
 from core.storage.tables import audit_records, webhook_deliveries, webhook_endpoints
-from core.subscriptions.deliveries import AT_ONCE, SHARE_OF_ORGANIZATION
+from core.storage.webhooks import WebhookStore
+from core.subscriptions.deliveries import AT_ONCE, LOOK_SECONDS, SHARE_OF_ORGANIZATION
 from core.webhooks.sending import ANSWER_SECONDS
 from tests.doubles.web import Web, open_web
 from tests.integration.conftest import Stage, Tenant
@@ -125,6 +128,88 @@ async def test_an_endpoint_hears_what_it_asked_for_while_it_is_enabled(stage: St
         await begin(http, "hi")
         await deliveries(http, "delivered", 2)
         assert (await http.get("/admin/v1/webhook_deliveries", params={"state": "waiting"})).json()["data"] == []
+
+
+async def wait(database: Database, hook: dict[str, Any], *, hours: float = 0) -> str:
+    """A delivery to the endpoint that has waited so many hours. Returns its id."""
+    delivery_id = f"evt_{uuid4().hex}"
+    values = {
+        "id": delivery_id,
+        "organization_id": sa.select(webhook_endpoints.c.organization_id)
+        .where(webhook_endpoints.c.id == hook["id"])
+        .scalar_subquery(),
+        "endpoint_id": hook["id"],
+        "event": "response.completed",
+        "object_id": "resp_1",
+        "created_at": sa.func.now() - timedelta(hours=hours),
+    }
+    async with database.everyone() as connection:
+        await connection.execute(sa.insert(webhook_deliveries).values(values))
+    return delivery_id
+
+
+async def test_what_waits_for_a_disabled_endpoint_goes_out_when_it_is_enabled_again(
+    stage: Stage, tenant: Tenant, web: Web, database: Database
+) -> None:
+    web.says("/other")
+    async with serving(stage, tenant) as http:
+        hook, other = await add(http, f"{web.origin}/hook"), await add(http, f"{web.origin}/other")
+        path = f"/admin/v1/webhooks/{hook['id']}"
+        await http.post(path, json={"enabled": False})
+        waiting = {await wait(database, hook, hours=1) for _ in range(2 * SHARE_OF_ORGANIZATION)}
+        sent = await wait(database, other)  # they take none of its share
+        assert [one["id"] for one in await deliveries(http, "delivered", 1)] == [sent]
+        await asyncio.sleep(2 * LOOK_SECONDS)
+        assert {one["id"] for one in await deliveries(http, "waiting", 1)} == waiting
+        assert [raw.split(b" ")[1] for raw in web.requests] == [b"/other"]
+        await http.post(path, json={"enabled": True})
+        assert {one["id"] for one in await deliveries(http, "delivered", 1 + len(waiting))} == {*waiting, sent}
+
+
+async def test_what_waits_a_day_for_a_disabled_endpoint_is_a_dead_letter_and_is_sent_again_once_it_is_enabled(
+    stage: Stage, tenant: Tenant, web: Web, database: Database
+) -> None:
+    async with serving(stage, tenant) as http:
+        hook, other = [await add(http, f"{web.origin}/hook") for _ in range(2)]
+        path = f"/admin/v1/webhooks/{hook['id']}"
+        await http.post(path, json={"enabled": False})
+    old, new, elsewhere = [await wait(database, to, hours=hours) for to, hours in ((hook, 25), (hook, 23), (other, 25))]
+    await WebhookStore(database).sweep()
+    async with serving(stage, tenant) as http:
+        await deliveries(http, "delivered", 1)
+        states = {one["id"]: one["state"] for one in (await http.get("/admin/v1/webhook_deliveries")).json()["data"]}
+        assert states == {old: "dead", new: "waiting", elsewhere: "delivered"}
+        assert (await deliveries(http, "dead", 1))[0]["error"] == "the webhook was disabled"
+        again = f"/admin/v1/webhook_deliveries/{old}/send_again"
+        refused = await http.post(again)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "webhook_disabled")
+        await http.post(path, json={"enabled": True})
+        assert (await http.post(again)).json()["state"] == "waiting"
+        assert {one["id"] for one in await deliveries(http, "delivered", 3)} == {old, new, elsewhere}
+
+
+async def test_deliveries_and_webhooks_are_read_page_by_page_while_they_go(
+    stage: Stage, tenant: Tenant, web: Web, database: Database
+) -> None:
+    async with serving(stage, tenant) as http:
+        hooks = [await add(http, f"{web.origin}/hook") for _ in range(3)]
+        for hook in hooks:
+            await http.post(f"/admin/v1/webhooks/{hook['id']}", json={"enabled": False})
+        made = [await wait(database, hook) for hook in hooks]
+        paths = {"/admin/v1/webhook_deliveries": {"state": "waiting"}, "/admin/v1/webhooks": {}}
+        for path, state in paths.items():
+            seen: list[str] = []
+            query = {"limit": "1", **state}
+            while (page := (await http.get(path, params=query)).json())["data"]:
+                seen.append(page["last_id"])
+                query["after"] = page["last_id"]
+                if state:
+                    await WebhookStore(database).delivered(page["last_id"])
+                else:
+                    await http.delete(f"{path}/{page['last_id']}")
+            assert sorted(seen) == sorted(made if state else [hook["id"] for hook in hooks])
+            nonsense = await http.get(path, params={"after": "nonsense"})
+            assert (nonsense.status_code, nonsense.json()["error"]["code"]) == (400, "invalid_cursor")
 
 
 async def test_one_that_is_down_is_tried_again_later(stage: Stage, tenant: Tenant, web: Web, database: Database) -> None:
