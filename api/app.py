@@ -20,6 +20,8 @@ from api.route import Route
 from core.bootstrap import Platform
 from core.errors import InvalidRequest, NotFound, PaddockError
 
+NOT_SERVED = {"/v1/responses/input_tokens", "/v1/responses/compact"}
+"""Which look like a response's, of another method."""
 CLIENT_GONE = 499  # nobody reads it; it tells the access log what happened
 
 
@@ -67,9 +69,9 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _not_routed(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path[:200]
-    if error.status_code == 405:
+    if error.status_code == 405 and path not in NOT_SERVED:
         return error_response(MethodNotAllowed(f"{request.method} is not allowed on {path!r}"))
-    if error.status_code == 404:
+    if error.status_code in (404, 405):
         return error_response(NotFound(f"there is nothing at {path!r}", code="unknown_url"))
     return error_response(InvalidRequest(str(error.detail)))
 

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
+
+from pydantic import BaseModel, ValidationError
 
 from api.client import find_url
 from api.servers import model_file
+from api.terminal import plain
 from core.accounts import server_account
 from core.config import Settings
+from core.config_section import beside
 from core.errors import PaddockError
 from core.fleet.client import AgentUnreachable, connect
 from core.storage.database import open_database
@@ -24,8 +29,11 @@ from core.storage.embedded.redis import find_server
 from core.storage.objects import open_objects
 from core.storage.wakeups import open_wakeups
 from sandbox import runtimes, walls
+from sandbox.client import open_client
+from sandbox.errors import SandboxError
 
 ROOM_BYTES = 2 * 2**30
+ANSWER_BYTES = 2**16
 CHECK_SECONDS = 5.0
 
 
@@ -43,7 +51,7 @@ class Finding:
 async def examine(settings: Settings) -> AsyncIterator[tuple[str, list[Finding]]]:
     """Section by section, as each is known."""
     yield "machine", list(_machine(settings))
-    yield "sandboxes", list(_sandboxes(settings))
+    yield "sandboxes", [*_sandboxes(settings), *await _sandbox_host(settings)]
     yield "second wall around the sandbox", [_wall(wall) for wall in await asyncio.to_thread(walls.report)]
     yield "accelerators", await asyncio.to_thread(lambda: list(_accelerators()))
     yield "stores", await _stores(settings)
@@ -69,10 +77,18 @@ def _sandboxes(settings: Settings) -> Iterator[Finding]:
     built = sorted((settings.home / "guests").glob("python-*.cwasm")) if (settings.home / "guests").exists() else []
     advice = "`paddock up` builds it at its first start, in about 20 s"
     yield Finding(subject="Python guest", present=bool(built), detail=str(built[-1]) if built else "", advice=advice)
-    if settings.sandbox_socket:
-        advice = "start `paddock sandbox --socket` there"
-        found = settings.sandbox_socket.is_socket()
-        yield Finding(subject="sandbox host", present=found, detail=str(settings.sandbox_socket), advice=advice, needed=True)
+
+
+async def _sandbox_host(settings: Settings) -> list[Finding]:
+    if settings.sandbox_socket is None:
+        return []
+
+    async def check() -> None:
+        assert settings.sandbox_socket is not None
+        async with open_client(settings.sandbox_socket) as client:
+            await client.check()
+
+    return [await _tried("sandbox host", check, "start `paddock sandbox --socket` there")]
 
 
 def _version(package: str) -> str:
@@ -101,7 +117,7 @@ def _accelerators() -> Iterator[Finding]:
         devices.append("Metal")
     advice = "none was found; models run on the processor"
     if devices:
-        advice = "build llama.cpp for it: see `accelerators` in the README"
+        advice = "llama.cpp is not built for it: install llama-cpp-python anew with CMAKE_ARGS of its kind, as -DGGML_CUDA=on"
     detail = ", ".join(devices)
     yield Finding(subject="accelerator in use", present=bool(devices) and offloads == "True", detail=detail, advice=advice)
 
@@ -152,7 +168,7 @@ async def _tried(subject: str, attempt: Callable[[], Awaitable[None]], advice: s
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await attempt()
-    except (PaddockError, OSError, TimeoutError) as exc:
+    except (PaddockError, SandboxError, OSError, TimeoutError) as exc:
         reason = str(exc) or f"no answer in {CHECK_SECONDS:g} s"
         return Finding(subject=subject, present=False, detail=reason, advice=advice, needed=needed)
     return Finding(subject=subject, present=True, detail="answers")
@@ -177,7 +193,8 @@ async def _model(settings: Settings, index: int) -> Finding:
             advice = "correct `file` in the configuration"
             return Finding(subject=name, present=False, detail=exc.message, advice=advice, needed=needed)
     if backend == "fleet":
-        return await _tried(name, lambda: _greet(Path(entry["socket"])), "start `paddock agent` there", needed=needed)
+        socket = beside(settings.config.parent, entry["socket"])
+        return await _tried(name, lambda: _greet(socket), "start `paddock agent` there", needed=needed)
     return Finding(subject=name, present=True, detail=f"{backend}, declared; not asked, since an answer may cost money")
 
 
@@ -192,12 +209,31 @@ async def _greet(socket: Path) -> None:
 async def _server(settings: Settings) -> Finding:
     address = find_url(settings.home) or f"http://127.0.0.1:{settings.port}"
 
-    def ask() -> int:
-        with urlopen(f"{address}/health/ready", timeout=CHECK_SECONDS) as answer:  # noqa: S310 - an http address of our own
-            return int(answer.status)
+    def ask() -> str:
+        """What is wrong; nothing, when it is ready."""
+        try:
+            with urlopen(f"{address}/health/ready", timeout=CHECK_SECONDS):  # noqa: S310 - an http address of our own
+                return ""
+        except HTTPError as exc:
+            with exc:
+                return _not_ok(exc)
 
     try:
-        await asyncio.to_thread(ask)
-    except (OSError, HTTPException):  # URLError and HTTPError are of its kind
+        wrong = await asyncio.to_thread(ask)
+    except (OSError, HTTPException):  # URLError is of its kind
         return Finding(subject=address, present=False, advice="start it with `paddock up` (or `make up`)")
+    if wrong:
+        return Finding(subject=address, present=False, detail=wrong, advice="see its log, or is it another's address?")
     return Finding(subject=address, present=True, detail="ready")
+
+
+class _Readiness(BaseModel):
+    checks: dict[str, str]
+
+
+def _not_ok(answer: HTTPError) -> str:
+    try:
+        checks = _Readiness.model_validate_json(answer.read(ANSWER_BYTES)).checks
+    except ValidationError:
+        return f"it answers with {answer.code}, and not as Paddock does"
+    return plain("not ready: " + "; ".join(f"{name}: {said}" for name, said in checks.items() if said != "ok"))

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -22,6 +23,7 @@ from core.storage.embedded.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from core.bootstrap import Platform
+    from core.storage.directory import Directory
 
 
 def say(line: str) -> None:
@@ -43,6 +45,7 @@ def serve() -> None:
     needed = {
         "PADDOCK_DATABASE_URL": settings.database_url is not None,
         "PADDOCK_REDIS_URL": settings.redis_url is not None,
+        "PADDOCK_OBJECTS_URL": settings.objects_url is not None,
         "PADDOCK_SANDBOX_SOCKET": settings.sandbox_socket is not None,
     }
     if missing := [name for name, given in needed.items() if not given]:
@@ -120,17 +123,42 @@ async def _migrate(settings: Settings, postgres: EmbeddedPostgres | None) -> boo
 
 
 async def _write_first_key(database_url: str, file: Path) -> None:
+    """No key stays that nobody has: whether there can be a file is known before, and one that cannot be kept is revoked."""
     from core.identity.first_key import make_first_key
     from core.storage.database import open_database
     from core.storage.directory import Directory
 
     async with open_database(database_url) as database:
-        made = await make_first_key(Directory(database), home.read_key(file))
-    if made is None:
-        return
-    home.write_key(file, made.secret)
+        directory = Directory(database)
+        present = home.read_key(file)
+        if present is None:
+            _refuse_unwritable(file)
+        made = await make_first_key(directory, present)
+        if made is None:
+            return
+        try:
+            home.write_key(file, made.secret)
+        except ConfigurationError as exc:
+            await _revoke(directory, made.secret)
+            raise ConfigurationError(f"{exc.message}; the key that was made for it is revoked") from exc
     if made.others:
         say(f"An operator's key was made, and these open on: {', '.join(made.others)}. `paddock keys revoke` ends one.")
+
+
+def _refuse_unwritable(file: Path) -> None:
+    try:
+        with TemporaryFile(dir=file.parent):
+            pass
+    except OSError as exc:
+        raise ConfigurationError(f"the admin key cannot be written to {file}: {exc.strerror}") from exc
+
+
+async def _revoke(directory: "Directory", secret: str) -> None:
+    from core.identity.keys import Keys
+    from core.identity.sign_in import Identity
+
+    operator = await Identity(directory).authenticate(secret)
+    await Keys(directory).revoke(operator, operator.key_id)
 
 
 @asynccontextmanager

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from core.config import Settings, passed_on
+from core.config_section import beside
 from core.errors import ConfigurationError, Unavailable
 from core.fleet.client import AgentUnreachable, connect
-from core.storage.embedded.places import socket_directory
+from core.storage.embedded.places import numbered_socket_directory, socket_directory
 from core.storage.embedded.postgres import EmbeddedPostgres, open_postgres
 from core.storage.embedded.redis import open_redis
 from core.supervisor import Child, Notify, Program, answer, kept_running, running
@@ -125,7 +126,7 @@ async def _agent(settings: Settings, index: int, entry: Mapping[str, Any], notif
         return
     file = model_file(settings, entry)
     name = f"agent-{index}"
-    with socket_directory(settings.home, name, None, "agent.sock") as directory:
+    with numbered_socket_directory(settings.home, name, "agent.sock") as directory:
         socket = directory / "agent.sock"
         program = _agent_program(name, entry, file, socket)
         async with kept_running(program, settings.home / "logs", lambda child: _agent_answers(child, socket), notify):
@@ -134,7 +135,7 @@ async def _agent(settings: Settings, index: int, entry: Mapping[str, Any], notif
 
 def model_file(settings: Settings, entry: Mapping[str, Any]) -> Path:
     """Relative paths are the configuration file's neighbours. Raises `ConfigurationError` when it is not there."""
-    file = DEMO_MODEL if entry["file"] == "demo" else settings.config.parent / Path(entry["file"]).expanduser()
+    file = DEMO_MODEL if entry["file"] == "demo" else beside(settings.config.parent, entry["file"])
     if not file.is_file():
         raise ConfigurationError(f"model {entry['name']!r}: there is no file {file}")
     return file

@@ -10,11 +10,12 @@ from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
@@ -27,7 +28,7 @@ from yarl import URL
 from core.config_alerts import Alerts
 from core.config_errors import Mistakes
 from core.config_file import ConfigFile, Key, read_config_file
-from core.config_section import Section
+from core.config_section import Neighbour, Section, beside
 from core.errors import ConfigurationError
 
 PREFIX = "PADDOCK_"
@@ -51,8 +52,10 @@ LISTS = {
     ("trusted_proxies",),
     ("metrics_networks",),
 }
+PATHS = {("audit", "key_file"), ("sealing_key_file",), ("sandbox_socket",)}
 CLIENT_VARIABLES = ("PADDOCK_URL", "PADDOCK_KEY", "PADDOCK_MODEL")
 PASSED_ON = re.compile(r"PATH|HOME|TMPDIR|LANG|LC_\w+|TZ|LD_LIBRARY_PATH|(CUDA|NVIDIA|GGML|LLAMA|VK|OMP|HIP|ROCR)_\w+")
+SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "x-content-type-options": "nosniff",
@@ -81,6 +84,28 @@ def _address(schemes: tuple[str, ...]) -> Callable[[SecretStr], SecretStr]:
         return value
 
     return check
+
+
+def _taken_apart(value: SecretStr) -> SecretStr:
+    """What cannot be, each library that reads it answers in its own way, with a part of the password in its words."""
+    url = value.get_secret_value()
+    if not _has_parts(url):
+        scheme = url.partition(":")[0]
+        advice = "what is special in a password is written as %40 (for @), %2F (for /) and so on"
+        raise ValueError(f"expected an address like '{scheme}://user:password@host:port/...'; {advice}")
+    return value
+
+
+def _has_parts(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises for what is no number
+        parse_qsl(parts.query, strict_parsing=bool(parts.query))
+    except ValueError:
+        return False
+    cut_short = parts.netloc.endswith(":") or (parts.netloc and "@" in parts.path + parts.query + parts.fragment)
+    ambiguous = parts.scheme == "postgresql" and parts.netloc.count("@") > 1  # asyncpg takes the first, others the last
+    return not (cut_short or ambiguous)
 
 
 def _trustworthy(url: str) -> str:
@@ -117,8 +142,8 @@ def _header_value(value: SecretStr) -> SecretStr:
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Origin = Annotated[str, AfterValidator(_origin)]
-DatabaseUrl = Annotated[SecretStr, AfterValidator(_address(("postgresql",)))]
-RedisUrl = Annotated[SecretStr, AfterValidator(_address(("redis", "rediss", "unix")))]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_address(("postgresql",))), AfterValidator(_taken_apart)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_address(("redis", "rediss", "unix"))), AfterValidator(_taken_apart)]
 ObjectsUrl = Annotated[SecretStr, AfterValidator(_address(("file", "s3")))]
 
 
@@ -160,7 +185,7 @@ class Audit(Section):
     database for object storage; keep_days: when they are removed from there, for ever. None: never.
     """
 
-    key_file: Path | None = None
+    key_file: Neighbour | None = None
     seal_seconds: Annotated[float, Field(ge=0.05, le=3_600, allow_inf_nan=False)] = 5
     export_days: Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)] = 30
     archive_days: Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)] | None = 90
@@ -239,7 +264,7 @@ class Tokens(Section):
     audience: Annotated[str, Field(min_length=1)]
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256",)
     jwks_url: Annotated[str, AfterValidator(_trustworthy)] | None = None
-    key_file: Path | None = None
+    key_file: Neighbour | None = None
     organization: str | None = None
     organization_claim: str | None = None
     subject_claim: Annotated[str, Field(min_length=1)] = "sub"
@@ -263,11 +288,21 @@ class Tokens(Section):
         return self
 
 
+class _Whole(str):
+    """A collector's address that nothing is added to, also where it has no path."""
+
+
+def _with_path(given: object) -> object:
+    if not isinstance(given, str) or isinstance(given, _Whole) or urlsplit(given).path not in ("", "/"):
+        return given
+    return f"{given.rstrip('/')}/v1/traces"
+
+
 def _collector(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError("expected an address like 'http://127.0.0.1:4318/v1/traces'")
-    return text if parts.path not in ("", "/") else f"{text.rstrip('/')}/v1/traces"
+    return text
 
 
 class Settings(Section):
@@ -289,8 +324,8 @@ class Settings(Section):
     database_owner_url: DatabaseUrl | None = None
     redis_url: RedisUrl | None = None
     objects_url: ObjectsUrl | None = None
-    sandbox_socket: Path | None = None
-    sealing_key_file: Path | None = None
+    sandbox_socket: Neighbour | None = None
+    sealing_key_file: Neighbour | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     cors_origins: tuple[Origin, ...] = ()
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -304,7 +339,7 @@ class Settings(Section):
     tiers: Annotated[Mapping[str, Tier], AfterValidator(_with_known_tiers)] = TIERS
     default_tier: str = "house"
     metrics_networks: tuple[IPv4Network | IPv6Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
-    otlp_endpoint: Annotated[str, AfterValidator(_collector)] | None = None
+    otlp_endpoint: Annotated[str, BeforeValidator(_with_path), AfterValidator(_collector)] | None = None
     otlp_headers: Mapping[str, SecretStr] = {}
     trace_ratio: Annotated[float, Field(ge=0, le=1)] = 1
     trace_messages: bool = False
@@ -335,14 +370,17 @@ def load_settings(declaration_of: DeclarationOf, environment: Mapping[str, str] 
         raise ConfigurationError(f"PADDOCK_CONFIG: {config} does not exist")
     variables = dict(_variables(Settings, ()))
     set_by = {key: name for name, key in variables.items() if environment.get(name)}
+    values = {**file.values, "home": home, "config": config}
+    for key, variable in set_by.items():
+        _put(values, key, environment[variable])
+    for name, variable, value in _standard(environment):
+        if name not in values:
+            values[name] = value
+            set_by[(name,)] = variable
     mistakes = Mistakes(file, set_by)
     _refuse_unknown(environment, variables, mistakes)
     for place in PLACES & file.values.keys():
         mistakes.add((place,), f"cannot be set in a file; set the environment variable {PREFIX}{place.upper()}")
-    values = {**file.values, "home": home, "config": config}
-    for key, variable in set_by.items():
-        _put(values, key, environment[variable])
-    _put_standard(values, environment)
     settings = mistakes.check(Settings, values)
     if settings is not None:
         _check_models(settings.models, declaration_of, mistakes)
@@ -365,8 +403,8 @@ def client_variables(environment: Mapping[str, str] = os.environ) -> dict[str, s
 
 
 def passed_on(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The part of the environment that child processes get: paths, locale, accelerators. No secret has such a name."""
-    return {name: value for name, value in environment.items() if PASSED_ON.fullmatch(name)}
+    """The part of the environment that child processes get: paths, locale, accelerators; nothing that sounds like a secret."""
+    return {name: value for name, value in environment.items() if PASSED_ON.fullmatch(name) and not SECRET.search(name)}
 
 
 def _absolute(text: str) -> Path:
@@ -400,19 +438,26 @@ def _put(values: dict[str, Any], key: Key, text: str) -> None:
         inner = values.get(section)
         values[section] = dict(inner) if isinstance(inner, dict) else {}
         values = values[section]
-    values[name] = [entry.strip() for entry in text.split(",") if entry.strip()] if key in LISTS else text
+    if key in LISTS:
+        values[name] = [entry.strip() for entry in text.split(",") if entry.strip()]
+    else:
+        values[name] = os.path.abspath(beside("", text)) if key in PATHS else text
 
 
-def _put_standard(values: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """OpenTelemetry's own variables, where nothing of ours says otherwise."""
-    endpoint = environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    if endpoint and environment.get("OTEL_SDK_DISABLED", "").lower() != "true":
-        values.setdefault("otlp_endpoint", endpoint)
+def _standard(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+    """Setting, variable and value of OpenTelemetry's own variables, which count where nothing of ours says otherwise."""
+    if environment.get("OTEL_SDK_DISABLED", "").lower() != "true":
+        if whole := environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+            yield "otlp_endpoint", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", _Whole(whole)
+        elif root := environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+            yield "otlp_endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", f"{root.rstrip('/')}/v1/traces"
     pairs = [pair.partition("=") for pair in environment.get("OTEL_EXPORTER_OTLP_HEADERS", "").split(",") if "=" in pair]
     if pairs:
-        values.setdefault("otlp_headers", {name.strip(): unquote(value.strip()) for name, _, value in pairs})
-    if environment.get("OTEL_TRACES_SAMPLER", "").endswith("traceidratio") and environment.get("OTEL_TRACES_SAMPLER_ARG"):
-        values.setdefault("trace_ratio", environment["OTEL_TRACES_SAMPLER_ARG"])
+        headers = {name.strip(): unquote(value.strip()) for name, _, value in pairs}
+        yield "otlp_headers", "OTEL_EXPORTER_OTLP_HEADERS", headers
+    ratio = environment.get("OTEL_TRACES_SAMPLER_ARG")
+    if ratio and environment.get("OTEL_TRACES_SAMPLER", "").endswith("traceidratio"):
+        yield "trace_ratio", "OTEL_TRACES_SAMPLER_ARG", ratio
 
 
 def _check_models(models: Sequence[Mapping[str, Any]], declaration_of: DeclarationOf, mistakes: Mistakes) -> None:

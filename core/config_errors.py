@@ -27,7 +27,7 @@ class Mistakes:
     def check(self, schema: type[T], values: Mapping[str, Any], at: Key = ()) -> T | None:
         """The values as `schema` understands them, or None when it does not."""
         try:
-            return schema.model_validate(values)
+            return schema.model_validate(values, context=self._file.path.parent)
         except ValidationError as exc:
             self.add_all(exc, at, schema)
             return None

@@ -55,6 +55,8 @@ def read_config_file(path: Path, environment: Mapping[str, str]) -> ConfigFile:
         root = loader.get_single_node()
         reader = _Reader(path, loader, environment)
         values = {} if root is None else reader.value(root, (), ())
+    except RecursionError as exc:
+        raise ConfigurationError(f"{path}: nested too deeply") from exc
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         place = f"{path} line {mark.line + 1}" if mark else str(path)
@@ -84,20 +86,28 @@ class _Reader:
                 entries = enumerate(node.value)
                 return [self.value(entry, (*key, index), (*inside, node)) for index, entry in entries]
             case _:
-                value = self.loader.construct_object(node)
+                value = self.constructed(node)
                 return self.substituted(value, key) if isinstance(value, str) else value
 
     def mapping(self, node: yaml.MappingNode, key: Key, inside: tuple[yaml.Node, ...]) -> dict[str, Any]:
         self.loader.flatten_mapping(node)
         values: dict[str, Any] = {}
         for name_node, value_node in node.value:
-            name = str(self.loader.construct_object(name_node))
+            name = str(self.constructed(name_node))
             inner = (*key, name)
             if name in values:
                 raise self.wrong(inner, f"is written twice (line {name_node.start_mark.line + 1} too)")
             self.lines[inner] = name_node.start_mark.line + 1
             values[name] = self.value(value_node, inner, inside)
         return values
+
+    def constructed(self, node: yaml.Node) -> Any:
+        try:
+            return self.loader.construct_object(node)
+        except (ValueError, LookupError, AttributeError) as exc:  # PyYAML's own, of what only looks like a number or a time
+            kind = node.tag.rpartition(":")[2]
+            problem = f"expected a valid {kind}; quote it where it is a text"
+            raise yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark) from exc
 
     def substituted(self, text: str, key: Key) -> str:
         def replace(found: re.Match[str]) -> str:

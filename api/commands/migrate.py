@@ -8,7 +8,7 @@ import click
 @click.command()
 @click.option(
     "--admin-key",
-    type=click.Path(path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="Also write an operator's first key to this file, unless the key in it still works.",
 )
 def command(admin_key: Path | None) -> None:

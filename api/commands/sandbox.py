@@ -15,7 +15,8 @@ import click
 @click.option("--permits", type=click.IntRange(1, 1024), help="Programs that run at once; cores + 8 by default.")
 @click.option("--workers", type=click.IntRange(1, 4096), help="Processes at most, some of them spare; permits + 2 by default.")
 @click.option("--queue", type=click.IntRange(0, 100_000), help="Programs that may wait; more are refused as busy.")
-def command(socket: Path, guests: Path | None, **numbers: int | None) -> None:
+@click.option("--require-walls", is_flag=True, help="Do not start where a part of the second wall is missing.")
+def command(socket: Path, guests: Path | None, require_walls: bool, **numbers: int | None) -> None:
     """Run untrusted programs for gateways that are told the socket."""
     from core.config import places
     from sandbox.errors import SandboxError
@@ -27,4 +28,5 @@ def command(socket: Path, guests: Path | None, **numbers: int | None) -> None:
     except (SandboxError, OSError) as exc:
         raise click.ClickException(str(exc)) from exc
     given = [word for name, value in numbers.items() if value is not None for word in (f"--{name}", str(value))]
-    main(["--socket", str(socket), "--guest", str(guest), *given])
+    walls = ["--require-walls"] if require_walls else []
+    main(["--socket", str(socket), "--guest", str(guest), *walls, *given])

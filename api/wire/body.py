@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +15,7 @@ from pydantic import (
     PlainValidator,
     ValidationError,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError, PydanticKnownError, from_json
 
@@ -32,9 +34,22 @@ TOO_MANY_ELEMENTS = "array_above_max_length"
 
 
 class Body(Bounded):
-    """Nothing is coerced either."""
+    """Nothing is coerced either. What OpenAI's objects have, and we do not, may be null: that is how they are written back."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_is_not_given(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or _NULLABLE.isdisjoint(value):
+            return value
+        return {name: given for name, given in value.items() if given is not None or name not in _NULLABLE - cls._own()}
+
+    @classmethod
+    @cache
+    def _own(cls) -> frozenset[str]:
+        """The names of its own parameters."""
+        return frozenset(field.alias or name for name, field in cls.model_fields.items())
 
 
 Array = Annotated[list[Element], Field(max_length=MOST_ELEMENTS, fail_fast=True)]
@@ -104,10 +119,11 @@ _UNSUPPORTED = frozenset({
     "access_programs", "allowed_callers", "async", "audio", "authorization", "caller", "connector_id", "container_id",
     "context", "context_management", "defer_loading", "external_web_access", "file_data", "file_id", "file_ids", "file_url",
     "filename", "function_call", "functions", "generate_summary", "headers", "image", "input_audio", "logit_bias",
-    "memory_limit", "moderation", "namespace", "network_policy", "output_schema", "phase", "prediction", "prompt",
+    "memory_limit", "moderation", "namespace", "network_policy", "output_schema", "prediction", "prompt",
     "prompt_cache_breakpoint", "prompt_cache_options", "require_approval", "server_url", "tunnel_id", "web_search_options",
 })
 # fmt: on
+_NULLABLE = _UNSUPPORTED | {"async_", "created_by", "name"}  # the SDK's own writing of one, and two that only answers have
 _EXPECTED = {
     "string_type": "a string",
     "int_type": "an integer",

@@ -1,6 +1,6 @@
 """Messages of a chat as clients send them, and the way to our items."""
 
-from typing import Annotated, Literal, assert_never
+from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Discriminator, Field
 
@@ -46,8 +46,11 @@ class UserMessage(Body):
 
 
 class CalledFunction(Body):
+    """parsed_arguments: the arguments again, as the SDK's helpers keep them."""
+
     name: str = Field(min_length=1, max_length=256)
     arguments: str
+    parsed_arguments: Any = None
 
 
 class MessageToolCall(Body):
@@ -60,7 +63,7 @@ class MessageToolCall(Body):
 
 
 class AssistantMessage(Body):
-    """What an answer of ours holds, so that it can be sent back as it is."""
+    """What an answer of ours holds, so that it can be sent back as it is. parsed: the content again, of the SDK's helpers."""
 
     role: Literal["assistant"]
     content: str | Array[AssistantPart] | None = None
@@ -70,12 +73,14 @@ class AssistantMessage(Body):
     annotations: Annotated[Array[JsonObject], Field(max_length=0)] | None = None
     audio: only(None) = None  # type: ignore[valid-type]
     function_call: only(None) = None  # type: ignore[valid-type]
+    parsed: Any = None
 
 
 class ToolMessage(Body):
     role: Literal["tool"]
     content: str | Array[TextPart]
     tool_call_id: str = Field(min_length=1, max_length=256)
+    name: str | None = None
 
 
 Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Discriminator("role")]

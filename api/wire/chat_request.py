@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field
 
 from api.wire.body import MOST_ELEMENTS, TOO_MANY_ELEMENTS, Array, Body, JsonObject, Metadata, only
 from api.wire.chat_answer import WIRE
-from api.wire.chat_messages import Message, items_of
+from api.wire.chat_messages import AssistantMessage, Message, ToolMessage, items_of
 from api.wire.tools import FunctionSchema, check_schema, function_spec, must_call, refuse_duplicates, to_mode
 from core.conversations.request import TurnRequest
 from core.errors import InvalidRequest
@@ -92,6 +92,7 @@ def to_turn_request(body: CreateChatCompletion, *, origin: Mapping[str, Any]) ->
     """origin: the request's and the trace's id, and the model's prices."""
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("stream_options is for streams", param="stream_options", code="invalid_value")
+    _refuse_answers_to_nobody(body.messages)
     functions = _functions(body.tools or [])
     return TurnRequest(
         input=_items(body.messages),
@@ -116,6 +117,15 @@ def _items(messages: list[Message]) -> tuple[Item, ...]:
         message = f"invalid 'messages': at most {MOST_ELEMENTS} messages and tool calls are taken, got {len(items)}"
         raise InvalidRequest(message, param="messages", code=TOO_MANY_ELEMENTS)
     return items
+
+
+def _refuse_answers_to_nobody(messages: list[Message]) -> None:
+    """The model would be told that its call was interrupted."""
+    asked = {call.id for message in messages if isinstance(message, AssistantMessage) for call in message.tool_calls or ()}
+    for place, message in enumerate(messages):
+        if isinstance(message, ToolMessage) and message.tool_call_id not in asked:
+            told = f"no message has a tool call {message.tool_call_id!r}"
+            raise InvalidRequest(told, param=f"messages[{place}].tool_call_id", code="tool_call_not_found")
 
 
 def _functions(tools: list[FunctionTool]) -> tuple[ToolSpec, ...]:

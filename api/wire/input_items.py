@@ -44,12 +44,13 @@ class InputImage(Body):
 
 
 class OutputText(Body):
-    """annotations, logprobs: as our own answers carry them, empty."""
+    """annotations, logprobs: as our own answers carry them, empty. parsed: the text again, as the SDK's helpers keep it."""
 
     type: Literal["output_text"]
     text: str
     annotations: Array[dict[str, Any]] | None = None
     logprobs: Array[dict[str, Any]] | None = None
+    parsed: Any = None
 
 
 class Refusal(Body):
@@ -61,20 +62,26 @@ Content = Annotated[InputText | InputImage | OutputText | Refusal, Discriminator
 
 
 class Message(Body):
+    """phase: what models that think aloud say of it; ours are not told."""
+
     type: Literal["message"] = "message"
     role: Literal["user", "assistant", "system", "developer"]
     content: str | Array[Content]
     id: str | None = None
     status: Status = None
+    phase: Literal["commentary", "final_answer"] | None = None
 
 
 class FunctionCall(Body):
+    """parsed_arguments: the arguments again, as the SDK's helpers keep them."""
+
     type: Literal["function_call"]
     call_id: str = Field(min_length=1, max_length=256)
     name: str = Field(min_length=1, max_length=256)
     arguments: str
     id: str | None = None
     status: Status = None
+    parsed_arguments: Any = None
 
 
 class FunctionCallOutput(Body):

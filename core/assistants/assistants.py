@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.assistants.definition import Definition, read_definition
-from core.errors import Conflict, InvalidRequest
+from core.errors import Conflict, InvalidRequest, NotFound
 from core.identity.principals import Principal, Scope
 from core.llm.router import ModelRouter
 from core.storage.assistants import AssistantStore, Text
@@ -71,7 +71,10 @@ class Assistants:
             if definition.model == itself or await self._store.named(principal.organization_id, definition.model):
                 message = f"{definition.model!r} is an assistant; the model of an assistant must be a declared model"
                 raise InvalidRequest(message, param="model", code="assistant_as_model")
-            self._models.get(definition.model)
+            try:
+                self._models.get(definition.model)
+            except NotFound as exc:
+                raise InvalidRequest(exc.message, param=exc.param, code=exc.code) from exc
         for name in definition.builtins:
             self._catalog.builtin(name)
         if missing := await self._catalog.missing(principal.organization_id, definition.granted):

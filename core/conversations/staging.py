@@ -14,7 +14,7 @@ from core.conversations.loop import Ask, Entrance
 from core.conversations.recovery import Past
 from core.conversations.request import TurnRequest
 from core.conversations.restating import restated
-from core.errors import InvalidRequest, PaddockError
+from core.errors import InvalidRequest, NotFound, PaddockError
 from core.events import ToolsListed, TurnEvent
 from core.identity.principals import Principal
 from core.limits.limiter import Grant
@@ -23,6 +23,7 @@ from core.llm.contract import Model
 from core.llm.router import ModelRouter
 from core.messages import (
     ApprovalResponseItem,
+    FunctionOutputItem,
     Image,
     Item,
     ListedTool,
@@ -106,9 +107,9 @@ class Staging:
         return replace(request, registry=await self._tools.catalog.pinned(principal, request.registry))
 
     def model_of(self, request: TurnRequest) -> tuple[str, Model]:
-        """Raises InvalidRequest."""
+        """Raises NotFound."""
         if request.model is None and not self._models.names:
-            raise InvalidRequest("no model is declared on this server", param="model", code="model_not_found")
+            raise NotFound("no model is declared on this server", param="model", code="model_not_found")
         name = request.model or self._models.names[0]
         return name, self._models.get(name)
 
@@ -125,6 +126,8 @@ class Staging:
         name, model = self.model_of(request)
         _refuse_images(request.input, model, name)
         before = await self._history.before(principal.organization_id, request, model, turn_id=turn_id)
+        if turn_id is None and not request.truncate:  # else the call may be in what is left out
+            _refuse_outputs_of_no_call([*before, *request.input])
         _refuse_images_of_before(before, request, model, name)
         return before
 
@@ -191,6 +194,15 @@ class Staging:
 def _told(items: Sequence[Item]) -> tuple[ListedTool, ...]:
     """The tools of the registry that the conversation was last told of."""
     return next((item.tools for item in reversed(items) if isinstance(item, ToolListItem)), ())
+
+
+def _refuse_outputs_of_no_call(items: Sequence[Item]) -> None:
+    """The model would be told that its call was interrupted."""
+    asked = {item.call.id for item in items if isinstance(item, ToolCallItem)}
+    for item in items:
+        if isinstance(item, FunctionOutputItem) and item.call_id not in asked:
+            message = f"no tool call has the call_id {item.call_id!r} of this output; it is the call's `call_id`, not its `id`"
+            raise InvalidRequest(message, param="input", code="tool_call_not_found")
 
 
 def _refuse_images(items: Sequence[Item], model: Model, name: str) -> None:

@@ -1,12 +1,13 @@
 """What can be said of a model in `paddock.yaml`; what only one backend understands is declared in that backend's file."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from core.config_section import Neighbour as Neighbour  # for backends
+from core.config_section import Section
 from core.llm import backends
 from core.messages import Usage
 
@@ -14,18 +15,8 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-def _beside(path: Path, told: ValidationInfo) -> Path:
-    return Path(told.context or "", os.path.expanduser(path))  # Path's own raises for a user who is not there
-
-
-Neighbour = Annotated[Path, AfterValidator(_beside)]
-"""A file; relative paths are the configuration file's neighbours."""
-
-
-class Schema(BaseModel):
-    """A part of the configuration: unknown keys are errors, and no error shows the value that was given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+class Schema(Section):
+    """A part of a model's entry."""
 
 
 class Timeouts(Schema):

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 
-from core.errors import ConfigurationError, InvalidRequest
+from core.errors import ConfigurationError, NotFound
 from core.llm import backends
 from core.llm.contract import Model
 from core.llm.declaration import ModelDeclaration, Prices
@@ -38,10 +38,10 @@ class ModelRouter:
         return self._find(name).prices
 
     def _find(self, name: str) -> _Opened:
-        """Raises InvalidRequest."""
+        """Raises NotFound."""
         if name not in self._opened:
             available = ", ".join(self._opened) or "none is declared"
-            raise InvalidRequest(f"unknown model {name[:200]!r}; available: {available}", param="model", code="model_not_found")
+            raise NotFound(f"unknown model {name[:200]!r}; available: {available}", param="model", code="model_not_found")
         return self._opened[name]
 
 

@@ -30,6 +30,10 @@ def nobody(gateway: Gateway) -> Iterator[httpx.Client]:
         yield client
 
 
+def status_of(code: str) -> int:
+    return 404 if code == "model_not_found" else 400
+
+
 def refusal(response: httpx.Response, status: int) -> dict[str, Any]:
     """The error, after a look at its shape."""
     assert response.status_code == status, response.text
@@ -173,7 +177,7 @@ BAD_RESPONSES: dict[str, tuple[Any, str | None, str]] = {
 @pytest.mark.parametrize(("body", "param", "code"), BAD_RESPONSES.values(), ids=BAD_RESPONSES)
 def test_what_is_wrong_with_a_response_is_named(http: httpx.Client, body: Any, param: str | None, code: str) -> None:
     content = body if isinstance(body, str) else json.dumps(body)
-    error = refusal(http.post(RESPONSES, content=content, headers={"content-type": "application/json"}), 400)
+    error = refusal(http.post(RESPONSES, content=content, headers={"content-type": "application/json"}), status_of(code))
     assert (error["param"], error["code"]) == (param, code), error["message"]
     assert error["type"] == "invalid_request_error"
 
@@ -215,13 +219,13 @@ BAD_CHATS: dict[str, tuple[Any, str, str]] = {
 
 @pytest.mark.parametrize(("body", "param", "code"), BAD_CHATS.values(), ids=BAD_CHATS)
 def test_what_is_wrong_with_a_chat_is_named(http: httpx.Client, body: Any, param: str, code: str) -> None:
-    error = refusal(http.post(CHAT, json=body), 400)
+    error = refusal(http.post(CHAT, json=body), status_of(code))
     assert (error["param"], error["code"]) == (param, code), error["message"]
 
 
 def test_a_refused_stream_is_a_status_and_no_stream(http: httpx.Client) -> None:
-    refusal(http.post(RESPONSES, json={"input": "a", "model": "gpt-6", "stream": True}), 400)
-    refusal(http.post(CHAT, json=chat(model="gpt-6", stream=True)), 400)
+    refusal(http.post(RESPONSES, json={"input": "a", "model": "gpt-6", "stream": True}), 404)
+    refusal(http.post(CHAT, json=chat(model="gpt-6", stream=True)), 404)
 
 
 @pytest.mark.parametrize("sent", ["with its length", "in chunks"])

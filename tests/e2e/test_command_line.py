@@ -249,7 +249,7 @@ def test_serve_names_what_it_was_not_given(tmp_path: Path) -> None:
     (tmp_path / "paddock.yaml").write_text(CONFIG)
     refused = paddock("serve", home=tmp_path)
     assert refused.returncode == 1
-    assert "PADDOCK_DATABASE_URL, PADDOCK_REDIS_URL, PADDOCK_SANDBOX_SOCKET: not set" in refused.stderr
+    assert "PADDOCK_DATABASE_URL, PADDOCK_REDIS_URL, PADDOCK_OBJECTS_URL, PADDOCK_SANDBOX_SOCKET: not set" in refused.stderr
 
 
 def test_files_are_uploaded_listed_saved_and_deleted(server: Up, tmp_path: Path) -> None:

@@ -248,6 +248,56 @@ async def test_structured_outputs_are_parsed_by_the_sdk(client: Any) -> None:
     assert completion.choices[0].message.parsed == Answer(answer=42)
 
 
+async def test_what_the_sdk_was_given_can_be_sent_back_however_it_is_written(client: Any) -> None:
+    """Its objects, these as dictionaries with all their nulls, and what its helpers add."""
+    weather, asked = {"role": "user", "content": "weather?"}, {"model": "scripted", "tools": [WEATHER]}
+    for input, settings in (
+        ("json, please", {"model": "scripted", "text_format": Answer}),
+        ("What is 1234 * 5678?", {"model": "scripted", "tools": [CODE]}),
+        ("weather?", asked),
+    ):
+        first = await settled(client.responses.parse(input=input, include=OUTPUTS, **settings))
+        calls = [item for item in first.output if item.type == "function_call"]
+        results = [{"type": "function_call_output", "call_id": call.call_id, "output": "rain"} for call in calls]
+        for write in (lambda item: item, lambda item: item.model_dump(), lambda item: item.to_dict()):
+            history = [{"role": "user", "content": input}, *map(write, first.output), *results]
+            again = await settled(client.responses.create(input=history, model="scripted", store=True))
+            assert again.status == "completed"
+            kept = await settled(client.responses.input_items.list(again.id))
+            restated = [item.model_dump() for item in kept.data][::-1]
+            assert (await settled(client.responses.create(input=restated, model="scripted"))).status == "completed"
+    completion = await settled(client.chat.completions.parse(messages=[weather], model="scripted"))
+    said = completion.choices[0].message
+    for message in (said, said.model_dump(), said.to_dict()):
+        await settled(client.chat.completions.create(messages=[weather, message, weather], model="scripted"))
+
+
+async def test_what_is_null_is_not_given(client: Any) -> None:
+    messages = [{"role": "user", "content": "hello"}]
+    nothing = dict.fromkeys(("logit_bias", "functions", "function_call", "audio", "prediction", "web_search_options", "stop"))
+    await settled(client.chat.completions.create(messages=messages, model="scripted", **nothing))
+    nothing = dict.fromkeys(("prompt", "context_management", "moderation", "truncation", "conversation"))
+    await settled(client.responses.create(input="hello", model="scripted", **nothing))
+    with pytest.raises(openai.BadRequestError, match="unknown parameter: 'misspelt'"):
+        await settled(client.responses.create(input="hello", model="scripted", extra_body={"misspelt": None}))
+
+
+async def test_an_output_that_answers_no_call_is_refused(client: Any) -> None:
+    asked = {"model": "scripted", "tools": [WEATHER]}
+    first = await settled(client.responses.create(input="weather?", **asked))
+    call = first.output[-1]
+    for wrong in (call.id, "nonsense"):
+        output = {"type": "function_call_output", "call_id": wrong, "output": "rain"}
+        for rest in ({"previous_response_id": first.id}, {}, {"previous_response_id": first.id, "background": True}):
+            with pytest.raises(openai.BadRequestError) as refused:
+                await settled(client.responses.create(input=[output], **asked, **rest))
+            assert (refused.value.code, refused.value.param) == ("tool_call_not_found", "input")
+    user, tool = {"role": "user", "content": "weather?"}, {"role": "tool", "tool_call_id": "nonsense", "content": "rain"}
+    with pytest.raises(openai.BadRequestError) as refused:
+        await settled(client.chat.completions.create(messages=[user, tool], model="scripted"))
+    assert (refused.value.code, refused.value.param) == ("tool_call_not_found", "messages[1].tool_call_id")
+
+
 async def test_an_answer_that_a_limit_cut_off_is_incomplete(client: Any) -> None:
     events = await every(client.responses.create(input="cut short", stream=True))
     assert events[-1].type == "response.incomplete"
@@ -316,9 +366,10 @@ async def test_chat_functions_are_called_and_their_results_understood(client: An
     _, rebuilt = await helped(client.chat.completions.stream(messages=messages, **asked), "get_final_completion")
     rebuilt_calls = rebuilt.choices[0].message.tool_calls
     assert [call.function.parsed_arguments for call in rebuilt_calls] == [{"city": "Oslo"}, {"city": "Rome"}]
-    for calls in (message, rebuilt.choices[0].message):
-        results = [{"role": "tool", "tool_call_id": call.id, "content": "rain"} for call in calls.tool_calls]
-        history = [*messages, plain(calls) | {"content": None}, *results]
+    for calls in (message, rebuilt.choices[0].message, rebuilt.choices[0].message.model_dump()):
+        ids = [call.id for call in message.tool_calls] if calls is message else [call.id for call in rebuilt_calls]
+        results = [{"role": "tool", "tool_call_id": id, "name": "weather", "content": "rain"} for id in ids]
+        history = [*messages, calls, *results]
         answer = await settled(client.chat.completions.create(messages=history, **asked))
         assert answer.choices[0].message.content == "It is rain."
 
@@ -387,7 +438,12 @@ async def test_models_are_listed_with_the_default_first(client: Any) -> None:
     assert (await settled(client.models.retrieve("other"))).id == "other"
     with pytest.raises(openai.NotFoundError):
         await settled(client.models.retrieve("gpt-6"))
-    with pytest.raises(openai.BadRequestError) as refused:
+    messages = [{"role": "user", "content": "hi"}]
+    with pytest.raises(openai.NotFoundError):
+        await settled(client.chat.completions.create(messages=messages, model="gpt-6"))
+    with pytest.raises(openai.NotFoundError):
+        await settled(client.responses.input_tokens.count(input="hi", model="scripted"))
+    with pytest.raises(openai.NotFoundError) as refused:
         await settled(client.responses.create(input="hi", model="gpt-6"))
     assert (refused.value.code, refused.value.param) == ("model_not_found", "model")
     assert (await settled(client.responses.create(input="hi", model="other"))).output_text == "The other one."

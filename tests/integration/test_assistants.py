@@ -119,7 +119,7 @@ async def test_only_administrators_change_assistants_and_only_their_organization
             ):
                 with pytest.raises(NotFound):
                     await attempt
-        with pytest.raises(InvalidRequest, match="unknown model 'helper'"):
+        with pytest.raises(NotFound, match="unknown model 'helper'"):
             await platform.turns.start(who, asking("x", model="helper"))
         assert await assistants.named(organization_id, "helper") is None
         assert (await assistants.create(who, "helper", PLAIN)).version == 1

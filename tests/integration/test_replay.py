@@ -194,7 +194,7 @@ async def test_what_cannot_be_replayed_is_said(stage: Stage, tenant: Tenant, oth
     async with opened(stage, tenant, {"reply": "hello"}) as (platform, client):
         response = await client.respond(tools=[])
         path = f"/admin/v1/turns/{response['id']}/replay"
-        assert (await client.refused(path, {"model": "nobody"}))[0] == "model_not_found"
+        assert (await client.refused(path, {"model": "nobody"}, status=404))[0] == "model_not_found"
         assert (await client.refused(path, {"models": []}))[1] == "models"
         unstored = await client.respond(tools=[], store=False)
         for gone in (unstored["id"], "resp_unknown"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.config import Settings, load_settings
+from core.config import Settings, load_settings, passed_on
 from core.errors import ConfigurationError
 from core.llm.declaration import declaration_of
 
@@ -102,6 +102,13 @@ def test_an_unknown_backend_is_answered_with_the_ones_there_are(tmp_path: Path) 
         ("a: &a [*a]\n", "a[0]: refers to itself"),
         ("port: !!python/object:os.system x\n", "line 1: could not determine a constructor"),
         ("port: \x00\n", "unacceptable character"),
+        ("host: x\nport: 2026-99-99\n", "line 2: expected a valid timestamp; quote it where it is a text"),
+        ("host: x\n2026-99-99: 1\n", "line 2: expected a valid timestamp"),
+        ("port: !!int x\n", "line 1: expected a valid int"),
+        ("port: !!int ''\n", "line 1: expected a valid int"),
+        ("port: !!bool x\n", "line 1: expected a valid bool"),
+        ("port: !!timestamp x\n", "line 1: expected a valid timestamp"),
+        ("host: x\nport: " + "[" * 3000, "paddock.yaml: nested too deeply"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, part: str) -> None:
@@ -194,3 +201,151 @@ def test_streams_are_kept_for_ever_unless_the_operator_says_for_how_long(tmp_pat
     said = complaint(tmp_path, "retention:\n  events_days: 0.5\n  event_days: 3\n")
     assert "paddock.yaml line 2: retention.events_days: Input should be greater than or equal to 1" in said
     assert "paddock.yaml line 3: retention.event_days: unknown key; did you mean 'events_days'?" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("audit:\n  archive_days: off\n", "line 2: audit.archive_days: expected a number, or null for none"),
+        ("audit:\n  keep_days: yes\n", "line 2: audit.keep_days: expected a number, or null for none"),
+        ("retention:\n  events_days: yes\n", "line 2: retention.events_days: expected a number, or null for none"),
+        ("limits:\n  max_steps: true\n", "line 2: limits.max_steps: expected a number"),
+        ("limits:\n  background_retries: [5, on]\n", "line 2: limits.background_retries: expected a number"),
+        ("host: x\nport: true\n", "line 2: port: expected a number"),
+        ("tiers:\n  t: {requests_per_minute: yes}\n", "line 2: tiers.t.requests_per_minute: expected a number"),
+        ("trusted_proxies: [yes]\n", "line 1: trusted_proxies: expected something else"),
+        ("log_level: off\n", "line 1: log_level: expected something else"),
+        (MODEL + "    context_tokens: on\n", "line 6: models[0].context_tokens: expected a number, or null for none"),
+        (MODEL + "    retries: {attempts: yes}\n", "line 6: models[0].retries.attempts: expected a number"),
+        (MODEL + "    prices:\n      input: yes\n", "line 7: models[0].prices.input: expected a number"),
+    ],
+)
+def test_yes_and_off_are_no_numbers(tmp_path: Path, text: str, key: str) -> None:
+    said = complaint(tmp_path, text)
+    assert f"paddock.yaml {key}" in said
+    assert "yes, no, on and off are true and false in YAML" in said
+
+
+def test_yes_and_off_are_what_they_say_where_that_means_something(tmp_path: Path) -> None:
+    settings = load(tmp_path, f"trace_messages: on\n{MODEL}    stream_usage: off\n    extra_body: {{think: yes}}\n")
+    assert (settings.trace_messages, settings.models[0]["stream_usage"]) == (True, False)
+
+
+@pytest.mark.parametrize("directory", ["here", "there"])
+def test_a_file_that_is_named_in_the_configuration_is_its_neighbour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: str
+) -> None:
+    (tmp_path / directory).mkdir()
+    monkeypatch.chdir(tmp_path / directory)
+    monkeypatch.setenv("HOME", "/home/ada")
+    tokens = "tokens: {issuer: i, audience: a, key_file: keys/jwks.json, organization: org_1}\n"
+    settings = load(
+        tmp_path, f"audit: {{key_file: audit.pem}}\nsealing_key_file: ~/sealing.key\nsandbox_socket: /run/a.sock\n{tokens}"
+    )
+    assert settings.tokens is not None
+    assert (settings.audit.key_file, settings.tokens.key_file) == (tmp_path / "audit.pem", tmp_path / "keys" / "jwks.json")
+    assert (settings.sealing_key_file, settings.sandbox_socket) == (Path("/home/ada/sealing.key"), Path("/run/a.sock"))
+
+
+def test_a_file_that_is_named_in_a_variable_is_looked_for_where_the_variable_was_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", "/home/ada")
+    settings = load(
+        tmp_path,
+        PADDOCK_AUDIT_KEY_FILE="audit.pem",
+        PADDOCK_SEALING_KEY_FILE="~/sealing.key",
+        PADDOCK_SANDBOX_SOCKET="../sandbox.sock",
+    )
+    assert (settings.audit.key_file, settings.sealing_key_file) == (tmp_path / "here/audit.pem", Path("/home/ada/sealing.key"))
+    assert settings.sandbox_socket == tmp_path / "sandbox.sock"
+
+
+@pytest.mark.parametrize("name", ["DATABASE", "DATABASE_OWNER", "REDIS"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "u:hunter2@db:port/paddock",
+        "u:hunter2@db:99999/paddock",
+        "u:hunter2@db:/paddock",
+        "u:hunter2/@db/paddock",
+        "u:hunter2#@db/paddock",
+        "u:hunter2?@db/paddock",
+        "u:12/hunter2@db/paddock",
+        "u:12?hunter2@db/paddock",
+        "u:12?hunter=2@db/paddock",
+        "u:[hunter2@db/paddock",
+    ],
+)
+def test_an_address_that_cannot_be_taken_apart_is_told_without_its_password(tmp_path: Path, name: str, rest: str) -> None:
+    scheme = "redis" if name == "REDIS" else "postgresql"
+    advice = "expected an address like"
+    assert f"PADDOCK_{name}_URL: {advice}" in (said := complaint(tmp_path, **{f"PADDOCK_{name}_URL": f"{scheme}://{rest}"}))
+    assert f"paddock.yaml line 1: {name.lower()}_url: {advice}" in complaint(
+        tmp_path, f"{name.lower()}_url: '{scheme}://{rest}'"
+    )
+    assert "hunter2" not in said
+    if scheme == "postgresql":  # Redis takes the last @ for the one before the host
+        assert advice in complaint(tmp_path, **{f"PADDOCK_{name}_URL": "postgresql://u:p@hunter2:x@db/paddock"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:hunter%402%2F%23@db:5432/paddock?ssl=require",
+        "postgresql://u@/paddock?host=/run/postgres",
+        "postgresql://u@[::1]:5432/paddock",
+    ],
+)
+def test_an_address_with_an_escaped_password_or_a_socket_is_taken(tmp_path: Path, url: str) -> None:
+    taken = load(tmp_path, PADDOCK_DATABASE_URL=url).database_url
+    assert taken is not None
+    assert taken.get_secret_value() == url
+
+
+def test_children_get_paths_and_accelerators_and_nothing_that_sounds_secret() -> None:
+    plain = {
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "CUDA_VISIBLE_DEVICES": "0",
+        "NVIDIA_DRIVER_CAPABILITIES": "all",
+        "OMP_NUM_THREADS": "2",
+    }
+    secret = ("NVIDIA_API_KEY", "LLAMA_API_KEY", "LLAMA_ARG_API_KEY_FILE", "VK_TOKEN", "HIP_CLIENT_SECRET", "GGML_password")
+    assert passed_on({**plain, **dict.fromkeys(secret, "x"), "OPENAI_API_KEY": "x"}) == plain
+
+
+@pytest.mark.parametrize(
+    ("variables", "endpoint"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://host/otlp"}, "https://host/otlp/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://host/otlp/"}, "https://host/otlp/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://host:4318"}, "http://host:4318/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://host/otlp"}, "https://host/otlp"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://host/"}, "https://host/"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://a/t", "OTEL_EXPORTER_OTLP_ENDPOINT": "https://b"}, "https://a/t"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://host", "OTEL_SDK_DISABLED": "true"}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "x:1", "PADDOCK_OTLP_ENDPOINT": "http://host:4318"}, "http://host:4318/v1/traces"),
+        ({"PADDOCK_OTLP_ENDPOINT": "http://host:4318/"}, "http://host:4318/v1/traces"),
+        ({"PADDOCK_OTLP_ENDPOINT": "http://host:4318/mine"}, "http://host:4318/mine"),
+    ],
+)
+def test_traces_go_where_the_setting_or_opentelemetrys_variables_say(
+    tmp_path: Path, variables: Mapping[str, str], endpoint: str | None
+) -> None:
+    assert load(tmp_path, **variables).otlp_endpoint == endpoint
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "expected an address like 'http://127.0.0.1:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "expected an address like 'http://127.0.0.1:4318"),
+    ],
+)
+def test_what_is_wrong_in_opentelemetrys_variables_is_said_by_their_names(tmp_path: Path, variable: str, said: str) -> None:
+    assert complaint(tmp_path, **{variable: "collector:4317"}).startswith(f"{variable}: {said}")
+    ratio = complaint(tmp_path, OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="half")
+    assert ratio.startswith("OTEL_TRACES_SAMPLER_ARG: Input should be a valid number")

@@ -330,3 +330,14 @@ async def test_told_to_stop_it_stops_while_it_writes_and_leaves_no_socket(tmp_pa
         assert not socket.exists()
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
+
+
+async def test_an_agent_that_stops_leaves_a_socket_that_another_made_in_the_place_of_its_own(tmp_path: Path) -> None:
+    socket = tmp_path / "agent.sock"
+    with start_agent(socket, write_random(tmp_path / "model.gguf")) as process, sockets.socket(sockets.AF_UNIX) as other:
+        await listening(socket, process)
+        socket.unlink()
+        other.bind(str(socket))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        assert socket.exists()

@@ -30,6 +30,7 @@ from core.llm.contract import (
     ToolMode,
     ToolSpec,
 )
+from core.llm.declaration import validate_model
 from core.messages import FinishReason, Image, Reply, SystemMessage, Text, ToolCall, ToolResult, UserMessage
 from tests.doubles.local_agent import answers, running_agent, start_agent
 from tests.doubles.tiny_gguf import write_random, write_reciter
@@ -286,3 +287,14 @@ def test_a_typo_in_the_declaration_is_named(key: str) -> None:
     entry: dict[str, Any] = {"name": "local", "backend": "fleet", "socket": "/x", key: 1}
     with pytest.raises(ValueError, match=key):
         Declaration.model_validate(entry)
+
+
+@pytest.mark.parametrize("directory", ["here", "there"])
+def test_a_relative_socket_is_beside_the_configuration_wherever_the_server_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: str
+) -> None:
+    (tmp_path / directory).mkdir()
+    monkeypatch.chdir(tmp_path / directory)
+    declared = validate_model({"name": "local", "backend": "fleet", "socket": "run/agent.sock"}, tmp_path)
+    assert isinstance(declared, Declaration)
+    assert declared.socket == tmp_path / "run" / "agent.sock"

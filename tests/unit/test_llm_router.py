@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from core.errors import ConfigurationError, InvalidRequest
+from core.errors import ConfigurationError, NotFound
 from core.llm.contract import ModelRequest, TextChunk
 from core.llm.declaration import ModelDeclaration, Prices, validate_model
 from core.llm.router import open_router
@@ -25,10 +25,10 @@ async def test_models_are_found_by_name_and_the_first_is_the_default() -> None:
 
 async def test_an_unknown_model_is_told_with_those_there_are() -> None:
     async with open_router([scripted("zoe"), scripted("adam")]) as router:
-        with pytest.raises(InvalidRequest, match="unknown model 'eve'; available: zoe, adam") as caught:
+        with pytest.raises(NotFound, match="unknown model 'eve'; available: zoe, adam") as caught:
             router.get("eve")
         assert (caught.value.param, caught.value.code) == ("model", "model_not_found")
-        with pytest.raises(InvalidRequest) as caught:
+        with pytest.raises(NotFound) as caught:
             router.prices("x" * 100_000)
         assert len(caught.value.message) < 300
 
@@ -36,7 +36,7 @@ async def test_an_unknown_model_is_told_with_those_there_are() -> None:
 async def test_a_router_without_models_says_so() -> None:
     async with open_router([]) as router:
         assert router.names == ()
-        with pytest.raises(InvalidRequest, match="none is declared"):
+        with pytest.raises(NotFound, match="none is declared"):
             router.get("any")
 
 

@@ -83,11 +83,12 @@ class Server:
     async def listen(self, socket: Path) -> AsyncGenerator[None, None]:
         """Raises OSError when the socket is in use or cannot be made."""
         await _make_way(socket)
-        with ThreadPoolExecutor(1, "llama") as self._thread, _removed_afterwards(socket):
+        with ThreadPoolExecutor(1, "llama") as self._thread:
             with _private_files():
                 server = await asyncio.start_unix_server(self._serve, socket, limit=LINE_BYTES)
             try:
-                yield
+                with _removed_afterwards(socket):  # and before it is closed: until then no other file has its number
+                    yield
             finally:
                 server.close()
                 for connection in self._connections:
@@ -200,10 +201,14 @@ async def _make_way(socket: Path) -> None:
 
 @contextmanager
 def _removed_afterwards(path: Path) -> Iterator[None]:
+    """Unless it is gone by then, or another agent has made its own in the same place."""
+    ours = path.stat()
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(path.stat(), ours):
+                path.unlink()
 
 
 @contextmanager

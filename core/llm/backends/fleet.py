@@ -27,7 +27,7 @@ from core.llm.contract import (
     ReasoningChunk,
     TextChunk,
 )
-from core.llm.declaration import ModelDeclaration
+from core.llm.declaration import ModelDeclaration, Neighbour
 
 GREETING_SECONDS = 1.0
 
@@ -38,7 +38,7 @@ class Declaration(ModelDeclaration):
     """
 
     file: str | None = None
-    socket: Path | None = None
+    socket: Neighbour | None = None
     gpu_layers: Annotated[int, Field(ge=0, le=10_000)] = 0
 
     @model_validator(mode="after")

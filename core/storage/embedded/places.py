@@ -4,10 +4,13 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 
 from core.accounts import Account, give, let_through
+from core.errors import Conflict
+from core.filelock import exclusive
 
 LONGEST_SOCKET_PATH = 107
 PLAIN_PATH = re.compile(r"[\w./+-]+", re.ASCII)
@@ -26,10 +29,9 @@ def socket_directory(home: Path, name: str, account: Account | None, longest_nam
 
     An address holds 107 bytes, and those who read it split it at commas and colons; a home that does not fit gets a
     directory in the temporary one instead. That one's name is kept in `home`, so that the next start removes what a
-    killed one left.
+    killed one left. Nobody else may use the same name in that home at the same time: what is in the directory is removed.
     """
-    run = home / "run"
-    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    run = _run_directory(home)
     let_through(run, account)
     note = run / f"{name}.directory"
     _remove_left_over(note)
@@ -44,6 +46,26 @@ def socket_directory(home: Path, name: str, account: Account | None, longest_nam
         yield directory
     finally:
         _remove_left_over(note)
+
+
+@contextmanager
+def numbered_socket_directory(home: Path, name: str, longest_name: str) -> Iterator[Path]:
+    """`socket_directory` for one of any number of servers in a home: the first number that no running one has."""
+    run = _run_directory(home)
+    with ExitStack() as stack:
+        for number in count():
+            try:
+                stack.enter_context(exclusive(run / f"{name}-{number}.lock", f"{name}-{number} is taken"))
+            except Conflict:
+                continue
+            yield stack.enter_context(socket_directory(home, f"{name}-{number}", None, longest_name))
+            return
+
+
+def _run_directory(home: Path) -> Path:
+    run = home / "run"
+    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return run
 
 
 def _emptied(directory: Path) -> Path:
