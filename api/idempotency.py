@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from api.dependencies import WorkCut, authenticated, platform_of, read_body
+from api.dependencies import WorkCut, authenticated, authenticated_again, platform_of, read_body
 from api.errors import AnswerLost, KeyReused, status_of
 from api.multipart import OVERHEAD_BYTES, boundary_of
 from api.streaming import EventStream
@@ -58,6 +58,7 @@ async def once(request: Request, template: str, work: Work, *, form: bool) -> Re
         return await attempt.make(request, work, asked)
     if form:
         await _drain(request, most=platform.files.largest_bytes + OVERHEAD_BYTES)
+        await authenticated_again(request)
     if known.request not in (None, asked.told()):
         raise KeyReused("this Idempotency-Key was used for another request: take a new one")
     return await attempt.again(request, work, asked, known)

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError, PydanticKnownError, from_json
 
-from core.bounded import Bounded, at_most
+from core.bounded import MOST_NAMES, Bounded, at_most
 from core.compact import dump
 from core.errors import InvalidRequest
 
@@ -41,15 +41,16 @@ class Body(Bounded):
     @model_validator(mode="before")
     @classmethod
     def _without_what_is_not_given(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or _NULLABLE.isdisjoint(value):
+        if not isinstance(value, dict) or len(value) > MOST_NAMES or _NULLABLE.isdisjoint(value):
             return value
-        return {name: given for name, given in value.items() if given is not None or name not in _NULLABLE - cls._own()}
+        left_out = [name for name in cls._nullable() if name in value and value[name] is None]
+        return {name: given for name, given in value.items() if name not in left_out} if left_out else value
 
     @classmethod
     @cache
-    def _own(cls) -> frozenset[str]:
-        """The names of its own parameters."""
-        return frozenset(field.alias or name for name, field in cls.model_fields.items())
+    def _nullable(cls) -> frozenset[str]:
+        """But for its own parameters, which say themselves what null is."""
+        return _NULLABLE - {field.alias or name for name, field in cls.model_fields.items()}
 
 
 Array = Annotated[list[Element], Field(max_length=MOST_ELEMENTS, fail_fast=True)]

@@ -67,19 +67,28 @@ class BatchWork:
         self._line_bytes = line_bytes
         self._places = places
         self._one_input = asyncio.Lock()  # in memory
+        self._one_room = asyncio.Lock()  # that is looked for, and taken
 
     async def run(self) -> None:
         """Until cancelled. What a batch cannot do now it does later; a large one keeps no others waiting."""
-        places = asyncio.Semaphore(AT_ONCE)
+        places, ended = asyncio.Semaphore(AT_ONCE), asyncio.Event()
+
+        def over(_: "asyncio.Task[None]") -> None:
+            places.release()
+            ended.set()  # its batch may go on at once
+
         async with asyncio.TaskGroup() as steps:
             for number in itertools.count():
                 await places.acquire()
+                ended.clear()
                 batch = await self._take(f"{self._worker} {number}")
-                if batch is None:
-                    places.release()
-                    await asyncio.sleep(LOOK_SECONDS)
-                else:
-                    steps.create_task(self._work_on(batch)).add_done_callback(lambda _: places.release())
+                if batch is not None:
+                    steps.create_task(self._work_on(batch)).add_done_callback(over)
+                    continue
+                places.release()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await ended.wait()
 
     async def _take(self, worker: str) -> Batch | None:
         try:
@@ -123,6 +132,8 @@ class BatchWork:
 
     async def _begin(self, batch: Batch) -> None:
         async with self._one_input:
+            if not await self._store.hold(batch):  # it has waited too long
+                return
             try:
                 content = await self._files.read(batch.organization_id, batch.input_file_id, limit_bytes=LARGEST_INPUT_BYTES)
                 lines = await asyncio.to_thread(parsed, content, batch.endpoint, line_bytes=self._line_bytes)
@@ -142,15 +153,16 @@ class BatchWork:
         if most <= 0:
             return LOOK_SECONDS
         # Asked for first: a turn that the queue then refuses has been counted as a request.
-        room = await self._store.room(batch.organization_id, self._places)
-        if not room:
-            return FULL_SECONDS
-        principal = PRINCIPAL.validate_json(batch.principal)
-        try:
-            for line in await self._store.waiting(batch, most=min(most, room)):
-                await self._start(batch, principal, line)
-        except RateLimited as exc:
-            return min(exc.retry_after, FULL_SECONDS)
+        async with self._one_room:
+            room = await self._store.room(batch.organization_id, self._places)
+            if not room:
+                return FULL_SECONDS
+            principal = PRINCIPAL.validate_json(batch.principal)
+            try:
+                for line in await self._store.waiting(batch, most=min(most, room)):
+                    await self._start(batch, principal, line)
+            except RateLimited as exc:
+                return min(exc.retry_after, FULL_SECONDS)
         return LOOK_SECONDS
 
     async def _start(self, batch: Batch, principal: Principal, line: BatchLine) -> None:

@@ -127,7 +127,7 @@ class Staging:
         _refuse_images(request.input, model, name)
         before = await self._history.before(principal.organization_id, request, model, turn_id=turn_id)
         if turn_id is None and not request.truncate:  # else the call may be in what is left out
-            _refuse_outputs_of_no_call([*before, *request.input])
+            _refuse_outputs_of_no_call(request.input, before)
         _refuse_images_of_before(before, request, model, name)
         return before
 
@@ -196,10 +196,10 @@ def _told(items: Sequence[Item]) -> tuple[ListedTool, ...]:
     return next((item.tools for item in reversed(items) if isinstance(item, ToolListItem)), ())
 
 
-def _refuse_outputs_of_no_call(items: Sequence[Item]) -> None:
+def _refuse_outputs_of_no_call(given: Sequence[Item], before: Sequence[Item]) -> None:
     """The model would be told that its call was interrupted."""
-    asked = {item.call.id for item in items if isinstance(item, ToolCallItem)}
-    for item in items:
+    asked = {item.call.id for item in (*before, *given) if isinstance(item, ToolCallItem)}
+    for item in given:
         if isinstance(item, FunctionOutputItem) and item.call_id not in asked:
             message = f"no tool call has the call_id {item.call_id!r} of this output; it is the call's `call_id`, not its `id`"
             raise InvalidRequest(message, param="input", code="tool_call_not_found")

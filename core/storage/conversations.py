@@ -206,7 +206,7 @@ _STREAMS_DUE = sa.text("""
             SELECT unnest(CAST(:turn_ids AS text[])) UNION
             SELECT t.id FROM turns t JOIN conversations c ON c.id = t.conversation_id
             WHERE c.id = ANY(:ids) AND c.organization_id = :organization_id AND c.deleted_at IS NOT NULL
-                AND t.status IN ('pending', 'running') AND NOT EXISTS (SELECT FROM items i WHERE i.turn_id = t.id)
+                AND t.status IN ('pending', 'running')
         ) ORDER BY id FOR NO KEY UPDATE
     )
     UPDATE turns t SET stream_due_at = now() FROM held WHERE t.id = held.id

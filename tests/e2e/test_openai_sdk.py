@@ -469,3 +469,16 @@ async def test_a_client_that_leaves_cancels_what_is_not_stored_and_nothing_else(
             with suppress(openai.NotFoundError):  # of an unstored turn nothing is written before its end is
                 ended = await root.post(f"/admin/v1/turns/{turn_id}/cancel", cast_to=object)
         assert ended["reason"] == "client_left"  # before we asked, though its model would have talked for 600 seconds
+
+
+async def test_an_output_of_before_whose_call_is_gone_is_nothing_that_a_later_request_is_refused_for(client: Any) -> None:
+    call = {"type": "function_call", "call_id": "one", "name": "weather", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "one", "output": "rain"}
+    hello = {"type": "message", "role": "user", "content": "hello"}
+    conversation = await settled(client.conversations.create(items=[hello, call, output]))
+    kept = await every(client.conversations.items.list(conversation.id))
+    [gone] = [item.id for item in kept if item.type == "function_call"]
+    await settled(client.conversations.items.delete(gone, conversation_id=conversation.id))
+    assert (await settled(client.responses.create(input="hello", conversation=conversation.id))).status == "completed"
+    cut = await settled(client.responses.create(input=[hello, output], truncation="auto"))
+    assert (await settled(client.responses.create(input="hello", previous_response_id=cut.id))).status == "completed"

@@ -21,6 +21,7 @@ from core.bootstrap import Platform, open_platform
 from core.config import TIERS, Settings
 from core.conversations.manager import TurnManager
 from core.events import Recorded
+from core.files.files import Files
 from core.identity.principals import Principal
 from core.storage.database import Database
 from core.storage.tables import audit_records, batch_lines, batches, turn_events, turns
@@ -272,6 +273,41 @@ async def test_a_batch_whose_time_is_over_has_what_was_answered_until_then(
         ended = await until(client, batch, "expired")
         assert ended.output_file_id is None
         assert list(await content(client, ended.error_file_id)) == ["n"]
+
+
+async def test_an_input_is_not_read_for_a_batch_that_is_somebody_elses_by_now(
+    stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, free, read = asyncio.Event(), asyncio.Event(), Files.read
+
+    async def slowly(self: Files, *given: Any, **more: Any) -> bytes:
+        begun.set()
+        await free.wait()
+        return await read(self, *given, **more)
+
+    monkeypatch.setattr(Files, "read", slowly)
+    async with serving(stage) as platform, sdk(platform, tenant) as client:
+        first, second = [await begin(client, [line(name, name)]) for name in "ab"]
+        await begun.wait()
+        async with asyncio.timeout(PATIENCE_SECONDS), database.everyone() as connection:
+            query = sa.select(batches.c.id).where(batches.c.worker.is_not(None))
+            while set((await connection.execute(query)).scalars()) < {first.id, second.id}:
+                await asyncio.sleep(0.05)
+        async with database.everyone() as connection:  # the second one waits, and somebody else takes it
+            later = sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 1)
+            await connection.execute(
+                sa.update(batches).where(batches.c.id == second.id).values(worker="another", worked_until=later)
+            )
+        read_by: list[str] = []
+
+        async def noted(self: Files, organization_id: str, file_id: str, **more: Any) -> bytes:
+            read_by.append(file_id)
+            return await read(self, organization_id, file_id, **more)
+
+        monkeypatch.setattr(Files, "read", noted)
+        free.set()
+        await until(client, first, "completed")
+        assert second.input_file_id not in read_by
 
 
 @pytest.mark.parametrize("failing", [False, True])

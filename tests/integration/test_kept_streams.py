@@ -27,7 +27,7 @@ from core.events import (
 from core.messages import ToolCallItem, ToolResult
 from core.storage.database import Database
 from core.storage.streams import StreamStore
-from core.storage.tables import turn_events, turns
+from core.storage.tables import items, turn_events, turns
 from core.storage.turns import TurnStore
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_background import client
@@ -116,6 +116,26 @@ async def test_a_stream_goes_with_its_conversation_and_not_with_one_that_a_fork_
         await http.delete(f"/v1/conversations/{fork.json()['id']}")
         await StreamRetention(StreamStore(database), TurnStore(database), days=None).run()
         assert not (await platform.turns.get(tenant.principal, asked[1])).followable
+
+
+async def test_what_a_turn_says_after_its_conversation_was_deleted_goes_though_a_fork_has_its_question(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    slow = {"reply": {"pause_seconds": 4, "text": "a secret"}}
+    async with stage.open_with(slow) as platform, client(platform, tenant) as http:
+        where = f"/v1/conversations/{(await http.post('/v1/conversations', json={})).json()['id']}"
+        asked = {"input": "what is it?", "conversation": where.split("/")[-1], "background": True}
+        turn_id = (await http.post("/v1/responses", json=asked)).json()["id"]
+        [question] = (await http.get(f"{where}/items")).json()["data"]
+        fork = (await http.post(f"{where}/fork", json={"item_id": question["id"]})).json()["id"]
+        assert (await http.delete(where)).status_code == 200
+        await platform.turns.wait(tenant.principal, turn_id)
+        await StreamRetention(StreamStore(database), TurnStore(database), days=None).run()
+        async with database.everyone() as connection:
+            query = sa.select(items.c.payload).where(items.c.organization_id == tenant.principal.organization_id)
+            kept = (await connection.execute(query)).scalars().all()
+        assert ["what is it?" in text for text in kept] == [True]
+        assert len((await http.get(f"/v1/conversations/{fork}/items")).json()["data"]) == 1
 
 
 class _same(list[httpx.Response]):

@@ -68,6 +68,27 @@ async def test_who_holds_a_body_back_is_asked_again(
             assert (answer.status_code, answer.json()["error"]["code"]) == refused
 
 
+async def test_an_upload_that_is_sent_again_under_a_key_that_ends_meanwhile_is_not_answered_again(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    part = "--x\r\nContent-Disposition: form-data; name="
+    form = f'{part}"purpose"\r\n\r\nuser_data\r\n{part}"file"; filename="a"\r\n\r\nhello\r\n--x--\r\n'.encode()
+    async with stage.open_with(HELLO) as platform, client(platform, tenant) as http:
+        _, key_id, secret = await of_another(database, tenant)
+        headers = {"authorization": f"Bearer {secret}", "content-type": "multipart/form-data; boundary=x"}
+        headers |= {"idempotency-key": "one"}
+        assert (await http.post("/v1/files", content=form, headers=headers)).status_code == 200
+
+        async def held_back() -> AsyncGenerator[bytes, None]:
+            yield form[:20]
+            await asyncio.sleep(0.1)
+            assert (await http.delete(f"{KEYS}/{key_id}")).status_code == 200
+            yield form[20:]
+
+        again = await http.post("/v1/files", content=held_back(), headers=headers)
+        assert (again.status_code, again.json()["error"]["code"]) == (401, "key_revoked")
+
+
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
 @pytest.mark.parametrize("revoked", [True, False])
 async def test_a_stream_ends_soon_after_its_readers_key(

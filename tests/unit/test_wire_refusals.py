@@ -128,6 +128,20 @@ def test_a_parameter_may_be_named_like_a_kind(model: type[BaseModel], body: Any,
     assert told.value.param == param
 
 
+def test_nulls_of_what_is_not_served_cost_nothing_where_there_are_too_many_names() -> None:
+    """Counted, not timed: the object is refused before any of its names is looked at."""
+    looked_at: list[object] = []
+
+    class Counted(dict[str, Any]):
+        def items(self) -> Any:
+            looked_at.append(self)
+            return super().items()
+
+    with pytest.raises(ValidationError):
+        CreateResponse.model_validate(Counted({"input": "a", "prompt": None, **NAMES}))
+    assert not looked_at
+
+
 def test_a_parameter_named_like_a_kind_all_the_way_down_is_refused_soon() -> None:
     deep: Any = 1e999
     for _ in range(100):
