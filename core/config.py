@@ -100,12 +100,16 @@ def _has_parts(url: str) -> bool:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - raises for what is no number
-        parse_qsl(parts.query, strict_parsing=bool(parts.query))
+        if parts.scheme == "postgresql":
+            parse_qsl(parts.query, strict_parsing=bool(parts.query))
     except ValueError:
         return False
-    cut_short = parts.netloc.endswith(":") or (parts.netloc and "@" in parts.path + parts.query + parts.fragment)
-    ambiguous = parts.scheme == "postgresql" and parts.netloc.count("@") > 1  # asyncpg takes the first, others the last
-    return not (cut_short or ambiguous)
+    behind = parts.path + parts.fragment + ("" if parts.path or ":" not in parts.netloc else parts.query)
+    cut_short = parts.netloc and "@" not in parts.netloc and "@" in behind
+    if parts.scheme != "postgresql":
+        return not cut_short
+    # Of two, asyncpg takes the first as the password's end, others the last.
+    return not (cut_short or parts.netloc.endswith(":") or parts.netloc.count("@") > 1)
 
 
 def _trustworthy(url: str) -> str:

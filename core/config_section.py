@@ -15,7 +15,11 @@ def beside(directory: Path | str, file: Path | str) -> Path:
 
 
 def _beside(path: Path, told: ValidationInfo) -> Path:
-    return beside(told.context or "", path)
+    """Raises ValueError for what was meant as it once was: a server that makes a key where none is would make another one."""
+    found = beside(told.context or "", path)
+    if told.context and not found.exists() and found != path.absolute() and path.exists():
+        raise ValueError(f"is {found} now, beside this file, and not {path.absolute()}: move it, or write its whole path")
+    return found
 
 
 Neighbour = Annotated[Path, AfterValidator(_beside)]

@@ -55,18 +55,19 @@ class Sealer:
                 last, sealed = checkpoint, sealed + checkpoint.records
             return sealed
 
-    async def catch_up(self) -> int:
-        """Seal all that is recorded by now.
+    async def catch_up(self) -> bool:
+        """Seal all that is recorded by now; whether that is all.
 
         Whatever writes anywhere in this PostgreSQL, be it its own upkeep, holds up what comes after it. What is open for longer
         than our patience is left out, with what comes after it.
         """
-        recorded = await self._store.next_moment()
+        recorded, final = await self._store.next_moment(), False
         for _ in range(int(self.patience / LOOK_SECONDS)):
-            if await self._store.horizon() >= recorded:
+            if final := await self._store.horizon() >= recorded:
                 break
             await asyncio.sleep(LOOK_SECONDS)
-        return await self.seal()
+        await self.seal()
+        return final
 
     async def head(self) -> str | None:
         """The newest checkpoint's note."""

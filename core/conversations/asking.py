@@ -9,7 +9,9 @@ from core.messages import Message, Transcript
 from core.tools.executor import Toolset
 
 
-def asking(model: Model, request: TurnRequest, tools: Toolset) -> Ask:
+def asking(model: Model, request: TurnRequest, tools: Toolset, *, owner: str | None = None) -> Ask:
+    """owner: as in `ModelRequest`."""
+
     def ask(transcript: Transcript, budget: Budget) -> ModelRequest:
         return ModelRequest(
             messages=_fitting(transcript.messages, model, request, tools),
@@ -18,6 +20,7 @@ def asking(model: Model, request: TurnRequest, tools: Toolset) -> Ask:
             parallel_tool_calls=request.parallel_tool_calls,
             sampling=budget.sampling(),
             format=request.format,
+            owner=owner,
         )
 
     return Ask(model=model, request=ask)

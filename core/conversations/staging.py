@@ -1,5 +1,6 @@
 """What a turn needs before it can play: its model, its tools, what was said before, its budget. Begins nothing."""
 
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -182,7 +183,7 @@ class Staging:
         return Scene(
             turn_id=turn.id,
             model=model,
-            ask=asking(model, request, tools),
+            ask=asking(model, request, tools, owner=hashlib.sha256(principal.organization_id.encode()).hexdigest()),
             tools=tools,
             transcript=Transcript(assemble(known, request.instructions)),
             budget=Budget(limits, request.sampling, max_tool_calls=request.max_tool_calls),

@@ -47,6 +47,7 @@ class Ask:
     tool_name: the one tool that must be called, with tool_choice `required`.
     reasoning_effort: for templates that know it; `none` tells those that can to do without thinking.
     json_answer: the text must be JSON; with `json_schema`, JSON that the schema accepts.
+    owner: whose request it is, in any words; only one with the same words finds its beginning read already.
     """
 
     messages: list[dict[str, Any]]
@@ -64,6 +65,7 @@ class Ask:
     stop: list[str] = field(default_factory=list)
     seed: int | None = None
     reasoning_effort: str | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,12 +66,17 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
+    """owner: stands for the organisation, without being its id. A backend that keeps what it read for the next request may use
+    it for the same owner only: how fast an answer comes would tell others what was asked.
+    """
+
     messages: Sequence[Message]
     tools: Sequence[ToolSpec] = ()
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
     parallel_tool_calls: bool = True
     sampling: Sampling = field(default_factory=Sampling)
     format: JsonFormat | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,11 +113,12 @@ def _new_id() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Apart:
-    """A record's personal text, and what its line says of it."""
+    """A record's personal text, and what its line says of it, under the key of which this is the SHA-256, in hex."""
 
     subject: str
     text: str
     hmac: str
+    key_sha256: str
 
     @property
     def told(self) -> Mapping[str, str]:
@@ -131,7 +132,12 @@ async def apart(connection: AsyncConnection, record: AuditRecord) -> Apart | Non
     subject = record.subject or record.actor
     text = json.dumps(dict(record.personal), separators=(",", ":"))
     key = await _key_of(connection, record.organization_id, subject)
-    return Apart(subject=subject, text=text, hmac=hmac.new(key, text.encode(), hashlib.sha256).hexdigest())
+    return Apart(
+        subject=subject,
+        text=text,
+        hmac=hmac.new(key, text.encode(), hashlib.sha256).hexdigest(),
+        key_sha256=hashlib.sha256(key).hexdigest(),
+    )
 
 
 async def insert(connection: AsyncConnection, record: AuditRecord) -> None:

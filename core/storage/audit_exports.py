@@ -145,10 +145,11 @@ class ExportStore:
         return finished
 
     async def outlived(self, *, days: float) -> Sequence[Export]:
-        """Those that ended longer ago, and may have files."""
+        """Those that ended longer ago, and may have files. What did not come about says so for a day at least."""
+        for_seconds = sa.case((audit_exports.c.status == ExportStatus.COMPLETED, days), else_=max(days, 1)) * 86_400
         query = sa.select(audit_exports).where(
             audit_exports.c.status.in_([ExportStatus.COMPLETED, ExportStatus.FAILED, ExportStatus.CANCELLED]),
-            audit_exports.c.ended_at < sa.func.now() - sa.func.make_interval(0, 0, 0, 0, 0, 0, days * 86_400),
+            audit_exports.c.ended_at < sa.func.now() - sa.func.make_interval(0, 0, 0, 0, 0, 0, for_seconds),
         )
         async with self._database.everyone() as connection:
             return [_export(row) for row in (await connection.execute(query.limit(100))).mappings()]

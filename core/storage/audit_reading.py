@@ -58,9 +58,12 @@ class SealedRecords:
         removed: bool = await self._connection.fetchval(_IS_REMOVED, archive.id)
         return removed
 
-    async def removals(self) -> Sequence[tuple[int, int]]:
+    async def removals(self) -> AsyncGenerator[tuple[int, int], None]:
         """From which checkpoint to which one the record of each removal is to be found; that of the newest records first."""
-        return [(row["first"], row["last"]) for row in await self._connection.fetch(_REMOVALS)]
+        for archive in await self._connection.fetch(_REMOVED):
+            row = await self._connection.fetchrow(_AROUND, archive["last_checkpoint"], archive["removed_at"])
+            if row is not None and row["first"] is not None:
+                yield row["first"], row["last"]
 
     async def page(self, first: int, last: int) -> Sequence[Sealed]:
         """The next checkpoints, with their rows, of those from first to last; at least one.
@@ -149,13 +152,16 @@ _ARCHIVES = """
     WHERE last_checkpoint >= $1 AND first_checkpoint <= $2 ORDER BY first_checkpoint
 """
 _IS_REMOVED = "SELECT EXISTS (SELECT FROM audit_archives WHERE id = $1 AND removed_at IS NOT NULL)"
-# A record and `removed_at` have the time of two clocks. Beyond the newest removals only forged rows are looked through.
-_REMOVALS = """
-    SELECT min(c.number) AS first, max(c.number) AS last
-    FROM (SELECT * FROM audit_archives WHERE removed_at IS NOT NULL ORDER BY last_checkpoint DESC LIMIT 20) a
-    JOIN audit_checkpoints c ON c.number > a.last_checkpoint
-        AND c.latest >= a.removed_at - interval '1 hour' AND c.earliest <= a.removed_at + interval '1 hour'
-    GROUP BY a.id, a.last_checkpoint ORDER BY a.last_checkpoint DESC
+# Beyond the newest removals only forged rows are looked through.
+_REMOVED = """
+    SELECT last_checkpoint, removed_at FROM audit_archives
+    WHERE removed_at IS NOT NULL ORDER BY last_checkpoint DESC LIMIT 20
+"""
+# A record and `removed_at` have the time of two clocks.
+_AROUND = """
+    SELECT min(number) AS first, max(number) AS last FROM audit_checkpoints
+    WHERE number > $1 AND latest >= $2::timestamptz - interval '1 hour'
+        AND earliest <= $2::timestamptz + interval '1 hour'
 """
 _SIZES = """
     SELECT c.number, c.note, c.first_moment, c.end_moment, COALESCE(sum(s.size), 0)::bigint AS records,

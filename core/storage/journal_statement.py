@@ -8,7 +8,7 @@ A conversation that has gone on since a turn read it does not accept that turn, 
 
 crowded: turns for which a queue has no room; whoever runs the statement holds the queue's lock. late: turns that decide on an
 approval that is not open any more. Neither is accepted; a group that is written again finds its turns there, and is neither.
-A text about a person is written while its subject is there, and the subject is erased before that or after the commit.
+A text about a person is written while its subject has the key that it was put under: an erasure is before that, or waits.
 taken: of such a group, turns that another process has taken over since it was first written. They are accepted, with all that
 was written then, and nothing is written for them.
 """
@@ -53,7 +53,7 @@ _COLUMNS = {
         "turn_id text, id text, organization_id text, conversation_id text, user_id text, key_id text, tool text,"
         " version_digest text, arguments text, digest text, four_eyes bool, expires_seconds int4"
     ),
-    "personal": "turn_id text, record_id text, organization_id text, subject text, text text",
+    "personal": "turn_id text, record_id text, organization_id text, subject text, text text, key_sha256 text",
     "audit": "turn_id text, id text, organization_id text, record text",
     "told": "turn_id text, organization_id text, event text",
     "deferred": "id text, seconds float8",
@@ -172,6 +172,7 @@ apart AS (
     INSERT INTO audit_personal (record_id, organization_id, subject, text)
     SELECT w.record_id, w.organization_id, w.subject, w.text FROM {personal} JOIN written ON written.id = w.turn_id
     JOIN audit_subjects s ON s.organization_id = w.organization_id AND s.subject = w.subject
+        AND encode(sha256(s.key), 'hex') = w.key_sha256
     FOR KEY SHARE OF s
     ON CONFLICT DO NOTHING
 )"""),
@@ -302,7 +303,9 @@ def _conditions(acceptance: "Acceptance") -> Rows:
             for one in decisions
         ],
         "personal": [
-            (turn.id, one.record.id, turn.organization_id, one.apart.subject, one.apart.text) for one in decisions if one.apart
+            (turn.id, one.record.id, turn.organization_id, one.apart.subject, one.apart.text, one.apart.key_sha256)
+            for one in decisions
+            if one.apart
         ],
     }  # fmt: skip
 

@@ -18,7 +18,7 @@ from core.identity.principals import Role, Scope
 from core.identity.sign_in import Identity
 from core.identity.users import Users
 from core.storage.approvals import ApprovalStore, Decision
-from core.storage.audit import AuditRecord
+from core.storage.audit import AuditRecord, insert
 from core.storage.database import Database
 from core.storage.directory import Directory
 from core.storage.records import ApprovalStatus
@@ -187,6 +187,30 @@ async def test_a_reason_about_somebody_who_is_erased_as_it_is_written_is_not_kep
         assert "approval.denied" in await kinds_of_audit(platform, tenant)
         async with database.tenant(organization_id) as connection:
             assert (await connection.execute(sa.select(audit_personal.c.text))).scalars().all() == []
+
+
+async def test_a_reason_put_under_a_key_that_is_erased_is_not_kept_under_the_next_one(
+    stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    organization_id, for_journal = tenant.principal.organization_id, ApprovalStore.for_journal
+
+    async def late(self: ApprovalStore, *given: Any) -> Any:
+        decided = await for_journal(self, *given)
+        async with database.everyone() as connection:
+            for table in (audit_subjects, audit_personal):
+                await connection.execute(sa.delete(table).where(table.c.organization_id == organization_id))
+        async with database.tenant(organization_id) as connection:
+            who = tenant.principal.user_id
+            renamed = AuditRecord.by(tenant.principal, "user.updated", who, subject=who, personal={"name": "new"})
+            await insert(connection, renamed)
+        return decided
+
+    async with opened(stage, tenant) as (_, client):
+        response = await client.respond()
+        monkeypatch.setattr(ApprovalStore, "for_journal", late)
+        await answered(client, response, said(requests_of(response)[0], False, reason="too dear"))
+        async with database.tenant(organization_id) as connection:
+            assert (await connection.execute(sa.select(audit_personal.c.text))).scalars().all() == ['{"name":"new"}']
 
 
 async def test_an_approval_in_a_conversation_goes_on_by_itself(stage: Stage, tenant: Tenant) -> None:
@@ -541,13 +565,16 @@ async def test_what_was_asked_for_after_the_conversation_was_deleted_goes_with_i
     stage: Stage, tenant: Tenant, database: Database
 ) -> None:
     asks = calls("double")
-    slow = {**asks, "reply": {"pause_seconds": 4, **asks["reply"]}}  # deleted after that, it is deleted all the same
+    slow = {**asks, "reply": {"pause_seconds": 2, **asks["reply"]}}  # deleted after that, it is deleted all the same
     async with opened(stage, tenant, slow) as (_, client):
         conversation = (await client.post("/v1/conversations"))["id"]
         response = await client.respond(conversation=conversation, background=True)
-        await client.ask("DELETE", f"/v1/conversations/{conversation}")
+        address = f"/v1/responses/{response['id']}"
         async with asyncio.timeout(60):
-            while (response := await client.get(f"/v1/responses/{response['id']}"))["status"] != "completed":
+            while (response := await client.get(address))["status"] == "queued":
+                await asyncio.sleep(0.05)
+            await client.ask("DELETE", f"/v1/conversations/{conversation}")
+            while (response := await client.get(address))["status"] == "in_progress":
                 await asyncio.sleep(0.1)
         [asked] = requests_of(response)
         await StreamRetention(StreamStore(database), TurnStore(database), days=None).run()

@@ -15,7 +15,7 @@ from core.audit.export.proofs import Proven, prove
 from core.audit.merkle import leaf_hash
 from core.audit.verification import verify
 from core.storage.audit import PLATFORM, AuditRecord, line
-from core.storage.audit_exports import Export, ExportStore
+from core.storage.audit_exports import Export, ExportStatus, ExportStore
 from core.storage.audit_reading import SealedRecords, Wanted, open_sealed_records
 from core.storage.audit_shapes import Filter
 from core.storage.embedded.postgres import EmbeddedPostgres
@@ -103,6 +103,31 @@ async def problems_of(stand: AuditStand, directory: Path, *, organization_id: st
     export = await stand.export(organization_id=organization_id)
     assert export.error is None
     return verify(await stand.fetch(export, directory), await stand.public_keys()).problems
+
+
+async def test_a_removal_whose_record_cannot_be_sealed_yet_is_no_tampering(stand: AuditStand) -> None:
+    await sealed(stand)
+    await stand.archiver().run()
+    stand.sealer.patience = 0.2
+    async with stand.database.everyone() as writing:
+        await writing.exec_driver_sql("SELECT pg_current_xact_id()")
+        await stand.archiver(archive_days=None, keep_days=365).run()
+        held_up = await stand.export()
+    assert (held_up.status, list(held_up.problems)) == (ExportStatus.FAILED, [])
+    assert held_up.error is not None
+    assert "ask for the export again later" in held_up.error
+    again = await stand.export()
+    assert (again.status, list(again.problems)) == (ExportStatus.COMPLETED, [])
+
+
+async def test_what_was_not_made_says_so_for_a_day_where_exports_are_not_kept(stand: AuditStand) -> None:
+    store, who = ExportStore(stand.database), stand.tenant.principal
+    cancelled = await stand.exports.create(who, Filter(), format="jsonl")
+    await stand.exports.delete(who, cancelled.id)
+    assert await store.outlived(days=0) == []
+    await stand.tamper("UPDATE audit_exports SET ended_at = ended_at - interval '25 hours'")
+    assert [one.id for one in await store.outlived(days=0)] == [cancelled.id]
+    assert await store.outlived(days=2) == []
 
 
 @pytest.mark.parametrize("whose", [None, "all"])

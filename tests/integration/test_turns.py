@@ -1,7 +1,7 @@
 """Whole turns: a scripted model, the real sandbox, the real stores."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,8 @@ from core.events import (
     TurnStatus,
 )
 from core.ids import new_id
-from core.llm.contract import Sampling, ToolSpec
+from core.llm.contract import Chunk, ModelRequest, Sampling, ToolSpec
+from core.llm.observed import ObservedModel
 from core.messages import FunctionOutputItem, Image, Item, MessageItem, Role, Text, ToolCallItem
 from core.storage import journal
 from core.storage.database import Database
@@ -323,6 +324,24 @@ async def test_a_turn_of_a_platform_that_closes_goes_on_in_the_next_at_once(stag
     async with stage.open_with(HELLO, lease_seconds=300) as again, asyncio.timeout(60):
         assert (await again.turns.wait(tenant.principal, turn.id)).status is TurnStatus.COMPLETED
         assert text(await read(again, tenant, turn.id)).endswith("Hello there")
+
+
+async def test_a_model_is_told_whose_request_it_is_and_not_who_that_is(
+    stage: Stage, tenant: Tenant, other_tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners: list[str] = []
+    stream = ObservedModel.stream
+
+    def noted(self: ObservedModel, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
+        owners.append(str(request.owner))
+        return stream(self, request)
+
+    monkeypatch.setattr(ObservedModel, "stream", noted)
+    async with stage.open_with(HELLO) as platform:
+        for who in (tenant, other_tenant, tenant):
+            await play(platform, who, asking("hello"))
+    assert owners[0] == owners[2] != owners[1]
+    assert tenant.principal.organization_id.partition("_")[2] not in owners[0]
 
 
 async def test_output_tokens_are_counted_over_the_whole_turn(stage: Stage, tenant: Tenant) -> None:

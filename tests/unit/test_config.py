@@ -269,7 +269,6 @@ def test_a_file_that_is_named_in_a_variable_is_looked_for_where_the_variable_was
     [
         "u:hunter2@db:port/paddock",
         "u:hunter2@db:99999/paddock",
-        "u:hunter2@db:/paddock",
         "u:hunter2/@db/paddock",
         "u:hunter2#@db/paddock",
         "u:hunter2?@db/paddock",
@@ -288,7 +287,8 @@ def test_an_address_that_cannot_be_taken_apart_is_told_without_its_password(tmp_
     )
     assert "hunter2" not in said
     if scheme == "postgresql":  # Redis takes the last @ for the one before the host
-        assert advice in complaint(tmp_path, **{f"PADDOCK_{name}_URL": "postgresql://u:p@hunter2:x@db/paddock"})
+        for rest in ("u:p@hunter2:x@db/paddock", "u:hunter2@db:/paddock"):
+            assert advice in complaint(tmp_path, **{f"PADDOCK_{name}_URL": f"postgresql://{rest}"})
 
 
 @pytest.mark.parametrize(
@@ -297,12 +297,34 @@ def test_an_address_that_cannot_be_taken_apart_is_told_without_its_password(tmp_
         "postgresql://u:hunter%402%2F%23@db:5432/paddock?ssl=require",
         "postgresql://u@/paddock?host=/run/postgres",
         "postgresql://u@[::1]:5432/paddock",
+        "postgresql://db/paddock?user=u@server&password=p@ss",
+        "postgresql://u:p@db/paddock@x",
+        "redis://h:6379/0?password=p@ss",
+        "redis://h?client_name=me@x",
+        "rediss://u:p@ss@h:6379/0",
+        "unix://u@/run/redis.sock?password=p@x",
+        "redis://h:/0",
+        "redis://h:6379/0?x=1&",
     ],
 )
-def test_an_address_with_an_escaped_password_or_a_socket_is_taken(tmp_path: Path, url: str) -> None:
-    taken = load(tmp_path, PADDOCK_DATABASE_URL=url).database_url
+def test_an_address_that_the_libraries_understand_is_taken(tmp_path: Path, url: str) -> None:
+    name = "DATABASE" if url.startswith("postgresql") else "REDIS"
+    settings = load(tmp_path, **{f"PADDOCK_{name}_URL": url})
+    taken = settings.database_url or settings.redis_url
     assert taken is not None
     assert taken.get_secret_value() == url
+
+
+def test_a_key_file_that_lay_in_the_working_directory_is_not_made_anew_beside_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    (elsewhere / "sealing.key").write_text("k")
+    moved = "line 1: sealing_key_file: is sealing.key now, beside this file, and not elsewhere/sealing.key"
+    assert moved in complaint(tmp_path, "sealing_key_file: sealing.key")
+    (tmp_path / "sealing.key").write_text("k")
+    assert load(tmp_path, "sealing_key_file: sealing.key").sealing_key_file == tmp_path / "sealing.key"
 
 
 def test_children_get_paths_and_accelerators_and_nothing_that_sounds_secret() -> None:

@@ -81,6 +81,17 @@ async def test_a_prompt_that_continues_the_last_one_is_not_read_again(endless: P
     assert last.usage.cached == last.usage.input - 1
 
 
+async def test_what_one_owner_asked_is_not_found_out_by_another(endless: Path) -> None:
+    long = {"messages": [{"role": "user", "content": "tell me " * 100}], "max_output_tokens": 1}
+    cached = []
+    for owner in ("a", "a", "b", "b", "a", None, None, "a"):
+        *_, last = await answer(endless, **long, owner=owner)
+        assert isinstance(last, Finished)
+        cached.append(last.usage.cached)
+    whole = last.usage.input - 1
+    assert cached == [0, whole, 0, whole, 0, 0, whole, 0]
+
+
 async def test_stop_sequences_end_the_reply_and_are_not_shown(endless: Path) -> None:
     *texts, last = await answer(endless, stop=["", "d o"], max_output_tokens=50)
     assert "".join(line.text for line in texts if isinstance(line, Text)) == "on an"

@@ -159,6 +159,12 @@ async def test_the_same_seed_says_the_same_and_another_something_else(babbling: 
     assert await said(1) == await said(1) != await said(2)
 
 
+async def test_whose_request_it_is_reaches_the_agent(babbling: Path) -> None:
+    request = replace(HELLO, sampling=replace(WILD, max_output_tokens=1))
+    cached = [last_of(await ask(babbling, replace(request, owner=owner))).usage.cached for owner in ("a", "a", "b")]
+    assert [tokens > 0 for tokens in cached] == [False, True, False]
+
+
 async def test_without_a_temperature_the_likeliest_is_said_whatever_the_seed(babbling: Path) -> None:
     def greedy(seed: int) -> ModelRequest:
         return replace(HELLO, sampling=Sampling(temperature=0, seed=seed, max_output_tokens=40))

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -12,10 +13,10 @@ import pytest
 from core.fleet.agent import grammar, reply
 from core.fleet.agent.engine import Engine
 from core.fleet.agent.sampling import Sampler, Settings
-from core.fleet.agent.task import Task
-from core.fleet.protocol import Call, Finished, Text
+from core.fleet.agent.task import Preparation, Task
+from core.fleet.protocol import Ask, Call, Finished, Reasoning, Text
 from core.messages import FinishReason
-from tests.doubles.tiny_gguf import write_random
+from tests.doubles.tiny_gguf import TEMPLATE, write_random, write_reciter
 
 TREE = {
     "type": "object",
@@ -131,6 +132,39 @@ def test_with_tools_on_offer_a_json_answer_may_be_a_call_instead(engine: Engine)
             jsonschema.validate(json.loads(text_of(pieces)), schema)
 
 
+def answer(engine: Engine, template: str = TEMPLATE, **ask: Any) -> tuple[list[Any], Finished]:
+    """What the model says to a request that comes the whole way."""
+    preparation = Preparation(engine, template)
+    asked = Ask(messages=[{"role": "user", "content": "hello"}], **ask)
+    task = preparation.finish(asked, preparation.compose(asked))
+    *pieces, finished = reply.write(engine, task, stopped=lambda: False, new_id=lambda: "call_1")
+    assert isinstance(finished, Finished)
+    return pieces, finished
+
+
+@pytest.mark.parametrize("name", [None, "add"])
+def test_a_tool_that_must_be_called_is_called_where_the_template_opens_thinking(engine: Engine, name: str | None) -> None:
+    tools = [{"type": "function", "function": {"name": "add", "parameters": TOOLS['quote"d']}}]
+    forced: dict[str, Any] = {"tools": tools, "tool_choice": "required", "tool_name": name, "parallel_tool_calls": False}
+    for seed in range(6):
+        pieces, finished = answer(engine, f"{TEMPLATE}<think>\n", **forced, seed=seed, temperature=1, max_output_tokens=200)
+        assert finished.reason is FinishReason.TOOL_CALLS
+        assert [piece for piece in pieces if isinstance(piece, Reasoning)] == []
+        jsonschema.validate(json.loads("".join(piece.arguments for piece in pieces)), TOOLS['quote"d'])
+
+
+@pytest.mark.parametrize("tag", ["<think>", "<tool_call>"])
+def test_a_json_answer_may_speak_of_tags(tmp_path: Path, tag: str) -> None:
+    script = ['{"tag":"', tag, '","n":', "1", "}"]
+    properties = {"tag": {"type": "string"}, "n": {"type": "integer"}}
+    schema = {"type": "object", "properties": properties, "required": ["tag", "n"], "additionalProperties": False}
+    tools = [{"type": "function", "function": {"name": "plain", "parameters": TOOLS["plain"]}}]
+    with closing(Engine(write_reciter(tmp_path / "model.gguf", script))) as engine:
+        for offered in ([], tools):
+            pieces, _ = answer(engine, json_answer=True, json_schema=schema, tools=offered, temperature=0)
+            assert text_of(pieces) == "".join(script)
+
+
 def nested(depth: int) -> dict[str, Any]:
     return {"type": "array", "items": nested(depth - 1)} if depth else {"type": "null"}
 
@@ -152,7 +186,95 @@ def test_a_schema_that_is_no_good_for_a_grammar_is_named(schema: dict[str, Any],
         grammar.for_answer(schema)
 
 
-@pytest.mark.parametrize("schema", [{"$ref": "#"}, {"type": "array", "items": False}, {"enum": ["x" * 70_000]}])
+def record(*required: str, **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": [*required], "additionalProperties": False}
+
+
+def alike(options: int, inside: dict[str, Any]) -> dict[str, Any]:
+    """A union of objects that all begin with the same member."""
+    return {"anyOf": [record("a", a=inside, **{f"x{n}": {"type": "null"}}) for n in range(options)]}
+
+
+def levels(depth: int, options: int) -> dict[str, Any]:
+    """Each level a union of objects that begin alike, the next level in all of them."""
+    chain = {f"t{n}": alike(options, {"$ref": f"#/$defs/t{n + 1}"}) for n in range(depth)}
+    return {"$defs": {**chain, f"t{depth}": {"type": "null"}}, "$ref": "#/$defs/t0"}
+
+
+HERE = {"$ref": "#"}
+NUMBER, TEXT = {"type": "number"}, {"type": "string"}
+AMBIGUOUS: dict[str, dict[str, Any]] = {
+    "levels": levels(6, 24),
+    "deep": levels(20, 2),
+    "objects that recurse": {"anyOf": [{"type": "null"}, record("a", a=HERE), record("a", a=HERE, b=TEXT)]},
+    "arrays that recurse": {"anyOf": [{"type": "array", "items": HERE}, {"type": "array", "items": HERE, "minItems": 1}]},
+    "maps that recurse": {"anyOf": [{"type": "object", "additionalProperties": HERE}, record(a=HERE)]},
+    "tags that come last": {"anyOf": [record("left", "tag", left=HERE, tag={"const": n}) for n in range(2)]},
+    "tags that are alike": {"anyOf": [record("tag", "a", tag={"enum": ["x", n]}, a=HERE) for n in range(2)]},
+    "a way round": {
+        "$defs": {"a": record(b={"$ref": "#/$defs/b"}), "b": alike(2, {"$ref": "#/$defs/a"})},
+        "$ref": "#/$defs/a",
+    },
+    "an inner one found first": {
+        "$defs": {
+            "t": record(back={"$ref": "#/$defs/u"}, wide=levels(4, 4)["$defs"]["t0"]),
+            "u": record(t={"$ref": "#/$defs/t"}),
+        }
+        | {name: schema for name, schema in levels(4, 4)["$defs"].items() if name != "t0"},
+        **alike(4, {"$ref": "#/$defs/u"}),
+    },
+    "constants": {"enum": [f"v{n}" for n in range(3000)]},
+    "constants in objects": alike(20, {"enum": [f"v{n}" for n in range(100)]}),
+    "lists of types": {"anyOf": [{"type": ["array", "null"], "items": HERE}, {"type": ["array", "string"], "items": HERE}]},
+}
+
+
+@pytest.mark.parametrize("schema", AMBIGUOUS.values(), ids=AMBIGUOUS)
+def test_a_schema_that_leaves_too_much_open_is_no_grammar(schema: dict[str, Any]) -> None:
+    with pytest.raises(grammar.Untranslatable, match="too many ways"):
+        grammar.for_answer(schema)
+    with pytest.raises(grammar.Untranslatable, match="too many ways"):
+        grammar.for_call({"f": schema}, closing="</tool_call>")
+
+
+TAGGED = [record("tag", tag={"const": f"kind {n}"}, left=HERE, right=HERE) for n in range(20)]
+NODE = {"$ref": "#/$defs/node"}
+ORDINARY: dict[str, dict[str, Any]] = {
+    "nested": record("a", a=record("b", b=record("c", c={"type": "array", "items": record("d", d=TEXT)}))),
+    "optional": record(**{f"p{n}": {"type": ["string", "null"]} for n in range(100)}),
+    "tagged": {"anyOf": [{"type": "integer"}, *TAGGED]},
+    "tagged, optional": {"oneOf": [record(tag={"const": n}, **{f"only{n}": TEXT}) for n in range(20)]},
+    "tagged by reference": {
+        "$defs": {f"d{n}": record("tag", tag={"enum": [n]}, next=HERE) for n in range(3)},
+        "anyOf": [{"$ref": f"#/$defs/d{n}"} for n in range(3)],
+    },
+    "told apart by their first member": {"anyOf": [record("value", value=NUMBER), record("left", left=HERE, right=HERE)]},
+    "constants": {"type": "array", "items": {"enum": [f"country {n}" for n in range(300)]}},
+    "nullable": record("a", "b", **{name: {"anyOf": [{"enum": [*"abcdef"]}, {"type": "null"}]} for name in "abcdefgh"}),
+    "tree": {"$defs": {"node": record("value", value=NUMBER, children={"type": "array", "items": NODE})}, **NODE},
+    "list": {"$defs": {"node": record("value", value=TEXT, next={"anyOf": [NODE, {"type": "null"}]})}, **NODE},
+    "any JSON": {"anyOf": [TEXT, NUMBER, {"type": "array", "items": HERE}, {"type": "object", "additionalProperties": HERE}]},
+    "a few that begin alike": alike(3, record("b", b=alike(3, TEXT))),
+    "many one after the other": record(**{f"p{n}": alike(3, {"type": ["integer", "number"]}) for n in range(30)}),
+}
+
+
+@pytest.mark.parametrize("schema", ORDINARY.values(), ids=ORDINARY)
+def test_ordinary_schemas_hold_the_model(engine: Engine, schema: dict[str, Any]) -> None:
+    with closing(Sampler(engine, Settings(temperature=0, top_p=1))) as sampler:
+        assert sampler.constrain(grammar.for_answer(schema))
+        assert sampler.constrain(grammar.for_call({"f": schema}, closing="</tool_call>"))
+
+
+def test_what_is_worst_of_the_allowed_is_followed_at_once(engine: Engine) -> None:
+    with closing(Sampler(engine, Settings(temperature=0, top_p=1))) as sampler:
+        assert sampler.constrain(grammar.for_answer(levels(2, 15)))
+        assert sampler.advance('{"a": {"a": null, "x14": null}, "x7": null}')
+
+
+@pytest.mark.parametrize(
+    "schema", [{"$ref": "#"}, {"type": "array", "items": False}, {"enum": ["x" * 70_000]}, AMBIGUOUS["levels"]]
+)
 def test_without_a_usable_grammar_the_model_answers_unconstrained_and_the_log_says_so(
     engine: Engine, schema: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:

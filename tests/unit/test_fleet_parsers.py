@@ -12,11 +12,11 @@ from core.fleet.protocol import Call, Reasoning, Text
 
 
 def read(
-    pieces: Sequence[str], *, calls: bool = True, thinking: bool = False, ended: bool = True
+    pieces: Sequence[str], *, calls: bool = True, thinking: bool = False, json_answer: bool = False, ended: bool = True
 ) -> tuple[str, str, list[tuple[str, str]]]:
     """Text, reasoning, and (name, arguments) of each call."""
     numbers = count()
-    parser = Hermes(calls=calls, thinking=thinking, new_id=lambda: f"call_{next(numbers)}")
+    parser = Hermes(calls=calls, thinking=thinking, json_answer=json_answer, new_id=lambda: f"call_{next(numbers)}")
     written = [part for piece in pieces for part in parser.feed(piece)]
     written += parser.finish(ended=ended)
     found: dict[int, tuple[str, str]] = {}
@@ -42,6 +42,7 @@ def cuts(text: str) -> list[list[str]]:
 
 CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": [2, {"c": "}"}]}}\n</tool_call>'
 QUOTED_TAG = '{"text":"</tool_call> \\" {"}'
+PATH = r'{"p":"C:\\"}'
 ARGUMENTS = '{"a": 1, "b": [2, {"c": "}"}]}'
 
 
@@ -56,6 +57,7 @@ ARGUMENTS = '{"a": 1, "b": [2, {"c": "}"}]}'
         (f"One.\n\n{CALL}\nTwo.", ("One.Two.", "", [("add", ARGUMENTS)])),
         (f"<think>\nhm <tool_call>\n</think>\n\nYes.\n{CALL}", ("Yes.", "\nhm <tool_call>\n", [("add", ARGUMENTS)])),
         (f'<tool_call>{{"name":"say","arguments":{QUOTED_TAG}}}</tool_call>!', ("!", "", [("say", QUOTED_TAG)])),
+        (f'<tool_call>{{"name": "open", "arguments": {PATH}}}</tool_call>!', ("!", "", [("open", PATH)])),
         ('<tool_call>{"name": "f\\u00fcr", "arguments": {}}</tool_call>', ("", "", [("für", "{}")])),
     ],
 )
@@ -74,6 +76,7 @@ def test_however_it_is_cut_it_is_read_the_same(written: str, expected: tuple[str
         ('{"name": "add", "arguments": null}', "add", "null"),
         ('{"name": add', "", '{"name": add'),
         ("[" * 5000, "", "[" * 5000),
+        ('{"arguments": "\\ud800", "name": "\\udfff!"}', "?!", "?"),
         ("", "", ""),
     ],
 )
@@ -104,6 +107,26 @@ def test_a_call_without_its_closing_tag_counts_when_the_model_ended_it() -> None
 def test_a_call_that_was_cut_off_is_not_made_whole() -> None:
     assert read(['<tool_call>{"name": "ad'], ended=False)[2] == []
     assert read(['<tool_call>{"name": "add", "arguments": {"a": 1'], ended=False)[2] == [("add", '{"a": 1')]
+
+
+@pytest.mark.parametrize("written", ["The <think> tag", "The <think>", "a <thi"])
+def test_thinking_begins_before_the_answer_or_is_text(written: str) -> None:
+    for pieces in cuts(written):
+        assert read(pieces) == (written, "", [])
+
+
+@pytest.mark.parametrize("tag", ["<think>", "<tool_call>", "</think>"])
+def test_inside_a_json_answer_a_tag_is_text(tag: str) -> None:
+    answer = f'{{"tag":"{tag}","n":1}}'
+    for pieces in cuts(answer):
+        assert read(pieces, json_answer=True) == (answer, "", [])
+
+
+def test_a_json_answer_may_come_after_thinking_or_be_a_call() -> None:
+    for pieces in cuts("<think>hm</think>\n\n{}"):
+        assert read(pieces, json_answer=True) == ("{}", "hm", [])
+    for pieces in cuts(f"\n {CALL}"):
+        assert read(pieces, json_answer=True)[2] == [("add", ARGUMENTS)]
 
 
 def test_without_tools_a_call_is_text() -> None:

@@ -47,6 +47,9 @@ class ExportRequest:
 REQUEST = TypeAdapter(ExportRequest)
 
 
+LOOKS = 2
+
+
 class Cancelled(Exception):
     """Somebody wants the export no more, or another server makes it."""
 
@@ -136,10 +139,17 @@ class ExportMaker:
         """The result, with a problem where nothing but a row of the database says that the time of records was over."""
         if not (gone := result["removed_until"]):
             return result
-        await self._sealer.catch_up()  # some may have been removed while the export was written
-        until = await removed_until(self._stores["database"], self._objects, enough=gone)
-        if until >= gone:
-            return result
+        until = 0
+        for _ in range(LOOKS):  # a removal on its way takes away the word of the one before
+            final = await self._sealer.catch_up()  # some may have been removed while the export was written
+            until = await removed_until(self._stores["database"], self._objects, enough=gone)
+            if until >= gone:
+                return result
+            if not final:
+                raise ExportFailed(
+                    "whether the time of removed records was over cannot be told while a transaction is open in PostgreSQL,"
+                    f" for longer than {self._sealer.patience:g} s: ask for the export again later"
+                )
         problem = (
             f"hashes of records up to checkpoint {gone} are gone, but sealed records say of none after checkpoint {until}"
             " that its time was over"

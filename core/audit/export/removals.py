@@ -5,7 +5,7 @@ A row of `audit_archives` is no such word: whoever can write to the database can
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 import orjson
 
@@ -28,11 +28,14 @@ async def removed_until(database: str, objects: Objects, *, enough: int) -> int:
     until = 0
     async with open_sealed_records(database, WORDS) as records:
         archived = ArchivedRecords(records, objects, WORDS)
-        for first, last in await records.removals():
-            while first <= last and until < enough:
-                page = await archived.added_to(await records.page(first, last))
-                until = max(until, await asyncio.to_thread(_told_in, page))
-                first = page[-1].number + 1
+        async with aclosing(records.removals()) as removals:
+            async for first, last in removals:
+                while first <= last and until < enough:
+                    page = await archived.added_to(await records.page(first, last))
+                    until = max(until, await asyncio.to_thread(_told_in, page))
+                    first = page[-1].number + 1
+                if until >= enough:
+                    break
     return until
 
 

@@ -47,6 +47,7 @@ class Engine:
         self._memory = llama.llama_get_memory(self.context)
         self._batch = llama.llama_batch_init(self._chunk, 0, 1)
         self._read: list[int] = []
+        self._owner: str | None = None
         self.load_seconds = time.monotonic() - started
 
     def close(self) -> None:
@@ -66,12 +67,14 @@ class Engine:
                 return buffer.value.decode("utf-8", "replace")
             room = count + 1
 
-    def read(self, prompt: Sequence[int], stopped: Stopped) -> int:
+    def read(self, prompt: Sequence[int], stopped: Stopped, *, owner: str | None = None) -> int:
         """Make the sequence equal to `prompt`; returns how many of its tokens were there already.
 
-        The last token is always read, since the next one is chosen by what it leaves. Raises Cancelled.
+        The last token is always read, since the next one is chosen by what it leaves. Of another owner's sequence nothing is
+        kept: from how much of a guess was there already, it could be found out word by word. Raises Cancelled.
         """
-        kept = min(common_prefix(self._read, prompt), len(prompt) - 1)
+        kept = min(common_prefix(self._read, prompt), len(prompt) - 1) if owner == self._owner else 0
+        self._owner = owner
         if not llama.llama_memory_seq_rm(self._memory, 0, kept, -1):  # a recurrent model cannot go back a little
             llama.llama_memory_clear(self._memory, True)
             kept = 0

@@ -5,14 +5,18 @@ is translated: no text of the schema but constants and property names gets into 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from core.fleet.agent.ways import Ways
 
 RULES = 2000
 TEXT = 64 * 2**10
 DEPTH = 64
 STRING_LENGTH = 100
 ARRAY_LENGTH = 50
+WAYS = 500
+"""What llama.cpp follows in some 50 ms a token; see `ways`."""
 
 PRIMITIVES = r"""
 ws ::= | " " | "\n" [ \t]{0,20}
@@ -35,7 +39,7 @@ Tools = Mapping[str, Mapping[str, Any]]
 
 
 class Untranslatable(Exception):
-    """The schema is too big, too deep, refers to nothing or accepts nothing."""
+    """The schema is too big, too deep, too ambiguous, refers to nothing or accepts nothing."""
 
 
 def for_answer(schema: Mapping[str, Any] | None) -> str:
@@ -68,18 +72,22 @@ class _Grammar:
     def __init__(self) -> None:
         self._rules: list[str] = []
         self._references: dict[tuple[int, str], str] = {}
+        self._ways = Ways()
         self._depth = 0
         self._length = 0
 
     def text(self, root: str) -> str:
+        if self._ways.exceed(WAYS):
+            raise Untranslatable("its schema leaves too many ways to go on open at once")
         return "\n".join((f"root ::= {root}", *self._rules, PRIMITIVES))
 
     def call(self, tools: Tools, closing: str) -> str:
         name_key, arguments_key = literal('"name"'), literal('"arguments"')
+        arguments = {name: self.visit(schema, schema) for name, schema in tools.items()}
         calls = (
-            f'{literal(_json(name))} ws "," ws {arguments_key} ws ":" ws {self.visit(schema, schema)}'
-            for name, schema in tools.items()
+            f'{literal(_json(name))} ws "," ws {arguments_key} ws ":" ws {expression}' for name, expression in arguments.items()
         )
+        self._ways.around("call", "{", arguments.values(), own=len(tools))
         return f'ws "{{" ws {name_key} ws ":" ws ({" | ".join(calls)}) ws "}}" ws {literal(closing)}'
 
     def visit(self, schema: Any, root: Mapping[str, Any]) -> str:
@@ -100,20 +108,19 @@ class _Grammar:
             case {"$ref": str(reference)}:
                 return self._reference(reference, root)
             case {"const": constant}:
-                return self._add(_constant(constant))
+                return self._constants([constant])
             case {"enum": [_, *_] as constants}:
-                return self._add(" | ".join(_constant(value) for value in constants))
+                return self._constants(constants)
             case {"anyOf": [_, *_] as options} | {"oneOf": [_, *_] as options}:
-                return self._add(" | ".join(self.visit(option, root) for option in options))
+                return self._choice(self.visit(option, root) for option in options)
             case {"allOf": [only]}:
                 return self.visit(only, root)
             case {"type": [_, *_] as kinds}:
-                return self._add(" | ".join(self.visit({**schema, "type": kind}, root) for kind in kinds))
+                return self._choice(self.visit({**schema, "type": kind}, root) for kind in kinds)
             case {"properties": {**members}} if members and schema.get("type", "object") == "object":
                 return self._object(schema["properties"], schema, root)
             case {"type": "object", "additionalProperties": {**member}} if member:
-                pair = f'string ":" ws {self.visit(member, root)}'
-                return self._add(f'"{{" ws ({pair} ("," ws {pair})*)? ws "}}"')
+                return self._map(self.visit(member, root))
             case {"type": "array", "items": items} if not isinstance(items, list):
                 return self._array(items, schema, root)
             case {"type": "string"}:
@@ -122,38 +129,65 @@ class _Grammar:
                 return kind
         return "value"
 
+    def _constants(self, values: Sequence[Any]) -> str:
+        texts = list(dict.fromkeys(map(_json, values)))
+        name = self._add(" | ".join(map(literal, texts)))
+        self._ways.constants(name, texts)
+        return name
+
+    def _choice(self, options: Iterable[str]) -> str:
+        different = list(dict.fromkeys(options))
+        name = self._add(" | ".join(different))
+        self._ways.choice(name, different)
+        return name
+
+    def _map(self, member: str) -> str:
+        pair = f'string ":" ws {member}'
+        name = self._add(f'"{{" ws ({pair} ("," ws {pair})*)? ws "}}"')
+        self._ways.around(name, "{", [member])
+        return name
+
     def _object(self, members: Mapping[str, Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
         """Declared members only, in the order of their declaration, each at most once."""
         required = {name for name in schema.get("required", ()) if isinstance(name, str)}
         members = {**members, **dict.fromkeys(sorted(required - members.keys()), True)}
         first = after = '""'  # what may follow: when nothing was written yet, and when something was
+        values: dict[str, str] = {}
         for name, member in reversed(members.items()):
-            pair = self._add(f'{literal(_json(name))} ":" ws {self.visit(member, root)}')
+            values[name] = self.visit(member, root)
+            pair = self._add(f'{literal(_json(name))} ":" ws {values[name]}')
             skip_first, skip_after = ("", "") if name in required else (f" | {first}", f" | {after}")
             first = self._add(f"{pair} {after}{skip_first}")
             after = self._add(f'"," ws {pair} {after}{skip_after}')
-        return self._add(f'"{{" ws {first} ws "}}"')
+        whole = self._add(f'"{{" ws {first} ws "}}"')
+        self._ways.members(whole, {_json(name): values[name] for name in members}, map(_json, required))
+        return whole
 
     def _array(self, items: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
         item = self.visit(items, root)
         least, most = _bounds(schema.get("minItems"), schema.get("maxItems"), ARRAY_LENGTH)
-        if most == 0:
-            return self._add('"[" ws "]"')
         rest = f'("," ws {item}){{{max(least - 1, 0)},{"" if most is None else most - 1}}}'
-        return self._add(f'"[" ws {f"{item} {rest}" if least else f"({item} {rest})?"} ws "]"')
+        inside = "" if most == 0 else f"{item} {rest}" if least else f"({item} {rest})?"
+        name = self._add(f'"[" ws {inside} ws "]"')
+        self._ways.around(name, "[", [item])
+        return name
 
     def _string(self, schema: Mapping[str, Any]) -> str:
         least, most = _bounds(schema.get("minLength"), schema.get("maxLength"), STRING_LENGTH)
         if not least and most is None:
             return "string"
-        return self._add(f'"\\"" char{{{least},{"" if most is None else most}}} "\\""')
+        name = self._add(f'"\\"" char{{{least},{"" if most is None else most}}} "\\""')
+        self._ways.around(name, '"', [])
+        return name
 
     def _reference(self, reference: str, root: Mapping[str, Any]) -> str:
         key = id(root), reference
         if key not in self._references:
             target = _resolve(reference, root)
             name = self._references[key] = self._add("")
-            self._rules[int(name[1:])] = f"{name} ::= {self.visit(target, root)}"
+            expression = self.visit(target, root)
+            self._rules[int(name[1:])] = f"{name} ::= {expression}"
+            self._ways.choice(name, [expression])
         return self._references[key]
 
     def _add(self, expression: str) -> str:
@@ -163,10 +197,6 @@ class _Grammar:
         name = f"r{len(self._rules)}"
         self._rules.append(f"{name} ::= {expression}")
         return name
-
-
-def _constant(value: Any) -> str:
-    return literal(_json(value))
 
 
 def _json(value: Any) -> str:

@@ -30,11 +30,16 @@ class Hermes:
     THINK_OPENING, THINK_CLOSING = "<think>", "</think>"
     TAGS = (CALL_OPENING, CALL_CLOSING, THINK_OPENING, THINK_CLOSING)
 
-    def __init__(self, *, calls: bool, thinking: bool, new_id: Callable[[], str]) -> None:
-        """calls: whether calls are expected; else their tags are text. thinking: the prompt ended inside `<think>`."""
+    def __init__(self, *, calls: bool, thinking: bool, json_answer: bool = False, new_id: Callable[[], str]) -> None:
+        """calls: whether calls are expected; else their tags are text. thinking: the prompt ended inside `<think>`.
+
+        json_answer: the text is JSON, and so a tag in it is part of a string.
+        """
         self.state = State.REASONING if thinking else State.TEXT
         self.calls = 0
         self._calls_expected = calls
+        self._json_answer = json_answer
+        self._answering = False  # text was shown that is not blank
         self._new_id = new_id
         self._pending = ""
         self._call: _Call | None = None
@@ -49,9 +54,9 @@ class Hermes:
     def feed(self, text: str) -> Iterator[Written]:
         self._pending += text
         while self._pending:
-            before = self.state
+            before = self.state, self._pending
             yield from self._advance()
-            if self.state is before:
+            if (self.state, self._pending) == before:
                 return
 
     def finish(self, *, ended: bool) -> Iterator[Written]:
@@ -82,13 +87,21 @@ class Hermes:
                 if self._skip(self.THINK_CLOSING):
                     self.state = State.TEXT
             case State.TEXT:
-                tags = (self.THINK_OPENING, *([self.CALL_OPENING] if self._calls_expected else []))
-                yield from self._text(self._take(tags))
-                if self._skip(self.THINK_OPENING):
+                yield from self._text(self._take(self._openings))
+                openings = self._openings  # fewer, when the answer began just now
+                if self.THINK_OPENING in openings and self._skip(self.THINK_OPENING):
                     self.state = State.REASONING
-                elif self._calls_expected and self._skip(self.CALL_OPENING):
+                elif self.CALL_OPENING in openings and self._skip(self.CALL_OPENING):
                     self.state = State.CALL
                     self._call = _Call(self.calls, self._new_id(), self.CALL_CLOSING)
+
+    @property
+    def _openings(self) -> tuple[str, ...]:
+        """The tags that may come now: thinking comes before an answer, and nothing in the middle of a JSON value."""
+        if self._answering and self._json_answer:
+            return ()
+        thinking = () if self._answering else (self.THINK_OPENING,)
+        return (*thinking, self.CALL_OPENING) if self._calls_expected else thinking
 
     def _take(self, tags: tuple[str, ...]) -> str:
         """What comes before the first tag, or before what may become one."""
@@ -112,6 +125,7 @@ class Hermes:
             visible = visible.lstrip("\n")
         if visible:
             self._fresh = False
+            self._answering = self._answering or not visible.isspace()
             yield Text(text=visible)
 
 
@@ -163,9 +177,9 @@ class _Call:
                     self._ended = True
                     break
         else:
-            end = len(self.source)
-            if self.source.endswith("\\"):  # half an escape: look at it again with its other half
-                end -= 1
+            rest = self.source[self._seen :]
+            backslashes = len(rest) - len(rest.rstrip("\\"))
+            end = len(self.source) - backslashes % 2  # half an escape: look at it again with its other half
         piece, self._sent, self._seen = self.source[self._sent : end], end, end
         if piece:
             yield Call(index=self._index, arguments=piece)
@@ -188,7 +202,7 @@ class _Call:
             return Call(index=self._index, id=self._id, name="", arguments=self.source.strip())
         arguments = value.get("arguments", value.get("parameters", {}))
         text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        return Call(index=self._index, id=self._id, name=value["name"], arguments=text)
+        return Call(index=self._index, id=self._id, name=_whole_characters(value["name"]), arguments=_whole_characters(text))
 
 
 class StopText:
@@ -232,6 +246,11 @@ def _some(kind: type[Reasoning], text: str) -> Iterator[Reasoning]:
 def _string(quoted: str) -> str:
     """A JSON string that a model wrote; taken as it stands when it is none."""
     try:
-        return str(json.loads(quoted)).encode("utf-8", "replace").decode()
+        return _whole_characters(json.loads(quoted))
     except ValueError:
         return quoted[1:-1]
+
+
+def _whole_characters(text: str) -> str:
+    """JSON can write half of a surrogate pair, which no encoding has: a question mark instead."""
+    return text.encode("utf-8", "replace").decode()

@@ -9,11 +9,13 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import pairwise
+from itertools import chain, pairwise
 from types import FrameType
 from typing import Any, NoReturn
 
 from jinja2 import TemplateError
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from core.fleet.protocol import AgentFailure, FailureCode
@@ -21,6 +23,15 @@ from core.fleet.protocol import AgentFailure, FailureCode
 RENDER_SECONDS = 2.0
 BREAK = "\ufdd0"
 """A noncharacter of Unicode: stands where a text is cut before it is tokenised."""
+
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
+"""Templates write them between the marks of a special token: `<|user|>`."""
+NAMES = frozenset({"role", "content", "tool_calls", "tool_call_id", "id", "type", "function", "name", "arguments"})
+SCHEMA_NAMES = frozenset({"description", "parameters", "properties", "required"})
+"""Templates look things up by them."""
+
+REPEATED = 100_000
+"""How long a template may make a sequence by multiplying it."""
 
 CHATML = (
     "{%- for message in messages -%}"
@@ -54,12 +65,17 @@ class Composer:
         self._offers_tools = "tools" in source
         self._special_texts = tuple(special_texts)
         self._beginnings = {special[:length] for special in special_texts for length in range(1, len(special))}
+        self._endings = set(chain.from_iterable(map(_endings, special_texts)))
+        self._listed = BREAK.join(special_texts)
         self._longest = max(map(len, special_texts), default=0)
         self._constants = {"bos_token": bos, "eos_token": eos}
         try:
-            self._template = _environment().from_string(source)
+            with _time_limit(RENDER_SECONDS):
+                self._template = _environment().from_string(source)
         except TemplateError as exc:
             raise TemplateUnusable(f"the chat template does not compile: {exc}") from exc
+        except TimeoutError as exc:
+            raise TemplateUnusable(f"compiling the chat template takes more than {RENDER_SECONDS:g} s") from exc
 
     def compose(
         self,
@@ -128,12 +144,16 @@ class Composer:
         return value
 
     def _guarded(self, text: str) -> str:
-        """A special text inside is cut after its first character; so is one that may go on where this string ends."""
+        """A special text inside is cut after its first character; so is one that may go on where this string ends.
+
+        One that a template may have begun before this string is cut where the string begins.
+        """
         text = text.replace(BREAK, "\ufffd")
         held = [special for special in self._special_texts if special in text]
         cuts = {position + 1 for special in held for position in _positions(special, text)}
         for end in {len(text), len(text.rstrip())}:
             cuts |= {start + 1 for start in self._open_ends(text[:end])}
+        cuts |= {start for start in (0, len(text) - len(text.lstrip())) if self._goes_on(text[start:])}
         if not cuts:
             return text
         edges = [0, *sorted(cuts), len(text)]
@@ -144,14 +164,42 @@ class Composer:
             if text[-length:] in self._beginnings:
                 yield len(text) - length
 
+    def _goes_on(self, text: str) -> bool:
+        """Whether it begins as a special text ends, or is the middle of one."""
+        lengths = range(1, min(len(text), self._longest) + 1)
+        if any(text[:length] in self._endings for length in lengths):
+            return True
+        return any(self._is_middle(whole) for whole in {text, text.rstrip()})
+
+    def _is_middle(self, text: str) -> bool:
+        """A word is one only of a special text that has no other: few strings are no part of something like `<|file_name|>`."""
+        if not text or text in ROLES | NAMES | SCHEMA_NAMES or text not in self._listed:
+            return False
+        inside = ((special, start) for special in self._special_texts for start in _positions(text, special) if start > 0)
+        around = (special[:start] + special[start + len(text) :] for special, start in inside)
+        return any(not (_is_word(text) and any(map(str.isalnum, rest))) for rest in around)
+
 
 class TemplateRaised(TemplateError):
     """The template called `raise_exception`: its author's words."""
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Its arithmetic makes nothing huge. What is intercepted is not computed while the template compiles either."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" or any(
+            isinstance(a, Sequence) and len(a) * b > REPEATED for a, b in ((left, right), (right, left))
+        ):
+            raise SecurityError(f"{operator!r} would make something huge")
+        return super().call_binop(context, operator, left, right)
+
+
 def _environment() -> ImmutableSandboxedEnvironment:
     """As transformers sets it up, which is what templates are written for."""
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+    environment = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise_exception
     environment.globals["strftime_now"] = lambda format: datetime.now().astimezone().strftime(format)
@@ -164,6 +212,17 @@ def _to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None, 
 
 def _raise_exception(message: str) -> NoReturn:
     raise TemplateRaised(message)
+
+
+def _endings(special: str) -> Iterator[str]:
+    """What a special text may end with after something else was written; nobody leaves off in the middle of a word."""
+    for start in range(1, len(special)):
+        if not (special[start - 1].isalnum() and special[start].isalnum()):
+            yield special[start:]
+
+
+def _is_word(text: str) -> bool:
+    return text.replace("_", "a").isalnum()
 
 
 def _positions(needle: str, text: str) -> Iterator[int]:
@@ -203,7 +262,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
         raise TimeoutError
 
     before = signal.signal(signal.SIGALRM, on_alarm)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # and again: Jinja takes what folding a constant raises for its own
     try:
         yield
     finally:

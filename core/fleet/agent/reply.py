@@ -31,7 +31,7 @@ class _Reply:
         self._engine = engine
         self._sampler = sampler
         self._task = task
-        self._parser = Hermes(calls=bool(task.tools), thinking=task.thinking, new_id=new_id)
+        self._parser = Hermes(calls=bool(task.tools), thinking=task.thinking, json_answer=task.json_answer, new_id=new_id)
         self._stop = StopText(task.stop)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._use_grammar = use_grammar
@@ -42,7 +42,7 @@ class _Reply:
 
     def write(self, stopped: Stopped) -> Iterator[Piece]:
         engine, prompt, wanted = self._engine, self._task.prompt, self._task.max_output_tokens
-        cached = engine.read(prompt, stopped)
+        cached = engine.read(prompt, stopped, owner=self._task.owner)
         yield from self._take(self._task.begun)
         room = engine.context_tokens - len(prompt)
         reason = FinishReason.LENGTH

@@ -32,6 +32,7 @@ class Task:
     single_call: bool = False
     json_answer: bool = False
     json_schema: Mapping[str, Any] | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,8 @@ class Preparation:
         )
         begun = self._begun(ask)
         thinking = pieces[-1].rstrip().endswith(Hermes.THINK_OPENING)
+        if thinking and begun:  # a call that has to be made comes after it
+            pieces, thinking = [*pieces, f"\n{Hermes.THINK_CLOSING}\n\n"], False
         return Draft(pieces=[*pieces, *begun], begun="".join(begun), thinking=thinking)
 
     def finish(self, ask: Ask, draft: Draft) -> Task:
@@ -89,6 +92,7 @@ class Preparation:
             single_call=ask.tool_name is not None or not ask.parallel_tool_calls,
             json_answer=ask.json_answer,
             json_schema=ask.json_schema,
+            owner=ask.owner,
         )
 
     def _tokenise(self, pieces: list[str]) -> list[int]:

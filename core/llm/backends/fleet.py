@@ -125,7 +125,7 @@ class FleetModel:
 def _ask(request: ModelRequest) -> dict[str, Any]:
     """The request as `protocol.Ask` has it: what OpenAI nests is flat, calls' arguments are objects. Raises ModelRefused."""
     body = request_body(request, max_tokens_parameter="max_output_tokens")
-    ask = {**body, "messages": [_message(message) for message in body["messages"]]}
+    ask = {**body, "messages": [_message(message) for message in body["messages"]], "owner": request.owner}
     choice = ask.get("tool_choice")
     if isinstance(choice, dict):
         ask |= {"tool_choice": "required", "tool_name": choice["function"]["name"]}
