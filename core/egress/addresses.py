@@ -52,7 +52,7 @@ PRIVATE_V4 = tuple(
 )
 GLOBAL_V6 = IPv6Network("2000::/3")
 PRIVATE_V6 = tuple(IPv6Network(block) for block in ("2001::/23", "2001:db8::/32", "3fff::/20"))
-NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+NAT64, LOCAL_NAT64 = IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48")
 EVERY_NETWORK = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 """What is allowed to an operator's own addresses."""
 MAPPED = (IPv6Network("::ffff:0:0/96"), IPv6Network("::ffff:0:0:0/96"), IPv6Network("::/96"))
@@ -88,7 +88,9 @@ def _meant(address: Address) -> Iterator[Address]:
     """The address, or instead of it the IPv4 addresses that are written in it."""
     if isinstance(address, IPv4Address):
         yield address
-    elif any(address in block for block in (*NAT64, *MAPPED)) and int(address) > 1:
+    elif address in LOCAL_NAT64:
+        yield from _translated(address)
+    elif any(address in block for block in (NAT64, *MAPPED)) and int(address) > 1:
         yield IPv4Address(int(address) & 0xFFFF_FFFF)
     elif address.sixtofour is not None:
         yield address.sixtofour
@@ -96,6 +98,13 @@ def _meant(address: Address) -> Iterator[Address]:
         yield from address.teredo
     else:
         yield address
+
+
+def _translated(address: IPv6Address) -> Iterator[IPv4Address]:
+    """What a translator may read in it: where, its operator chose (RFC 6052, section 2.2). Empty positions are none."""
+    octets = address.packed
+    readings = [octets[12:], octets[6:8] + octets[9:11], octets[7:8] + octets[9:12], octets[9:13]]
+    yield from [IPv4Address(four) for four in readings if four[0]] or [IPv4Address(octets[12:])]
 
 
 def _is_public(address: Address) -> bool:

@@ -14,9 +14,10 @@ from yarl import URL
 
 from core.egress.addresses import AddressRules, literal
 from core.egress.names import Names
+from core.egress.shares import NOBODY, OWNER, Shares
 
 CONNECT_SECONDS = 10.0
-CONNECTIONS = 512
+CONNECTIONS, CONNECTIONS_OF_ONE = 512, 64
 REDIRECTS = {301, 302, 303, 307, 308}
 
 log = logging.getLogger(__name__)
@@ -36,12 +37,17 @@ class EgressFailed(EgressError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """url: encoded; taken as it is."""
+    """url: encoded; taken as it is. kept: names of headers, in small letters, that go along to another origin.
+
+    owner: whose it is; of each owner only so many are under way at once.
+    """
 
     method: str
     url: URL
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    kept: frozenset[str] = frozenset()
     body: bytes | None = field(default=None, repr=False)
+    owner: str = NOBODY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,7 @@ class Egress:
     def __init__(self, session: aiohttp.ClientSession, rules: AddressRules) -> None:
         self._session = session
         self._rules = rules
+        self._shares = Shares(CONNECTIONS_OF_ONE)
 
     async def send(self, request: Request, *, seconds: float, body_bytes: int, judge: Judge, redirects: int = 0) -> Answer:
         """seconds: for all of it. body_bytes: the largest body that is taken. redirects: how many are followed; beyond none is
@@ -67,7 +74,8 @@ class Egress:
         Raises `EgressError`.
         """
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds), self._shares.of(request.owner):
+                OWNER.set(request.owner)
                 for _ in range(redirects + 1):
                     judge(request.method, request.url)
                     answer = await self._once(request, body_bytes)
@@ -115,7 +123,7 @@ async def _read(response: aiohttp.ClientResponse, body_bytes: int) -> bytes:
 
 
 def _redirected(request: Request, answer: Answer) -> Request:
-    """Another origin gets no header of ours, for a secret may be in it; https never leads to http."""
+    """Another origin gets no header that a secret may be in; https never leads to http."""
     try:
         url = request.url.join(URL(answer.headers["Location"]))
         same = (url.origin(), url.host) == (request.url.origin(), request.url.host)  # a name of bad IDNA raises too
@@ -123,7 +131,8 @@ def _redirected(request: Request, answer: Answer) -> Request:
         raise EgressFailed(f"{request.url.host}: redirects to what is no address") from exc
     if request.url.scheme == "https" and url.scheme != "https":
         raise EgressRefused(f"{request.url.host}: redirects from https to {url.scheme[:20]!r}")
-    moved = replace(request, url=url.with_fragment(None), headers=request.headers if same else {})
+    kept = {name: value for name, value in request.headers.items() if same or name.lower() in request.kept}
+    moved = replace(request, url=url.with_fragment(None), headers=kept)
     if answer.status == 303 or (answer.status in (301, 302) and request.method == "POST"):
         method = "HEAD" if request.method == "HEAD" else "GET"
         return replace(moved, method=method, body=None)

@@ -72,7 +72,8 @@ class Deliveries:
     async def _attempt(self, due: Due) -> None:
         message = Message(id=due.id, body=_body(due))
         try:
-            await self._webhooks.send(Receiver(url=due.url, key=self._key_of(due)), message)
+            receiver = Receiver(url=due.url, key=self._key_of(due), owner=due.organization_id)
+            await self._webhooks.send(receiver, message)
         except NotDelivered as exc:
             again = None if exc.final else seconds_until_next(due.attempts)
             if again is None:

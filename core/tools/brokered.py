@@ -1,6 +1,7 @@
 """A call that is an HTTP request, spoken on the tool's behalf. Secrets enter here, at the last moment, and only headers."""
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,9 @@ from core.tools.work import PARSED_BYTES, ToolSecret, Workshop
 from sandbox import Limits, OnCall, OnOutput, Outcome, refuse_calls
 
 EXCERPT_CHARACTERS = 1000
+NOTHING = rb"\x00{0,3}"
+"""What other encodings put between characters."""
+BACKSLASH = rb"\\"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +49,7 @@ class ResultMapping:
         if self.pointer is None and not _is_json(answer):
             return Outcome(exit_code=0, stdout=answer.body)
         try:
-            value = json.loads(answer.body, parse_constant=_refuse_constant)
+            value = json.loads(answer.body.decode("utf-8-sig"), parse_constant=_refuse_constant)
             found = value if self.pointer is None else JsonPointer(self.pointer).resolve(value)
             told = json.dumps(found, ensure_ascii=False)
         except (JsonPointerException, TypeError):  # TypeError: "-" in the middle of a pointer is an element that never is
@@ -57,9 +61,13 @@ class ResultMapping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpWork:
+    """ours: the names of headers that we gave it, in small letters."""
+
+    organization_id: str
     method: str
     url: URL
     headers: Mapping[str, Template]
+    ours: frozenset[str]
     body: bytes | None
     grants: Grants
     redirects: int
@@ -70,10 +78,17 @@ class HttpWork:
         """What goes wrong out there is an outcome with words for the model."""
         started = time.monotonic()
         try:
-            secrets = _revealed(self.headers, self.url, workshop.secrets)
+            secrets = _revealed(self.headers, self.url, self.organization_id, workshop.secrets)
             headers = {name: template.reveal(secrets) for name, template in self.headers.items()}
             answer = await workshop.egress.send(
-                Request(method=self.method, url=self.url, headers=headers, body=self.body),
+                Request(
+                    method=self.method,
+                    url=self.url,
+                    headers=headers,
+                    kept=self.ours,
+                    body=self.body,
+                    owner=self.organization_id,
+                ),
                 seconds=self.limits.wall_seconds,
                 body_bytes=min(self.limits.output_bytes, PARSED_BYTES),
                 judge=self.grants.judge,
@@ -86,22 +101,37 @@ class HttpWork:
         return replace(outcome, wall_seconds=time.monotonic() - started)
 
 
-def _revealed(headers: Mapping[str, Template], url: URL, secrets: Mapping[str, ToolSecret]) -> dict[str, str]:
-    """Only to an origin that the operator named for the secret, whatever a manifest says."""
+def _revealed(
+    headers: Mapping[str, Template], url: URL, organization_id: str, secrets: Mapping[str, ToolSecret]
+) -> dict[str, str]:
+    """Only to an origin, and for an organisation, that the operator names for the secret now, whatever a manifest says."""
     names = set[str]().union(*(template.secrets for template in headers.values()))
     for name in sorted(names):
-        if name not in secrets or str(url.origin()) not in secrets[name].origins:
+        if name not in secrets or not secrets[name].is_for(url, organization_id):
             raise EgressRefused(f"the secret {name!r} is not there for {url.origin()}")
     return {name: secrets[name].value for name in names}
 
 
 def _redacted(answer: Answer, secrets: Mapping[str, str]) -> Answer:
-    """A server that tells what it was sent must not tell the model."""
-    body = answer.body
-    for name, value in secrets.items():
-        for form in {value, json.dumps(value)[1:-1]}:
-            body = body.replace(form.encode(), f"[secret {name}]".encode())
+    """A server that tells what it was sent must not tell the model, in none of the ways to write it."""
+    names = sorted(secrets, key=lambda name: len(secrets[name]), reverse=True)  # one may begin as another does
+    if not names:
+        return answer
+    begin = b"".join(re.escape(secrets[name][:1].encode()) for name in names)  # looked for first: that is three times as fast
+    ways = b"|".join(b"(%b)" % _ways_to_write(secrets[name]) for name in names)
+    written = re.compile(b"(?=[%b%b])(?:%b)" % (BACKSLASH, begin, ways))
+    body = written.sub(lambda found: f"[secret {names[(found.lastindex or 1) - 1]}]".encode(), answer.body)
     return Answer(status=answer.status, headers=answer.headers, body=body)
+
+
+def _ways_to_write(secret: str) -> bytes:
+    """A pattern: as it is, and as JSON has it, with as many escapes as its writer likes; in UTF-8, UTF-16 or UTF-32."""
+    characters = []
+    for character in secret.encode():
+        code = NOTHING.join([BACKSLASH, b"u", *(f"[{digit}{digit.upper()}]".encode() for digit in f"{character:04x}")])
+        plain = b"(?:%b%b)?%b" % (BACKSLASH, NOTHING, re.escape(bytes([character])))
+        characters.append(b"(?:%b|%b)" % (code, plain))
+    return NOTHING.join(characters)
 
 
 def _is_json(answer: Answer) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from yarl import URL
+
 from core.egress.client import Answer, Judge, Request
 from core.telemetry.telemetry import Telemetry, silent
 from core.tools.canonical import digest_of
@@ -34,6 +36,10 @@ class ToolSecret:
     value: str = field(repr=False)
     origins: frozenset[str]
     organizations: frozenset[str] | None = None
+
+    def is_for(self, origin: URL, organization_id: str) -> bool:
+        theirs = self.organizations is None or organization_id in self.organizations
+        return theirs and str(origin.origin()) in self.origins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

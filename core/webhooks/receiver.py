@@ -5,16 +5,18 @@ from dataclasses import dataclass, field
 from yarl import URL
 
 from core.egress.addresses import AddressRules, literal
+from core.egress.shares import NOBODY
 
 LONGEST_URL = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
-    """url: itself a secret with many receivers."""
+    """url: itself a secret with many receivers. owner: the organisation; nobody for the operator's own."""
 
     url: str = field(repr=False)
     key: bytes = field(repr=False)
+    owner: str = NOBODY
 
 
 def check_url(text: str, rules: AddressRules | None = None) -> str:

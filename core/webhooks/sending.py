@@ -54,7 +54,7 @@ class Webhooks:
             **signed(receiver.key, message.id, int(self._clock()), message.body),
         }
         url = URL(receiver.url)
-        request = Request(method="POST", url=url, headers=headers, body=message.body)
+        request = Request(method="POST", url=url, headers=headers, body=message.body, owner=receiver.owner)
         try:
             answer = await self._egress.send(request, seconds=ANSWER_SECONDS, body_bytes=ANSWER_BYTES, judge=_anywhere)
         except EgressError as exc:

@@ -36,12 +36,15 @@ def anything(_method: str, _url: URL) -> None:
     """Grants all."""
 
 
-async def get(egress: Egress, url: str, *, seconds: float = 5, body_bytes: int = 10_000, redirects: int = 0) -> Answer:
-    request = Request(method="GET", url=URL(url, encoded=True), headers={"Authorization": "secret"})
+async def get(
+    egress: Egress, url: str, *, seconds: float = 5, body_bytes: int = 10_000, redirects: int = 0, owner: str = ""
+) -> Answer:
+    request = Request(method="GET", url=URL(url, encoded=True), headers={"Authorization": "secret"}, owner=owner)
     return await egress.send(request, seconds=seconds, body_bytes=body_bytes, judge=anything, redirects=redirects)
 
 
 PRIVATE = [
+    "64:ff9b:1:7f00:0:100:808:808",
     "127.0.0.1",
     "127.255.255.254",
     "10.0.0.1",
@@ -65,6 +68,10 @@ PRIVATE = [
     "2001:db8::1",
 ]
 NEVER = [
+    "64:ff9b:1:a9fe:a9:fe00:808:808",  # 169.254.169.254 for a translator of /48
+    "64:ff9b:1:a9:fe:a9fe:808:808",  # of /56
+    "64:ff9b:1:0:a9:fea9:fe08:808",  # of /64
+    "64:ff9b:1::a9fe:a9fe",
     "0.0.0.0",
     "0.1.2.3",
     "169.254.169.254",
@@ -82,7 +89,16 @@ NEVER = [
     "fd00:ec2::254",
     "ff02::1",
 ]
-PUBLIC = ["1.1.1.1", "93.184.215.14", "172.32.0.1", "100.63.255.255", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+PUBLIC = [
+    "1.1.1.1",
+    "93.184.215.14",
+    "172.32.0.1",
+    "100.63.255.255",
+    "2606:4700::1111",
+    "::ffff:1.1.1.1",
+    "64:ff9b::101:101",
+    "64:ff9b:1::101:101",
+]
 
 
 @pytest.mark.parametrize("address", [*PRIVATE, *NEVER])
@@ -196,6 +212,34 @@ async def test_names_whose_servers_never_answer_keep_nobody_elses_threads(monkey
                     await get(egress, f"http://hanging-{n}.example/", seconds=0.01)
             assert await asyncio.to_thread(lambda: "files are read") == "files are read"
             assert (await get(egress, f"http://localhost:{web.port}/")).body == b'"here"'
+        finally:
+            answered.set()
+
+
+async def test_what_one_owner_keeps_hanging_is_his_and_everybody_else_is_served(
+    monkeypatch: pytest.MonkeyPatch, web: Web
+) -> None:
+    answered, ask = threading.Event(), socket.getaddrinfo
+
+    def getaddrinfo(host: str, *more: Any) -> Any:
+        return ask(host, *more) if "hanging" not in host or answered.wait(30) else []
+
+    async def never(_writer: asyncio.StreamWriter) -> None:
+        await asyncio.to_thread(answered.wait, 30)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    web.answers["/tarpit"] = never
+    web.says("/", b'"here"')
+    async with asyncio.timeout(30), open_egress(LOOPBACK) as egress:
+        try:
+            for n in range(200):
+                with pytest.raises(EgressFailed, match="no whole answer within"):
+                    await get(egress, f"http://hanging-{n}.example/", seconds=0.01, owner="one")
+            tarpit = [get(egress, f"{web.origin}/tarpit", seconds=20, owner="two") for _ in range(600)]
+            held_up = asyncio.gather(*tarpit, return_exceptions=True)
+            for owner in ("three", ""):
+                assert (await get(egress, f"http://localhost:{web.port}/", owner=owner)).body == b'"here"'
+            held_up.cancel()
         finally:
             answered.set()
 

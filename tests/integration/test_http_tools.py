@@ -25,6 +25,9 @@ KIND = kinds.registrable("http")
 SECRET = 'pa"ss-word-of-twenty'
 
 
+ODD = "ab+cd/ef<gh&ij\\kl"
+
+
 class NoSandbox:
     async def run(self, invocation: Invocation, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
         raise AssertionError("a request needs no sandbox")
@@ -42,6 +45,8 @@ async def workshop(web: Web) -> AsyncIterator[Workshop]:
     secrets = {
         "TOKEN": ToolSecret(value=SECRET, origins=frozenset({web.origin})),
         "OTHERS": ToolSecret(value=SECRET, origins=frozenset({web.origin}), organizations=frozenset({"org_2"})),
+        "LONG": ToolSecret(value=f"{ODD}, and the rest", origins=frozenset({web.origin})),
+        "ODD": ToolSecret(value=ODD, origins=frozenset({web.origin})),
         "ELSEWHERE": ToolSecret(value=SECRET, origins=frozenset({"https://api.example.com"})),
     }
     async with open_egress(AddressRules(allow_private=[ip_network("127.0.0.0/8")])) as egress:
@@ -53,7 +58,7 @@ def tool(
 ) -> ToolVersion:
     properties = {name: {} for name in ("a", "b", "c")}
     network = {"host": "127.0.0.1", "ports": [web.port], "methods": [runtime.get("method", "GET")], **(grant or {})}
-    secrets = ["TOKEN", "OTHERS", "ELSEWHERE", "NOBODYS"]
+    secrets = ["TOKEN", "OTHERS", "LONG", "ODD", "ELSEWHERE", "NOBODYS"]
     return parse_manifest(
         {
             "name": "t",
@@ -253,6 +258,60 @@ async def test_a_secret_is_sent_in_its_header_and_taken_out_of_what_comes_back(w
     assert outcome.result == b'{"you sent": "[secret TOKEN]"}'
     web.says("/", SECRET.encode(), status="500 Internal Server Error")
     assert (await call(workshop, version, a=1)).stderr == b"it answered 500 Internal Server Error: [secret TOKEN]"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"said": ODD}).encode(),
+        rb'{"said": "ab+cd\/ef<gh&ij\\kl"}',
+        rb'{"said": "ab\u002Bcd/ef\u003cgh\u0026ij\u005Ckl"}',
+        json.dumps({"said": ODD}).encode("utf-16"),
+        json.dumps({"said": ODD}).encode("utf-32-be"),
+        ODD.encode(),
+    ],
+    ids=["JSON", "slashes", "codes", "UTF-16", "UTF-32", "text"],
+)
+@pytest.mark.parametrize("status", ["200 OK", "500 Internal Server Error"])
+async def test_a_secret_is_taken_out_however_it_is_written(web: Web, workshop: Workshop, body: bytes, status: str) -> None:
+    for mapping in ({"result": {"pointer": "/said"}}, {}):
+        version = tool(web, "/", headers={"X": "{secret:ODD}"}, **mapping)
+        for kind in ("application/json", "text/plain"):
+            web.says("/", body, status=status, Content_Type=kind)
+            outcome = await call(workshop, version, a=1)
+            told = (outcome.result or b"") + outcome.stdout + outcome.stderr
+            assert b"cd/ef" not in told.replace(b"\x00", b"").replace(b"\\", b"")
+
+
+async def test_of_two_secrets_that_begin_alike_nothing_is_left(web: Web, workshop: Workshop) -> None:
+    web.says("/", json.dumps([f"{ODD}, and the rest", ODD]).encode())
+    version = tool(web, "/", headers={"X": "{secret:ODD}", "Y": "{secret:LONG}"})
+    assert (await call(workshop, version, a=1)).result == b'["[secret LONG]", "[secret ODD]"]'
+
+
+async def test_a_secret_that_was_taken_from_an_organisation_is_not_sent_by_a_tool_of_before(
+    web: Web, workshop: Workshop
+) -> None:
+    outcome = await call(workshop, tool(web, "/", headers={"X": "{secret:OTHERS}"}), a=1)
+    assert (outcome.exit_code, web.requests) == (1, [])
+    assert b"the secret 'OTHERS' is not there for" in outcome.stderr
+
+
+async def test_a_call_that_is_redirected_elsewhere_keeps_its_idempotency_key_and_no_secret(
+    web: Web, workshop: Workshop
+) -> None:
+    async with open_web() as other:
+        web.says("/", status="307 Temporary Redirect", Location=f"{other.origin}/there")
+        other.says("/there", b'"done"')
+        runtime: dict[str, Any] = {"method": "POST", "body": {"a": "{a}"}, "redirects": 1}
+        grant = {"methods": ["POST"], "ports": [web.port, other.port]}
+        version = tool(web, "/", effect="idempotent", headers={"X": "{secret:TOKEN}"}, grant=grant, **runtime)
+        assert (await call(workshop, version, a=1)).result == b'"done"'
+    [asked] = other.requests
+    assert json.loads(asked.partition(b"\r\n\r\n")[2]) == {"a": 1}
+    assert b"\r\nidempotency-key: " in asked.lower()
+    assert b"\r\ncontent-type: application/json\r\n" in asked.lower()
+    assert SECRET.encode() not in asked
 
 
 async def test_a_secret_is_in_no_representation_of_what_is_kept(web: Web, workshop: Workshop) -> None:

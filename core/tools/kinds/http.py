@@ -181,24 +181,28 @@ def _check_secret(path: str, name: str, version: ToolVersion, origin: URL, organ
     secret = workshop.secrets.get(name)
     if name not in version.capabilities.secrets:
         raise ManifestRefused(path, f"capabilities.secrets does not grant {name!r}")
-    ours = secret is not None and (secret.organizations is None or organization_id in secret.organizations)
-    if secret is None or not ours or str(origin.origin()) not in secret.origins:
+    if secret is None or not secret.is_for(origin, organization_id):
         raise ManifestRefused(path, f"the operator has set no secret {name!r} for {origin.origin()} and this organisation")
 
 
 def prepare(version: ToolVersion, call: Call, /) -> Work:
     options = Options.model_validate(version.runtime)
-    headers = CIMultiDict(filled_headers(options.headers, call.arguments))
+    headers, ours = CIMultiDict(filled_headers(options.headers, call.arguments)), set[str]()
     body = filled_body(options.body, options.encoding, call.arguments)
     if body is not None:
         kind = "application/json" if options.encoding == "json" else "application/x-www-form-urlencoded"
-        headers.setdefault("Content-Type", Template((kind,)))
+        if "Content-Type" not in headers:
+            headers["Content-Type"] = Template((kind,))
+            ours.add("content-type")
     if version.effect is Effect.IDEMPOTENT:
         headers[options.idempotency_header] = Template((call.idempotency_key,))
+        ours.add(options.idempotency_header.lower())
     return HttpWork(
+        organization_id=call.organization_id,
         method=options.method,
         url=filled_address(options.url, options.query, call.arguments),
         headers=headers,
+        ours=frozenset(ours),
         body=body,
         grants=Grants(network=version.capabilities.network),
         redirects=options.redirects,
