@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from core.config_section import Neighbour as Neighbour  # for backends
 from core.config_section import Section
 from core.llm import backends
 from core.messages import Usage

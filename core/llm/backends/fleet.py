@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self, assert_never
 
 from pydantic import Field, model_validator
 
+from core.config_section import Neighbour
 from core.errors import ConfigurationError
 from core.fleet import protocol
 from core.fleet.client import AgentUnreachable, RequestTooLong, connect
@@ -27,7 +28,7 @@ from core.llm.contract import (
     ReasoningChunk,
     TextChunk,
 )
-from core.llm.declaration import ModelDeclaration, Neighbour
+from core.llm.declaration import ModelDeclaration
 
 GREETING_SECONDS = 1.0
 

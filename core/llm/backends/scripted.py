@@ -7,8 +7,9 @@ from typing import Self
 
 from pydantic import model_validator
 
+from core.config_section import Neighbour
 from core.llm.contract import Chunk, Model, ModelRequest, ModelUnavailable
-from core.llm.declaration import ModelDeclaration, Neighbour
+from core.llm.declaration import ModelDeclaration
 from core.llm.failures import provider_error
 from core.llm.player import Disconnect, Pause, Player
 from core.llm.script import Rules, ScriptedError, Situation, read_rules
