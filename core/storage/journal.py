@@ -154,6 +154,13 @@ class Pending:
     deferral: TurnDeferred | None = None
     durable: "asyncio.Future[None]" = field(default_factory=lambda: _awaited())
 
+    @property
+    def only_ends(self) -> bool:
+        """It is written whatever its key is by now: `over` and `ended` in the statement."""
+        if self.end is None:
+            return False
+        return self.acceptance is None or (not self.acceptance.turn.stored and self.acceptance.continues is None)
+
     def merge(self, entry: Entry, seq: int) -> bool:
         """Take the entry in; False when its text went into the event before it, and no number was used."""
         for row in entry.ledger:
@@ -191,8 +198,9 @@ Publish = Callable[[Sequence[Recorded]], None]
 
 
 class TurnJournal:
-    """One turn's way into the journal. An unstored turn's events are published at once and kept nowhere; its row, its ledger
-    its usage and its audit records are written all the same, at the first call of a tool or at its end.
+    """One turn's way into the journal. What an unstored turn says is published at once and kept nowhere; its row, its ledger,
+    its usage and its audit records are written all the same, at the first call of a tool or at its end. Its end is published
+    when they are: no turn is over that nobody has counted.
     """
 
     def __init__(self, journal: "Journal", acceptance: Acceptance, *, epoch: int, last_seq: int, publish: Publish) -> None:
@@ -217,24 +225,25 @@ class TurnJournal:
         until `hurry`.
         Raises what an earlier group of this turn failed with: nothing can follow a record that was not written.
         """
-        may_end = isinstance(self._failure, KeyRevoked) and self.accepted and isinstance(entry.event, TurnEnded)
+        ends = isinstance(entry.event, TurnEnded)
+        may_end = ends and isinstance(self._failure, KeyRevoked) and (self.accepted or not self.turn.stored)
         if self._failure is not None and not may_end:
             raise self._failure
         if self._journal.stopped:
             raise Unavailable("the journal has stopped", code="journal_stopped")
-        if not self.turn.stored:
+        if not self.turn.stored and not ends:
             self._last_seq += 1
             self._publish([Recorded(self._last_seq, entry.event)])
-            if not entry.ledger and not isinstance(entry.event, TurnEnded):
+            if not entry.ledger:
                 self._unwritten += entry.audit
                 return self._nothing_to_write
         pending = self._journal.line(self)
         used = pending.merge(entry, self._last_seq + 1)
-        if self.turn.stored:
+        if self.turn.stored or ends:
             self._last_seq += used
         else:
             pending.events.clear()
-            pending.audit[:0], self._unwritten = self._unwritten, []
+        pending.audit[:0], self._unwritten = self._unwritten, []
         if self._acceptance is not None:
             pending.acceptance, self._acceptance = self._acceptance, None
         if not soon:
@@ -259,6 +268,7 @@ class TurnJournal:
         """Nothing of `pending` was written, and nothing that stands in line behind it will be."""
         self._failure = failure
         behind = self._journal.step_out(self)
+        self._acceptance = pending.acceptance
         if pending.events:
             self._last_seq = pending.events[0].seq - 1
         for one in (pending, behind):
@@ -460,7 +470,7 @@ def _verdict(turn: TurnJournal, pending: Pending, fate: asyncpg.Record | None) -
             return RateLimited("too many turns wait in the background", retry_after=COME_AGAIN_SECONDS, code="queue_full")
         case "late":
             return Conflict("somebody else has decided on it, or it has just expired", code="approval_decided")
-    if fate["revoked"] and (pending.end is None or pending.acceptance is not None):
+    if fate["revoked"] and not pending.only_ends:
         return KeyRevoked("the API key was revoked or has expired")
     return None
 

@@ -1,6 +1,8 @@
 """The one statement that the journal's writer runs for a group, made of the parts that the group needs, and its arrays.
 
-barred: turns that begin under a key that is not valid any more. accepted: other new turns. held: turns whose lease
+over: unstored turns whose row comes with their end: their key was valid when they began, and they are counted whatever it is now,
+but for one that decides on approvals, since it decides nothing any more.
+barred: other turns that begin under a key that is not valid any more. accepted: other new turns. held: turns whose lease
 still is the writer's, their rows locked in order of id until the commit, so that a takeover waits or is seen (a plain WHERE,
 or FOR KEY SHARE, lets a takeover commit first). Only for these is anything written, and for one whose key was revoked only its
 end. A row inserted here cannot be updated here: a turn that is accepted and ended in one group is inserted ended.
@@ -96,8 +98,10 @@ open AS (
     WHERE w.id NOT IN (SELECT id FROM open) AND NOT EXISTS (SELECT FROM turns t WHERE t.id = w.turn_id)
 )"""),
     ("accepted", f"""
-barred AS (
-    SELECT w.id FROM {{accepted}} WHERE {REVOKED.format(key="w.key_id")}
+over AS (
+    SELECT w.id FROM {{accepted}} WHERE NOT w.stored AND w.continues IS NULL AND w.ended_at IS NOT NULL
+), barred AS (
+    SELECT w.id FROM {{accepted}} WHERE {REVOKED.format(key="w.key_id")} AND w.id NOT IN (SELECT id FROM over)
 ), accepted AS (
     INSERT INTO turns ({_TURN_COLUMNS}, lease_expires_at)
     SELECT {_TURN_COLUMNS}, clock_timestamp() + make_interval(secs => lease_seconds)
@@ -217,6 +221,7 @@ def statement(parts: frozenset[str]) -> str:
         sources[name] = f"unnest({arguments}) WITH ORDINALITY AS w({', '.join(column for column, _ in pairs)}, nth)"
         if name == "accepted":
             sources["holders"] += " UNION ALL SELECT id, key_id FROM accepted"
+            sources["writable"] += " OR id IN (SELECT id FROM over)"
         if name == "ended":
             sources["writable"] += f" OR id = ANY(${number + 1}::text[])"
         number += len(pairs)
@@ -246,6 +251,7 @@ def rows_of(turn: Turn, owner: str, epoch: int, pending: "Pending") -> Rows:
     rows["events"] = [
         (turn.id, recorded.seq, turn.organization_id, TURN_EVENT.dump_json(recorded.event).decode())
         for recorded in pending.events
+        if turn.stored
     ]
     rows["ledger"] = [
         (turn.id, _plain(row.call_path), turn.organization_id, row.tool, row.version_digest, row.effect, row.state,

@@ -33,7 +33,7 @@ from core.storage.journal import (
 )
 from core.storage.leases import Leases
 from core.storage.records import Turn
-from core.storage.tables import tool_ledger
+from core.storage.tables import tool_ledger, turns
 from core.storage.turns import TurnStore
 from tests.integration.conftest import Tenant
 
@@ -242,6 +242,29 @@ async def test_an_unstored_turn_keeps_its_ledger_and_usage_and_not_a_word_of_tex
     assert [len(rows) for rows in dump] == [0, 0, 1, 1]
     assert dump[2][0].output_tokens == 9
     assert "secret" not in repr(dump)
+
+
+@pytest.mark.parametrize("dispatches", [False, True])
+async def test_an_unstored_turn_whose_key_was_revoked_is_counted_all_the_same(
+    journal: Journal, database: Database, tenant: Tenant, dispatches: bool
+) -> None:
+    turn = a_turn(tenant, stored=False)
+    writer, reader = opened(journal, turn)
+    await writer.record(Entry(event=TurnStarted()))
+    await Keys(Directory(database)).revoke(tenant.principal, turn.key_id)
+    if dispatches:
+        row = LedgerRow(
+            call_path="c", tool="t", version_digest="d", effect="pure", state=CallState.DISPATCHED, arguments_digest="a"
+        )
+        with pytest.raises(KeyRevoked):
+            await writer.record(Entry(event=TextDelta(item=0, text="x"), ledger=(row,)))
+    await writer.record(Entry(event=TurnEnded(status=TurnStatus.FAILED, reason="key_revoked", usage=Usage(output=9))))
+    assert isinstance(reader.seen[-1].event, TurnEnded)
+    assert [recorded.seq for recorded in reader.seen] == list(range(1, len(reader.seen) + 1))
+    async with database.tenant(turn.organization_id) as connection:
+        kept = (await connection.execute(sa.select(turns).where(turns.c.id == turn.id))).one()
+        ledger = (await connection.execute(sa.select(tool_ledger).where(tool_ledger.c.turn_id == turn.id))).all()
+    assert (kept.output_tokens, kept.reason, ledger) == (9, "key_revoked", [])
 
 
 async def test_ledger_rows_go_from_dispatched_to_completed(journal: Journal, database: Database, tenant: Tenant) -> None:

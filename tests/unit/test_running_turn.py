@@ -9,7 +9,7 @@ from core.conversations.feed import Feed
 from core.conversations.record import Recorder
 from core.conversations.running import RunningTurn
 from core.conversations.story import Story
-from core.events import NestedDispatched, ToolDispatched, ToolOutput, TurnStarted
+from core.events import NestedDispatched, TextDelta, ToolDispatched, ToolOutput, TurnEnded, TurnStarted, TurnStatus
 from core.storage.database import Database
 from core.storage.journal import Acceptance, Journal
 from tests.unit.wire_stories import turn
@@ -40,3 +40,9 @@ async def test_what_another_call_prints_meanwhile_does_not_make_a_dispatch_durab
 async def test_text_that_is_kept_nowhere_is_not_waited_for(running: RunningTurn) -> None:
     running.record(TurnStarted())
     await running.durable()
+
+
+async def test_nobody_is_told_the_end_of_a_turn_that_is_not_counted_yet(running: RunningTurn) -> None:
+    for event in (TurnStarted(), TextDelta(item=0, text="said at once"), TurnEnded(status=TurnStatus.COMPLETED)):
+        running.record(event)
+    assert [type(recorded.event) for recorded in running.feed.events] == [TurnStarted, TextDelta]
