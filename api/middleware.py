@@ -23,13 +23,17 @@ from core.limits.standing import STANDING
 from core.telemetry.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
+BRACKETED = re.compile(r"\[([^]]*)](?::\d*)?")
 REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 access = logging.getLogger("paddock.access")  # its messages are JSON already
 
 
 class TrustedProxies:
-    """Takes the client's address and scheme from X-Forwarded-For and -Proto, from proxies that the operator names alone."""
+    """Takes the client's address and scheme from X-Forwarded-For and -Proto, from proxies that the operator names alone.
+
+    A client whose address such a proxy does not know is None. state["vouched_for"]: that the address is from such a proxy.
+    """
 
     def __init__(self, app: ASGIApp, networks: Sequence[IPv4Network | IPv6Network]) -> None:
         self._app = app
@@ -42,18 +46,20 @@ class TrustedProxies:
             match _elements(headers, "x-forwarded-proto"):
                 case [*_, "http" | "https" as scheme]:
                     scope["scheme"] = scheme
-            scope["client"] = (self._origin(_elements(headers, "x-forwarded-for"), client[0]), 0)
+            if forwarded := _elements(headers, "x-forwarded-for"):
+                origin = self._origin(forwarded)
+                scope["client"] = None if origin is None else (origin, 0)
+                scope["state"] = {**scope.get("state", {}), "vouched_for": True}
         await self._app(scope, receive, send)
 
-    def _origin(self, forwarded: Sequence[str], peer: str) -> str:
+    def _origin(self, forwarded: Sequence[str]) -> str | None:
         """The last address that no trusted proxy vouches for; what stands before it may be made up."""
-        for address in reversed(forwarded):
-            if not _is_address(address):
-                return peer
-            peer = address
-            if not self._trusts(address):
-                return address
-        return peer
+        address = None
+        for told in reversed(forwarded):
+            address = _address(told)
+            if address is None or not self._trusts(address):
+                break
+        return address
 
     def _trusts(self, address: str) -> bool:
         return _is_address(address) and any(ip_address(address) in network for network in self._networks)
@@ -62,6 +68,15 @@ class TrustedProxies:
 def _elements(headers: Headers, name: str) -> list[str]:
     """Of all its lines, which are one list: some proxies add a line of their own below those that the client sent."""
     return [part.strip() for part in ",".join(headers.getlist(name)).split(",") if part.strip()]
+
+
+def _address(text: str) -> str | None:
+    """Some proxies add the port. None for a name, or what hides one."""
+    if found := BRACKETED.fullmatch(text):
+        text = found[1]
+    elif text.count(":") == 1:
+        text = text[: text.index(":")]
+    return text if _is_address(text) else None
 
 
 def _is_address(text: str) -> bool:

@@ -24,10 +24,10 @@ async def expose(request: Request) -> Response:
 
 
 def _is_near(request: Request) -> bool:
-    """A proxy that nobody told us of stands near, and whoever is behind it does not."""
+    """A proxy that nobody told us of stands near, and whoever is behind it does not; nor does whom a proxy does not name."""
     networks = platform_of(request).settings.metrics_networks
-    trusted = bool(platform_of(request).settings.trusted_proxies)
-    if request.client is None or (not trusted and any(name in request.headers for name in FORWARDED)):
+    vouched_for = getattr(request.state, "vouched_for", False)
+    if request.client is None or (not vouched_for and any(name in request.headers for name in FORWARDED)):
         return False
     try:
         address = ip_address(request.client.host)

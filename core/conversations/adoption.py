@@ -24,6 +24,7 @@ from core.limits.limiter import Grant, Limiter
 from core.messages import Usage
 from core.storage.journal import Acceptance, Journal
 from core.storage.leases import Leases, Orphan
+from core.storage.records import Turn
 from core.storage.turns import TurnStore
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,9 @@ class Adoption:
         limiter: Limiter,
         running: Mapping[str, RunningTurn],
         play: Play,
+        on_end: Callable[[Turn], None],
     ) -> None:
+        """on_end: told of a turn that ended here and was never played here."""
         self._journal = journal
         self._leases = leases
         self._turns = turns
@@ -57,6 +60,7 @@ class Adoption:
         self._limiter = limiter
         self._running = running
         self._play = play
+        self._on_end = on_end
 
     async def take(self, orphan: Orphan) -> None:
         """Returns when the turn runs here or has ended. Raises Unavailable; then the lease runs out and it is tried again."""
@@ -71,13 +75,17 @@ class Adoption:
             running = self._open(orphan, events)
         except (ValueError, LookupError, AssertionError) as exc:
             log.error("turn %s cannot be read (%s): it ends without its output", orphan.turn.id, type(exc).__name__)
-            return await self._open(orphan, [], unread=await self._last_seq(orphan)).finish(LOST)
+            return await self._finish(self._open(orphan, [], unread=await self._last_seq(orphan)), LOST)
         end = self._verdict(orphan, _deferrals(events))
         if end is None:
             end = await self._go_on(orphan, running, events)
         if end is not None:
-            await running.finish(_with_usage(end, events))
+            await self._finish(running, _with_usage(end, events))
         return None
+
+    async def _finish(self, running: RunningTurn, end: TurnEnded) -> None:
+        await running.finish(end)
+        self._on_end(running.turn)
 
     @asynccontextmanager
     async def _untouched(self, orphan: Orphan) -> AsyncGenerator[None, None]:
@@ -170,7 +178,7 @@ class Adoption:
         """Nobody knows what it said: it is ended in the books, and so are its calls."""
         turn = orphan.turn
         recorder = Recorder(Story(turn.id), TurnAudit(turn), lost=await self._turns.open_calls(turn.id))
-        await self._running_turn(orphan, Feed(), recorder, 0).finish(CANCELLED if orphan.cancelled else LOST)
+        await self._finish(self._running_turn(orphan, Feed(), recorder, 0), CANCELLED if orphan.cancelled else LOST)
 
 
 def _deferrals(events: Sequence[Recorded]) -> int:

@@ -33,8 +33,8 @@ from core.storage.turns import TurnStore
 from core.storage.wakeups import CANCELLATIONS, QUEUE, Wakeups
 from core.telemetry.telemetry import Telemetry
 
-REFUSED = {ContextExceeded.code, ModelRefused.code}
-"""Failures that the caller's input is to blame for: metrics tell them from ours."""
+REFUSED = {ContextExceeded.code, ModelRefused.code, "insufficient_quota", StopReason.KEY_REVOKED}
+"""Failures that the caller's input, limits or key are to blame for: metrics tell them from ours."""
 UNREAD_SECONDS = 30.0
 """How long an unstored turn waits for its first reader before it is given up."""
 
@@ -127,7 +127,7 @@ class TurnManager:
 
         def over() -> None:
             grant.end()
-            watch.end("refused" if running.turn.reason in REFUSED else running.turn.status, budget.usage)
+            watch.end(_outcome(running.turn), budget.usage, ended=running.turn.status.ended)
             self._forget(running)
             if running.turn.queue is not None:
                 self._wakeups.publish([QUEUE])  # there is room for another one
@@ -140,6 +140,10 @@ class TurnManager:
             grant.end()
             raise
         self._running[running.turn.id] = running
+
+    def count(self, turn: Turn) -> None:
+        """In the metrics: one that ended without having been played here."""
+        self._telemetry.turn_ended(turn.model, _outcome(turn))
 
     def _open(
         self,
@@ -340,6 +344,10 @@ class TurnManager:
 def stream_removed(turn_id: str) -> NoLongerKept:
     message = f"the stream of response {turn_id!r} is not kept any more; the response itself is: ask for it without a stream"
     return NoLongerKept(message, param="stream", code="stream_removed")
+
+
+def _outcome(turn: Turn) -> str:
+    return "refused" if turn.reason in REFUSED else turn.status
 
 
 def _last_seen(turn: Turn, before: Sequence[Item]) -> str | None:

@@ -51,8 +51,8 @@ class Limiter:
 
     @property
     def away(self) -> bool:
-        """Redis is, and this process counts for itself."""
-        return self._counters.away
+        """Redis is, or it refuses to count, and this process counts for itself."""
+        return self._counters.away or self._counters.refusing
 
     async def admit(self, turn: Counted, *, tokens: int) -> "Grant":
         """Count the turn and reserve the tokens of its first model call. The grant must be ended. Raises RateLimited."""

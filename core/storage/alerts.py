@@ -15,6 +15,8 @@ from core.storage.paging import page_by_id
 from core.storage.records import Page
 from core.storage.tables import alert_messages, alerts, metric_samples
 
+_ORDER = (alert_messages.c.created_at, alert_messages.c.id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
@@ -124,12 +126,15 @@ class AlertStore:
             await connection.execute(sa.delete(alerts).where(old))
 
     async def due(self, limit: int) -> Sequence[AlertMessage]:
-        """Messages whose time has come; a later one about the same alert waits for the earlier one."""
+        """Messages whose time has come; a later one about the same alert waits for the earlier one.
+
+        The database's clock says which is later: one server's may be behind another's.
+        """
         earlier = alert_messages.alias()
         waits = sa.exists().where(
             earlier.c.alert_id == alert_messages.c.alert_id,
             earlier.c.receiver == alert_messages.c.receiver,
-            earlier.c.id < alert_messages.c.id,
+            sa.tuple_(earlier.c.created_at, earlier.c.id) < sa.tuple_(*_ORDER),
             earlier.c.delivered_at.is_(None),
             earlier.c.given_up_at.is_(None),
         )
@@ -140,7 +145,7 @@ class AlertStore:
             ~waits,
         )
         async with self._database.everyone() as connection:
-            rows = (await connection.execute(query.order_by(alert_messages.c.id).limit(limit))).mappings().all()
+            rows = (await connection.execute(query.order_by(*_ORDER).limit(limit))).mappings().all()
         return [_message(row) for row in rows]
 
     async def delivered(self, message_id: str) -> None:
@@ -169,7 +174,7 @@ class AlertStore:
 
     async def get(self, alert_id: str) -> tuple[Alert, Sequence[AlertMessage]]:
         """Raises NotFound."""
-        mine = sa.select(alert_messages).where(alert_messages.c.alert_id == alert_id).order_by(alert_messages.c.id)
+        mine = sa.select(alert_messages).where(alert_messages.c.alert_id == alert_id).order_by(*_ORDER)
         async with self._database.everyone() as connection:
             row = (await connection.execute(sa.select(alerts).where(alerts.c.id == alert_id))).mappings().one_or_none()
             if row is None:

@@ -1,7 +1,7 @@
 """The one statement that the journal's writer runs for a group, made of the parts that the group needs, and its arrays.
 
-over: unstored turns whose row comes with their end: their key was valid when they began, and they are counted whatever it is now,
-but for one that decides on approvals, since it decides nothing any more.
+over: unstored turns whose row comes with their end. Their key was valid when they began, and they are counted whatever it is
+now, but for one that decides on approvals, since it decides nothing any more.
 barred: other turns that begin under a key that is not valid any more. accepted: other new turns. held: turns whose lease
 still is the writer's, their rows locked in order of id until the commit, so that a takeover waits or is seen (a plain WHERE,
 or FOR KEY SHARE, lets a takeover commit first). Only for these is anything written, and for one whose key was revoked only its

@@ -11,8 +11,17 @@ local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local KEPT_SECONDS = 32 * 86400
 local ASK_AGAIN_SECONDS = 60
 
+local function charge_lost(hash, running)  -- a Redis that is full may evict the set alone: as if all in it had run out
+    local held = tonumber(redis.call('HGET', hash, 'held') or 0)
+    if held > 0 and redis.call('EXISTS', running) == 0 then
+        redis.call('HINCRBY', hash, 'month_tokens', held)
+        redis.call('HSET', hash, 'held', 0)
+    end
+end
+
 if ARGV[1] == 'renew' then  -- ARGV: seconds, then each reservation with the `since` of each subject
     local subjects = #KEYS / 2
+    for i = 1, subjects do charge_lost(KEYS[2 * i - 1], KEYS[2 * i]) end
     for m = 3, #ARGV, 1 + subjects do
         local tokens = tonumber(string.match(ARGV[m], ':(%d+)$'))
         for i = 1, subjects do
@@ -76,6 +85,7 @@ local function load(i)
         tokens_per_minute = tonumber(ARGV[at + 4]), tokens_per_month = tonumber(ARGV[at + 5]),
         concurrent = tonumber(ARGV[at + 6]),
     }
+    charge_lost(s.hash, s.running)
     local found = redis.call('HMGET', s.hash, unpack(FIELDS))
     s.known = found[9]
     s.since = found[9] or string.format('%.6f', now)

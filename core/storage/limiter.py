@@ -3,7 +3,7 @@
 Knows what a subject has used, not what it is or why it is limited. Commands reach Redis in the order in which they were given,
 so that a turn's end is counted before the next request of the same caller. Without Redis every question is refused at once,
 what is to be told from then on is kept (the newest `KEPT`) and told when it is back. What was under way when Redis went is
-not told again: it may have been counted.
+not told again: it may have been counted. What was asked then is given back later, for the same reason.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import Any
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from core.errors import Unavailable
 
@@ -108,6 +108,8 @@ class _Command:
 
 
 class LimitCounters:
+    """away: Redis does not answer. refusing: it answers that it counts nothing: it is full, a replica, or we may not write."""
+
     def __init__(self, client: redis.asyncio.Redis, script: str) -> None:
         self._client = client
         self._script = script
@@ -115,6 +117,7 @@ class LimitCounters:
         self._line: deque[_Command] = deque()
         self._wake = asyncio.Event()
         self.away = False
+        self.refusing = False
 
     async def admit(
         self, subjects: Sequence[Subject], turn_id: str, *, tokens: int, seconds: float
@@ -170,18 +173,19 @@ class LimitCounters:
             await self._ask(_Command((), ("renew", 0)))
 
     async def _reserve(self, name: str, before: Settlement, tokens: int, seconds: float) -> Sequence[Left] | Refused:
+        asked = self._ask(_command(name, before, tokens, seconds))
         try:
-            return _verdict(await self._ask(_command(name, before, tokens, seconds)))
-        except asyncio.CancelledError:  # it is in the line, and nobody would settle what comes of it
+            return _verdict(await asked)
+        except (asyncio.CancelledError, CountersAway):  # Redis may count it yet, and nobody would settle what comes of it
             self.settle(replace(before, reserved=tokens, used=0, since=[""] * len(before.since)))
             raise
 
-    async def _ask(self, command: _Command) -> Any:
+    def _ask(self, command: _Command) -> "asyncio.Future[Any]":
         if self.away:
             raise CountersAway("Redis is away")
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._tell(_Command(command.keys, command.arguments, answer))
-        return await answer
+        return answer
 
     def _tell(self, command: _Command) -> None:
         if self.away and len(self._line) >= KEPT:
@@ -196,10 +200,21 @@ class LimitCounters:
             unknown = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             for n, answer in zip(unknown, await self._execute([batch[n] for n in unknown]), strict=True):
                 answers[n] = answer
+        await self._notice_refusals(batch, answers)
         for command, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, RedisError):
-                log.error("Redis refused a command of the limiter: %s", type(answer).__name__)
             _tell_who_asked(command, answer)
+
+    async def _notice_refusals(self, batch: Sequence[_Command], answers: Sequence[Any]) -> None:
+        """Said once each way. Only a question that was answered shows that it counts: what is told may change nothing."""
+        refusals = [answer for answer in answers if isinstance(answer, RedisError)]
+        counts = any(command.keys and command.answer is not None for command in batch) and not refusals
+        if refusals and not self.refusing:
+            log.error("Redis refuses to count (%s): each process limits by itself", type(refusals[0]).__name__)
+        elif counts and self.refusing:
+            log.warning("Redis counts again: limits are those of all processes")
+        self.refusing = bool(refusals) or (self.refusing and not counts)
+        if any(isinstance(refusal, ReadOnlyError) for refusal in refusals):  # its address may lead to the new primary by now
+            await self._client.connection_pool.disconnect()
 
     async def _execute(self, commands: Sequence[_Command]) -> list[Any]:
         pipeline = self._client.pipeline(transaction=False)

@@ -62,6 +62,9 @@ class Telemetry:
             self.metrics.queue_seconds.observe(max(0.0, (datetime.now(UTC) - turn.created_at).total_seconds()))
         return TurnWatch(self, turn)
 
+    def turn_ended(self, model: str, outcome: str) -> None:
+        self.metrics.turns.labels(model, outcome).inc()
+
     def model_call(self, model: str, provider: str, attributes: Attributes) -> "ModelWatch":
         return ModelWatch(self, model, provider, attributes)
 
@@ -147,6 +150,7 @@ class RequestWatch:
 
 class TurnWatch:
     def __init__(self, telemetry: Telemetry, turn: Watched) -> None:
+        self._telemetry = telemetry
         self._metrics = telemetry.metrics
         self._tracer = telemetry.tracer
         self._model = turn.model
@@ -188,10 +192,11 @@ class TurnWatch:
         self._step = self._tracer.start_span("step", here, attributes={"paddock.step": step})
         context.attach(set_span_in_context(self._step))  # for as long as the turn's task lives
 
-    def end(self, outcome: str, usage: Usage) -> None:
-        """outcome: the status that the turn ended with."""
-        self._metrics.turns.labels(self._model, outcome).inc()
-        self._metrics.turn_seconds.labels(self._model).observe(time.monotonic() - self._began)
+    def end(self, outcome: str, usage: Usage, *, ended: bool) -> None:
+        """outcome: the status that the turn has, in which it may have ended, or goes on elsewhere or later."""
+        if ended:
+            self._telemetry.turn_ended(self._model, outcome)
+            self._metrics.turn_seconds.labels(self._model).observe(time.monotonic() - self._began)
         if self._step is not None:
             self._step.end()
         self._span.set_attributes({"paddock.turn.outcome": outcome, **_usage(usage)})

@@ -137,6 +137,7 @@ async def _kept_going(
         limiter=ground.limiter,
         running=running,
         play=turns.play,
+        on_end=turns.count,
     )
     upkeep = Upkeep(leases=leases, adoption=adoption, identities=identities, wakeups=wakeups, running=running)
     at_once = ground.settings.limits.background_turns

@@ -1,6 +1,7 @@
 """A Redis of the test's own, which it may stop, start again and empty."""
 
 import asyncio
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,6 +40,15 @@ class OwnRedis:
             self._process.kill()
             await self._process.wait()
             self._process = None
+
+    def freeze(self) -> None:
+        """It goes on with what it was sent when it is thawed."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     async def flush_scripts(self) -> None:
         async with Redis.from_url(self.url) as client:

@@ -217,6 +217,17 @@ async def test_a_later_message_waits_for_the_earlier_one_about_the_same_alert(da
     assert [message.id for message in await store.due(10)] == ["msg_2"]
 
 
+async def test_the_end_is_told_after_the_beginning_though_the_clock_of_who_tells_it_is_behind(database: Database) -> None:
+    store = AlertStore(database)
+    async with database.everyone() as connection:
+        now = (await connection.execute(sa.select(sa.func.now()))).scalar_one()
+    alert = Alert(id="alert_1", rule="r", severity="info", summary="x", value=1, created_at=now)
+    await store.fire(alert, [AlertMessage(id="msg_2", alert_id=alert.id, receiver="a", body="{}")])
+    await store.resolve(replace(alert, resolved_at=now), [AlertMessage(id="msg_1", alert_id=alert.id, receiver="a", body="{}")])
+    assert [message.id for message in await store.due(10)] == ["msg_2"]
+    assert [message.id for message in (await store.get(alert.id))[1]] == ["msg_2", "msg_1"]
+
+
 async def test_a_gauge_that_is_wrong_on_this_server_is_told_too(stage: Stage, tenant: Tenant, web: Web) -> None:
     web.says("/hook")
     rule = {"series": "paddock_limiter_redis_up", "above": 0, "window_seconds": 1, "summary": "it is there"}

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 
 from api.app import create_app
 from core.bootstrap import Platform, open_platform
@@ -213,6 +214,23 @@ async def test_without_redis_this_process_still_limits(stage: Stage, tenant: Ten
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
 
 
+async def test_a_redis_that_answers_and_counts_nothing_is_away_and_that_is_said_once(
+    stage: Stage, tenant: Tenant, redis: OwnRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(stage, tenant, redis, requests_per_minute=6) as server, Redis.from_url(redis.url) as theirs:
+        await theirs.config_set("maxmemory", 1)
+        statuses = [(await server.chat()).status_code for _ in range(7)]
+        full = (await server.client.get("/metrics")).text
+        await theirs.config_set("maxmemory", 0)
+        statuses += [(await server.chat()).status_code for _ in range(2)]
+        free = (await server.client.get("/metrics")).text
+    assert statuses == [200] * 6 + [429] + [200] * 2
+    assert "paddock_limiter_redis_up 0.0" in full
+    assert "paddock_limiter_redis_up 1.0" in free
+    lines = [record.message for record in caplog.records if record.name == "core.storage.limiter"]
+    assert len(lines) == 2, lines
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     id: str
@@ -251,6 +269,27 @@ async def test_turns_that_redis_takes_over_give_their_places_back_to_the_process
         for grant in [await limiter.admit(next(turns), tokens=40_000) for _ in range(2)]:
             grant.end()
     assert limiter.let_in_locally == 4
+
+
+async def test_what_a_silent_redis_counts_when_it_wakes_is_given_back(
+    stage: Stage, tenant: Tenant, redis: OwnRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its question was in the socket when everybody stopped waiting for its answer."""
+    monkeypatch.setattr("core.storage.limiter.ANSWER_SECONDS", 1.0)
+    turns, home = turns_of(tenant), tenant.principal.organization_id
+    async with serving(stage, tenant, redis, concurrent_turns=2) as server:
+        limiter = server.platform.limiter
+        (await limiter.admit(next(turns), tokens=1)).end()
+        redis.freeze()
+        for grant in await asyncio.gather(*(limiter.admit(next(turns), tokens=50_000) for _ in range(2))):
+            await grant.reserve(50_000)
+            grant.spend(10)
+            grant.end()
+        redis.thaw()
+        await until(lambda: not limiter.away)
+        (await limiter.admit(next(turns), tokens=10)).end()
+    async with Redis.from_url(redis.url) as theirs:
+        assert await theirs.hmget(f"paddock:limits:{{{home}}}:{home}", "month_tokens", "held") == [b"20", b"0"]
 
 
 async def test_a_turn_that_redis_let_in_takes_no_place_of_another_when_it_ends_without(
@@ -448,6 +487,26 @@ async def test_a_renewal_that_finds_redis_empty_takes_nothing_from_others_when_i
     await counters.admit(limited, "turn_2", tokens=300, seconds=30)
     counters.settle(done)
     assert await counted(counters, "org_a") == (50, 300)
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+async def test_a_full_redis_that_evicts_the_running_turns_alone_changes_nobodys_month(
+    counters: LimitCounters, renewed: bool
+) -> None:
+    limited = [subject()]
+    await counters.extend(
+        Settlement(subjects=limited, turn_id="turn_0", reserved=0, used=0, since=[""]), tokens=4_000, seconds=30
+    )
+    counters.settle(Settlement(subjects=limited, turn_id="turn_0", reserved=4_000, used=4_000, since=[""]))
+    left = await counters.admit(limited, "turn_1", tokens=1_000, seconds=30)
+    assert not isinstance(left, Refused)
+    await counters._client.delete("paddock:limits:{org_a}:org_a:running")
+    done = Settlement(subjects=limited, turn_id="turn_1", reserved=1_000, used=50, since=[row.since for row in left])
+    if renewed:
+        counters.renew([done], seconds=30)
+        assert await counted(counters, "org_a") == (4_000, 1_000)
+    counters.settle(done)
+    assert await counted(counters, "org_a") == (4_050, 0)
 
 
 async def test_what_a_dead_process_had_reserved_for_a_turn_that_another_goes_on_with_is_held_by_nobody_in_the_end(

@@ -77,6 +77,48 @@ async def test_what_a_model_refuses_for_its_input_is_no_failed_turn(stage: Stage
     }
 
 
+async def ended(client: httpx.AsyncClient, *made: httpx.Response) -> dict[tuple[str, ...], float]:
+    """How many turns ended how, when these have."""
+    async with asyncio.timeout(60):
+        for one in made:
+            while (await client.get(f"/v1/responses/{one.json()['id']}")).json()["status"] in ("queued", "in_progress"):
+                await asyncio.sleep(0.05)
+    seen = await scrape_at_rest(client)
+    return {key[1:]: value for key, value in seen.items() if key[0] in ("paddock_turns_total", "paddock_turn_seconds_count")}
+
+
+LATER = {"model": "scripted", "input": "later", "max_output_tokens": 40, "background": True}
+
+
+async def test_a_turn_that_is_tried_three_times_ends_once(stage: Stage, tenant: Tenant) -> None:
+    error = {"status": 503, "code": "down", "message": "down"}
+    model = {"name": "scripted", "backend": "scripted", "script": [{"reply": {"error": error}}], "retries": {"attempts": 1}}
+    async with serving(stage, tenant, model=model, limits={"background_retries": [0.1, 0.1]}) as (_, client):
+        seen = await ended(client, await client.post("/v1/responses", json=LATER))
+    assert seen == {("scripted", "failed"): 1, ("scripted",): 1}
+
+
+async def test_a_turn_that_cannot_go_on_in_another_process_is_counted_there(stage: Stage, tenant: Tenant) -> None:
+    async with serving(stage, tenant, limits={"background_turns": 0}) as (_, client):
+        made = await client.post("/v1/responses", json=LATER)
+    other = {"name": "other", "backend": "scripted", "script": [{"reply": "x"}]}
+    async with serving(stage, tenant, model=other) as (_, client):
+        seen = await ended(client, made)
+    assert seen == {("scripted", "failed"): 1}
+
+
+async def test_turns_that_are_beyond_their_callers_quota_are_no_failures_of_ours(stage: Stage, tenant: Tenant) -> None:
+    most = {"requests_per_minute": 10**4, "requests_per_day": 10**6, "tokens_per_minute": 10**9, "concurrent_turns": 1_000}
+    tiers = {"tiers": {"small": {**most, "tokens_per_month": 60}}, "default_tier": "small"}
+    long = {"reply": "four " * 50}
+    async with serving(stage, tenant, long, limits={"background_turns": 0}, **tiers) as (_, client):
+        made = [await client.post("/v1/responses", json=LATER) for _ in range(3)]
+    async with serving(stage, tenant, long, **tiers) as (_, client):
+        seen = await ended(client, *made)
+    assert seen["scripted", "refused"] == 2
+    assert ("scripted", "failed") not in seen
+
+
 async def test_a_turn_with_a_tool_is_seen_in_the_metrics_of_every_part(
     stage: Stage, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +219,33 @@ async def test_metrics_are_not_for_who_says_behind_a_proxy_that_he_is_near(stage
         del client.headers["authorization"]
         asked = [await client.get("/metrics", headers=headers) for headers in (lines, lines[:1])]
     assert [answer.status_code for answer in asked] == [401, 200]
+
+
+@pytest.mark.parametrize("trusted", ["127.0.0.0/8", "10.1.2.3/32"], ids=["trusted", "another is"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-forwarded-for": "203.0.113.9:51234"},
+        {"x-forwarded-for": "[2001:db8::9]:51234"},
+        {"x-forwarded-for": "unknown"},
+        {"x-forwarded-for": "127.0.0.1, _hidden"},
+        {"forwarded": "for=203.0.113.9"},
+        {"via": "1.1 proxy"},
+    ],
+)
+async def test_metrics_are_not_for_who_stands_behind_a_proxy_that_does_not_say_who_it_is(
+    stage: Stage, tenant: Tenant, headers: dict[str, str], trusted: str
+) -> None:
+    async with serving(stage, tenant, trusted_proxies=[trusted]) as (_, client):
+        del client.headers["authorization"]
+        assert (await client.get("/metrics", headers=headers)).status_code == 401
+
+
+async def test_a_client_that_a_proxy_names_with_its_port_is_near_where_it_is(stage: Stage, tenant: Tenant) -> None:
+    async with serving(stage, tenant, trusted_proxies=["127.0.0.0/8"]) as (_, client):
+        del client.headers["authorization"]
+        for told in ("127.0.0.1:4711", "[::1]:4711", "::1"):
+            assert (await client.get("/metrics", headers={"x-forwarded-for": told})).status_code == 200
 
 
 @pytest.mark.usefixtures("to_the_last_span")
