@@ -66,9 +66,12 @@ class Offer(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageItem:
+    """name: of who says it, among several of the same role."""
+
     id: str
     role: Role
     parts: tuple[Part, ...]
+    name: str | None = None
     complete: bool = True
     kind: Literal["message"] = "message"
 
@@ -149,11 +152,13 @@ ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemMessage:
     text: str
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserMessage:
     parts: tuple[Part, ...]
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +168,7 @@ class Reply:
     text: str = ""
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    name: str | None = None
 
 
 Message = SystemMessage | UserMessage | Reply | ToolResult

@@ -51,12 +51,15 @@ async def create(request: Request) -> Response:
 
 @router.get("/{completion_id}")
 async def retrieve(request: Request, completion_id: str) -> Response:
-    """A stored completion."""
+    """A stored completion, once it is whole: what a turn has said so far, or had said when it failed, is none."""
     turns, principal = platform_of(request).turns, await authenticated(request)
     turn = await _turn(turns, principal, completion_id)
     reply = chat_answer(turn)
     for recorded in await turns.events(principal, turn.id):
         reply.take(recorded)
+    if not reply.is_whole:
+        why = "is not finished yet" if reply.ended is None else f"has no answer: {TurnFailed.of(reply.ended).message}"
+        raise NotFound(f"completion {completion_id!r} {why}", code="completion_not_found")
     return answer({**reply.completion(), "metadata": dict(turn.metadata)}, headers=reply.report.headers())
 
 

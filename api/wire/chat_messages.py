@@ -31,18 +31,19 @@ class RefusalPart(Body):
 
 UserPart = Annotated[TextPart | ImagePart, Discriminator("type")]
 AssistantPart = Annotated[TextPart | RefusalPart, Discriminator("type")]
+Name = Annotated[str, Field(max_length=256)]
 
 
 class SystemMessage(Body):
     role: Literal["system", "developer"]
     content: str | Array[TextPart]
-    name: str | None = None
+    name: Name | None = None
 
 
 class UserMessage(Body):
     role: Literal["user"]
     content: str | Array[UserPart]
-    name: str | None = None
+    name: Name | None = None
 
 
 class CalledFunction(Body):
@@ -69,7 +70,7 @@ class AssistantMessage(Body):
     content: str | Array[AssistantPart] | None = None
     refusal: str | None = None
     tool_calls: Array[MessageToolCall] | None = None
-    name: str | None = None
+    name: Name | None = None
     annotations: Annotated[Array[JsonObject], Field(max_length=0)] | None = None
     audio: only(None) = None  # type: ignore[valid-type]
     function_call: only(None) = None  # type: ignore[valid-type]
@@ -99,9 +100,9 @@ def first_image(messages: list[Message]) -> str | None:
 def items_of(message: Message) -> list[Item]:
     match message:
         case SystemMessage():
-            return [MessageItem(id=new_id("msg"), role=Role(message.role), parts=_parts(message.content))]
+            return [MessageItem(id=new_id("msg"), role=Role(message.role), parts=_parts(message.content), name=message.name)]
         case UserMessage():
-            return [MessageItem(id=new_id("msg"), role=Role.USER, parts=_parts(message.content))]
+            return [MessageItem(id=new_id("msg"), role=Role.USER, parts=_parts(message.content), name=message.name)]
         case ToolMessage():
             output = message.content if isinstance(message.content, str) else "".join(part.text for part in message.content)
             return [FunctionOutputItem(id=new_id("fco"), call_id=message.tool_call_id, output=output)]
@@ -115,7 +116,7 @@ def _said(message: AssistantMessage) -> list[Item]:
     items: list[Item] = []
     parts = _parts(message.content or message.refusal or [])
     if parts:
-        items.append(MessageItem(id=new_id("msg"), role=Role.ASSISTANT, parts=parts))
+        items.append(MessageItem(id=new_id("msg"), role=Role.ASSISTANT, parts=parts, name=message.name))
     for call in message.tool_calls or []:
         asked = ToolCall(id=call.id, name=call.function.name, arguments=call.function.arguments)
         items.append(ToolCallItem(id=new_id("fc"), call=asked, offer=Offer.FUNCTION))

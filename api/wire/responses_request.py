@@ -64,7 +64,7 @@ class ConversationReference(Body):
 
 
 class CreateResponse(Body):
-    input: str | Annotated[Array[InputItem], Field(min_length=1)]
+    input: str | Array[InputItem] | None = None
     model: str | None = None
     background: bool | None = None
     conversation: str | ConversationReference | None = None
@@ -105,10 +105,13 @@ def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any]) -> TurnR
         )
     if body.background and body.store is False:
         raise InvalidRequest("a response in the background must be stored", param="store", code="invalid_value")
+    if not body.input and body.input != "" and body.conversation is None and body.previous_response_id is None:
+        message = "missing required parameter: 'input', where neither a conversation nor a previous response has any"
+        raise InvalidRequest(message, param="input", code="missing_required_parameter")
     tools = split_tools(body.tools or [])
     conversation = body.conversation
     return TurnRequest(
-        input=to_items(body.input, "input"),
+        input=to_items([] if body.input is None else body.input, "input"),
         model=body.model,
         instructions=body.instructions,
         previous_turn_id=body.previous_response_id,

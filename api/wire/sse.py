@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-HEARTBEAT = b": still here\n\n"
+HEARTBEAT = b": still here\n"
+"""No blank line behind it: once it has seen an id, the OpenAI SDK takes that for the end of an event, an empty one."""
 DONE = b"data: [DONE]\n\n"
 
 

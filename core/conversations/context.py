@@ -52,6 +52,7 @@ def assemble(items: Iterable[Item], instructions: str | None) -> list[Message]:
                 if reply.calls:
                     messages += reply.take(outputs)
                 reply.texts.append(_text(item))
+                reply.name = item.name or reply.name
             case ToolCallItem(complete=False, result=None) if item.call.id not in outputs:
                 pass
             case ToolCallItem():
@@ -93,14 +94,15 @@ class _ReplyInParts:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.calls: list[ToolCallItem] = []
+        self.name: str | None = None
 
     def take(self, outputs: Outputs) -> list[Message]:
         if not self.texts and not self.calls:
             return []
         calls = tuple(item.call for item in self.calls)
         results = [item.result or _result(item, outputs) for item in self.calls]
-        reply = Reply(text="".join(self.texts), tool_calls=calls)
-        self.texts, self.calls = [], []
+        reply = Reply(text="".join(self.texts), tool_calls=calls, name=self.name)
+        self.texts, self.calls, self.name = [], [], None
         return [reply, *results]
 
 
@@ -118,7 +120,9 @@ def _text(item: MessageItem) -> str:
 
 
 def _message(item: MessageItem) -> Message:
-    return UserMessage(parts=item.parts) if item.role is Role.USER else SystemMessage(text=_text(item))
+    if item.role is Role.USER:
+        return UserMessage(parts=item.parts, name=item.name)
+    return SystemMessage(text=_text(item), name=item.name)
 
 
 def tokens(message: Message, count: CountTokens) -> int:

@@ -32,12 +32,13 @@ class History:
             message = "previous_response_id and conversation exclude each other"
             raise InvalidRequest(message, param="previous_response_id", code="mutually_exclusive")
         if request.previous_turn_id is not None:
-            return await self._chain(organization_id, request.previous_turn_id, cut=request.truncate)
+            return await self._chain(organization_id, request.previous_turn_id, model, cut=request.truncate)
         if request.conversation_id is not None:
             return await self._conversation(organization_id, request.conversation_id, model, turn_id, cut=request.truncate)
         return []
 
-    async def _chain(self, organization_id: str, turn_id: str, *, cut: bool) -> Sequence[Item]:
+    async def _chain(self, organization_id: str, turn_id: str, model: Model, *, cut: bool) -> Sequence[Item]:
+        """Where the first of these turns ran in a conversation, with what that had heard before."""
         try:
             previous = await self._turns.get(organization_id, turn_id)
         except NotFound as exc:
@@ -45,7 +46,16 @@ class History:
         if not previous.status.ended:
             message = f"response {turn_id!r} is still running"
             raise InvalidRequest(message, param="previous_response_id", code="previous_response_running")
-        return await self._turns.chain(organization_id, turn_id, most=MOST_ITEMS, most_bytes=self._most_bytes, cut=cut)
+        found = await self._turns.chain(organization_id, turn_id, most=MOST_ITEMS, most_bytes=self._most_bytes, cut=cut)
+        root = await self._turns.root(organization_id, turn_id) if previous.previous_turn_id else previous
+        if root.conversation_id is None:
+            return found
+        try:
+            heard = await self._conversation(organization_id, root.conversation_id, model, root.id, cut=cut)
+        except NotFound as exc:
+            message = f"the conversation {root.conversation_id!r}, in which it began, was deleted"
+            raise NotFound(message, param="previous_response_id", code="previous_response_not_found") from exc
+        return [*heard, *found]
 
     async def _conversation(
         self, organization_id: str, conversation_id: str, model: Model, turn_id: str | None, *, cut: bool

@@ -17,7 +17,7 @@ from core.storage.database import Database
 from core.storage.journal import decode_item
 from core.storage.paging import HISTORY_BYTES, too_long
 from core.storage.records import Conversation, Page
-from core.storage.tables import conversations, items
+from core.storage.tables import conversations, deleted_items, items
 
 EVERYTHING = 2**63 - 1
 MOST_SOURCES = 100
@@ -103,13 +103,13 @@ class ConversationStore:
     async def list_items(
         self, organization_id: str, conversation_id: str, *, after: str | None, limit: int, descending: bool
     ) -> Page[Item]:
-        """after: an item's id. Fewer than `limit` where they are large. Raises InvalidRequest for none of this conversation."""
+        """after: the id of an item that is there, or was. Fewer than `limit` where they are large.
+
+        Raises InvalidRequest for none of this conversation.
+        """
         async with self._database.tenant(organization_id) as connection:
             conversation = await _get(connection, organization_id, conversation_id)
-            start = None if after is None else await _item(connection, conversation, after)
-            if after is not None and start is None:
-                raise InvalidRequest(f"no item {after!r} in this list", param="after", code="invalid_cursor")
-            past = None if start is None else start.position
+            past = None if after is None else await _place(connection, conversation, after)
             rows = await _items(
                 connection, conversation, past=past, limit=limit + 1, most_bytes=self._page_bytes, descending=descending
             )
@@ -130,8 +130,8 @@ class ConversationStore:
         """Oldest first. They are read backwards, so many at a time, until those found are `enough`.
 
         cut: read no more than about `most_bytes`; else raises InvalidRequest when that is not enough and there are others.
-        before_turn: a turn that runs in it, to see what that saw when it began. Else raises Conflict while a turn runs: what it
-        is about to say would be missing.
+        before_turn: a turn that runs or ran in it, to see what that saw when it began. Else raises Conflict while a turn runs:
+        what it is about to say would be missing.
         """
         found: list[Item] = []
         left, past = most_bytes, None
@@ -170,6 +170,8 @@ class ConversationStore:
                 raise Conflict(message, code="item_shared")
             if not (await connection.execute(sa.delete(items).where(items.c.id == item_id))).rowcount:
                 raise _no_item(item_id, conversation_id)  # somebody was quicker
+            place = {"id": item_id, "organization_id": actor.organization_id, "position": found.position}
+            await connection.execute(sa.insert(deleted_items).values(place | {"conversation_id": found.conversation_id}))
             told = AuditRecord.by(actor, "item.deleted", item_id, details={"conversation": conversation_id})
             await audit.insert(connection, told)
 
@@ -182,13 +184,17 @@ async def forget(connection: AsyncConnection, organization_id: str, ids: Sequenc
     turn_ids = (await connection.execute(_DELETE_UNSHARED, mine)).scalars().all()
     await connection.execute(_STREAMS_DUE, {**mine, "turn_ids": turn_ids})
     await connection.execute(_VOID_APPROVALS, mine)
+    await connection.execute(_FORGET_PLACES, mine)
 
 
 _THERE = sa.text("SELECT id FROM conversations WHERE id = :id AND deleted_at IS NULL")
 _RUNNING = sa.text("SELECT id FROM turns WHERE conversation_id = :conversation_id AND status IN ('pending', 'running')")
 
 
-_FIRST_POSITION = sa.text("SELECT min(position) FROM items WHERE turn_id = :turn_id")
+_FIRST_POSITION = sa.text("""
+    SELECT COALESCE((SELECT min(position) FROM items WHERE turn_id = :turn_id),
+        (SELECT 0 FROM turns WHERE id = :turn_id AND status NOT IN ('pending', 'running')))
+""")  # of an ended one all of whose items were deleted, nobody knows where it stood
 _LOCK = sa.text("SELECT id FROM conversations WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
 _HOLD = sa.text("SELECT id FROM conversations WHERE id = ANY(:ids) ORDER BY id FOR SHARE")
 _DELETE_UNSHARED = sa.text("""
@@ -216,6 +222,12 @@ _VOID_APPROVALS = sa.text("""
     WHERE conversation_id = ANY(:ids) AND organization_id = :organization_id AND NOT EXISTS (
         SELECT FROM items i WHERE i.id = a.id
     ) AND EXISTS (SELECT FROM conversations c WHERE c.id = a.conversation_id AND c.deleted_at IS NOT NULL)
+""")
+_FORGET_PLACES = sa.text("""
+    DELETE FROM deleted_items d USING conversations gone
+    WHERE gone.id = ANY(:ids) AND gone.organization_id = :organization_id AND gone.deleted_at IS NOT NULL
+        AND d.conversation_id = gone.id AND NOT EXISTS (SELECT FROM conversations c WHERE c.source_ids @> ARRAY[gone.id]
+            AND c.deleted_at IS NULL)
 """)
 # Each source is read by its index, no further than the page goes. Only the rows of the answer are read from TOAST.
 _PAGE = """
@@ -260,6 +272,19 @@ async def _items(
         "most_bytes": most_bytes,
     }
     return (await connection.execute(_BACKWARDS if descending else _FORWARDS, values)).all()
+
+
+async def _place(connection: AsyncConnection, conversation: Conversation, item_id: str) -> int:
+    if found := await _item(connection, conversation, item_id):
+        return int(found.position)
+    gone = deleted_items
+    query = sa.select(gone.c.position, gone.c.conversation_id).where(
+        gone.c.organization_id == conversation.organization_id, gone.c.id == item_id
+    )
+    row = (await connection.execute(query)).one_or_none()
+    if row is None or row.position > dict(_sources(conversation)).get(row.conversation_id, -1):
+        raise InvalidRequest(f"no item {item_id!r} in this list", param="after", code="invalid_cursor")
+    return int(row.position)
 
 
 async def _item(connection: AsyncConnection, conversation: Conversation, item_id: str) -> sa.Row[Any, Any, Any] | None:

@@ -169,6 +169,16 @@ items = Table(
     Index("items_of_turn", "turn_id", "position", postgresql_where=sa.text("turn_id IS NOT NULL")),
 )
 
+deleted_items = Table(
+    "deleted_items",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("conversation_id", Text, nullable=False),
+    Column("position", sa.BigInteger, nullable=False),
+    Index("deleted_items_of_conversation", "conversation_id"),
+)
+
 tool_ledger = Table(
     "tool_ledger",
     METADATA,

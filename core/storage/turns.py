@@ -168,6 +168,13 @@ class TurnStore:
             raise too_long(most_bytes, param="previous_response_id")
         return [decode_item(row.payload) for row in reversed(rows)]
 
+    async def root(self, organization_id: str, turn_id: str) -> Turn:
+        """The first of those that lead to it by previous_turn_id; itself where there is none. Raises NotFound."""
+        async with self._database.tenant(organization_id) as connection:
+            parameters = {"organization_id": organization_id, "turn_id": turn_id}
+            first = await connection.scalar(_ROOT, parameters)
+            return await _get(connection, organization_id, first or turn_id, stored=False)
+
 
 _DELETE_EVENTS = sa.text("DELETE FROM turn_events WHERE organization_id = :organization_id AND turn_id = :turn_id")
 _DELETE_ITEMS = sa.text(
@@ -183,6 +190,15 @@ _FORGET = sa.text(
     "UPDATE turns SET stored = false, request = '{}', metadata = '{}', message = NULL"
     " WHERE organization_id = :organization_id AND id = :turn_id AND stored"
 )
+_ROOT = sa.text("""
+    WITH RECURSIVE chain AS (
+        SELECT id, previous_turn_id, 0 AS depth FROM turns WHERE organization_id = :organization_id AND id = :turn_id
+        UNION ALL
+        SELECT t.id, t.previous_turn_id, chain.depth + 1 FROM turns t JOIN chain ON t.id = chain.previous_turn_id
+        WHERE t.organization_id = :organization_id
+    )
+    SELECT id FROM chain ORDER BY depth DESC LIMIT 1
+""")
 # A turn names one that has ended before it began, so there is no cycle; looking for one (CYCLE) is quadratic.
 _CHAIN = sa.text("""
     WITH RECURSIVE chain AS (

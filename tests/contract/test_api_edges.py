@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from openai._streaming import SSEDecoder
 from starlette.types import Message, Receive, Scope, Send
 
 from api import streaming
@@ -182,10 +183,12 @@ async def test_a_silent_stream_is_kept_alive_by_comments(monkeypatch: pytest.Mon
     monkeypatch.setattr(streaming, "HEARTBEAT_SECONDS", 0.01)
     double = platform(TurnStarted(), HELLO, None, END)
     exchange = Exchange(double, "/v1/responses", ASKED)
-    await exchange.until(": still here\n\n: still here\n\n")
+    await exchange.until(": still here\n: still here\n")
     double.turns.go_on.set()
     await exchange.task
-    assert "event: response.completed" in exchange.text
+    read = list(SSEDecoder().iter_bytes(iter([exchange.text.encode()])))
+    assert all(json.loads(event.data)["type"] == event.event for event in read)
+    assert read[-1].event == "response.completed"
 
 
 async def test_what_is_down_is_told_by_readiness() -> None:
@@ -213,12 +216,14 @@ async def test_the_limit_of_a_body_is_exact() -> None:
     [
         ("10.0.0.1", "203.0.113.9", "203.0.113.9"),
         ("10.0.0.1", "6.6.6.6, 203.0.113.9, 10.0.0.2", "203.0.113.9"),  # the first is what the client made up
-        ("10.0.0.1", "nonsense", "10.0.0.1"),
+        ("10.0.0.1", "nonsense", None),  # not the proxy, at least
+        ("10.0.0.1", "203.0.113.9:4711", "203.0.113.9"),
+        ("10.0.0.1", "[2001:db8::9]:4711", "2001:db8::9"),
         ("203.0.113.9", "6.6.6.6", "203.0.113.9"),  # nobody that we trust says so
     ],
 )
 async def test_only_trusted_proxies_tell_where_a_request_is_from(
-    caplog: pytest.LogCaptureFixture, peer: str, forwarded: str, told: str
+    caplog: pytest.LogCaptureFixture, peer: str, forwarded: str, told: str | None
 ) -> None:
     caplog.set_level(logging.INFO, logger="paddock.access")
     app = create_app(platform(settings={"trusted_proxies": ["10.0.0.0/8"]}))

@@ -83,7 +83,7 @@ def message(*content: Any, role: str = "user") -> dict[str, Any]:
 BAD_RESPONSES: dict[str, tuple[Any, str | None, str]] = {
     "no object": ([], None, "invalid_type"),
     "no input": ({}, "input", "missing_required_parameter"),
-    "empty input": ({"input": []}, "input", "invalid_value"),
+    "empty input": ({"input": []}, "input", "missing_required_parameter"),
     "input of a wrong type": ({"input": 5}, "input", "invalid_type"),
     "no item": ({"input": [5]}, "input[0]", "invalid_type"),
     "unknown item": ({"input": [{"type": "computer_call"}]}, "input[0].type", "unsupported_value"),
