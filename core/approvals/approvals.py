@@ -16,6 +16,7 @@ from core.tools.catalog import Catalog
 
 LATE = ("approval_decided", "approval_used")
 NOT_IN_TIME = "not run: nobody has approved it in time"
+NOT_THE_SAME = "not run: since it was approved, the tool was deleted or got another version"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +119,7 @@ class Approvals:
 
     async def _refuse_missing(self, principal: Principal, approved: Sequence[Approval], offered: Set[str]) -> None:
         for one in approved:
-            if one.version_digest not in offered:
+            if _is_current(one) and one.version_digest not in offered:
                 message = f"the version of {one.tool!r} that is approved is not among the request's tools"
                 refused = InvalidRequest(message, param="tools", code="approval_tool_missing")
                 await self._note_refusal(principal, one, refused)
@@ -127,7 +128,8 @@ class Approvals:
     async def _decisions(self, principal: Principal, verdicts: Sequence[tuple[Approval, Verdict]]) -> Sequence[Decision]:
         decisions = []
         for approval, verdict in verdicts:
-            if refused := _refusal(principal, approval, verdict):
+            askers = await self._store.askers(approval) if approval.four_eyes and verdict.approve else frozenset[str]()
+            if refused := _refusal(principal, approval, verdict, askers):
                 await self._note_refusal(principal, approval, refused)
                 raise refused
             decisions.append(await self._decision(principal, approval, verdict))
@@ -204,7 +206,13 @@ def _says(approval: Approval, verdict: Verdict) -> bool:
     return approval.status is verdict.status and approval.next_turn_id is None
 
 
-def _refusal(principal: Principal, approval: Approval, verdict: Verdict) -> PaddockError | None:
+def _is_current(approval: Approval) -> bool:
+    """A new version voids what was asked of the old one."""
+    return approval.current_digest == approval.version_digest
+
+
+def _refusal(principal: Principal, approval: Approval, verdict: Verdict, askers: Set[str]) -> PaddockError | None:
+    """askers: who may not approve it under four eyes, beside its editor."""
     name = f"approval request {approval.id!r}"
     if approval.next_turn_id is not None:
         return Conflict(f"{name} was answered: response {approval.next_turn_id!r} carries it out", code="approval_used")
@@ -216,18 +224,20 @@ def _refusal(principal: Principal, approval: Approval, verdict: Verdict) -> Padd
         return Conflict(f"response {approval.turn_id!r} is still running", code="response_running")
     if approval.status is ApprovalStatus.VOID or approval.turn_status is not TurnStatus.COMPLETED:
         return Conflict(f"{name} is void: its response was deleted, or did not complete", code="approval_void")
-    return _refused_approval(principal, approval, verdict, name) if verdict.approve else None
+    return _refused_approval(principal, approval, verdict, askers, name) if verdict.approve else None
 
 
-def _refused_approval(principal: Principal, approval: Approval, verdict: Verdict, name: str) -> PaddockError | None:
-    if approval.four_eyes and principal.user_id in (approval.user_id, approval.edited_by):
+def _refused_approval(
+    principal: Principal, approval: Approval, verdict: Verdict, askers: Set[str], name: str
+) -> PaddockError | None:
+    if approval.four_eyes and principal.user_id in (*askers, approval.edited_by):
         return PermissionDenied(f"{name} has to be approved by somebody else", code="four_eyes")
     if approval.edited_by is not None and verdict.digest is None:
         message = f"{name} was edited meanwhile: it is approved with the digest of what was seen, at /admin/v1/approvals"
         return InvalidRequest(message, param="digest", code="approval_edited")
     if verdict.digest is not None and verdict.digest != approval.digest:
         return Conflict(f"{name} has other arguments by now than those that were seen", code="approval_changed")
-    if approval.current_digest != approval.version_digest:
+    if not _is_current(approval):
         message = f"{name} is void: the tool {approval.tool!r} is gone, or has another version"
         return Conflict(message, code="approval_void")
     return None
@@ -240,6 +250,8 @@ def _decided(approval: Approval, verdict: Verdict | None) -> Decided:
     denial = None if approve else f"denied by a human: {reason}" if reason else "denied by a human"
     if verdict is None and approval.status in (ApprovalStatus.EXPIRED, ApprovalStatus.VOID):
         denial = NOT_IN_TIME
+    if approve and not _is_current(approval):
+        denial = NOT_THE_SAME
     return Decided(
         request_id=approval.id, tool=approval.tool, arguments=approval.arguments, digest=approval.digest, denial=denial
     )

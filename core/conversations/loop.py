@@ -5,7 +5,7 @@ import codecs
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from core.conversations.budget import Budget
@@ -25,15 +25,17 @@ from core.events import (
 from core.llm.contract import Model, ModelRequest
 from core.messages import FinishReason, Offer, Reply, ToolCallItem, ToolResult, Transcript
 from core.tools.approval import Demand
-from core.tools.definition import ToolVersion
+from core.tools.definition import Effect, ToolVersion
 from core.tools.executor import Prepared, Toolset
 from core.tools.nested import NestedCall, Path, Written
+from core.tools.telling import UNKNOWN
 from sandbox import Stream
 
 CUT_OFF = {FinishReason.LENGTH: "max_output_tokens", FinishReason.CONTENT_FILTER: "content_filter"}
 SHOWN: Mapping[Stream, Literal["stdout", "stderr"]] = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
 CALLS_AT_ONCE = 32
 TOO_MANY_CALLS = f"not run: one reply may ask for {CALLS_AT_ONCE} calls; ask again for those that are still needed"
+ONE_CALL_AT_A_TIME = "not run: the request asks for one call at a time; ask again if it is still needed"
 NO_CALLS_LEFT = "not run: the limit of tool calls for this turn is reached; answer with what you have"
 
 
@@ -49,14 +51,15 @@ class Ask:
 class Entrance:
     """Where the loop is entered. item: the ordinal of the next reply's first item.
 
-    replied: what the model has said and nobody has acted on; results: of those of its calls that have returned; written: what
-    the code of the others has called.
+    replied: what the model has said and nobody has acted on; results: of those of its calls that have returned; sent: the
+    others that had begun; written: what the code of these has called.
     """
 
     step: int = 0
     item: int = 0
     replied: Replied | None = None
     results: Mapping[int, ToolResult] = field(default_factory=dict)
+    sent: Mapping[int, Effect] = field(default_factory=dict)
     written: Mapping[int, Mapping[Path, Written]] = field(default_factory=dict)
 
 
@@ -85,7 +88,8 @@ async def run(
             yield end
             return
         left, waits = [(n, call) for n, call in calls if n not in results], False
-        async with aclosing(_execute(tools, left, budget, entrance.written)) as outcomes:
+        alone = calls[0][0] if tools.one_at_a_time else None
+        async with aclosing(_execute(tools, left, budget, entrance, alone=alone)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
                 if isinstance(outcome, ToolReturned):
@@ -127,48 +131,57 @@ def _end(replied: Replied, calls: Sequence[ToolCallItem], budget: Budget) -> Tur
         return TurnEnded(status=TurnStatus.COMPLETED, usage=budget.usage)
     if not budget.steps_left:
         return TurnEnded(status=TurnStatus.INCOMPLETE, usage=budget.usage, reason="step_limit")
-    if not budget.take_step([item.call for item in calls]):
+    repeats = not budget.take_step([item.call for item in calls])
+    if repeats and not replied.restated:  # what humans have allowed, and perhaps written, is no model's loop
         return TurnEnded(status=TurnStatus.INCOMPLETE, usage=budget.usage, reason="repetition")
     return None
 
 
 async def _execute(
-    tools: Toolset,
-    calls: Sequence[tuple[int, ToolCallItem]],
-    budget: Budget,
-    written: Mapping[int, Mapping[Path, Written]],
+    tools: Toolset, calls: Sequence[tuple[int, ToolCallItem]], budget: Budget, entrance: Entrance, *, alone: int | None
 ) -> AsyncGenerator[TurnEvent, None]:
-    """Run the calls of tools that are ours, all at once. Results come as they are ready, and last what waits for a human."""
+    """Run the calls of tools that are ours, all at once. Results come as they are ready, and last what waits for a human.
+
+    alone: the only call that may run, but for those that humans have allowed.
+    """
     ready: list[tuple[int, Prepared]] = []
     waiting: list[TurnEvent] = []
     for item, call in calls:
         if call.offer is Offer.FUNCTION:
             continue
-        prepared = tools.prepare(call.call, approval=call.approval)
+        prepared, full = tools.prepare(call.call, approval=call.approval), len(ready) + len(waiting) >= CALLS_AT_ONCE
         if isinstance(prepared, ToolResult):
-            yield ToolReturned(item=item, result=prepared, seconds=0.0)
-        elif len(ready) == CALLS_AT_ONCE or not budget.take_call():
-            why = TOO_MANY_CALLS if len(ready) == CALLS_AT_ONCE else NO_CALLS_LEFT
-            refused = ToolResult(call_id=call.call.id, content=why, failed=True)
-            yield ToolReturned(item=item, result=refused, seconds=0.0)
+            yield _not_run(item, prepared, entrance)
+        elif alone not in (None, item) and call.approval is None:
+            yield _not_run(item, ToolResult(call_id=call.call.id, content=ONE_CALL_AT_A_TIME, failed=True), entrance)
+        elif full or not budget.take_call():
+            why = TOO_MANY_CALLS if full else NO_CALLS_LEFT
+            yield _not_run(item, ToolResult(call_id=call.call.id, content=why, failed=True), entrance)
         elif prepared.demand is not None:
             waiting.append(_asked(item, prepared.version, prepared.demand))
         else:
-            ready.append((item, prepared))
+            ready.append((item, replace(prepared, sent=item in entrance.sent)))
     refusals = await tools.admit([prepared for _, prepared in ready])
     admitted: list[tuple[int, Prepared]] = []
     for (item, admissible), refusal in zip(ready, refusals, strict=True):
         if refusal is not None:
-            yield ToolReturned(item=item, result=refusal, seconds=0.0)
+            yield _not_run(item, refusal, entrance)
         else:
             yield _dispatched(item, admissible)
             admitted.append((item, admissible))
     if admitted:
-        async with aclosing(_run_all(tools, admitted, budget, written)) as events:
+        async with aclosing(_run_all(tools, admitted, budget, entrance.written)) as events:
             async for event in events:
                 yield event
     for event in waiting:
         yield event
+
+
+def _not_run(item: int, refused: ToolResult, entrance: Entrance) -> ToolReturned:
+    """Not now; but what was sent before, by a process that died, may have taken effect then."""
+    unknown = entrance.sent.get(item, Effect.PURE) is not Effect.PURE
+    result = replace(refused, content=UNKNOWN) if unknown else refused
+    return ToolReturned(item=item, result=result, seconds=0.0, unknown=unknown)
 
 
 def _asked(item: int, version: ToolVersion, demand: Demand) -> ApprovalRequested:

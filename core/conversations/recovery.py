@@ -26,11 +26,7 @@ from core.events import (
 from core.messages import ToolCallItem, ToolResult, Transcript, Usage
 from core.tools.definition import Effect
 from core.tools.nested import NestedCall, Path, Written
-
-UNKNOWN = (
-    "outcome unknown: the server that ran this call died before it returned. It may have taken effect:"
-    " find out whether it did before you call it again"
-)
+from core.tools.telling import UNKNOWN
 
 DigestOf = Callable[[str], str | None]
 """Of the version of a tool that would run now; None when there is none."""
@@ -132,8 +128,14 @@ class Past:
                 self._results[n] = ToolResult(call_id=dispatched.call_id, content=UNKNOWN, failed=True)
                 first.append(ToolReturned(item=n, result=self._results[n], seconds=0.0, unknown=True))
         self._count_calls()
-        step = self._step if self._replied is None else self._replied.step
-        entrance = Entrance(step=step, item=self._item, replied=self._replied, results=self._results, written=self._written)
+        entrance = Entrance(
+            step=self._step if self._replied is None else self._replied.step,
+            item=self._item,
+            replied=self._replied,
+            results=self._results,
+            sent={n: Effect(sent.effect) for n, sent in self._dispatched.items() if n not in self._results},
+            written=self._written,
+        )
         return Return(first=tuple(first), entrance=entrance)
 
 

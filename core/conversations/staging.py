@@ -173,6 +173,7 @@ class Staging:
             registry=request.registry,
             functions=request.functions,
             choice=request.tool_choice,
+            one_at_a_time=not request.parallel_tool_calls,
             durable=durable,
             approvals=Approvals(
                 asking=() if request.registry is None else request.registry.asking,

@@ -1,6 +1,6 @@
 """Calls that wait for humans, and what these decide. The journal writes them, with the event that tells of each."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -62,6 +62,11 @@ class ApprovalStore:
         """In the order in which the model asked."""
         return await self._find(organization_id, "a.turn_id = :turn_id", turn_id=turn_id)
 
+    async def askers(self, approval: Approval) -> Set[str]:
+        """Ids of users: whose turn asked, and whose turns it continues, as far as that goes back."""
+        async with self._database.tenant(approval.organization_id) as connection:
+            return set((await connection.execute(_ASKERS, {"turn_id": approval.turn_id})).scalars())
+
     async def page(
         self, organization_id: str, status: ApprovalStatus | None, *, after: str | None, limit: int, descending: bool
     ) -> Page[Approval]:
@@ -72,6 +77,7 @@ class ApprovalStore:
         rows = await self._find(
             organization_id,
             where.format("<" if descending else ">"),
+            among="p.status = 'pending'" if status is ApprovalStatus.PENDING else "true",
             order="DESC" if descending else "ASC",
             status=status,
             after=after,
@@ -128,9 +134,13 @@ class ApprovalStore:
             await connection.execute(_VOID, {"turn_id": turn_id})
             await audit.insert(connection, record)
 
-    async def _find(self, organization_id: str, where: str, *, order: str = "ASC", **values: Any) -> Sequence[Approval]:
-        """where, order: constants of this file."""
-        query = sa.text(_FIND.format(where=where, order=order)).bindparams(
+    async def _find(
+        self, organization_id: str, where: str, *, among: str = "true", order: str = "ASC", **values: Any
+    ) -> Sequence[Approval]:
+        """among: what the rows themselves can tell, before anything is joined to them. where, among, order: constants of this
+        file.
+        """
+        query = sa.text(_FIND.format(where=where, among=among, order=order)).bindparams(
             *(sa.bindparam(name, type_=sa.Text) for name in values if name != "limit")
         )
         values = {"organization_id": organization_id, "limit": None, **values}
@@ -167,9 +177,15 @@ _FIND = f"""
         JOIN turns asked ON asked.id = p.turn_id
         LEFT JOIN turns next ON next.continues = p.turn_id
         LEFT JOIN tools t ON t.organization_id = p.organization_id AND t.name = p.tool AND t.deleted_at IS NULL
-        WHERE p.organization_id = :organization_id
+        WHERE p.organization_id = :organization_id AND {{among}}
     ) a WHERE {{where}} ORDER BY a.id {{order}} LIMIT :limit
 """  # noqa: S608 - made of the constants above
+_ASKERS = sa.text("""
+    WITH RECURSIVE asked AS (
+        SELECT id, user_id, continues FROM turns WHERE id = :turn_id
+        UNION SELECT t.id, t.user_id, t.continues FROM turns t JOIN asked ON t.id = asked.continues
+    ) SELECT DISTINCT user_id FROM asked
+""")
 _DECIDE = sa.text("""
     UPDATE approvals SET status = :status, arguments = :arguments, digest = CAST(:digest AS text), reason = :reason,
         edited = edited OR digest <> CAST(:digest AS text), decided_by = :decided_by, decided_at = clock_timestamp()

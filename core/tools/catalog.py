@@ -73,13 +73,17 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """A tool of the registry as it was when the turn began. Whether it may run is asked again at each call."""
+    """A tool of the registry as it was when the turn began. Whether it may run is asked again at each call.
+
+    counted: this call of it was let through before, by a process that died.
+    """
 
     tool_id: str
     version: ToolVersion
     granted: bool = False
     nested: bool = False
     programmatic: bool = False
+    counted: bool = False
 
 
 def shipped() -> Mapping[str, ToolVersion]:
@@ -204,7 +208,7 @@ class Catalog:
             return f"tool {tool.name!r} is turned off"
         if not asked.granted and not (tool.role and set(tool.grants) & set(holders(principal, tool.role))):
             return f"this key may not use tool {tool.name!r}"
-        quotas = quotas_from(tool.quotas)
+        quotas = () if asked.counted else quotas_from(tool.quotas)
         if quotas and (full := await self._store.count(tool, counters(principal, quotas))):
             return f"tool {tool.name!r} may be called {full.most} times in a {full.period}, and was: try again in the next one"
         return None

@@ -139,6 +139,8 @@ def check(manifest: Manifest) -> ToolVersion:
         raise ManifestRefused("parameters.type", "the arguments of a tool are an object: it must be 'object'")
     if manifest.returns is not None:
         _check_schema(manifest.returns, "returns")
+    if manifest.limits.output_bytes == 0:  # versions of before may have it, and have to be read
+        raise ManifestRefused("limits.output_bytes", "it must be at least 1: without output a tool cannot answer")
     granted = manifest.capabilities
     if manifest.effect is Effect.PURE and (granted.network or granted.secrets or granted.tools or granted.files == "write"):
         raise ManifestRefused("effect", "'pure' is refused for a tool with network, secrets, tools or writable files")

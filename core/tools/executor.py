@@ -25,6 +25,7 @@ from core.tools.work import Call, CallRefused, Work, Workshop
 from sandbox import OnOutput
 
 CODE_INTERPRETER = "code_interpreter"
+NO_CALLS_WANTED = "not run: the request says tool_choice 'none'; answer without tools"
 Durable = Callable[[], Awaitable[None]]
 """Returns when everything recorded of the turn so far is durable."""
 
@@ -45,7 +46,8 @@ class Approvals:
 class Prepared:
     """A call that is valid and allowed, ready to be dispatched; but where there is a `demand`, a human has to allow it first.
 
-    approval: the id of the request by which that was done. effect: of the call with all that its code may call.
+    approval: the id of the request by which that was done. effect: of the call with all that its code may call. sent: by a
+    process that died before it returned.
     """
 
     call: ToolCall
@@ -55,13 +57,15 @@ class Prepared:
     arguments_digest: str
     demand: Demand | None = None
     approval: str | None = None
+    sent: bool = False
 
 
 class Toolset:
     """The tools of one turn: what the model is offered, and the only way to run one of ours.
 
     builtins: ours that ship. registered: also those that only their code may call. retries: failed calls of one tool after
-    which it is refused for the rest of the turn.
+    which it is refused for the rest of the turn. choice, one_at_a_time: the request's, which a model's server may not have
+    heeded.
     """
 
     def __init__(
@@ -77,7 +81,10 @@ class Toolset:
         turn_id: str,
         organization_id: str,
         approvals: Approvals | None = None,
+        choice: ToolChoice | None = None,
+        one_at_a_time: bool = False,
     ) -> None:
+        self.one_at_a_time = one_at_a_time
         offered = [tool for tool in registered if not tool.nested]
         self._ours = {**builtins, **{tool.version.name: tool.version for tool in offered}}
         self._registered = {tool.version.name: tool for tool in offered}
@@ -90,6 +97,7 @@ class Toolset:
         self._turn_id = turn_id
         self._organization_id = organization_id
         self._approvals = approvals or Approvals()
+        self._calls_wanted = choice is None or choice.mode is not ToolMode.NONE
         policies = {tool.version.digest: policy for tool in registered if (policy := self._policy(tool))}
         self._policies = {
             tool.version.name: policies[tool.version.digest] for tool in offered if tool.version.digest in policies
@@ -143,6 +151,8 @@ class Toolset:
         if version is None:
             names = ", ".join(repr(spec.name) for spec in self.specs) or "none"
             raise ToolCallRejected(f"unknown tool {call.name[:100]!r}; available: {names}")
+        if not self._calls_wanted and approval is None:  # what was approved is a call of an earlier request
+            raise ToolCallRejected(NO_CALLS_WANTED)
         failures = self._failures.get(call.name, 0)
         if failures > self._retries:
             raise ToolCallRejected(f"tool {call.name!r} failed {failures} times: do not call it again")
@@ -178,12 +188,12 @@ class Toolset:
     async def admit(self, calls: Sequence[Prepared]) -> list[ToolResult | None]:
         """For each, what the model is told where the tool may not be called now. To be asked right before the dispatch."""
         if len(calls) == 1:  # as most are, and a task costs more than what is left to do
-            return [await self._admit(calls[0].call)]
-        return await asyncio.gather(*(self._admit(prepared.call) for prepared in calls))
+            return [await self._admit(calls[0])]
+        return await asyncio.gather(*map(self._admit, calls))
 
-    async def _admit(self, call: ToolCall) -> ToolResult | None:
-        tool = self._registered.get(call.name)
-        refused = tool and await self._refusal(tool)
+    async def _admit(self, prepared: Prepared) -> ToolResult | None:
+        call, tool = prepared.call, self._registered.get(prepared.call.name)
+        refused = tool and await self._refusal(replace(tool, counted=True) if prepared.sent else tool)
         if not refused:
             return None
         self._failures[call.name] += 1
@@ -240,6 +250,7 @@ class ToolExecutor:
         registry: Selection | None = None,
         functions: Sequence[ToolSpec] = (),
         choice: ToolChoice | None = None,
+        one_at_a_time: bool = False,
         durable: Durable,
         approvals: Approvals | None = None,
         refusal: Refusal | None = None,
@@ -262,6 +273,8 @@ class ToolExecutor:
             turn_id=turn_id,
             organization_id=principal.organization_id,
             approvals=approvals,
+            choice=choice,
+            one_at_a_time=one_at_a_time,
         )
         names = [*builtins, *(tool.version.name for tool in registered if not tool.nested), *(spec.name for spec in functions)]
         _refuse_duplicates(names)

@@ -7,7 +7,7 @@ twice.
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from typing import Protocol
@@ -19,7 +19,7 @@ from core.tools.arguments import ToolCallRejected, arguments_of
 from core.tools.canonical import canonical, digest
 from core.tools.catalog import Registered
 from core.tools.definition import DEEPEST, Effect, Manifest, ToolVersion, version_of
-from core.tools.telling import result_of
+from core.tools.telling import UNKNOWN, result_of
 from core.tools.work import PARSED_BYTES, Call, CallRefused, ManifestRefused, Work, Workshop
 from sandbox import Answer, GuestCrashed, OnCall, Stream
 
@@ -186,8 +186,10 @@ class NestedCalls:
             raise GuestCrashed("stopped: after a crash the code ran again and called something else than before")
         if before is not None and before.result is not None:
             return before.result
-        if refused := self._refused(path, known=before is not None) or await self._scope.refusal(tool):
-            return ToolResult(call_id=call_id, content=f"not run: {refused}", failed=True)
+        sent = before is not None
+        if refused := self._refused(path, known=sent) or await self._scope.refusal(replace(tool, counted=sent)):
+            unknown = sent and call.effect is not Effect.PURE
+            return ToolResult(call_id=call_id, content=UNKNOWN if unknown else f"not run: {refused}", failed=True)
         return await self._run(tool.version, call, work)
 
     def _refused(self, path: Path, *, known: bool) -> str | None:

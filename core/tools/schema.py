@@ -1,5 +1,6 @@
 """JSON Schema (draft 2020-12) for what models and tools hand us. Knows no tool."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -8,10 +9,13 @@ import jsonschema_rs
 
 MESSAGE_CHARACTERS = 500
 MISTAKES_READ = 100
-PATTERN_STEPS = 100_000
-"""How often a regular expression may go back before a value counts as not fitting."""
+EXPLAINED_CHARACTERS = 20_000
+"""Of a value as JSON. All its mistakes are found before the first is told: a megabyte of them takes seconds, in which nothing
+else runs."""
+PATTERN_STEPS = 10_000
+"""How often a regular expression may go back in one text before a value counts as not fitting. A value may hold many texts."""
 
-MAPS_OF_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+MAPS_OF_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
 LISTS_OF_SCHEMAS = ("allOf", "anyOf", "oneOf", "prefixItems")
 SCHEMAS = (
     *("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"),
@@ -57,6 +61,8 @@ class Schema:
         try:
             if self._validator.is_valid(value):
                 return None
+            if (size := len(json.dumps(value))) > EXPLAINED_CHARACTERS:
+                return f"what is wrong is told of {EXPLAINED_CHARACTERS} characters at most, and it has {size}"
             error = _most_telling(list(islice(self._validator.iter_errors(value), MISTAKES_READ)))
         except ValueError as exc:  # a lone surrogate, a number out of range: no JSON that could be checked
             return f"not checkable: {str(exc)[:MESSAGE_CHARACTERS]}"
@@ -109,7 +115,7 @@ class _Unfolding:
         return self._known[reference]
 
     def _target(self, reference: str, path: Path) -> Any:
-        if not reference.startswith("#/"):
+        if not reference.startswith("#/") or "%" in reference:  # what validates reads `%61` as `a`
             raise SchemaRefused(f"only references within the schema, like '#/$defs/name', are taken: {reference[:200]!r}", path)
         found: Any = self._root
         for step in reference.removeprefix("#/").split("/"):

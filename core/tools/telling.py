@@ -10,6 +10,10 @@ from sandbox import OnOutput, SandboxError
 
 TOLD_CHARACTERS = 20_000
 """How much of a result a model is told; the journal's stream of the output has its own, larger, cap."""
+UNKNOWN = (
+    "outcome unknown: the server that ran this call died before it returned. It may have taken effect:"
+    " find out whether it did before you call it again"
+)
 
 
 async def result_of(

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from core.approvals.approvals import NOT_THE_SAME
 from core.bootstrap import Platform
-from core.conversations.recovery import UNKNOWN
+from core.conversations.loop import CALLS_AT_ONCE, TOO_MANY_CALLS
 from core.conversations.retention import StreamRetention
 from core.events import ToolDispatched, TurnStarted
 from core.identity.keys import Keys
@@ -26,6 +27,7 @@ from core.storage.streams import StreamStore
 from core.storage.tables import audit_personal, audit_subjects, items
 from core.storage.turns import TurnStore
 from core.tools.approval import DAY_SECONDS
+from core.tools.telling import UNKNOWN
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_recovery import Control, cut
 from tests.integration.test_tool_registry import ANSWER, OFFERED, Client, audited, call_of, calls, client_of, manifest
@@ -312,6 +314,23 @@ async def test_with_four_eyes_whoever_edits_the_arguments_does_not_approve_them(
         ]
 
 
+async def test_with_four_eyes_what_a_call_led_to_is_approved_by_neither_of_the_two(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    """The one wrote the text that the model still goes by, the other's response goes on with it."""
+    more = {"when": {"tool_results": 1}, "reply": {"tool_calls": [{"name": "double", "arguments": {"x": 1_000_000}}]}}
+    story = (calls("double"), more, {"when": {"tool_results": 2}, "reply": {"text": "Done."}})
+    async with opened(stage, tenant, *story, approval={"four_eyes": True}) as (platform, client):
+        second, third = await colleague(database, tenant), await colleague(database, tenant)
+        async with client_of(platform, second) as approver, client_of(platform, third) as somebody_else:
+            response = await client.respond()
+            after = await answered(approver, response, said(requests_of(response)[0]))
+            [asked] = requests_of(after)
+            for who in (client, approver):
+                assert (await who.refused(f"{APPROVALS}/{asked['id']}/approve", {}, status=403))[0] == "four_eyes"
+            assert (await somebody_else.post(f"{APPROVALS}/{asked['id']}/approve"))["status"] == "approved"
+
+
 async def test_a_dry_run_is_no_way_around_the_second_pair_of_eyes(stage: Stage, tenant: Tenant) -> None:
     async with opened(stage, tenant, approval={"four_eyes": True}) as (_, client):
         tried = await client.post("/admin/v1/tools/double/dry-run", {"arguments": {"x": 1}})
@@ -392,6 +411,29 @@ async def test_another_version_is_not_what_was_approved(stage: Stage, tenant: Te
         assert call_of(await answered(client, response, said(asked, False)))["status"] == "failed"
 
 
+async def test_another_version_is_not_what_was_approved_before_it_came(stage: Stage, tenant: Tenant) -> None:
+    """Where the response goes on by itself, and where a client takes it up."""
+    story = (calls("double", "triple"), {"when": {"after_tool": True}, "reply": {"text": "Done."}})
+    async with opened(stage, tenant, *story) as (platform, client):
+        await client.create(name="triple", code="def main(x):\n    return x * 3", approval="always")
+        for in_conversation in (True, False):
+            where = {"conversation": (await client.post("/v1/conversations"))["id"]} if in_conversation else {}
+            response = await client.respond(**where)
+            first, second = requests_of(response)
+            await client.post(f"{APPROVALS}/{first['id']}/approve")
+            newer = manifest_of(await client.get("/admin/v1/tools/double"), f"def main(x):\n    return x * 200 + {len(where)}")
+            await client.post("/admin/v1/tools/double/versions", newer)
+            if in_conversation:
+                after_id = (await client.post(f"{APPROVALS}/{second['id']}/approve"))["next_response_id"]
+                await platform.turns.wait(tenant.principal, after_id)
+            else:
+                after_id = (await answered(client, response, said(first), said(second)))["id"]
+            after = await client.get(f"/v1/responses/{after_id}")
+            one, two = [item for item in after["output"] if item["type"] == "mcp_call"]
+            assert (one["status"], one["error"]["content"]) == ("failed", NOT_THE_SAME)
+            assert two["output"] == "66"
+
+
 def manifest_of(tool: Any, code: str) -> dict[str, Any]:
     return {**tool["manifest"], "runtime": {"kind": "python", "code": code}}
 
@@ -457,6 +499,36 @@ async def test_all_calls_that_wait_are_answered_together(stage: Stage, tenant: T
         after = await answered(client, response, said(second, False), said(first))
         made = {item["approval_request_id"]: item["status"] for item in after["output"] if item["type"] == "mcp_call"}
         assert made == {first["id"]: "completed", second["id"]: "failed"}
+
+
+async def test_one_reply_asks_for_as_many_approvals_as_one_response_carries_out(stage: Stage, tenant: Tenant) -> None:
+    story = (calls(*["double"] * (CALLS_AT_ONCE + 1)), {"when": {"after_tool": True}, "reply": {"text": "Done."}})
+    async with opened(stage, tenant, *story) as (_, client):
+        response = await client.respond()
+        asked = requests_of(response)
+        assert len(asked) == CALLS_AT_ONCE
+        assert call_of(response)["error"]["content"] == TOO_MANY_CALLS
+        after = await answered(client, response, *(said(one) for one in asked))
+        assert {item["status"] for item in after["output"]} == {"completed"}
+
+
+async def test_what_humans_have_allowed_is_no_loop_of_the_model(stage: Stage, tenant: Tenant) -> None:
+    story = (calls("double", "double", "double"), {"when": {"after_tool": True}, "reply": {"text": "Done."}})
+    async with opened(stage, tenant, *story) as (_, client):
+        response = await client.respond()
+        asked = requests_of(response)
+        for one in asked:
+            await client.post(f"{APPROVALS}/{one['id']}/approve", {"arguments": {"x": 5}})
+        after = await answered(client, response, *(said(one) for one in asked))
+        assert [item.get("output") for item in after["output"]] == ["10", "10", "10", None]
+        assert (after["status"], text_of(after)) == ("completed", "Done.")
+
+
+async def test_what_was_approved_runs_where_the_request_that_takes_it_up_wants_no_calls(stage: Stage, tenant: Tenant) -> None:
+    async with opened(stage, tenant) as (_, client):
+        response = await client.respond()
+        after = await answered(client, response, said(requests_of(response)[0]), tool_choice="none")
+        assert call_of(after)["output"] == "42"
 
 
 async def test_a_fork_between_two_requests_answers_those_that_are_in_it(stage: Stage, tenant: Tenant) -> None:

@@ -11,7 +11,6 @@ import pytest
 import sqlalchemy as sa
 
 from core.bootstrap import Platform
-from core.conversations.recovery import UNKNOWN
 from core.errors import InvalidRequest
 from core.events import NestedDispatched, NestedReturned, Recorded, ToolDispatched, TurnStatus
 from core.storage.database import Database
@@ -20,6 +19,7 @@ from core.tools.catalog import Caller, Selection
 from core.tools.definition import Manifest
 from core.tools.permissions import Per, Period, Permissions, Quota
 from core.tools.registry import Conditions
+from core.tools.telling import UNKNOWN
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_recovery import Control, cut
 from tests.integration.test_turns import asking, results, text
@@ -328,9 +328,25 @@ async def test_a_call_of_code_that_is_not_allowed_any_more_is_not_sent_again_aft
         await add(platform, tenant, manifest("step", STEP, effect="idempotent"), NOBODY)
         await add(platform, tenant, manifest("plan", PLAN, tools=["step"], effect="idempotent"))
         whole, again = await play(platform, tenant), Again(platform, tenant, database)
-        failed, content = await again.told(whole, last_of(whole, NestedDispatched), ("step", Conditions(enabled=False)))
-    assert failed
-    assert "not run: tool 'step' is turned off" in content
+        last = last_of(whole, NestedDispatched)
+        failed, content = await again.told(whole, last, ("step", Conditions(enabled=False)))
+        assert failed
+        assert UNKNOWN in content, "it was sent once"
+        failed, content = await again.told(whole, last - 1)
+        assert failed
+        assert "not run: tool 'step' is turned off" in content
+
+
+async def test_a_call_of_code_that_was_sent_before_a_crash_counts_once(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    quota = Quota(per=Per.ORGANIZATION, period=Period.DAY, calls=3)
+    thrice = Conditions(permissions=Permissions(), quotas=(quota,), enabled=True)
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        await add(platform, tenant, manifest("step", STEP, effect="idempotent"), thrice)
+        await add(platform, tenant, manifest("plan", PLAN, tools=["step"], effect="idempotent"))
+        whole, again = await play(platform, tenant), Again(platform, tenant, database)
+        assert await again.told(whole, last_of(whole, NestedDispatched)) == (False, "[0, 1, 2]")
 
 
 async def test_a_call_of_code_that_was_refused_is_refused_again_when_the_code_runs_again(

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from core.bootstrap import Platform
 from core.conversations import adoption
-from core.conversations.recovery import UNKNOWN
 from core.conversations.running import StopReason
 from core.events import Recorded, ReplyCut, ToolDispatched, TurnStatus
 from core.ids import new_id
@@ -24,6 +23,7 @@ from core.tools.catalog import Selection
 from core.tools.definition import Manifest
 from core.tools.permissions import Permissions
 from core.tools.registry import Conditions
+from core.tools.telling import UNKNOWN
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_turns import asking, end, items, read, results, text
 

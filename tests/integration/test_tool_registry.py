@@ -10,19 +10,22 @@ from typing import Any
 import httpx
 import pytest
 import rfc8785
+import sqlalchemy as sa
 from starlette.types import Message
 
 from api.app import create_app
 from core.bootstrap import Platform
-from core.events import TurnStatus
+from core.events import ToolDispatched, TurnStatus
 from core.llm.backends.scripted import ScriptedModel, situation_of
 from core.llm.contract import Chunk, ModelRequest
 from core.storage.audit import AuditRecord
 from core.storage.database import Database
 from core.storage.tools import NewVersion, ToolStore
-from core.tools.definition import parse_manifest
+from core.tools.definition import parse_manifest, stored_version
+from core.tools.executor import NO_CALLS_WANTED
 from core.tools.permissions import Permissions
 from core.tools.registry import Conditions
+from core.tools.telling import UNKNOWN
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_recovery import Control, cut
 
@@ -453,6 +456,67 @@ async def test_a_tool_that_was_registered_by_rules_of_before_is_read_and_its_cal
             assert (told["failed"], "'zzz' must be the program's text" in told["output"]) == (True, True), told
         refused = await client.refused(f"{TOOLS}/double/versions", whole)
         assert refused[:2] == ("invalid_manifest", "runtime.kind")
+
+
+async def test_a_tool_that_may_say_nothing_is_refused_and_read_where_it_was_taken_before(stage: Stage, tenant: Tenant) -> None:
+    mute = manifest(limits={"output_bytes": 0})
+    async with stage.open_with(HELLO) as platform, client_of(platform, tenant) as client:
+        assert (await client.refused(TOOLS, mute))[:2] == ("invalid_manifest", "limits.output_bytes")
+    assert stored_version(json.dumps(mute)).limits.output_bytes == 0
+
+
+@pytest.mark.parametrize("tools", [[OFFERED], [{"type": "code_interpreter", "container": {"type": "auto"}}]])
+async def test_a_request_for_no_calls_has_none_whatever_the_model_asks_for(
+    stage: Stage, tenant: Tenant, tools: list[Any]
+) -> None:
+    """Servers of models are known to take no notice of it."""
+    code = {"when": {"tool_results": 0}, "reply": {"tool_calls": [{"name": "code_interpreter", "arguments": {"code": "1"}}]}}
+    story = calls("double") if tools == [OFFERED] else code
+    async with stage.open_with(story, ANSWER) as platform, client_of(platform, tenant) as client:
+        await client.create()
+        response = await client.respond(tools=tools, tool_choice="none")
+        called = next(item for item in response["output"] if item["type"] in ("mcp_call", "code_interpreter_call"))
+        assert called["status"] == "failed"
+        assert NO_CALLS_WANTED in response["output"][-1]["content"][0]["text"]
+        assert "tool.dispatched" not in [record["kind"] for record in await audited(platform, tenant)]
+
+
+async def test_a_request_for_one_call_at_a_time_has_one_whatever_the_model_asks_for(stage: Stage, tenant: Tenant) -> None:
+    twice = {
+        "when": {"tool_results": 0},
+        "reply": {"tool_calls": [{"name": "double", "arguments": {"x": n}} for n in (21, 22)]},
+    }
+    async with stage.open_with(twice, HELLO) as platform, client_of(platform, tenant) as client:
+        await client.create()
+        for parallel, statuses in ((False, ["completed", "failed"]), (True, ["completed", "completed"])):
+            response = await client.respond(parallel_tool_calls=parallel)
+            assert [item["status"] for item in response["output"] if item["type"] == "mcp_call"] == statuses
+
+
+async def test_a_call_that_was_sent_before_its_server_died_counts_once_and_is_unknown_where_it_is_refused(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async def ended(told: str) -> Any:
+        copy = await cut(database, whole, begun)
+        await platform.turns.wait(tenant.principal, copy)
+        call = call_of(await client.get(f"/v1/responses/{copy}"))
+        assert told in (call["output"] or call["error"]["content"])
+        async with database.everyone() as connection:
+            query = sa.text("SELECT state FROM tool_ledger WHERE turn_id = :id")
+            return (await connection.execute(query, {"id": copy})).scalar()
+
+    async with stage.open_with(calls("double"), ANSWER, lease_seconds=1) as platform, client_of(platform, tenant) as client:
+        await client.create(effect="idempotent")
+        once = {"per": "organization", "period": "day", "calls": 1}
+        await client.post(f"{TOOLS}/double", {"quotas": [once]})
+        turn = await platform.turns.get(tenant.principal, (await client.respond())["id"])
+        whole = Control(turn, await platform.turns.events(tenant.principal, turn.id))
+        begun = next(recorded.seq for recorded in whole.events if isinstance(recorded.event, ToolDispatched))
+        assert await ended("42") == "completed"
+        await client.post(f"{TOOLS}/double/disable")
+        assert await ended(UNKNOWN) == "outcome_unknown"
+        begun -= 1
+        assert await ended("not run: tool 'double' is turned off") is None
 
 
 async def test_tools_are_listed_in_pages(stage: Stage, tenant: Tenant) -> None:

@@ -13,6 +13,13 @@ def doubling(times: int) -> dict[str, Any]:
     return {"$ref": f"#/$defs/d{times}", "$defs": {"d0": {}, **{f"d{n + 1}": {"allOf": [r, r]} for n, r in enumerate(before)}}}
 
 
+def depending(times: int) -> dict[str, Any]:
+    """As `doubling`, by a keyword of older drafts that is obeyed all the same."""
+    pairs = [[{"$ref": f"#/$defs/d{n + 1}"}] * 2 for n in range(times)]
+    defs = {f"d{n}": {"dependencies": {"k": {"allOf": pair}}} for n, pair in enumerate(pairs)}
+    return {"properties": {"x": {"$ref": "#/$defs/d0"}}, "$defs": {**defs, f"d{times}": {}}}
+
+
 def chain(length: int) -> dict[str, Any]:
     return {"$defs": {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(length)} | {f"d{length}": {}}}
 
@@ -48,8 +55,10 @@ def chain(length: int) -> dict[str, Any]:
         ({"not": {"$schema": "http://json-schema.org/draft-04/schema"}}, ("not", "$schema"), "only draft 2020-12"),
         (doubling(40), ("$ref",), "unfolds"),
         (chain(5_000), None, "nested deeper"),
+        ({"$defs": {"%61": {}, "a": {}}, "$ref": "#/$defs/%61"}, ("$ref",), "within the schema"),
+        (depending(16), ("properties", "x", "$ref"), "unfolds"),
     ],
-    ids=range(20),
+    ids=range(22),
 )
 def test_a_schema_that_leads_elsewhere_or_has_no_end_is_refused_where_it_does(
     schema: dict[str, Any], path: tuple[str, ...] | None, why: str
@@ -95,3 +104,17 @@ def test_of_alternatives_that_all_failed_a_model_is_told_what_the_closest_wanted
 def test_a_pattern_that_goes_back_for_ever_ends() -> None:
     schema = Schema({"type": "string", "pattern": r"(?=a)^(a|aa)+\1$"})
     assert schema.mistake("a" * 60 + "b") is not None  # without a bound it takes longer than the universe has
+
+
+@pytest.mark.parametrize(("length", "fits"), [(14, True), (18, False)])
+def test_a_pattern_may_go_back_less_often_than_would_take_long_in_many_texts(length: int, fits: bool) -> None:
+    schema = Schema({"type": "array", "items": {"pattern": r"(?=a)^(?:(a|aa)+\1c|.*)$"}})
+    assert (schema.mistake(["a" * length + "b"] * 3) is None) == fits
+
+
+@pytest.mark.parametrize(("times", "told"), [(1_000, 'values[0]: "" is not of type "number"'), (10_000, "at most")])
+def test_what_is_wrong_is_told_of_what_is_not_too_large(times: int, told: str) -> None:
+    """All the mistakes in a megabyte take seconds to find, in which the server does nothing else."""
+    schema = Schema({"properties": {"values": {"type": "array", "items": {"type": "number"}}}})
+    assert told in str(schema.mistake({"values": [""] * times}))
+    assert schema.mistake({"values": [1] * times}) is None
