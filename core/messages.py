@@ -163,7 +163,7 @@ class UserMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One answer of a model. `reasoning` is kept, and not sent back to it."""
+    """One answer of a model. `reasoning` is kept, and sent back only where a model wants it with the results of its calls."""
 
     text: str = ""
     reasoning: str = ""

@@ -64,9 +64,9 @@ class SandboxClient:
                 await asyncio.shield(connection.cancel())
 
     async def check(self) -> None:
-        """Raises `RuntimeUnavailable` when no host answers."""
-        connection = await self._connection()
-        self._idle.append(connection)
+        """Raises `RuntimeUnavailable` when no host answers now: of a connection that is open already nobody would be asked."""
+        connection = await Connection.open(self._socket)
+        connection.close()
 
     async def _connection(self) -> "Connection":
         while self._idle:

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,10 +98,19 @@ class Connection:
             await _cancelled(listening)
 
     async def _run(self, invocation: Invocation) -> None:
+        await self._tell(self.sandbox.run(invocation, self._output, self._call))
+
+    async def _tell(self, doing: Awaitable[Outcome]) -> None:
+        """What became of it. A full disk ends nothing else: who is told that the host is gone would ask for it all again."""
         try:
-            outcome = await self.sandbox.run(invocation, self._output, self._call)
+            outcome = await doing
         except SandboxError as exc:
             self.writer.write(protocol.failed(exc))
+        except (ConnectionError, TimeoutError):  # of the client
+            raise
+        except OSError as exc:
+            log.warning("what a client asked for cannot be done here: %s", exc)
+            self.writer.write(protocol.failed(RuntimeUnavailable(f"the sandbox host cannot go on: {exc.strerror}")))
         else:
             self.writer.write(protocol.done(outcome))
 
@@ -119,6 +128,9 @@ class Connection:
         return bytes(whole)
 
     async def _install(self, installation: protocol.Installation, program: bytes) -> None:
+        await self._tell(self._installed(installation, program))
+
+    async def _installed(self, installation: protocol.Installation, program: bytes) -> Outcome:
         file = os.memfd_create("program", os.MFD_CLOEXEC)
         try:
             if hashlib.sha256(program).hexdigest() != installation.sha256:
@@ -126,10 +138,7 @@ class Connection:
             with os.fdopen(os.dup(file), "wb") as writable:
                 writable.write(program)
             await self.sandbox.install(installation.runtime, installation.sha256, file)
-        except SandboxError as exc:
-            self.writer.write(protocol.failed(exc))
-        else:
-            self.writer.write(protocol.done(Outcome(exit_code=0)))
+            return Outcome(exit_code=0)
         finally:
             os.close(file)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from sandbox.walls import Wall
 
 RETRY_SECONDS = 1.0
 HEADROOM_BYTES = 128 * 2**20  # of a worker of its own, for the engine around the program
+LOADING_COPIES = 4  # of its file, which there are at once: read, cut, handed over, mapped
 
 log = logging.getLogger(__name__)
 
@@ -75,10 +77,11 @@ class Pool:
     async def run_apart(self, errand: Errand, invocation: Invocation, on_output: OnOutput, file: int) -> Outcome:
         """In a worker that is forked for this one errand and dies with it. file: what the errand is about."""
         program, limits = protocol.run(invocation), invocation.limits
+        room = HEADROOM_BYTES + LOADING_COPIES * os.fstat(file).st_size
         try:
             async with asyncio.timeout(START_SECONDS):
                 nursery = await asyncio.shield(self._nursery)
-            worker = await nursery.fork(_forgotten, errand, [file], limits.memory_bytes + HEADROOM_BYTES)
+            worker = await nursery.fork(_forgotten, errand, [file], limits.memory_bytes + room)
         except (NurseryEnded, OSError, TimeoutError) as exc:
             raise RuntimeUnavailable("no sandbox worker could be started") from exc
         try:

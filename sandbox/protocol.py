@@ -48,6 +48,7 @@ MAX_PAYLOAD_BYTES = 16 * 2**20
 MAX_TEXT_BYTES = 2**20  # of a source or of arguments; as JSON at most six times as much
 MAX_PROGRAM_BYTES = 32 * 2**20  # of one that is installed
 PIECE_BYTES = 2**20
+MAX_MESSAGE_CHARACTERS = 2000  # of an error
 CEILINGS = {"cpu_seconds": 86_400, "wall_seconds": 86_400, "memory_bytes": 2**32, "output_bytes": 128 * 2**20}
 
 
@@ -223,7 +224,7 @@ def parse_done(payload: bytes) -> Outcome:
             cpu_seconds=float(said["cpu_seconds"]),
             wall_seconds=float(said["wall_seconds"]),
         )
-    except (KeyError, TypeError, ValueError) as exc:
+    except (KeyError, TypeError, ValueError, OverflowError) as exc:
         raise ProtocolError(f"not an outcome: {exc!r}") from exc
 
 
@@ -240,10 +241,14 @@ def failed(error: SandboxError) -> bytes:
 
 
 def parse_failed(payload: bytes) -> SandboxError:
+    """What it says is cut: a worker that a program took over may say it."""
     said = _load(payload)
-    if said.get("error") == "LimitExceeded":
-        return LimitExceeded(_text(said.get("limit", "?")), _text(said.get("allowed", "?")))
-    return ERRORS.get(said.get("error", ""), SandboxError)(_text(said.get("message", "the sandbox failed")))
+    name = _text(said.get("error", ""))
+    if name == "LimitExceeded":
+        limit, allowed = _text(said.get("limit", "?")), _text(said.get("allowed", "?"))
+        return LimitExceeded(limit[:MAX_MESSAGE_CHARACTERS], allowed[:MAX_MESSAGE_CHARACTERS])
+    message = _text(said.get("message", "the sandbox failed"))
+    return ERRORS.get(name, SandboxError)(message[:MAX_MESSAGE_CHARACTERS])
 
 
 def _dump(value: Mapping[str, Any]) -> bytes:

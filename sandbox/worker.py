@@ -20,6 +20,7 @@ PIECE_BYTES, PIECE_SECONDS = 8192, 0.01  # after those, a piece waits until it i
 
 Write = Callable[[Stream, bytes], None]
 Call = Callable[[str, str], Answer]
+TOO_LONG = Answer(text="the arguments are too long", failed=True)
 
 
 class Guest(Protocol):
@@ -88,7 +89,7 @@ class Outgoing:
         try:
             frame = protocol.call(name, arguments)
         except protocol.ProtocolError:
-            return Answer(text="the arguments are too long", failed=True)
+            return TOO_LONG
         self._send(self.rest() + frame)
         try:
             kind, size = protocol.parse_header(self._incoming.read(protocol.HEADER.size))

@@ -14,10 +14,14 @@ from core.messages import FinishReason, Usage
 _FINISH = {
     "length": FinishReason.LENGTH,
     "max_tokens": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
     "tool_calls": FinishReason.TOOL_CALLS,
     "function_call": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    "sensitive": FinishReason.CONTENT_FILTER,
 }
-_BROKEN_OFF = frozenset({"error", "abort", "aborted", "insufficient_system_resource", "function_call_filter"})
+_BROKEN_OFF = frozenset({"error", "network_error", "abort", "aborted", "insufficient_system_resource", "function_call_filter"})
 """What servers say of an answer that they did not finish."""
 MOST_HELD = 8_000_000
 """Characters that wait for their place in the reply, with PIECE_WEIGHT for each piece."""
@@ -25,6 +29,7 @@ PIECE_WEIGHT = 100
 ALIVE = TextChunk(text="")
 """Something came, and has to wait: no caller sees it, and nobody takes the provider for silent."""
 
+_SAID_IN = ("reasoning_content", "reasoning", "content", "refusal", "tool_calls")
 _STATUSES = frozenset(map(str, range(400, 600)))
 
 
@@ -58,7 +63,7 @@ class _Call:
 
     def is_whole(self) -> bool:
         try:
-            from_json(self.unnamed)
+            from_json(self.unnamed.encode(errors="replace"))  # it takes no string with a lone surrogate
         except ValueError:
             return False
         return bool(self.name)
@@ -80,6 +85,7 @@ class ReplyReader:
         self._reason: FinishReason | None = None
         self._said_later: list[Chunk] = []
         self._said = False
+        self._in_pieces: set[str] = set()  # which of _SAID_IN came in deltas
         self._weight = 0
 
     def read(self, wire: Mapping[str, Any]) -> Iterator[Chunk]:
@@ -94,6 +100,10 @@ class ReplyReader:
         whole = "delta" not in choice
         delta = choice.get("message" if whole else "delta")
         if isinstance(delta, dict):
+            if whole:  # some say everything once more at the end of a stream
+                delta = {key: value for key, value in delta.items() if key not in self._in_pieces}
+            else:
+                self._in_pieces.update(key for key in _SAID_IN if delta.get(key))
             yield from self._delta(delta, whole=whole)
         if reason := choice.get("finish_reason"):
             self._reason = self._finish_reason(str(reason))
@@ -116,7 +126,7 @@ class ReplyReader:
         word = told.partition(":")[0].strip()
         if word in _BROKEN_OFF:
             raise malformed(self._model, f"an answer that it broke off ({told[:100]})")
-        return FinishReason.CONTENT_FILTER if word == "content_filter" else _FINISH.get(word, FinishReason.STOP)
+        return _FINISH.get(word, FinishReason.STOP)
 
     def _delta(self, delta: Mapping[str, Any], *, whole: bool) -> Iterator[Chunk]:
         if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
@@ -197,7 +207,8 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list):
-        return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
+        texts = (part.get("text") for part in value if isinstance(part, dict))
+        return "".join(text for text in texts if isinstance(text, str))
     return ""
 
 

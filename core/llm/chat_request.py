@@ -1,14 +1,32 @@
 """A request in OpenAI's chat-completions shape."""
 
+import json
+import re
 from typing import Any
+
+from pydantic_core import from_json
 
 from core.llm.contract import JsonFormat, ModelRequest, Sampling, ToolChoice, ToolMode, ToolSpec
 from core.messages import Image, Message, Part, Reply, SystemMessage, Text, ToolCall, ToolResult, UserMessage
 
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+MOST_NESTED = 64
+"""Objects and lists in a call's arguments. Providers' parsers, which count what is around them too, take about a hundred."""
+_MORE_THAN_PARSED = (201 - MOST_NESTED) * "["
+"""In front of what is nested deeper, more than pydantic's parser takes."""
 
-def request_body(request: ModelRequest, *, max_tokens_parameter: str) -> dict[str, Any]:
-    """Without `model` and `stream`. What is left at its default is left out: many servers know fewer fields than OpenAI's."""
-    body: dict[str, Any] = {"messages": [_message(message) for message in request.messages]}
+
+def request_body(request: ModelRequest, *, max_tokens_parameter: str, reasoning_back: bool = False) -> dict[str, Any]:
+    """Without `model` and `stream`. What is left at its default is left out: many servers know fewer fields than OpenAI's.
+
+    reasoning_back: calls go back with the reasoning before them.
+    """
+    messages = [_named(message) for message in request.messages]
+    if reasoning_back:
+        for message, told in zip(request.messages, messages, strict=True):
+            if isinstance(message, Reply) and message.tool_calls:
+                told["reasoning_content"] = message.reasoning or " "  # an empty one counts as none
+    body: dict[str, Any] = {"messages": messages}
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
         if request.tool_choice != ToolChoice():
@@ -19,6 +37,11 @@ def request_body(request: ModelRequest, *, max_tokens_parameter: str) -> dict[st
         body["response_format"] = _format(request.format)
     body.update(_sampling(request.sampling, max_tokens_parameter))
     return body
+
+
+def _named(message: Message) -> dict[str, Any]:
+    name = None if isinstance(message, ToolResult) else message.name
+    return _message(message) | ({"name": name} if name else {})
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -46,7 +69,23 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+    """A JSON object under a legal name, whatever was called: a provider refuses the whole conversation for one that is not."""
+    name = _NOT_IN_NAMES.sub("_", call.name)[:64] or "unknown"
+    return {"id": call.id, "type": "function", "function": {"name": name, "arguments": _arguments(call.arguments)}}
+
+
+def _arguments(written: str) -> str:
+    """As they were written where that can be, or a provider could not use what it keeps of the conversation's beginning."""
+    written = written if written.strip() else "{}"
+    try:
+        nested = f"{_MORE_THAN_PARSED}{written}{len(_MORE_THAN_PARSED) * ']'}".encode()
+        told = from_json(nested, allow_inf_nan=False)
+        for _ in _MORE_THAN_PARSED:
+            (told,) = told  # or what was written closes our brackets: `],[`
+        json.dumps(told, allow_nan=False)  # 1e999 is read as infinite, and then nobody can write it
+    except ValueError:
+        told = None
+    return written if isinstance(told, dict) else json.dumps({"malformed": written}, ensure_ascii=False)
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Server-sent events out of bytes that come split anywhere (WHATWG HTML, 9.2.6). Knows `data` fields; ignores the others."""
 
+from codecs import BOM_UTF8
+
 
 class SseDecoder:
     """max_bytes: of one event; more raises ValueError."""
@@ -11,6 +13,7 @@ class SseDecoder:
         self._data: list[bytes] = []  # the lines of an event whose end has not come
         self._data_bytes = 0
         self._after_cr = False
+        self._first_line = True
 
     def feed(self, received: bytes) -> list[bytes]:
         """The data of every event that is whole now."""
@@ -24,6 +27,9 @@ class SseDecoder:
         *lines, rest = received.split(b"\n")
         if lines:
             lines[0] = b"".join(self._line) + lines[0]
+            if self._first_line:
+                lines[0] = lines[0].removeprefix(BOM_UTF8)
+                self._first_line = False
             self._line.clear()
             self._line_bytes = 0
         events = [event for line in lines if (event := self._take(line)) is not None]

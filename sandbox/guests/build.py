@@ -60,6 +60,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _build(artifact: Path, progress: Progress) -> None:
+    for interrupted in artifact.parent.glob("building-*"):  # nobody else's: we hold the lock
+        shutil.rmtree(interrupted, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=artifact.parent, prefix="building-") as folder:
         component = Path(folder) / "python.wasm"
         progress("building the Python guest (about 10 s) ...")

@@ -62,7 +62,10 @@ async def test_a_program_that_reaches_out_gets_an_exception(sandbox: Sandbox, so
     assert isinstance(ended, GuestCrashed) or (ended.stdout in (b"", b"[]\n", b"False\n") and b"rror" in ended.stderr)
 
 
-@pytest.mark.parametrize("call", ["write(7, 'x')", "write(0, chr(256))"], ids=["to no stream", "no byte"])
+UNWRITABLE = {"to no stream": "write(7, 'x')", "no byte": "write(0, chr(256))", "too much at once": "write(0, 'x' * 2**17)"}
+
+
+@pytest.mark.parametrize("call", UNWRITABLE.values(), ids=UNWRITABLE)
 async def test_what_cannot_be_written_traps_and_gives_the_engine_no_pointer_to_follow(sandbox: Sandbox, call: str) -> None:
     ended = await end(sandbox, f"import wit_world\nwit_world.{call}")
 

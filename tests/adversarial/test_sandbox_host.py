@@ -1,6 +1,7 @@
 """The sandbox host as a process: what hostile, clumsy and vanished clients do to it, and what its own end does to others."""
 
 import asyncio
+import errno
 import os
 import select
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 import uvloop
+from wasmtime import wat2wasm
 
 from sandbox import (
     Answer,
@@ -40,11 +42,11 @@ from sandbox import (
 from sandbox import client as client_module
 from sandbox.capture import Capture
 from sandbox.client import CANCEL_SECONDS, Connection
-from sandbox.dispatcher import Sandbox
+from sandbox.dispatcher import Sandbox, open_sandbox
 from sandbox.host import open_host
 from sandbox.process import open_nursery
 from sandbox.protocol import Kind
-from tests.sandboxing import guest, host_process, nowhere, program
+from tests.sandboxing import OPTIONS, guest, host_process, nowhere, program
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -364,6 +366,55 @@ async def test_a_host_that_stands_still_is_told_as_such_before_it_has_greeted(
         async with asyncio.timeout(10), open_client(path) as client:
             with pytest.raises(RuntimeUnavailable, match="does not answer"):
                 await client.run(program("print(1)"), nowhere)
+
+
+async def test_a_host_that_comes_to_a_standstill_does_not_answer_by_a_connection_it_had_opened_before(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with host_process(folder / "halted") as (path, process), open_client(path) as client:
+        assert (await client.run(program("print(1)"), nowhere)).stdout == b"1\n"
+        monkeypatch.setattr(client_module, "HELLO_SECONDS", 0.2)
+        os.kill(process.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(RuntimeUnavailable, match="does not answer"):
+                await client.check()
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+
+
+async def test_a_full_disk_refuses_an_installation_and_nothing_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = folder / "full" / "host.sock"
+    content = bytes(wat2wasm(f'(module (memory (export "memory") 1) (func (export "_start")) (data "{os.urandom(8).hex()}"))'))
+    async with (
+        open_sandbox({"wasmtime": OPTIONS["wasmtime"]()}, permits=1, queue=1) as sandbox,
+        open_host(sandbox, path),
+        open_client(path) as client,
+    ):
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(RuntimeUnavailable, match="No space left") as refused:
+            await client.install("wasmtime", content)
+        assert not isinstance(refused.value, HostGone)
+        [connection] = client._idle
+        assert (await client.run(program("print(2)"), nowhere)).stdout == b"2\n"
+        assert client._idle == [connection]
+
+
+@pytest.mark.parametrize(("number", "told"), [(errno.EMFILE, RuntimeUnavailable), (errno.EPIPE, HostGone)])
+async def test_what_the_machine_lacks_is_told_and_a_connection_that_broke_ends(
+    folder: Path, number: int, told: type[RuntimeUnavailable]
+) -> None:
+    class Lacking(Sandbox):
+        async def run(self, *_: object) -> Outcome:
+            raise OSError(number, os.strerror(number))
+
+    path = folder / "lacking" / "host.sock"
+    async with open_host(Lacking({}, permits=1, queue=1), path), open_client(path) as client:
+        with pytest.raises(RuntimeUnavailable) as refused:
+            await client.run(program("print(1)"), nowhere)
+    assert type(refused.value) is told
 
 
 async def test_a_program_that_waits_for_others_after_its_call_uses_none_of_its_own_time() -> None:

@@ -186,8 +186,19 @@ async def test_a_worker_that_was_taken_over_calls_no_tool_in_the_name_of_another
         b"\\0\\0\\0\\0\\x02",
         b"\\0\\0\\0\\0\\x63",
         b"\\0\\0\\0\\x01\\x05{",
+        b'\\0\\0\\0\\x0e\\x06{"error": [1]}',
+        b'\\0\\0\\0\\x42\\x05{"exit_code":1e999,"truncated":0,"cpu_seconds":0,"wall_seconds":0}',
     ],
-    ids=["giant", "empty outcome", "error that is a list", "RUN", "unknown kind", "no JSON"],
+    ids=[
+        "giant",
+        "empty outcome",
+        "error that is a list",
+        "RUN",
+        "unknown kind",
+        "no JSON",
+        "error of a list",
+        "endless exit code",
+    ],
 )
 async def test_a_worker_that_speaks_nonsense_is_killed_and_the_next_one_works(broken: Sandbox, frame: bytes) -> None:
     source = f"for fd in range(3, 64):\n    try: os.write(fd, b'{frame.decode()}')\n    except OSError: pass\ntime.sleep(60)"

@@ -24,6 +24,7 @@ from sandbox import (
     RuntimeUnavailable,
     Stream,
     WasmProgram,
+    pool,
 )
 from sandbox.artifacts import Artifacts
 from sandbox.dispatcher import Sandbox, open_sandbox
@@ -113,6 +114,15 @@ async def test_output_comes_in_the_order_in_which_it_was_written_and_while_it_ru
 async def test_its_exit_code_is_the_outcomes(run: Runner) -> None:
     assert (await run("exit 0")).exit_code == 0
     assert (await run("exit 3")).exit_code in (3, 1)  # a component of WASI 0.2 says only whether it went well
+
+
+async def test_a_program_larger_than_its_memory_is_loaded_beside_that(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "HEADROOM_BYTES", 16 * 2**20)  # the engine's, which needs less, but not 16 MB more
+    large = f'(module (memory (export "memory") 1) (func (export "_start")) (data "{"x" * 2**24}"))'
+    run = Runner(sandbox, await install(sandbox, bytes(wat2wasm(large))))
+    assert (await run("", memory_bytes=2**20)).exit_code == 0
 
 
 # What is not there

@@ -24,6 +24,7 @@ from tests.e2e.paddock import descendants
 from tests.sandboxing import guest, nowhere, program
 
 ROOT = Path(__file__).parents[2]
+PYTHON = [sys.executable, "-I", "-m", "sandbox.runtimes.wasmtime"]
 SPARE = PoolOptions(command=(), workers=1).spare
 
 
@@ -77,6 +78,33 @@ async def test_workers_that_are_needed_again_and_again_stay() -> None:
             for _ in range(4):
                 assert workers() >= 4
                 await asyncio.sleep(0.1)
+
+
+def megabytes(worker: Worker, line: str) -> int:
+    status = Path(f"/proc/{worker._pid}/status").read_text()
+    [kilobytes] = [said.split()[1] for said in status.splitlines() if said.startswith(line)]
+    return int(kilobytes) // 1024
+
+
+async def test_what_a_program_had_in_memory_is_gone_with_it_also_where_it_left_at_once() -> None:
+    leaving = "x = bytearray(100 * 2**20)\nx[::4096] = b'1' * len(x[::4096])\nimport os\nos._exit(0)"
+    async with open_pool(PoolOptions(command=[*PYTHON, str(guest())], workers=1)) as runtime:
+        [worker] = runtime._workers
+        for _ in range(4):
+            assert (await runtime.run(program(leaving), nowhere)).exit_code == 0
+        assert runtime._workers == [worker]
+        assert megabytes(worker, "VmRSS") < 100
+
+
+async def test_a_call_that_nobody_would_take_is_not_copied_again_and_again_outside_the_guests_memory() -> None:
+    """Two copies are the guest's, and two are made before anybody can look."""
+    calling = "import wit_world\ntry: wit_world.call_tool('x', 'a' * (100 * 2**20))\nexcept BaseException as e: print(e.value)"
+    async with open_pool(PoolOptions(command=[*PYTHON, str(guest())], workers=1)) as runtime:
+        [worker] = runtime._workers
+        said: list[bytes] = []
+        await runtime.run(program(calling), lambda _stream, data: said.append(data))
+        assert said == [b"the arguments are too long\n"]
+        assert megabytes(worker, "VmHWM") < 550
 
 
 def engine(before_serving: str) -> list[str]:

@@ -115,6 +115,12 @@ def test_calls_without_ids_are_told_apart_by_names_behind_whole_arguments() -> N
     assert calls_of(chunks) == [(0, "", "f", '{"a":1}'), (1, "", "g", "[]"), (2, "", "h", "")]
 
 
+def test_calls_without_ids_may_have_lone_surrogates_in_their_arguments() -> None:
+    pieces = [call(0, '{"a":"\ud800"}', name="f"), call(0, "", name="g")]
+    chunks = read(*(delta(tool_calls=[piece]) for piece in pieces), ending())
+    assert calls_of(chunks) == [(0, "", "f", '{"a":"\ud800"}'), (1, "", "g", "")]
+
+
 def test_every_call_of_a_whole_answer_is_a_call_of_its_own() -> None:
     message = {"tool_calls": [call(index, "", name=name) for index, name in ((None, "f"), (None, "f"), (0, "g"), (0, "g"))]}
     chunks = read({"choices": [{"message": message, "finish_reason": "stop"}]})
@@ -145,10 +151,24 @@ def test_every_piece_is_a_sign_of_life_and_what_waits_has_an_end(monkeypatch: py
         list(reader.read(delta(tool_calls=[call(1, "x")] * 10)))
 
 
-@pytest.mark.parametrize("reason", ["insufficient_system_resource", "abort", "error", "function_call_filter: MALFORMED"])
+@pytest.mark.parametrize(
+    "reason", ["insufficient_system_resource", "abort", "error", "network_error", "function_call_filter: MALFORMED"]
+)
 def test_an_answer_that_its_provider_broke_off_is_an_error(reason: str) -> None:
     with pytest.raises(ModelUnavailable, match="broke off"):
         read(delta(content="half"), ending(reason))
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("model_length", FinishReason.LENGTH),
+        ("model_context_window_exceeded", FinishReason.LENGTH),
+        ("sensitive", FinishReason.CONTENT_FILTER),
+    ],
+)
+def test_other_providers_words_for_an_answer_that_is_not_all_of_it_are_known(told: str, reason: FinishReason) -> None:
+    assert read(delta(content="x"), ending(told))[-1] == Finished(reason=reason, usage=Usage())
 
 
 def test_a_reason_with_more_behind_it_is_that_reason_and_an_unknown_one_an_end() -> None:
@@ -181,6 +201,32 @@ def test_a_whole_answer_is_read_like_a_stream() -> None:
 def test_a_summary_beside_the_last_delta_is_not_read_twice() -> None:
     last = {"choices": [{"delta": {}, "message": {"content": "Hi"}, "finish_reason": "stop"}]}
     assert read(delta(content="Hi"), last) == [TextChunk(text="Hi"), Finished(reason=FinishReason.STOP, usage=Usage())]
+
+
+def test_a_whole_message_behind_the_deltas_says_nothing_twice() -> None:
+    said = {"content": "Hi", "reasoning_content": "hm", "tool_calls": [call(0, "{}", id="a", name="f")]}
+    summary = {"choices": [{"message": {"role": "assistant", **said}, "finish_reason": "tool_calls"}]}
+    told = read(delta(reasoning_content="hm"), delta(content="Hi"), delta(tool_calls=said["tool_calls"]), summary, summary)
+    assert told == [
+        ReasoningChunk(text="hm"),
+        TextChunk(text="Hi"),
+        CallChunk(index=0, id="a", name="f", arguments="{}"),
+        Finished(reason=FinishReason.TOOL_CALLS, usage=Usage()),
+    ]
+
+
+def test_what_only_the_whole_message_behind_the_deltas_says_is_read() -> None:
+    message = {"content": "Hi", "tool_calls": [call(0, "{}", id="a", name="f")]}
+    summary = {"choices": [{"message": message, "finish_reason": "tool_calls"}]}
+    assert calls_of(read(delta(role="assistant", content="Hi", tool_calls=[]), summary)) == [(0, "a", "f", "{}")]
+    assert read(delta(role="assistant", content=""), summary)[0] == TextChunk(text="Hi")
+
+
+def test_parts_inside_parts_are_no_text() -> None:
+    nested: Any = "x"
+    for _ in range(2_000):
+        nested = [{"text": nested}]
+    assert read(delta(content=nested), ending()) == [TextChunk(text=""), Finished(reason=FinishReason.STOP, usage=Usage())]
 
 
 def test_a_refusal_and_content_in_parts_are_text() -> None:

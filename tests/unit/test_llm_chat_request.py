@@ -1,8 +1,9 @@
+import json
 from typing import Any
 
 import pytest
 
-from core.llm.chat_request import request_body
+from core.llm.chat_request import MOST_NESTED, request_body
 from core.llm.contract import JsonFormat, ModelRequest, Sampling, ToolChoice, ToolMode, ToolSpec
 from core.messages import Image, Message, Reply, SystemMessage, Text, ToolCall, ToolResult, UserMessage
 
@@ -32,11 +33,11 @@ def body_of(**fields: Any) -> dict[str, Any]:
         (UserMessage(parts=()), {"role": "user", "content": []}),
         (Reply(text="Hi", reasoning="never sent back"), {"role": "assistant", "content": "Hi"}),
         (
-            Reply(tool_calls=(ToolCall(id="a", name="f", arguments="{bad"),)),
+            Reply(tool_calls=(ToolCall(id="a", name="f", arguments='{"x": 1}'),)),
             {
                 "role": "assistant",
                 "content": None,
-                "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{bad"}}],
+                "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}],
             },
         ),
         (ToolResult(call_id="a", content="42"), {"role": "tool", "tool_call_id": "a", "content": "42"}),
@@ -45,6 +46,61 @@ def body_of(**fields: Any) -> dict[str, Any]:
 )
 def test_each_kind_of_message_has_its_wire_form(message: Message, wire: dict[str, Any]) -> None:
     assert body_of(messages=[message]) == {"messages": [wire]}
+
+
+def function_of(**fields: Any) -> dict[str, Any]:
+    call = ToolCall(**{"id": "a", "name": "f", "arguments": "{}", **fields})
+    function: dict[str, Any] = body_of(messages=[Reply(tool_calls=(call,))])["messages"][0]["tool_calls"][0]["function"]
+    return function
+
+
+def nested(depth: int) -> str:
+    return '{"x": ' + (depth - 1) * "[" + (depth - 1) * "]" + "}"
+
+
+@pytest.mark.parametrize("written", ["{}", ' {"x":1.50}\n', '{"x": "\\ud83d\\ude00 ü", "x": null}', nested(MOST_NESTED)])
+def test_a_past_calls_arguments_go_back_as_they_were_written(written: str) -> None:
+    assert function_of(arguments=written)["arguments"] == written
+
+
+@pytest.mark.parametrize("written", ["", " \n"])
+def test_no_arguments_are_an_empty_object(written: str) -> None:
+    assert function_of(arguments=written)["arguments"] == "{}"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"x":',
+        "not json",
+        "[1]",
+        "null",
+        '"{}"',
+        "{},{}",
+        "{}],[{}",
+        "]" * 200 + "[" * 200,
+        '{"x": NaN}',
+        '{"x": 1e999}',
+        '{"x": %s}' % ("1" * 5000),
+        '{"x": "\\ud800"}',
+        '{"x": "\ud800"}',
+        '{"x": "\n"}',
+        nested(MOST_NESTED + 1),
+        nested(100_000),
+        "{" * 1_000_000,
+    ],
+    ids=lambda written: ascii(written[:20]),
+)
+def test_a_past_call_whose_arguments_are_no_object_goes_back_as_one(written: str) -> None:
+    assert json.loads(function_of(arguments=written)["arguments"]) == {"malformed": written}
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [("f-1_A", "f-1_A"), ("functions.python", "functions_python"), ("ü <x>", "___x_"), ("", "unknown"), ("x" * 70, "x" * 64)],
+)
+def test_a_past_call_goes_back_under_a_legal_name(written: str, told: str) -> None:
+    assert function_of(name=written)["name"] == told
 
 
 def test_what_is_left_at_its_default_is_left_out() -> None:

@@ -24,11 +24,14 @@ from core.llm.contract import (
     TextChunk,
     ToolSpec,
 )
-from core.messages import FinishReason, Text, Usage, UserMessage
+from core.messages import FinishReason, Image, Reply, Text, ToolCall, ToolResult, Usage, UserMessage
 from tests.doubles.raw_peer import Answer, End, RawPeer, delta, ending, raw_peer, sse
 
 # LiteLLM's own use of pydantic, not ours.
-pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_:pydantic.PydanticDeprecatedSince211")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Accessing the 'model_:pydantic.PydanticDeprecatedSince211"),
+    pytest.mark.filterwarnings("ignore:Items? .* using the `ReadOnly` qualifier:UserWarning"),
+]
 
 KEY = "sk-very-secret"
 PROMPT = "a word that is nowhere else"
@@ -144,6 +147,48 @@ async def test_a_parameter_that_the_provider_does_not_know_is_refused_by_name_un
     assert "seed" in refused.message
     sent = await failure(refusal(500), request, model="anthropic/claude-x", drop_params=True)
     assert isinstance(sent, ModelUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        ("anthropic/claude-x", {}),
+        ("gemini/gemini-2.0-flash", {}),
+        ("mistral/m", {}),
+        ("ollama_chat/m", {}),
+        ("bedrock/converse/m", {"credentials": {"aws_access_key_id": KEY, "aws_secret_access_key": KEY}}),
+        ("openai/m", {}),
+        ("azure/m", {"api_version": "2024-06-01"}),
+    ],
+)
+async def test_a_redirect_takes_neither_prompt_nor_key_elsewhere(model: str, fields: dict[str, Any]) -> None:
+    region = {"aws_region_name": "us-east-1"} if model.startswith("bedrock/") else {}
+    async with raw_peer(Answer(pieces=[GOOD])) as elsewhere:
+        location = elsewhere.address.replace("127.0.0.1", "localhost")
+        redirect = Answer(status=307, headers=[f"Location: {location}"])
+        async with opened(redirect, model=model, options=region, **fields) as (redirected, peer):
+            with pytest.raises(ModelUnavailable):
+                await whole(redirected)
+        assert (len(peer.received), elsewhere.connections) == (1, 0)
+
+
+async def test_a_request_that_litellm_cannot_write_says_nothing_of_the_providers_health() -> None:
+    request = ModelRequest(messages=[UserMessage(parts=(Image(url="data:nonsense"),))])
+    unwritten = await failure(Answer(), request, model="gemini/gemini-2.0-flash")
+    assert (unwritten.counts, unwritten.retryable) == (False, False)
+    cut = await failure(Answer(end=End.CUT), model="gemini/gemini-2.0-flash")
+    assert (cut.counts, cut.retryable) == (True, True)
+
+
+@pytest.mark.parametrize("model", ["anthropic/claude-x", "gemini/gemini-2.0-flash"])
+@pytest.mark.parametrize("arguments", ['{"x":', "[1]", "[" * 100_000, '{"x": 1e999}', '{"x": "\\ud800"}', ""])
+async def test_a_past_call_that_is_no_proper_one_is_sent_all_the_same(model: str, arguments: str) -> None:
+    reply = Reply(tool_calls=(ToolCall(id="a", name="functions.python", arguments=arguments),))
+    request = ModelRequest(messages=[*HELLO.messages, reply, ToolResult(call_id="a", content="it is not proper")])
+    async with opened(refusal(400), model=model) as (opened_model, peer):
+        with pytest.raises(ModelRefused):
+            await whole(opened_model, request)
+    assert '"functions_python"' in json.dumps(peer.received[0].body)
 
 
 async def test_neither_prompt_nor_key_is_logged_or_printed(

@@ -23,7 +23,7 @@ from core.llm.contract import (
     Sampling,
     TextChunk,
 )
-from core.messages import FinishReason, Text, Usage, UserMessage
+from core.messages import FinishReason, Reply, Text, ToolCall, Usage, UserMessage
 from tests.doubles.raw_peer import Answer, End, RawPeer, delta, ending, raw_peer, sse
 
 KEY = "sk-very-secret"
@@ -71,6 +71,16 @@ async def test_a_stream_reads_the_same_wherever_its_bytes_are_split(seed: int) -
     pieces = [GOOD[start:end] for start, end in zip([0, *cuts], [*cuts, len(GOOD)], strict=True)]
     async with opened(Answer(pieces=pieces)) as (model, _):
         assert await whole(model) == GOOD_CHUNKS
+
+
+@pytest.mark.parametrize("asked", [True, False])
+async def test_reasoning_goes_back_with_its_calls_where_the_provider_wants_it(asked: bool) -> None:
+    call = (ToolCall(id="a", name="f", arguments="{}"),)
+    replies = [Reply(reasoning="hm", tool_calls=call), Reply(tool_calls=call), Reply(text="Yes", reasoning="so")]
+    async with opened(Answer(pieces=[GOOD]), reasoning_back=asked) as (model, peer):
+        await whole(model, ModelRequest(messages=[*HELLO.messages, *replies]))
+    told = [message.get("reasoning_content") for message in peer.received[0].body["messages"]]
+    assert told == ([None, "hm", " ", None] if asked else [None] * 4)
 
 
 async def test_the_request_is_what_the_provider_expects() -> None:
@@ -128,8 +138,9 @@ async def test_a_whole_answer_that_says_nothing_is_unavailable() -> None:
             await whole(model)
 
 
-async def test_done_without_a_reason_is_an_end() -> None:
-    async with opened(Answer(pieces=[sse(delta(content="a"))])) as (model, _):
+@pytest.mark.parametrize("done", [b"data: [DONE]\n\n", b"data:[DONE]\n\n", b"data: [DONE] \n\n", b"data:  [DONE]\t\n\n"])
+async def test_done_without_a_reason_is_an_end(done: bytes) -> None:
+    async with opened(Answer(pieces=[sse(delta(content="a"), done=False) + done])) as (model, _):
         assert (await whole(model))[-1] == Finished(reason=FinishReason.STOP, usage=Usage())
 
 
@@ -217,6 +228,7 @@ async def test_the_wait_the_provider_asks_for_is_passed_on() -> None:
     assert (await failure(refusal(429, headers=["Retry-After: soon"]))).retry_after is None
     assert (await failure(refusal(429, headers=["Retry-After: -1"]))).retry_after == 0
     assert (await failure(refusal(429, headers=["Retry-After: inf"]))).retry_after is None
+    assert (await failure(refusal(429, headers=[f"Retry-After: Mon, 1 Jan {'9' * 20} 00:00:00 GMT"]))).retry_after is None
     assert (await failure(refusal(429, headers=["Retry-After: Mon, 21 Nov 2005 01:00:00 GMT"]))).retry_after == 0
 
 

@@ -31,6 +31,16 @@ def test_events_are_found_byte_by_byte() -> None:
     assert decoded([STREAM[index : index + 1] for index in range(len(STREAM))]) == EVENTS
 
 
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_a_byte_order_mark_is_stripped_at_the_head_and_only_there(size: int, end: bytes) -> None:
+    mark = b"\xef\xbb\xbf"
+    stream = mark + b"data: " + mark + b"one" + 2 * end + mark + b"data: two" + 2 * end + b"data: three" + 2 * end
+    pieces = [stream[start : start + size] for start in range(0, len(stream), size)]
+    assert decoded(pieces) == [mark + b"one", b"three"]
+    assert decoded([mark + stream]) == [b"three"]
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_events_are_found_wherever_the_bytes_are_split(seed: int) -> None:
     chance = random.Random(seed)

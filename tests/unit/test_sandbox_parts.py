@@ -113,6 +113,17 @@ async def test_two_that_build_the_guest_at_once_build_it_once(tmp_path: Path) ->
     assert said.count("the Python guest is ready") == 1
 
 
+def test_what_an_interrupted_build_left_goes_with_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "_componentize", lambda component: component.touch())
+    monkeypatch.setattr(build, "compile_component", lambda component: b"native code")
+    make_private(tmp_path / "guests")
+    (tmp_path / "guests" / "building-x" / "packages").mkdir(parents=True)
+
+    built = build.ensure_guest(tmp_path / "guests", lambda _: None)
+
+    assert sorted(os.listdir(tmp_path / "guests")) == sorted(["lock", built.name])
+
+
 def test_a_guest_that_others_could_have_changed_is_not_given_out(tmp_path: Path) -> None:
     make_private(tmp_path / "guests")
     artifact = tmp_path / "guests" / f"python-{build.digest()[:24]}.cwasm"

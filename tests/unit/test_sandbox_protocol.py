@@ -72,6 +72,13 @@ def test_an_error_that_this_side_does_not_know_is_still_an_error() -> None:
     assert (type(arrived), str(arrived)) == (SandboxError, "the printer is empty")
 
 
+@pytest.mark.parametrize("name", ["SandboxError", "LimitExceeded"])
+def test_an_error_has_no_more_words_than_somebody_reads(name: str) -> None:
+    said = {"error": name, "message": "x" * 10**6, "limit": "x" * 10**6, "allowed": "x" * 10**6}
+
+    assert len(str(protocol.parse_failed(json.dumps(said).encode()))) < 5000
+
+
 def test_a_frame_that_is_too_long_is_neither_sent_nor_awaited() -> None:
     with pytest.raises(ProtocolError, match="at most"):
         protocol.frame(Kind.STDOUT, bytes(protocol.MAX_PAYLOAD_BYTES + 1))

@@ -4,11 +4,14 @@ import json
 from typing import Any
 
 import pytest
+from openai.types.responses.tool import Mcp
 
 from api.wire import chat_request, responses_request
 from api.wire.body import parse
+from core.conversations.context import assemble
 from core.conversations.request import TurnRequest
-from core.llm.contract import JsonFormat, Sampling, ToolChoice, ToolMode, ToolSpec
+from core.llm.chat_request import request_body
+from core.llm.contract import JsonFormat, ModelRequest, Sampling, ToolChoice, ToolMode, ToolSpec
 from core.messages import FunctionOutputItem, Image, Item, MessageItem, ReasoningItem, Role, Text, ToolCall, ToolCallItem
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -198,3 +201,25 @@ def test_all_forms_of_messages_become_items_in_order() -> None:
         ("c1", "rain"),
         (Role.ASSISTANT, "wet"),
     ]
+
+
+def test_the_model_hears_who_says_what() -> None:
+    said = [
+        {"role": "system", "name": "house", "content": "be brief"},
+        {"role": "user", "name": "alice", "content": "I like red"},
+        {"role": "assistant", "name": "planner", "content": "so be it"},
+        {"role": "user", "name": "bob", "content": "I like blue"},
+        {"role": "assistant", "content": "noted"},
+    ]
+    request = chat(*said)
+    asked = ModelRequest(messages=assemble(request.input, None))
+    assert request_body(asked, max_tokens_parameter="max_tokens")["messages"] == said
+
+
+def test_tools_of_a_response_are_sent_back_with_their_nulls() -> None:
+    tool = Mcp(type="mcp", server_label="registry", allowed_tools=["area"]).model_dump()
+    assert "server_description" in tool
+    assert (
+        response(tools=[tool]).registry
+        == response(tools=[{"type": "mcp", "server_label": "registry", "allowed_tools": ["area"]}]).registry
+    )

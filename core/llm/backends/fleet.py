@@ -149,11 +149,8 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _function(name: str, arguments: str) -> dict[str, Any]:
-    """Templates write the arguments as JSON; what the model wrote and is none, it sees again as it was."""
-    try:
-        return {"name": name, "arguments": json.loads(arguments)}
-    except (ValueError, RecursionError):
-        return {"name": name, "arguments": arguments}
+    """Templates write the arguments as JSON, or look into them: they are an object, whatever the model wrote."""
+    return {"name": name, "arguments": json.loads(arguments)}
 
 
 def _error(code: FailureCode, message: str) -> ModelError:

@@ -6,8 +6,9 @@ It is optional (the extra `litellm`), slow to import and large, so it is importe
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import cache, wraps
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated, Any
@@ -65,6 +66,7 @@ async def open_model(declaration: Declaration) -> AsyncIterator[Model]:
         await worker.stop(discard_pending=True)
 
 
+@cache
 def _import_quietly() -> Any:
     """No prompt reaches LiteLLM's log or a callback. Its types are not strict, so it is `Any` in this file."""
     for name, value in _BEFORE_IMPORT.items():
@@ -77,7 +79,24 @@ def _import_quietly() -> Any:
     litellm.callbacks = []
     for logger in ("LiteLLM", "openai"):
         logging.getLogger(logger).setLevel(logging.CRITICAL)
+    handlers, openai = import_module("litellm.llms.custom_httpx.http_handler"), import_module("openai")
+    for user in (handlers.AsyncHTTPHandler, handlers.HTTPHandler, openai.AsyncOpenAI):
+        user.__init__ = _following_nobody(user.__init__)
     return litellm
+
+
+def _following_nobody(init: Callable[..., None]) -> Callable[..., None]:
+    """An answer of 307 would take the prompt, and the key in a header like `x-api-key`, to whatever host it names.
+
+    LiteLLM has no setting for it.
+    """
+
+    @wraps(init)
+    def initialise(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        self._client.follow_redirects = self.follow_redirects = False
+
+    return initialise
 
 
 class LiteLLMModel:
@@ -88,6 +107,7 @@ class LiteLLMModel:
         keys = {"api_key": declaration.api_key} if declaration.api_key else {}
         self._credentials = {name: secret.get_secret_value() for name, secret in {**keys, **declaration.credentials}.items()}
         self._errors = (import_module("openai").OpenAIError, litellm.exceptions.BudgetExceededError)
+        self._of_sending = (import_module("httpx").HTTPError, OSError)
 
     @property
     def context_tokens(self) -> int | None:
@@ -105,7 +125,10 @@ class LiteLLMModel:
         try:
             answer = await self._litellm.acompletion(**self._arguments(request))
         except self._errors as exc:
-            raise self._translated(exc) from exc
+            error = self._translated(exc)
+            if self._is_before_sending(exc):
+                error.retryable = error.counts = False
+            raise error from exc
         try:
             said = False
             while (piece := await self._next(answer)) is not None:
@@ -143,6 +166,12 @@ class LiteLLMModel:
         except self._errors as exc:
             raise self._translated(exc) from exc
 
+    def _is_before_sending(self, exc: Exception) -> bool:
+        """LiteLLM could not write the request: no sign of the provider's health. It calls that a failed connection."""
+        return isinstance(exc, self._litellm.exceptions.APIConnectionError) and not any(
+            isinstance(cause, self._of_sending) or hasattr(cause, "status_code") for cause in _causes(exc)
+        )
+
     def _translated(self, exc: Any) -> ModelError:
         """exc: LiteLLM's exceptions carry the status that the provider answered with, or the one it might have."""
         headers = getattr(getattr(exc, "response", None), "headers", None) or {}
@@ -155,3 +184,10 @@ class LiteLLMModel:
             retry_after=retry_after_seconds(headers.get("retry-after")),
             secrets=tuple(self._credentials.values()),
         )
+
+
+def _causes(exc: BaseException) -> list[BaseException]:
+    chain = [exc]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+        chain.append(cause)
+    return chain[1:]

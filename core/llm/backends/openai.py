@@ -51,7 +51,8 @@ class Declaration(ModelDeclaration):
     """model: the provider's name for it. headers: sent with every request, values secret. extra_body: added to every request.
 
     max_tokens_parameter: what the provider calls the limit on output; the default suits the server that `api_base` points to.
-    stream_usage: ask for token counts with `stream_options`; false for servers that refuse the field.
+    stream_usage: ask for token counts with `stream_options`; false for servers that refuse the field. reasoning_back: send back
+    what the model thought before its calls; DeepSeek's and Kimi's thinking models refuse the calls' results without.
     """
 
     model: Annotated[str, Field(min_length=1)]
@@ -60,6 +61,7 @@ class Declaration(ModelDeclaration):
     headers: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")], HeaderValue] = {}
     max_tokens_parameter: Literal["max_tokens", "max_completion_tokens"] | None = None
     stream_usage: bool = True
+    reasoning_back: bool = False
     extra_body: Mapping[str, Any] = {}
 
 
@@ -119,7 +121,11 @@ class OpenAIModel:
     async def _ask(self, request: ModelRequest) -> aiohttp.ClientResponse:
         body = {
             **self._declaration.extra_body,
-            **request_body(request, max_tokens_parameter=self._max_tokens_parameter),
+            **request_body(
+                request,
+                max_tokens_parameter=self._max_tokens_parameter,
+                reasoning_back=self._declaration.reasoning_back,
+            ),
             "model": self._declaration.model,
             "stream": True,
         }
@@ -163,6 +169,7 @@ class _Answer:
             events = self._decoder.feed(received) if received else self._decoder.close()
         except ValueError as exc:
             raise malformed(self._name, str(exc)) from exc
+        events = [event.strip() for event in events]
         if b"[DONE]" in events:
             del events[events.index(b"[DONE]") :]  # some say it twice, or go on behind it
             self.over = self.ended_properly = True

@@ -4,16 +4,20 @@ import ctypes
 from pathlib import Path
 from typing import Any
 
-from wasmtime import Engine, ExitTrap, Store, WasiConfig, WasmtimeError, _bindings
-from wasmtime.component import Component, Linker, Variant
+from wasmtime import Engine, ExitTrap, Store, WasiConfig, WasmtimeError, _bindings, _ffi
+from wasmtime.component import Component, Linker
 
 from sandbox.contract import Answer, Limits, Program, PythonFunction, PythonProgram, Stream, WasmProgram
 from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused
-from sandbox.worker import Call, Write
+from sandbox.protocol import MAX_TEXT_BYTES
+from sandbox.worker import TOO_LONG, Call, Write
 
 # What CPython in one component takes (memories, tables, their elements, instances), and little more.
 MEMORIES, TABLES, TABLE_ELEMENTS, INSTANCES = 1, 2, 10_000, 16
 WARM_MEMORY_BYTES = 64 * 2**20  # more than a CPython that was only prepared takes
+# Of one text at the border, where every byte above 127 takes two: copies of it are in no limit of the guest's memory.
+WRITTEN_BYTES = 64 * 2**10  # four times what a guest that is whole writes at once
+CALLED_BYTES = 8 * MAX_TEXT_BYTES  # the most that a text takes which may be sent
 
 STREAMS = (Stream.STDOUT, Stream.STDERR, Stream.RESULT)  # as the guest numbers them
 NO_FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()
@@ -41,30 +45,42 @@ class PythonGuest:
         self._next: Instance | None = None
 
     def _define_imports(self) -> None:
-        """`write` by the C interface: the binding's way asks each time for the function's type, which takes longer than it."""
-        self._callback = _bindings.wasmtime_component_func_callback_t(self._written)  # the linker does not keep it alive
+        """By the C interface: the binding's way copies a text of any length, and asks each time for the function's type."""
+        callback_of = _bindings.wasmtime_component_func_callback_t
+        self._imports = {b"write": callback_of(self._written), b"call-tool": callback_of(self._called)}  # kept alive here alone
         with self._linker.root() as root:
-            root.add_func("call-tool", self._called)
-            error = _bindings.wasmtime_component_linker_instance_add_func(
-                root.ptr(), ctypes.create_string_buffer(b"write"), len("write"), self._callback, None, NO_FINALIZER
-            )
-        if error:
-            raise WasmtimeError._from_ptr(error)
+            for name, callback in self._imports.items():
+                error = _bindings.wasmtime_component_linker_instance_add_func(
+                    root.ptr(), ctypes.create_string_buffer(name), len(name), callback, None, NO_FINALIZER
+                )
+                if error:
+                    raise WasmtimeError._from_ptr(error)
 
     def _written(self, _data: object, _context: object, _type: object, arguments: Any, *_more: object) -> int:
         """A pointer to an error, which traps, or 0. An exception must not leave it: C takes any word for the pointer."""
         try:
-            text = arguments[1].of.string
-            data = ctypes.string_at(text.data, text.size).decode().encode("latin-1")
-            _bindings.wasm_byte_vec_delete(ctypes.byref(text))
-            self._write(STREAMS[arguments[0].of.u8], data)
+            if (text := _taken(arguments[1].of.string, WRITTEN_BYTES)) is None:
+                return _trap("too much at once")
+            self._write(STREAMS[arguments[0].of.u8], text.encode("latin-1"))
         except Exception:
-            return ctypes.cast(WasmtimeError("not to be written")._consume(), ctypes.c_void_p).value or 0
+            return _trap("not to be written")
         return 0
 
-    def _called(self, _store: object, name: str, arguments: str) -> Variant:
-        answer = self._call(_text(name), _text(arguments))
-        return Variant("err" if answer.failed else "ok", _bytewise(answer.text))
+    def _called(
+        self, _data: object, _context: object, _type: object, arguments: Any, _count: int, results: Any, _results: int
+    ) -> int:
+        """As `_written`."""
+        try:
+            name, given = (_taken(arguments[n].of.string, CALLED_BYTES) for n in (0, 1))
+            answer = TOO_LONG if name is None or given is None else self._call(_text(name), _text(given))
+            text = _ffi.wasmtime_component_val_t(kind=_ffi.WASMTIME_COMPONENT_STRING)
+            text.of.string = _ffi.str_to_capi(_bytewise(answer.text))
+            results[0].kind = _ffi.WASMTIME_COMPONENT_RESULT
+            results[0].of.result.is_ok = not answer.failed
+            results[0].of.result.val = _ffi.wasmtime_component_val_new(ctypes.byref(text))
+        except Exception:
+            return _trap("not to be called")
+        return 0
 
     def exercise(self) -> None:
         self.prepare()
@@ -80,7 +96,7 @@ class PythonGuest:
             self._write, self._call = write, call
             return instance.run(program)
         except ExitTrap as exc:
-            return exc.code
+            return exc.with_traceback(None).code  # its frames hold the instance, and wasmtime makes a circle of them
         except WasmtimeError as exc:
             raise _translated(str(exc), limits) from exc
         finally:
@@ -128,6 +144,19 @@ class Instance:
         if function is None:
             raise WasmtimeError(f"the guest exports no function {name!r}")
         return function(self._store, *arguments)
+
+
+def _taken(text: Any, most: int) -> str | None:
+    """Frees it. None for what is longer: there is no further copy of it."""
+    try:
+        return ctypes.string_at(text.data, text.size).decode() if text.size <= most else None
+    finally:
+        _bindings.wasm_byte_vec_delete(ctypes.byref(text))
+
+
+def _trap(message: str) -> int:
+    """The address of an error, which wasmtime frees."""
+    return ctypes.cast(WasmtimeError(message)._consume(), ctypes.c_void_p).value or 0
 
 
 def _bytewise(text: str) -> str:
