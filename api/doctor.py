@@ -27,6 +27,7 @@ from core.storage.database import open_database
 from core.storage.embedded.cluster import installations
 from core.storage.embedded.redis import find_server
 from core.storage.objects import open_objects
+from core.storage.version import check_version
 from core.storage.wakeups import open_wakeups
 from sandbox import runtimes, walls
 from sandbox.client import open_client
@@ -136,6 +137,7 @@ async def _database(settings: Settings) -> Finding:
         assert settings.database_url is not None
         async with open_database(settings.database_url.get_secret_value()) as database:
             await database.ping()
+            await check_version(database)
 
     return await _tried("PostgreSQL", ping, "is it up, is PADDOCK_DATABASE_URL right, did `paddock migrate` run?")
 

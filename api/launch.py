@@ -127,8 +127,10 @@ async def _write_first_key(database_url: str, file: Path) -> None:
     from core.identity.first_key import make_first_key
     from core.storage.database import open_database
     from core.storage.directory import Directory
+    from core.storage.version import check_version
 
     async with open_database(database_url) as database:
+        await check_version(database)
         directory = Directory(database)
         present = home.read_key(file)
         if present is None:

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from core.errors import Conflict
 from core.ids import new_id
@@ -48,7 +48,7 @@ class Archiver:
         while first <= last:
             page = await records.page(first, last)
             latest = await self._store.latest_of(first, page[-1].number)
-            if page[-1].number == last and latest > datetime.now(UTC) - timedelta(days=days) - PATIENCE:
+            if page[-1].number == last and latest > await self._store.now() - timedelta(days=days) - PATIENCE:
                 return
             await self._archive(page, latest)
             first = page[-1].number + 1
@@ -79,7 +79,7 @@ class Archiver:
 
     async def _sweep(self) -> None:
         """Remove objects of archives that came to nothing, or whose removal was cut off."""
-        oldest_unfinished = f"archive_{int((datetime.now(UTC) - PATIENCE).timestamp() * 1000):012x}"
+        oldest_unfinished = f"archive_{int((await self._store.now() - PATIENCE).timestamp() * 1000):012x}"
         kept = await self._store.kept()
         async for found in self._objects.list(f"{FOLDER}/"):
             if (name := found.key.rpartition("/")[2]) not in kept and name < oldest_unfinished:

@@ -35,6 +35,8 @@ from core.telemetry.telemetry import Telemetry
 
 REFUSED = {ContextExceeded.code, ModelRefused.code, "insufficient_quota", StopReason.KEY_REVOKED}
 """Failures that the caller's input, limits or key are to blame for: metrics tell them from ours."""
+RELEASE_SECONDS = 5.0
+"""How long a server that stops waits for PostgreSQL to give its turns to others."""
 UNREAD_SECONDS = 30.0
 """How long an unstored turn waits for its first reader before it is given up."""
 
@@ -337,8 +339,9 @@ class TurnManager:
             turn.stop(StopReason.SHUTDOWN)
         await asyncio.gather(*(turn.ended() for turn in running))
         await self._journal.drain()  # whoever goes on with them reads all that happened
-        with suppress(Unavailable):  # then their leases run out
-            await self._leases.release([turn.turn.id for turn in running if turn.holds_lease])
+        with suppress(Unavailable, TimeoutError):  # then their leases run out
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._leases.release([turn.turn.id for turn in running if turn.holds_lease])
 
 
 def stream_removed(turn_id: str) -> NoLongerKept:

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ from core.files.names import checked_name
 from core.identity.principals import Principal
 from core.ids import new_id
 from core.storage.files import Allowed, FileStore, Garbage, NewFile
-from core.storage.objects import Objects, read
+from core.storage.objects import Objects, ObjectsFull, read
 from core.storage.records import File, Page
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ UPLOAD_SECONDS = 3600.0
 
 @dataclass(slots=True, kw_only=True)
 class Upload:
-    """One that is being received. limit_bytes: what it was granted. kept: a file has its blob."""
+    """One that is being received. limit_bytes: what it was granted. kept: a file has its blob. adrift: an object may have."""
 
     by: Principal
     key: str
@@ -35,6 +35,7 @@ class Upload:
     sha256: str | None = None
     bytes: int = 0
     kept: bool = False
+    adrift: bool = False
 
 
 class Files:
@@ -69,7 +70,8 @@ class Files:
             yield upload
         finally:
             if not upload.kept:
-                await asyncio.shield(self._remove(Garbage(organization_id=organization_id, key=key)))
+                garbage = Garbage(organization_id=organization_id, key=key)
+                await asyncio.shield(self._leave(garbage) if upload.adrift else self._remove(garbage))
 
     async def receive(self, upload: Upload, body: AsyncIterable[bytes]) -> None:
         """Raises TooLarge, InvalidRequest when it takes too long, ObjectsFull, Unavailable, and what the body raises."""
@@ -86,6 +88,9 @@ class Files:
         try:
             async with asyncio.timeout(UPLOAD_SECONDS), aclosing(counted()) as pieces:
                 await self._objects.put(upload.key, pieces)
+        except Unavailable as exc:
+            upload.adrift = not isinstance(exc, ObjectsFull)  # a request that nobody answered may arrive yet
+            raise
         except TimeoutError as exc:
             message = f"the upload took longer than {UPLOAD_SECONDS:g} s"
             raise InvalidRequest(message, param="file", code="upload_timeout") from exc
@@ -151,9 +156,13 @@ class Files:
         """Files whose time is over go, and objects that no file has."""
         while await self._store.expire(most=100):
             pass
-        begun_before = datetime.now(UTC) - timedelta(seconds=2 * UPLOAD_SECONDS)
-        for garbage in await self._store.garbage(begun_before=begun_before, most=1000):
+        for garbage in await self._store.garbage(seconds=2 * UPLOAD_SECONDS, most=1000):
             await self._remove(garbage)
+
+    async def _leave(self, garbage: Garbage) -> None:
+        """For `sweep`: what is removed now may be written after that."""
+        with suppress(Unavailable):
+            await self._store.leave(garbage)
 
     async def _remove(self, garbage: Garbage) -> None:
         """The object first, so that none is ever without a row. What fails is tried again by `sweep`."""

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import Conflict
 from core.storage.audit import AuditRecord, insert
@@ -21,9 +22,8 @@ class ArchiveStore:
 
     async def next_span(self, *, days: float) -> tuple[int, int] | None:
         """The checkpoints that are to be archived next: those in a row whose records are all older."""
-        before = datetime.now(UTC) - timedelta(days=days)
         async with self._database.everyone() as connection:
-            row = (await connection.execute(_NEXT_SPAN, {"before": before})).one()
+            row = (await connection.execute(_NEXT_SPAN, {"before": await _now(connection) - timedelta(days=days)})).one()
         return None if row.first is None else (row.first, row.last)
 
     async def latest_of(self, first: int, last: int) -> datetime:
@@ -60,9 +60,9 @@ class ArchiveStore:
 
     async def outlived(self, *, days: float) -> Sequence[Archive]:
         """Those whose records were all made longer ago, the oldest first."""
-        before = datetime.now(UTC) - timedelta(days=days)
-        query = sa.select(audit_archives).where(audit_archives.c.removed_at.is_(None), audit_archives.c.latest < before)
         async with self._database.everyone() as connection:
+            before = await _now(connection) - timedelta(days=days)
+            query = sa.select(audit_archives).where(audit_archives.c.removed_at.is_(None), audit_archives.c.latest < before)
             rows = (await connection.execute(query.order_by(audit_archives.c.first_checkpoint))).mappings().all()
         return [read_archive(dict(row)) for row in rows]
 
@@ -78,11 +78,21 @@ class ArchiveStore:
                 await connection.execute(sa.delete(audit_personal).where(older))
                 await insert(connection, record)
 
+    async def now(self) -> datetime:
+        """By the clock that is everybody's: what is removed cannot be had again."""
+        async with self._database.everyone() as connection:
+            return await _now(connection)
+
     async def kept(self) -> set[str]:
         """The ids of all whose object has to be there."""
         query = sa.select(audit_archives.c.id).where(audit_archives.c.removed_at.is_(None))
         async with self._database.everyone() as connection:
             return set((await connection.execute(query)).scalars())
+
+
+async def _now(connection: AsyncConnection) -> datetime:
+    found: datetime = (await connection.execute(sa.select(sa.func.now()))).scalar_one()
+    return found
 
 
 _NEXT_SPAN = sa.text("""

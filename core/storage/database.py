@@ -4,8 +4,9 @@
 `paddock_system` sees every tenant's: key lookup, the journal's writer and upkeep use it, nothing that serves a tenant's data.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from core.errors import InvalidRequest
 from core.storage.connection import REFUSED, DatabaseUnavailable, connect, refusal
 from core.storage.grouped_reads import GroupedReads
 
+GOODBYE_SECONDS = 5.0
 NO_TEXT = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
 
 
@@ -89,8 +91,10 @@ async def open_database(url: str, *, pool_size: int = 10) -> AsyncGenerator[Data
         yield Database(app=app, system=system, reads=reads)
     finally:
         await reads.close()
-        await system.dispose()
-        await app.dispose()
+        for engine in (system, app):
+            with suppress(TimeoutError):  # of a server that does not even say good-bye
+                async with asyncio.timeout(GOODBYE_SECONDS):
+                    await engine.dispose()
 
 
 def _in_use(engine: AsyncEngine) -> int:

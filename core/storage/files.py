@@ -165,9 +165,10 @@ class FileStore:
                     await insert(connection, _expired(file))
         return len(found)
 
-    async def garbage(self, *, begun_before: datetime, most: int) -> Sequence[Garbage]:
-        """Objects of any organisation that no file has: of deleted files, and of uploads begun before then that never ended."""
-        stale = sa.or_(blobs.c.sha256.is_not(None), blobs.c.created_at < begun_before)
+    async def garbage(self, *, seconds: float, most: int) -> Sequence[Garbage]:
+        """Objects of any organisation that no file has: of deleted files, and of uploads begun so long ago that never ended."""
+        ago = sa.func.now() - sa.func.make_interval(0, 0, 0, 0, 0, 0, seconds)  # by the clock that they began by
+        stale = sa.or_(blobs.c.sha256.is_not(None), blobs.c.created_at < ago)
         query = sa.select(blobs.c.organization_id, blobs.c.key).where(blobs.c.files == 0, stale).limit(most)
         async with self._database.everyone() as connection:
             return [Garbage(organization_id=row.organization_id, key=row.key) for row in await connection.execute(query)]
@@ -178,6 +179,12 @@ class FileStore:
         query = sa.update(blobs).where(*mine).values(sha256=sa.func.coalesce(blobs.c.sha256, "")).returning(blobs.c.key)
         async with self._database.tenant(garbage.organization_id) as connection:
             return await connection.scalar(query) is not None
+
+    async def leave(self, garbage: Garbage) -> None:
+        """To the time when nothing of its upload can be under way any more. It takes no room until then."""
+        mine = (blobs.c.organization_id == garbage.organization_id, blobs.c.key == garbage.key, blobs.c.sha256.is_(None))
+        async with self._database.tenant(garbage.organization_id) as connection:
+            await connection.execute(sa.update(blobs).where(*mine).values(bytes=0))
 
     async def forget(self, garbage: Garbage) -> None:
         """After its object is gone."""

@@ -53,7 +53,8 @@ async def open_bucket(bucket: Bucket) -> AsyncIterator[Objects]:
     try:
         yield objects
     finally:
-        objects.threads.shutdown()
+        for threads in (objects.threads, objects.checks):
+            await asyncio.to_thread(threads.shutdown, cancel_futures=True)  # a second signal is heard meanwhile
         objects.client.close()
 
 
@@ -62,6 +63,7 @@ class _Bucket:
         self.name = bucket.name
         self.prefix = f"{bucket.prefix}/" if bucket.prefix else ""
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="objects")
+        self.checks = ThreadPoolExecutor(1, thread_name_prefix="objects.check")  # large uploads may have all the others
         self.client = _client(bucket)
 
     async def put(self, key: str, body: AsyncIterable[bytes], *, limit_bytes: int = LARGEST_BYTES) -> StoredObject:
@@ -75,7 +77,12 @@ class _Bucket:
                     raise too_large(limit_bytes)
                 await self._run(_writing(held, piece))
             held.seek(0)
-            await self._run(lambda: self.client.upload_fileobj(held, self.name, full))
+            uploading = asyncio.ensure_future(self._run(lambda: self.client.upload_fileobj(held, self.name, full)))
+            try:
+                await asyncio.shield(uploading)
+            except asyncio.CancelledError:
+                await asyncio.wait([uploading])  # no thread can be stopped, and who removes the object must be the last
+                raise
         return StoredObject(key=key, bytes=size)
 
     async def take(self, key: str, file: Path) -> None:
@@ -117,14 +124,14 @@ class _Bucket:
                 yield StoredObject(key=entry["Key"].removeprefix(self.prefix), bytes=entry["Size"])
 
     async def check(self) -> None:
-        await self._run(lambda: self.client.head_bucket(Bucket=self.name))
+        await self._run(lambda: self.client.head_bucket(Bucket=self.name), self.checks)
 
     def _key(self, key: str) -> str:
         return self.prefix + checked(key)
 
-    async def _run(self, act: Callable[[], T]) -> T:
+    async def _run(self, act: Callable[[], T], threads: ThreadPoolExecutor | None = None) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.threads, act)
+            return await asyncio.get_running_loop().run_in_executor(threads or self.threads, act)
         except OSError as exc:  # also of the disk that holds a body until it is whole
             raise not_answering("the object storage", exc) from exc
         except (BotoCoreError, Boto3Error, ClientError) as exc:

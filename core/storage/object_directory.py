@@ -34,7 +34,7 @@ async def open_directory(root: Path) -> AsyncIterator[Objects]:
         await directory.prepare()
         yield directory
     finally:
-        directory.threads.shutdown()
+        await asyncio.to_thread(directory.threads.shutdown)  # a second signal is heard meanwhile
 
 
 class _Directory:

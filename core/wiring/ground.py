@@ -3,12 +3,13 @@ the last, and knows none.
 """
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.background import Background
 from core.config import Settings
+from core.errors import Unavailable
 from core.limits.limiter import Limiter
 from core.limits.tiers import Tiers
 from core.llm.declaration import validate_model
@@ -18,6 +19,7 @@ from core.storage.journal import Journal, open_journal
 from core.storage.limiter import Allowance, open_counters
 from core.storage.objects import Objects, open_objects
 from core.storage.tiers import TierStore
+from core.storage.version import check_version
 from core.storage.wakeups import Wakeups, open_wakeups
 from core.telemetry.metrics import Metrics
 from core.telemetry.telemetry import Telemetry
@@ -64,6 +66,8 @@ async def open_ground(settings: Settings, addresses: Addresses) -> AsyncGenerato
         open_journal(database, on_commit=wakeups.publish, on_group=telemetry.metrics.journal_group) as journal,
         _limiter(settings, addresses, TierStore(database), background) as limiter,
     ):
+        with suppress(Unavailable):  # it may come later; nothing is ready until then
+            await check_version(database)
         yield Ground(
             settings=settings,
             addresses=addresses,

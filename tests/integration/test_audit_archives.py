@@ -4,8 +4,9 @@ import gzip
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
 import sqlalchemy as sa
@@ -172,6 +173,21 @@ async def test_records_whose_time_is_over_are_gone_and_the_proof_of_the_others_i
     assert not any(id in told for id in ids)
     async with stand.database.everyone() as connection:
         assert await connection.scalar(sa.text("SELECT count(*) FROM audit_personal WHERE subject = 'user_9'")) == 0
+
+
+async def test_records_are_not_removed_because_a_servers_clock_is_ahead(
+    stand: AuditStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(days=3_000)
+
+    await archived(stand, days=91)
+    for module in ("core.storage.audit_archives", "core.audit.archiving"):
+        monkeypatch.setattr(f"{module}.datetime", Ahead)
+    await stand.archiver(archive_days=90, keep_days=2_555).run()
+    assert len(await objects_of(stand)) == 1
 
 
 async def test_what_the_archiver_does_is_in_the_log(stand: AuditStand) -> None:

@@ -12,12 +12,15 @@ from tempfile import TemporaryDirectory
 
 import asyncpg
 import pytest
+import sqlalchemy as sa
 
 from core.accounts import server_account
 from core.errors import ConfigurationError, Conflict, Unavailable
+from core.storage.database import open_database
 from core.storage.embedded.cluster import Cluster, installations, write_access
 from core.storage.embedded.places import owned_directory, socket_directory
 from core.storage.embedded.postgres import EmbeddedPostgres, open_postgres
+from core.storage.migrate import migrate
 from core.supervisor import running
 from tests.conftest import quiet
 
@@ -173,7 +176,8 @@ async def test_a_directory_of_a_newer_version_is_refused_and_not_touched(tmp_pat
     assert tree(data.parent) == before
 
 
-async def test_a_directory_of_an_older_version_is_upgraded_with_its_rows(tmp_path: Path) -> None:
+async def data_of_version_16(tmp_path: Path) -> Path:
+    """As an older Paddock left it, with a row to be kept."""
     account = server_account()
     old = next(installation for installation in installations() if installation.version == 16)
     data = owned_directory(owned_directory(tmp_path / "postgres", account) / "16", account)
@@ -183,7 +187,11 @@ async def test_a_directory_of_an_older_version_is_upgraded_with_its_rows(tmp_pat
         assert await initdb.wait() == 0
     write_access(data, account)
     await write_with_version_16(cluster, tmp_path)
+    return data
 
+
+async def test_a_directory_of_an_older_version_is_upgraded_with_its_rows(tmp_path: Path) -> None:
+    await data_of_version_16(tmp_path)
     told: list[str] = []
     async with open_postgres(tmp_path, durable=False, notify=told.append) as postgres:
         assert await ask(postgres.server_url, "SELECT n FROM kept") == 42
@@ -192,6 +200,38 @@ async def test_a_directory_of_an_older_version_is_upgraded_with_its_rows(tmp_pat
     assert told == ["upgrading the database from PostgreSQL 16 to 18"]
     async with open_postgres(tmp_path, durable=False, notify=told.append) as postgres:
         assert await ask(postgres.server_url, "SELECT n FROM kept") == 42
+
+
+async def test_an_upgrade_that_was_cut_off_leaves_no_server_behind_and_is_made_by_the_next_start(tmp_path: Path) -> None:
+    data = await data_of_version_16(tmp_path)
+
+    async def start() -> object:
+        async with open_postgres(tmp_path, durable=False, notify=quiet) as postgres:
+            return await ask(postgres.server_url, "SELECT n FROM kept")
+
+    starting = asyncio.create_task(start())
+    async with asyncio.timeout(60):
+        while not (data / "postmaster.pid").exists():  # of the server that pg_upgrade starts for its checks
+            await asyncio.sleep(0.01)
+    server = int((data / "postmaster.pid").read_text().split()[0])
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert not Path(f"/proc/{server}/cwd").exists()
+    assert await start() == 42
+
+
+async def test_who_leaves_a_server_that_stands_still_does_not_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.storage.database.GOODBYE_SECONDS", 0.5)
+    async with open_postgres(tmp_path, durable=False, notify=quiet) as postgres:
+        await migrate(postgres.owner_url, server_login="paddock")
+        async with asyncio.timeout(60), open_database(postgres.server_url) as database:
+            async with database.everyone() as connection:
+                backend = int(await connection.scalar(sa.text("SELECT pg_backend_pid()")))
+            os.kill(backend, signal.SIGSTOP)
+        os.kill(backend, signal.SIGCONT)
 
 
 async def write_with_version_16(cluster: Cluster, home: Path) -> None:

@@ -5,7 +5,9 @@ import hashlib
 import resource
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
 import sqlalchemy as sa
@@ -209,6 +211,27 @@ async def test_what_a_process_that_died_left_is_swept_and_what_is_being_uploaded
     await shelf.sweep()
     assert [path.name for path in on_disk(folder)] == ["alive~"]
     assert await rows_of(database, tenant, blobs) == 1
+
+
+async def test_a_server_whose_clock_is_ahead_takes_no_upload_of_another(
+    shelf: Files, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(hours=3)
+
+    async def slowly() -> AsyncGenerator[bytes, None]:
+        yield b"half"
+        with monkeypatch.context() as patched:
+            patched.setattr("core.files.files.datetime", Ahead)
+            await shelf.sweep()
+        yield b"whole"
+
+    async with shelf.receiving(tenant.principal, least=0, most=100) as upload:
+        await shelf.receive(upload, slowly())
+        file = await shelf.keep(upload, filename="a", purpose="user_data", seconds=None)
+    assert await whole(shelf, tenant, file.id) == b"halfwhole"
 
 
 async def test_a_file_that_was_kept_is_no_garbage_whatever_its_upload_believes(

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 import sqlalchemy as sa
 
+from core.errors import ConfigurationError
 from core.events import TurnQueued, TurnStarted, TurnStatus
 from core.ids import new_id
 from core.storage.audit import AuditRecord
@@ -18,10 +19,33 @@ from core.storage.database import Database
 from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.journal import Entry, Journal, Places
 from core.storage.leases import Leases
-from tests.integration.conftest import Tenant
+from core.storage.migrate import migrate
+from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_journal import a_turn, acceptance, journal
+from tests.integration.test_migrations import database_of_its_own
 
 __all__ = ["journal"]  # the fixture
+
+
+@pytest.mark.parametrize("behind", ["empty", "older", "much_older"])
+async def test_a_database_that_was_not_migrated_is_told_and_not_served(
+    stage: Stage, postgres: EmbeddedPostgres, behind: str
+) -> None:
+    async with database_of_its_own(postgres, f"not_{behind}") as address:
+        if behind != "empty":
+            await migrate(address, server_login="paddock")
+            there = await asyncpg.connect(address, server_settings={"search_path": "paddock"})
+            await there.execute("UPDATE alembic_version SET version_num = '0017'")
+            if behind == "much_older":
+                await there.execute("REVOKE SELECT ON alembic_version FROM paddock_system")
+            await there.close()
+        server = sa.make_url(postgres.server_url).set(database=f"not_{behind}").render_as_string(hide_password=False)
+        with pytest.raises(ConfigurationError, match="paddock migrate"):
+            async with replace(stage, addresses=replace(stage.addresses, database=server)).open_with({"reply": "x"}):
+                pass
+        await migrate(address, server_login="paddock")
+        async with replace(stage, addresses=replace(stage.addresses, database=server)).open_with({"reply": "x"}):
+            pass
 
 
 @asynccontextmanager

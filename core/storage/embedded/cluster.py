@@ -4,8 +4,11 @@ Directories are named after their major version (`postgres/18`), and each become
 """
 
 import asyncio
+import os
 import re
 import shutil
+import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -126,6 +129,7 @@ async def _upgrade(cluster: Cluster, old: Installation) -> None:
     """Copy the old data into a new directory; the old one is kept, under a name that no later start reads."""
     old_data = cluster.data.with_name(str(old.version))
     server = cluster.account or own_account()
+    await _end_servers(old_data, cluster.data.with_suffix(".new"))  # of an upgrade that was killed
     checksums = await _has_checksums(old, old_data)
     fresh = await _create(cluster, "--data-checksums" if checksums else "--no-data-checksums")
     for data in (old_data, fresh):
@@ -136,9 +140,19 @@ async def _upgrade(cluster: Cluster, old: Installation) -> None:
         socket = ("-s", str(work)) if len(str(work)) < 80 else ("-s", "/tmp")  # noqa: S108 - peer authentication guards it
         await _finish(cluster.program("pg_upgrade", *arguments, *socket, "-U", SUPERUSER, cwd=work), cluster.logs)
     finally:
+        await asyncio.shield(_end_servers(old_data, fresh))  # pg_upgrade leaves the one that it had started
         shutil.rmtree(work, ignore_errors=True)
     fresh.rename(cluster.data)
     old_data.rename(old_data.with_name(f"{old.version}.upgraded"))
+
+
+async def _end_servers(*directories: Path) -> None:
+    """Nobody but an upgrade starts one there while the home is locked."""
+    for data in directories:
+        while (pid := _serving(data)) is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGINT)
+            await asyncio.sleep(0.05)
 
 
 async def _has_checksums(installation: Installation, data: Path) -> bool:
@@ -157,3 +171,12 @@ async def _finish(program: Program, logs: Path) -> None:
         code = await child.wait()
         if code != 0:
             raise Unavailable(f"the embedded PostgreSQL could not be set up: {child.describe_end(code)}")
+
+
+def _serving(data: Path) -> int | None:
+    """The process that serves it."""
+    with suppress(OSError):
+        named = (data / "postmaster.pid").read_text(errors="replace").partition("\n")[0]
+        if named.isdecimal() and Path(f"/proc/{named}/cwd").samefile(data):
+            return int(named)
+    return None
