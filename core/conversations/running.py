@@ -14,6 +14,7 @@ from core.conversations.record import Recorder
 from core.conversations.states import moved, pause_before_next_try
 from core.errors import PaddockError
 from core.events import TurnDeferred, TurnEnded, TurnEvent, TurnStatus
+from core.llm.wellformed import made_valid
 from core.messages import Usage
 from core.storage.connection import DatabaseUnavailable
 from core.storage.journal import TurnJournal
@@ -180,6 +181,7 @@ class RunningTurn:
         """Record the end and wait for it. Raises when it cannot be recorded."""
         self._ending, ended = True, moved(self.turn, end.status)
         now = max(datetime.now(UTC), self.turn.created_at)  # the clock of who accepted it may be ahead
-        self.record(replace(end, at=now.timestamp()))
+        end = replace(end, message=None if end.message is None else made_valid(end.message), at=now.timestamp())
+        self.record(end)
         await self.durable()
         self.turn = replace(ended, reason=end.reason, message=end.message, usage=end.usage, ended_at=now)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import Protocol
@@ -172,7 +173,7 @@ class Grant:
         try:
             left = await self._counters.extend(done, tokens=tokens, seconds=HELD_SECONDS)
         except CountersAway:
-            self.since = since
+            self._give_back(done, since)
             return
         except asyncio.CancelledError:
             self._hold(0, [])
@@ -181,6 +182,14 @@ class Grant:
             self._hold(0, [])
             raise _refusal(self.subjects, left)
         self._hold(tokens, [row.since for row in left])
+
+    def _give_back(self, done: Settlement, since: Sequence[str]) -> None:
+        """Nobody knows whether Redis has settled it, or will: nothing is held on to, and at worst one call counts twice."""
+        if self._local is not None:
+            self.since = since
+            return
+        self._counters.settle(replace(done, used=0, since=[""] * len(done.since)))
+        self.reserved, self.since = 0, []
 
     def _hold(self, reserved: int, since: Sequence[str]) -> None:
         """What was before is settled."""

@@ -192,9 +192,12 @@ _RUNNING = sa.text("SELECT id FROM turns WHERE conversation_id = :conversation_i
 
 
 _FIRST_POSITION = sa.text("""
-    SELECT COALESCE((SELECT min(position) FROM items WHERE turn_id = :turn_id),
-        (SELECT 0 FROM turns WHERE id = :turn_id AND status NOT IN ('pending', 'running')))
-""")  # of an ended one all of whose items were deleted, nobody knows where it stood
+    SELECT COALESCE(
+        (SELECT min(position) FROM items WHERE turn_id = :turn_id AND is_input),
+        (SELECT min(i.position) FROM items i JOIN turns t ON t.conversation_id = i.conversation_id
+            WHERE t.id = :turn_id AND i.created_at > t.created_at)
+    )
+""")  # of one without input, it is where the first item stands that came after it; NULL where there is none
 _LOCK = sa.text("SELECT id FROM conversations WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
 _HOLD = sa.text("SELECT id FROM conversations WHERE id = ANY(:ids) ORDER BY id FOR SHARE")
 _DELETE_UNSHARED = sa.text("""

@@ -161,6 +161,12 @@ class Pending:
             return False
         return self.acceptance is None or (not self.acceptance.turn.stored and self.acceptance.continues is None)
 
+    def without_key(self) -> "Pending | None":
+        """An unstored turn that ends, and whose idempotency key another one has by now: it is counted all the same."""
+        if not self.only_ends or self.acceptance is None or self.acceptance.idempotency is None:
+            return None
+        return replace(self, acceptance=replace(self.acceptance, idempotency=None))
+
     def merge(self, entry: Entry, seq: int) -> bool:
         """Take the entry in; False when its text went into the event before it, and no number was used."""
         for row in entry.ledger:
@@ -269,6 +275,8 @@ class TurnJournal:
         self._failure = failure
         behind = self._journal.step_out(self)
         self._acceptance = pending.acceptance
+        if not self.turn.stored and not self.accepted:
+            self._unwritten = [record for record in pending.audit if record.kind != "tool.dispatched"]
         if pending.events:
             self._last_seq = pending.events[0].seq - 1
         for one in (pending, behind):
@@ -389,12 +397,18 @@ class Journal:
             fates = await self._commit(*written(rows.values()), queued=queued)
             self._on_group(len(rows), time.monotonic() - began)
             self.groups += 1
+            again: dict[TurnJournal, Pending] = {}
             for turn in rows:
                 pending = left.pop(turn)
                 failure = _verdict(turn, pending, fates.get(turn.turn.id))
-                turn.committed(pending) if failure is None else turn.refused(pending, failure)
+                if failure is None:
+                    turn.committed(pending)
+                elif fates.get(turn.turn.id) is None and (nameless := pending.without_key()):
+                    again[turn] = nameless
+                else:
+                    turn.refused(pending, failure)
             self._on_commit([turn.turn.id for turn in rows if turn.turn.stored])
-            return None
+            return await self._write(again) if again else None
         except DatabaseUnavailable as exc:
             why = exc
         except Exception as exc:  # whatever it is: the turns of others are written

@@ -2,8 +2,8 @@
 
 Knows what a subject has used, not what it is or why it is limited. Commands reach Redis in the order in which they were given,
 so that a turn's end is counted before the next request of the same caller. Without Redis every question is refused at once,
-what is to be told from then on is kept (the newest `KEPT`) and told when it is back. What was under way when Redis went is
-not told again: it may have been counted. What was asked then is given back later, for the same reason.
+what is to be told from then on is kept (the newest `KEPT`) and told when it is back, or counts again. What was under way when
+Redis went is not told again: it may have been counted. What was asked then is given back later, for the same reason.
 """
 
 import asyncio
@@ -116,6 +116,7 @@ class LimitCounters:
         self._sha = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()  # Redis's name for it
         self._line: deque[_Command] = deque()
         self._wake = asyncio.Event()
+        self._refused: deque[_Command] = deque(maxlen=KEPT)
         self.away = False
         self.refusing = False
 
@@ -202,6 +203,8 @@ class LimitCounters:
                 answers[n] = answer
         await self._notice_refusals(batch, answers)
         for command, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, RedisError) and command.answer is None and command.arguments[0] != "renew":
+                self._refused.append(command)
             _tell_who_asked(command, answer)
 
     async def _notice_refusals(self, batch: Sequence[_Command], answers: Sequence[Any]) -> None:
@@ -212,8 +215,12 @@ class LimitCounters:
             log.error("Redis refuses to count (%s): each process limits by itself", type(refusals[0]).__name__)
         elif counts and self.refusing:
             log.warning("Redis counts again: limits are those of all processes")
+            self._line.extend(self._refused)
+            self._refused.clear()
         self.refusing = bool(refusals) or (self.refusing and not counts)
-        if any(isinstance(refusal, ReadOnlyError) for refusal in refusals):  # its address may lead to the new primary by now
+        if any(
+            isinstance(refusal, ReadOnlyError) or "-READONLY" in str(refusal) for refusal in refusals
+        ):  # its address may lead to the new primary by now
             await self._client.connection_pool.disconnect()
 
     async def _execute(self, commands: Sequence[_Command]) -> list[Any]:

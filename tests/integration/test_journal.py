@@ -10,11 +10,14 @@ import asyncpg
 import pytest
 import sqlalchemy as sa
 
+from core.audit.turns import TurnAudit
+from core.conversations.record import Recorder
+from core.conversations.story import Story
 from core.errors import Conflict, InvalidRequest, Unavailable
-from core.events import Recorded, TextDelta, TurnEnded, TurnStarted, TurnStatus
+from core.events import Recorded, Replied, TextDelta, ToolDispatched, TurnEnded, TurnStarted, TurnStatus
 from core.identity.keys import Keys
 from core.ids import new_id
-from core.messages import MessageItem, Role, Text, Usage
+from core.messages import FinishReason, MessageItem, Offer, Role, Text, ToolCall, ToolCallItem, Usage
 from core.storage import journal as journal_module
 from core.storage.conversations import ConversationStore
 from core.storage.database import Database
@@ -35,7 +38,7 @@ from core.storage.leases import Leases
 from core.storage.records import Turn
 from core.storage.tables import tool_ledger, turns
 from core.storage.turns import TurnStore
-from tests.integration.conftest import Tenant
+from tests.integration.conftest import Tenant, told
 
 
 @pytest.fixture
@@ -265,6 +268,47 @@ async def test_an_unstored_turn_whose_key_was_revoked_is_counted_all_the_same(
         kept = (await connection.execute(sa.select(turns).where(turns.c.id == turn.id))).one()
         ledger = (await connection.execute(sa.select(tool_ledger).where(tool_ledger.c.turn_id == turn.id))).all()
     assert (kept.output_tokens, kept.reason, ledger) == (9, "key_revoked", [])
+
+
+async def test_what_a_turn_did_before_its_key_was_revoked_is_in_the_log(
+    journal: Journal, database: Database, tenant: Tenant
+) -> None:
+    turn = a_turn(tenant, stored=False)
+    (writer, _), recorder = opened(journal, turn), Recorder(Story(turn.id), TurnAudit(turn))
+    call = ToolCallItem(id="fc_1", call=ToolCall(id="c", name="t", arguments="{}"), offer=Offer.REGISTRY)
+    asks = Replied(
+        step=0, first_item=0, items=(call,), usage=Usage(input=5, output=7), finish=FinishReason.TOOL_CALLS, seconds=0.1
+    )
+    begins = ToolDispatched(item=0, call_id="c", tool="t", version_digest="d", effect="pure", arguments_digest="a")
+    for event in (TurnStarted(), asks):
+        writer.record(recorder.entry(event))
+    await Keys(Directory(database)).revoke(tenant.principal, turn.key_id)
+    with pytest.raises(KeyRevoked):
+        await writer.record(recorder.entry(begins))
+    await writer.record(recorder.entry(TurnEnded(status=TurnStatus.FAILED, reason="key_revoked", usage=Usage(output=7))))
+    kinds = ("turn.started", "model.replied", "tool.dispatched", "turn.ended")
+    found = [
+        len([one for one in await told(database, turn.organization_id, kind) if one["object"] == turn.id]) for kind in kinds
+    ]
+    assert found == [1, 1, 0, 1]
+
+
+async def test_an_unstored_turn_whose_request_another_one_answers_by_now_is_counted_and_told_all_the_same(
+    journal: Journal, database: Database, tenant: Tenant
+) -> None:
+    """The client of the first one left, and asked again before that was written."""
+    key, readers, writers = f"key of {tenant.principal.organization_id}", [Reader(), Reader()], []
+    for reader in readers:
+        accepted = replace(acceptance(a_turn(tenant, stored=False)), idempotency=key)
+        writers.append(journal.open_turn(accepted, publish=reader.publish))
+    for writer in writers:
+        await writer.record(Entry(event=TurnEnded(status=TurnStatus.COMPLETED, usage=Usage(output=9))))
+    assert all(isinstance(reader.seen[-1].event, TurnEnded) for reader in readers)
+    async with database.tenant(tenant.principal.organization_id) as connection:
+        assert sorted((await connection.execute(sa.select(turns.c.idempotency, turns.c.output_tokens))).all(), key=str) == [
+            (key, 9),
+            (None, 9),
+        ]
 
 
 async def test_ledger_rows_go_from_dispatched_to_completed(journal: Journal, database: Database, tenant: Tenant) -> None:

@@ -292,6 +292,52 @@ async def test_what_a_silent_redis_counts_when_it_wakes_is_given_back(
         assert await theirs.hmget(f"paddock:limits:{{{home}}}:{home}", "month_tokens", "held") == [b"20", b"0"]
 
 
+@pytest.mark.parametrize("next_tokens", [5_000, 6_000], ids=["as many", "more"])
+async def test_a_redis_that_is_silent_between_two_calls_of_a_model_gives_no_month_back(
+    stage: Stage, tenant: Tenant, redis: OwnRedis, monkeypatch: pytest.MonkeyPatch, next_tokens: int
+) -> None:
+    monkeypatch.setattr("core.storage.limiter.ANSWER_SECONDS", 1.0)
+    turns = turns_of(tenant)
+    async with serving(stage, tenant, redis) as server:
+        limiter = server.platform.limiter
+        before = await limiter.admit(next(turns), tokens=10_000)
+        before.spend(10_000)
+        before.end()
+        grant = await limiter.resume(next(turns), tokens=5_000)
+        grant.spend(100)
+        redis.freeze()
+        await grant.reserve(next_tokens)
+        grant.spend(100)
+        grant.end()
+        redis.thaw()
+        await until(lambda: not limiter.away)
+        (await limiter.admit(next(turns), tokens=10)).end()
+        used, held = await counted(limiter._counters, tenant.principal.organization_id)
+    assert 10_200 <= used <= 10_300  # what nobody answered may count twice
+    assert held == 0
+
+
+async def test_what_ended_while_redis_was_a_replica_is_counted_when_it_is_none_any_more(
+    stage: Stage, tenant: Tenant, redis: OwnRedis
+) -> None:
+    turns = turns_of(tenant)
+    async with serving(stage, tenant, redis) as server, Redis.from_url(redis.url) as theirs:
+        limiter = server.platform.limiter
+        grant = await limiter.admit(next(turns), tokens=50_000)
+        await theirs.execute_command("REPLICAOF", "127.0.0.1", "1")
+        for _ in range(3):
+            other = await limiter.admit(next(turns), tokens=1_000)
+            other.spend(1_000)
+            other.end()
+        grant.spend(10)
+        grant.end()
+        await limiter._counters.drain()
+        assert limiter.away
+        await theirs.execute_command("REPLICAOF", "NO", "ONE")
+        (await limiter.admit(next(turns), tokens=10)).end()
+        assert await counted(limiter._counters, tenant.principal.organization_id) == (3_010, 0)
+
+
 async def test_a_turn_that_redis_let_in_takes_no_place_of_another_when_it_ends_without(
     stage: Stage, tenant: Tenant, redis: OwnRedis
 ) -> None:

@@ -1,6 +1,7 @@
 """What a turn hears of what was said before: of its conversation, of the responses before it, and where these began."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from core.bootstrap import Platform
 from core.messages import Item, MessageItem, Text
@@ -51,6 +52,26 @@ async def test_a_conversation_is_answered_as_it_stands_where_nothing_is_added(st
         for nothing in ({"conversation": empty}, {"input": []}, {}):
             refused = await http.post(RESPONSES, json=nothing)
             assert (refused.status_code, refused.json()["error"]["code"]) == (400, "missing_required_parameter")
+
+
+async def test_a_turn_without_input_hears_and_leaves_what_was_there_when_it_began(stage: Stage, tenant: Tenant) -> None:
+    fails = {"when": {"contains": "fails"}, "reply": {"error": {"status": 400}}}
+    async with stage.open_with(fails, SLOW) as platform, client(platform, tenant) as http:
+        for question, status in (("fails", 400), ("is slow", 200)):
+            said = [{"type": "message", "role": "user", "content": text} for text in ("one", question)]
+            where = (await http.post(CONVERSATIONS, json={"items": said})).json()["id"]
+            asked = await http.post(RESPONSES, json={"conversation": where, "background": status == 200})
+            assert asked.status_code == status
+            turn_id = asked.headers["x-paddock-turn-id"]
+            later = {"items": [{"type": "message", "role": "user", "content": "later"}]}
+            assert (await http.post(f"{CONVERSATIONS}/{where}/items", json=later)).status_code == 200
+            again = replace(asking("-", conversation_id=where), input=())
+            before = await platform.turns._staging.before(tenant.principal, again, turn_id=turn_id)
+            assert texts(before) == ["one", question]
+            if status == 200:
+                await platform.turns.cancel(tenant.principal, turn_id)
+            assert (await heard(platform, tenant, turn_id))[:2] == ["one", question]
+            assert "later" not in await heard(platform, tenant, turn_id)
 
 
 async def test_a_conversations_items_are_deleted_page_by_page(stage: Stage, tenant: Tenant, database: Database) -> None:

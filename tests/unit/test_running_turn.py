@@ -42,6 +42,16 @@ async def test_text_that_is_kept_nowhere_is_not_waited_for(running: RunningTurn)
     await running.durable()
 
 
+async def test_what_a_provider_says_of_its_failure_is_made_text_that_can_be_kept(running: RunningTurn) -> None:
+    running.record(TurnStarted())
+    ending = asyncio.create_task(running.finish(TurnEnded(status=TurnStatus.FAILED, reason="m", message="bad \ud800 byte")))
+    await asyncio.sleep(0)
+    [pending] = running._journal._journal._line.values()
+    assert pending.end is not None
+    assert pending.end.message == "bad \ufffd byte"
+    ending.cancel()
+
+
 async def test_nobody_is_told_the_end_of_a_turn_that_is_not_counted_yet(running: RunningTurn) -> None:
     for event in (TurnStarted(), TextDelta(item=0, text="said at once"), TurnEnded(status=TurnStatus.COMPLETED)):
         running.record(event)
