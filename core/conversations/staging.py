@@ -127,7 +127,8 @@ class Staging:
         name, model = self.model_of(request)
         _refuse_images(request.input, model, name)
         before = await self._history.before(principal.organization_id, request, model, turn_id=turn_id)
-        if not before and not request.input:
+        continues = request.conversation_id is not None or request.previous_turn_id is not None
+        if continues and not before and not request.input:
             raise InvalidRequest("there is nothing to answer yet", param="input", code="missing_required_parameter")
         if turn_id is None and not request.truncate:  # else the call may be in what is left out
             _refuse_outputs_of_no_call(request.input, before)

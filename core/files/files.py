@@ -87,7 +87,11 @@ class Files:
 
         try:
             async with asyncio.timeout(UPLOAD_SECONDS), aclosing(counted()) as pieces:
-                await self._objects.put(upload.key, pieces)
+                try:
+                    await self._objects.put(upload.key, pieces)
+                except asyncio.CancelledError as exc:
+                    upload.adrift = isinstance(exc.__cause__, Unavailable)
+                    raise
         except Unavailable as exc:
             upload.adrift = not isinstance(exc, ObjectsFull)  # a request that nobody answered may arrive yet
             raise

@@ -58,6 +58,19 @@ async def open_bucket(bucket: Bucket) -> AsyncIterator[Objects]:
         objects.client.close()
 
 
+async def _last_of(uploading: "asyncio.Future[None]", given_up: asyncio.CancelledError) -> None:
+    """No thread can be stopped, and who removes the object must be the last. Where nobody knows whether it is written yet, that
+    is the cause of `given_up`.
+    """
+    try:
+        await asyncio.wait([uploading])
+    except asyncio.CancelledError as again:
+        uploading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        raise again from ObjectsUnavailable("given up before the bucket answered")
+    if failed := uploading.exception():
+        raise given_up from failed
+
+
 class _Bucket:
     def __init__(self, bucket: Bucket) -> None:
         self.name = bucket.name
@@ -80,8 +93,8 @@ class _Bucket:
             uploading = asyncio.ensure_future(self._run(lambda: self.client.upload_fileobj(held, self.name, full)))
             try:
                 await asyncio.shield(uploading)
-            except asyncio.CancelledError:
-                await asyncio.wait([uploading])  # no thread can be stopped, and who removes the object must be the last
+            except asyncio.CancelledError as given_up:
+                await _last_of(uploading, given_up)
                 raise
         return StoredObject(key=key, bytes=size)
 

@@ -89,7 +89,8 @@ class Toolset:
         self._ours = {**builtins, **{tool.version.name: tool.version for tool in offered}}
         self._registered = {tool.version.name: tool for tool in offered}
         self.specs = (*(version.spec for version in self._ours.values()), *functions)
-        self._functions = {function.name for function in functions}
+        self._calls_wanted = choice is None or choice.mode is not ToolMode.NONE
+        self._functions = {function.name for function in functions} if self._calls_wanted else set()
         self._workshop = workshop
         self._refusal = refusal
         self._durable = durable
@@ -97,7 +98,6 @@ class Toolset:
         self._turn_id = turn_id
         self._organization_id = organization_id
         self._approvals = approvals or Approvals()
-        self._calls_wanted = choice is None or choice.mode is not ToolMode.NONE
         policies = {tool.version.digest: policy for tool in registered if (policy := self._policy(tool))}
         self._policies = {
             tool.version.name: policies[tool.version.digest] for tool in offered if tool.version.digest in policies
@@ -147,12 +147,12 @@ class Toolset:
             return ToolResult(call_id=call.id, content=str(exc), failed=True)
 
     def _prepared(self, call: ToolCall, approval: str | None) -> Prepared:
+        if not self._calls_wanted and approval is None:  # what was approved is a call of an earlier request
+            raise ToolCallRejected(NO_CALLS_WANTED)
         version = self._ours.get(call.name)
         if version is None:
             names = ", ".join(repr(spec.name) for spec in self.specs) or "none"
             raise ToolCallRejected(f"unknown tool {call.name[:100]!r}; available: {names}")
-        if not self._calls_wanted and approval is None:  # what was approved is a call of an earlier request
-            raise ToolCallRejected(NO_CALLS_WANTED)
         failures = self._failures.get(call.name, 0)
         if failures > self._retries:
             raise ToolCallRejected(f"tool {call.name!r} failed {failures} times: do not call it again")

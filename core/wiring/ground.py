@@ -66,7 +66,7 @@ async def open_ground(settings: Settings, addresses: Addresses) -> AsyncGenerato
         open_journal(database, on_commit=wakeups.publish, on_group=telemetry.metrics.journal_group) as journal,
         _limiter(settings, addresses, TierStore(database), background) as limiter,
     ):
-        with suppress(Unavailable):  # it may come later; nothing is ready until then
+        with suppress(Unavailable):  # whoever needs it next says so
             await check_version(database)
         yield Ground(
             settings=settings,

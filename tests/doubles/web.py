@@ -21,7 +21,7 @@ class Web:
         return f"http://127.0.0.1:{self.port}"
 
     def says(self, path: str, body: bytes = b"{}", *, status: str = "200 OK", **headers: str) -> None:
-        told = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        told = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
         told |= {name.replace("_", "-"): value for name, value in headers.items()}
         lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
         self.answers[path] = f"HTTP/1.1 {status}\r\n{lines}\r\n".encode() + body

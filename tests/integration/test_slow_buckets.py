@@ -20,11 +20,11 @@ from tests.integration.conftest import Tenant
 
 
 class SlowBucket:
-    """It stores, and answers, what was sent when it may go on. broken: it answers 500 before."""
+    """It stores, and answers, what was sent when it may go on. broken: it answers 500 before. late: then."""
 
     def __init__(self) -> None:
         self.kept: set[str] = set()
-        self.broken = False
+        self.broken = self.late = False
         self.asked, self.go_on = threading.Event(), threading.Event()
         bucket = self
 
@@ -46,7 +46,7 @@ class SlowBucket:
                     return self._answer(500)
                 bucket.go_on.wait(60)
                 bucket.kept.add(self.path)
-                return self._answer(200)
+                return self._answer(500 if bucket.late else 200)
 
             def do_DELETE(self) -> None:
                 bucket.kept.discard(self.path)
@@ -111,6 +111,27 @@ async def test_an_upload_that_nobody_answered_is_looked_after_when_it_cannot_arr
             await connection.execute(sa.text("UPDATE blobs SET created_at = now() - interval '3 hours' WHERE files = 0"))
         await files.sweep()
     assert bucket.kept == set()
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["late answer", "given up twice"])
+async def test_an_upload_that_is_given_up_before_anybody_knows_what_came_of_it_is_looked_after_later(
+    bucket: SlowBucket, database: Database, tenant: Tenant, twice: bool
+) -> None:
+    bucket.late = True
+    async with open_objects(bucket.url) as objects:
+        files = Files(FileStore(database), objects, FileLimits())
+        uploading = asyncio.create_task(upload(files, tenant))
+        await asyncio.to_thread(bucket.asked.wait, 60)
+        uploading.cancel()
+        await asyncio.sleep(0.2)
+        if twice:
+            uploading.cancel()
+        else:
+            bucket.go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await uploading
+        async with database.tenant(tenant.principal.organization_id) as connection:
+            assert (await connection.execute(sa.select(blobs.c.bytes))).scalars().all() == [0]
 
 
 async def test_slow_uploads_leave_the_server_ready(bucket: SlowBucket) -> None:

