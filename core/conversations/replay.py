@@ -166,7 +166,8 @@ class Replay:
 
     async def _ask(self, asker: Turn, scene: Scene, step: int, audit: TurnAudit) -> Reply:
         grant = await self._limiter.admit(asker, tokens=scene.demand)
-        reply, began = StreamedReply(asker.id, 0, scene.tools.offer), time.monotonic()
+        reply = StreamedReply(asker.id, 0, scene.tools.offer, one_call=scene.tools.one_at_a_time)
+        began = time.monotonic()
         try:
             ask = scene.metered(grant)
             async with aclosing(ask.model.stream(ask.request(scene.transcript, scene.budget))) as chunks:

@@ -39,14 +39,19 @@ class StreamedReply:
     Some models number their calls anew in each reply, and nobody tells them of replies that no longer fit their context; but in
     the ledger a call has its id for ever, and a tool takes two requests with one key for one.
 
+    one_call: the request's wish, which not every model's server heeds: a second call is left out, and the model asks again.
+
     An item is open until a chunk of another kind comes: text after a call is a new message.
     """
 
-    def __init__(self, turn_id: str, first_item: int, offer_of: OfferOf, *, taken: Collection[str] = ()) -> None:
+    def __init__(
+        self, turn_id: str, first_item: int, offer_of: OfferOf, *, taken: Collection[str] = (), one_call: bool = False
+    ) -> None:
         self._turn_id = turn_id
         self._first_item = first_item
         self._offer_of = offer_of
         self._taken = taken
+        self._one_call = one_call
         self._items: list[Item] = []
         self._open: TextChunk | ReasoningChunk | CallChunk | None = None
         self._pieces: list[str] = []
@@ -73,6 +78,8 @@ class StreamedReply:
 
     def _take_call(self, chunk: CallChunk) -> Iterator[TurnEvent]:
         if not isinstance(self._open, CallChunk) or self._open.index != chunk.index:
+            if self._one_call and self._has_call:
+                return
             self._start(chunk)
             if chunk.id in self._taken:
                 self._open = chunk = replace(chunk, id=self._id("call"))
@@ -93,6 +100,10 @@ class StreamedReply:
     def overflows(self) -> bool:
         """No model that is well says so much: what would follow is not waited for."""
         return self._weight > REPLY_WEIGHT
+
+    @property
+    def _has_call(self) -> bool:
+        return isinstance(self._open, CallChunk) or any(isinstance(item, ToolCallItem) for item in self._items)
 
     @property
     def _ordinal(self) -> int:

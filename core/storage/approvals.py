@@ -73,15 +73,19 @@ class ApprovalStore:
         """after: the id of one of them; raises InvalidRequest when it is not."""
         if after is not None and not await self._find(organization_id, "a.id = :id", id=after):
             raise InvalidRequest(f"no {after[:100]!r} in this list", param="after", code="invalid_cursor")
-        where = "(:status IS NULL OR a.effective = :status) AND (:after IS NULL OR a.id {} :after)"
+        order, beyond = ("DESC", "p.id < :after") if descending else ("ASC", "p.id > :after")
+        among = [] if after is None else [beyond]
+        if status is ApprovalStatus.PENDING:
+            among.append("p.status = 'pending'")
         rows = await self._find(
             organization_id,
-            where.format("<" if descending else ">"),
-            among="p.status = 'pending'" if status is ApprovalStatus.PENDING else "true",
-            order="DESC" if descending else "ASC",
-            status=status,
-            after=after,
+            "true" if status is None else "a.effective = :status",
+            among=" AND ".join(among) or "true",
+            first=status is None,
+            order=order,
             limit=limit + 1,
+            **({} if status is None else {"status": status.value}),
+            **({} if after is None else {"after": after}),
         )
         return Page(rows=rows[:limit], more=len(rows) > limit)
 
@@ -135,12 +139,13 @@ class ApprovalStore:
             await audit.insert(connection, record)
 
     async def _find(
-        self, organization_id: str, where: str, *, among: str = "true", order: str = "ASC", **values: Any
+        self, organization_id: str, where: str, *, among: str = "true", first: bool = False, order: str = "ASC", **values: Any
     ) -> Sequence[Approval]:
-        """among: what the rows themselves can tell, before anything is joined to them. where, among, order: constants of this
-        file.
+        """among: what the rows themselves can tell, before anything is joined to them. first: no more of these rows than are
+        asked for, since `where` leaves none out. where, among, order: constants of this file.
         """
-        query = sa.text(_FIND.format(where=where, among=among, order=order)).bindparams(
+        cut = f"ORDER BY p.id {order} LIMIT :limit" if first else ""
+        query = sa.text(_FIND.format(where=where, among=among, cut=cut, order=order)).bindparams(
             *(sa.bindparam(name, type_=sa.Text) for name in values if name != "limit")
         )
         values = {"organization_id": organization_id, "limit": None, **values}
@@ -173,11 +178,10 @@ _FIND = f"""
                  WHEN p.status = 'approved' AND next.id IS NULL AND clock_timestamp() >=
                     (SELECT {_LAST_WORD} FROM approvals p WHERE p.turn_id = asked.id) + {_GOOD_SECONDS} THEN 'expired'
                  ELSE p.status END AS effective
-        FROM approvals p
+        FROM (SELECT * FROM approvals p WHERE p.organization_id = :organization_id AND {{among}} {{cut}}) p
         JOIN turns asked ON asked.id = p.turn_id
         LEFT JOIN turns next ON next.continues = p.turn_id
         LEFT JOIN tools t ON t.organization_id = p.organization_id AND t.name = p.tool AND t.deleted_at IS NULL
-        WHERE p.organization_id = :organization_id AND {{among}}
     ) a WHERE {{where}} ORDER BY a.id {{order}} LIMIT :limit
 """  # noqa: S608 - made of the constants above
 _ASKERS = sa.text("""

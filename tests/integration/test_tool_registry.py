@@ -490,15 +490,19 @@ async def test_a_request_for_no_calls_gives_its_client_none(stage: Stage, tenant
 
 
 async def test_a_request_for_one_call_at_a_time_has_one_whatever_the_model_asks_for(stage: Stage, tenant: Tenant) -> None:
-    twice = {
-        "when": {"tool_results": 0},
-        "reply": {"tool_calls": [{"name": "double", "arguments": {"x": n}} for n in (21, 22)]},
-    }
-    async with stage.open_with(twice, HELLO) as platform, client_of(platform, tenant) as client:
-        await client.create()
-        for parallel, statuses in ((False, ["completed", "failed"]), (True, ["completed", "completed"])):
-            response = await client.respond(parallel_tool_calls=parallel)
-            assert [item["status"] for item in response["output"] if item["type"] == "mcp_call"] == statuses
+    ours, mine = {"name": "double", "arguments": {"x": 21}}, {"name": "look", "arguments": {}}
+    asked = ([ours, ours], [mine, mine], [ours, mine], [mine, ours])
+    function = {"type": "function", "name": "look", "parameters": {"type": "object"}}
+    for calls_at_once in asked:
+        both = {"when": {"tool_results": 0}, "reply": {"tool_calls": calls_at_once}}
+        async with stage.open_with(both, HELLO) as platform, client_of(platform, tenant) as client:
+            if calls_at_once is asked[0]:
+                await client.create()
+            for parallel in (False, True):
+                response = await client.respond(parallel_tool_calls=parallel, tools=[OFFERED, function])
+                made = [item["name"] for item in response["output"] if item["type"] in ("mcp_call", "function_call")]
+                assert made == [call["name"] for call in calls_at_once][: 2 if parallel else 1]
+                assert all(item["status"] == "completed" for item in response["output"] if item["type"] == "mcp_call")
 
 
 async def test_a_call_that_was_sent_before_its_server_died_counts_once_and_is_unknown_where_it_is_refused(
