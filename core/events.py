@@ -268,3 +268,8 @@ ITEM_PREFIXES = {
 def item_id(turn_id: str, ordinal: int, prefix: str) -> str:
     """Derived, so that every replica and every replay gives an item the same id. turn_id: `resp_` and 32 hex digits."""
     return f"{prefix}_{turn_id.removeprefix('resp_')}{ordinal:04x}"
+
+
+def turn_of(item_id: str) -> str:
+    """The hex digits of its turn's id, where a turn made it."""
+    return item_id.rpartition("_")[2][:32]

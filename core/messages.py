@@ -88,7 +88,8 @@ class ReasoningItem:
 class ToolCallItem:
     """A call and, for a tool that we ran, its result. A function's result is an item of its own.
 
-    approval: the id of the request that a human has approved or denied, where there was one.
+    approval: the id of the request that a human has approved or denied, where there was one. reply: the ordinal of the first
+    item of the reply that asked, of a turn of ours: a turn's calls with the same one were asked for at once.
     """
 
     id: str
@@ -96,6 +97,7 @@ class ToolCallItem:
     offer: Offer
     result: ToolResult | None = None
     approval: str | None = None
+    reply: int | None = None
     complete: bool = True
     kind: Literal["tool_call"] = "tool_call"
 

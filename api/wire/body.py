@@ -152,7 +152,11 @@ def refusal(error: ValidationError, value: Any) -> InvalidRequest:
     found = [(_path(detail, value), detail) for detail in error.errors(include_url=False)]
     depth = max(len(path) for path, _ in found)
     deepest = [(path, detail) for path, detail in found if len(path) == depth]
-    path, detail = next(((path, detail) for path, detail in deepest if not _is_type(detail)), deepest[0])
+    meant = [(path, detail) for path, detail in deepest if not _is_type(detail)]
+    unsupported = [
+        (path, detail) for path, detail in meant if detail["type"] == "unsupported_parameter"
+    ]  # what is missing may be its
+    path, detail = [*unsupported, *meant, *deepest][0]
     if not _is_type(detail):
         return _refuse(path, detail, detail["msg"])
     alternatives = [_EXPECTED.get(other["type"], other["msg"]) for where, other in deepest if where == path]

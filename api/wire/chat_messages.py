@@ -104,7 +104,7 @@ def items_of(message: Message) -> list[Item]:
         case UserMessage():
             return [MessageItem(id=new_id("msg"), role=Role.USER, parts=_parts(message.content), name=message.name)]
         case ToolMessage():
-            output = message.content if isinstance(message.content, str) else "".join(part.text for part in message.content)
+            output = message.content if isinstance(message.content, str) else "\n".join(part.text for part in message.content)
             return [FunctionOutputItem(id=new_id("fco"), call_id=message.tool_call_id, output=output)]
         case AssistantMessage():
             return _said(message)

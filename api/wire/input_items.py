@@ -219,7 +219,7 @@ def _item(item: InputItem, param: str) -> Item:
             call = ToolCall(id=item.call_id, name=item.name, arguments=item.arguments)
             return ToolCallItem(id=new_id("fc"), call=call, offer=Offer.FUNCTION, complete=_complete(item.status))
         case FunctionCallOutput():
-            output = item.output if isinstance(item.output, str) else "".join(part.text for part in item.output)
+            output = item.output if isinstance(item.output, str) else "\n".join(part.text for part in item.output)
             return FunctionOutputItem(id=new_id("fco"), call_id=item.call_id, output=output)
         case CodeInterpreterCall():
             return _code_call(item)

@@ -5,6 +5,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeGuard
 
+from core.events import turn_of
 from core.llm.contract import ToolSpec
 from core.messages import (
     ApprovalResponseItem,
@@ -27,6 +28,7 @@ from core.messages import (
 
 NO_RESULT = "no result: the call was interrupted"
 NOT_APPROVED = "not run: nobody has approved it"
+PARAGRAPH = "\n\n"  # between messages that make one reply
 MESSAGE_TOKENS = 8  # what a chat template adds to one message, generously
 IMAGE_TOKENS = 1_500
 
@@ -38,6 +40,8 @@ def assemble(items: Iterable[Item], instructions: str | None) -> list[Message]:
     """Every call gets its result right after the reply that asked for it: the client's output, ours, or a note that there
     is none. Outputs that answer no call are dropped; so are calls that were cut off (their arguments are no JSON), and those
     that a human has decided on: the turn that carries that out says them again.
+
+    What was asked for after a result was seen is another reply than what was asked for with it.
     """
     kept = _not_said_again(_undecided(list(items)))
     outputs: Outputs = defaultdict(deque)
@@ -49,20 +53,35 @@ def assemble(items: Iterable[Item], instructions: str | None) -> list[Message]:
     for item in kept:
         match item:
             case MessageItem(role=Role.ASSISTANT):
-                if reply.calls:
+                if reply.calls or reply.is_of_another(item.name):
                     messages += reply.take(outputs)
                 reply.texts.append(_text(item))
-                reply.name = item.name or reply.name
+                reply.name = item.name
             case ToolCallItem(complete=False, result=None) if item.call.id not in outputs:
                 pass
             case ToolCallItem():
+                if reply.calls and not _at_once(reply.calls[-1], item):
+                    messages += reply.take(outputs)
                 reply.calls.append(item)
             case MessageItem():
                 messages += reply.take(outputs)
                 messages.append(_message(item))
-            case ReasoningItem() | FunctionOutputItem() | ApprovalResponseItem() | ToolListItem():
+            case FunctionOutputItem():
+                if reply.calls:
+                    messages += reply.take(outputs)
+            case ReasoningItem():
+                if reply.calls and reply.calls[-1].reply is None:
+                    messages += reply.take(outputs)
+            case ApprovalResponseItem() | ToolListItem():
                 pass
     return messages + reply.take(outputs)
+
+
+def _at_once(one: ToolCallItem, other: ToolCallItem) -> bool:
+    """Whether the same reply asked for both. Of what a client gives back only the order tells."""
+    if one.reply is None and other.reply is None:
+        return True
+    return one.reply == other.reply and turn_of(one.id) == turn_of(other.id)
 
 
 def _undecided(items: list[Item]) -> list[Item]:
@@ -96,12 +115,15 @@ class _ReplyInParts:
         self.calls: list[ToolCallItem] = []
         self.name: str | None = None
 
+    def is_of_another(self, name: str | None) -> bool:
+        return bool(self.texts) and name != self.name
+
     def take(self, outputs: Outputs) -> list[Message]:
         if not self.texts and not self.calls:
             return []
         calls = tuple(item.call for item in self.calls)
         results = [item.result or _result(item, outputs) for item in self.calls]
-        reply = Reply(text="".join(self.texts), tool_calls=calls, name=self.name)
+        reply = Reply(text=PARAGRAPH.join(self.texts), tool_calls=calls, name=self.name)
         self.texts, self.calls, self.name = [], [], None
         return [reply, *results]
 
@@ -116,7 +138,7 @@ def _result(item: ToolCallItem, outputs: Outputs) -> ToolResult:
 
 
 def _text(item: MessageItem) -> str:
-    return "".join(part.text for part in item.parts if isinstance(part, Text))
+    return "\n".join(part.text for part in item.parts if isinstance(part, Text))
 
 
 def _message(item: MessageItem) -> Message:

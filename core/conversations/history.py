@@ -42,7 +42,7 @@ class History:
         try:
             previous = await self._turns.get(organization_id, turn_id)
         except NotFound as exc:
-            raise NotFound(exc.message, param="previous_response_id", code="previous_response_not_found") from exc
+            raise InvalidRequest(exc.message, param="previous_response_id", code="previous_response_not_found") from exc
         if not previous.status.ended:
             message = f"response {turn_id!r} is still running"
             raise InvalidRequest(message, param="previous_response_id", code="previous_response_running")
@@ -54,7 +54,7 @@ class History:
             heard = await self._conversation(organization_id, root.conversation_id, model, root.id, cut=cut)
         except NotFound as exc:
             message = f"the conversation {root.conversation_id!r}, in which it began, was deleted"
-            raise NotFound(message, param="previous_response_id", code="previous_response_not_found") from exc
+            raise InvalidRequest(message, param="previous_response_id", code="previous_response_not_found") from exc
         return [*heard, *found]
 
     async def _conversation(

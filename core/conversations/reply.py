@@ -127,7 +127,9 @@ class StreamedReply:
             case CallChunk(id=call_id, name=name):
                 offer = self._offer_of(name)
                 call = ToolCall(id=call_id, name=name, arguments=text)
-                self._items.append(ToolCallItem(id=self._id(PREFIX_OF_CALL[offer]), call=call, offer=offer, complete=complete))
+                item = self._id(PREFIX_OF_CALL[offer])
+                said_with = self._first_item
+                self._items.append(ToolCallItem(id=item, call=call, offer=offer, reply=said_with, complete=complete))
         self._open = None
         self._pieces = []
 

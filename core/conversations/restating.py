@@ -20,6 +20,7 @@ def restated(turn_id: str, decided: Sequence[Decided], *, first_item: int) -> li
             call=ToolCall(id=one.request_id, name=one.tool, arguments=one.arguments),
             offer=Offer.REGISTRY,
             approval=one.request_id,
+            reply=first_item,
         )
         for n, one in enumerate(decided, first_item)
     ]

@@ -34,7 +34,7 @@ async def test_who_goes_on_from_a_turn_of_a_conversation_hears_what_that_turn_he
         await http.delete(f"{CONVERSATIONS}/{where}")
         for gone in (two, aside):
             refused = await http.post(RESPONSES, json={"input": "next", "previous_response_id": gone})
-            assert (refused.status_code, refused.json()["error"]["code"]) == (404, "previous_response_not_found")
+            assert (refused.status_code, refused.json()["error"]["code"]) == (400, "previous_response_not_found")
 
 
 async def test_a_conversation_is_answered_as_it_stands_where_nothing_is_added(stage: Stage, tenant: Tenant) -> None:

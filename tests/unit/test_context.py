@@ -1,6 +1,10 @@
 """What a model is given to read."""
 
+from dataclasses import replace
+
 from core.conversations.context import NO_RESULT, NOT_APPROVED, assemble, fit
+from core.conversations.reply import StreamedReply
+from core.llm.contract import CallChunk, Chunk, ReasoningChunk, TextChunk
 from core.messages import (
     ApprovalResponseItem,
     FunctionOutputItem,
@@ -20,8 +24,11 @@ from core.messages import (
 )
 
 
-def says(role: Role, text: str) -> MessageItem:
-    return MessageItem(id="m", role=role, parts=(Text(text=text),))
+TURN = "resp_0123456789abcdef0123456789abcdef"
+
+
+def says(role: Role, *texts: str, name: str | None = None) -> MessageItem:
+    return MessageItem(id="m", role=role, parts=tuple(Text(text=text) for text in texts), name=name)
 
 
 def called(call_id: str, *, offer: Offer = Offer.FUNCTION, result: str | None = None) -> ToolCallItem:
@@ -47,6 +54,60 @@ def test_every_call_is_followed_by_its_result_wherever_the_output_stood() -> Non
     assert (reply.text, [call.id for call in reply.tool_calls]) == ("let me see", ["a", "b", "c"])
     assert [(r.call_id, r.content) for r in results if isinstance(r, ToolResult)] == [("a", "ay"), ("b", "42"), ("c", "sea")]
     assert last == UserMessage(parts=(Text(text="and?"),))
+
+
+def said(*chunks: Chunk, turn_id: str = TURN, first_item: int = 0) -> tuple[Item, ...]:
+    reply = StreamedReply(turn_id, first_item, lambda _: Offer.REGISTRY)
+    for chunk in chunks:
+        list(reply.take(chunk))
+    return reply.whole(step=0, seconds=0.0).items
+
+
+def calls(*ids: str) -> list[Chunk]:
+    return [CallChunk(index=n, id=call_id, name="f", arguments="{}") for n, call_id in enumerate(ids)]
+
+
+def told_together(items: list[Item]) -> list[list[str]]:
+    returned = [
+        replace(item, result=ToolResult(call_id=item.call.id, content="1"))
+        if isinstance(item, ToolCallItem) and item.offer is Offer.REGISTRY
+        else item
+        for item in items
+    ]
+    return [[call.id for call in told.tool_calls] for told in assemble(returned, None) if isinstance(told, Reply)]
+
+
+def test_calls_of_ours_are_told_reply_by_reply_as_they_were_made() -> None:
+    first = said(TextChunk(text="look"), *calls("a", "b"))
+    interleaved = said(
+        *calls("c"), ReasoningChunk(text="hm"), CallChunk(index=1, id="d", name="f", arguments="{}"), first_item=3
+    )
+    other = said(*calls("e"), turn_id="resp_" + "f" * 32, first_item=3)
+    assert told_together([*first, *interleaved, *other]) == [["a", "b"], ["c", "d"], ["e"]]
+
+
+def test_calls_that_a_client_gives_back_are_told_in_the_order_of_their_outputs() -> None:
+    def output(call_id: str) -> FunctionOutputItem:
+        return FunctionOutputItem(id="o", call_id=call_id, output="1")
+
+    assert told_together([called("a"), output("a"), called("b"), output("b")]) == [["a"], ["b"]]
+    assert told_together([called("a"), called("b"), output("b"), output("a")]) == [["a", "b"]]
+    assert told_together([called("a"), ReasoningItem(id="r", text="hm"), called("b"), output("a"), output("b")]) == [
+        ["a"],
+        ["b"],
+    ]
+    assert told_together([*said(*calls("a")), called("b"), output("b")]) == [["a"], ["b"]]
+
+
+def test_what_several_assistants_said_keeps_its_speaker_and_its_paragraphs() -> None:
+    spoken = [says(Role.ASSISTANT, "Yes.", name="ann"), says(Role.ASSISTANT, "No.", name="bob"), says(Role.ASSISTANT, "Hm.")]
+    assert assemble(spoken, None) == [Reply(text="Yes.", name="ann"), Reply(text="No.", name="bob"), Reply(text="Hm.")]
+    assert assemble([says(Role.ASSISTANT, "One."), says(Role.ASSISTANT, "Two.")], None) == [Reply(text="One.\n\nTwo.")]
+
+
+def test_parts_of_a_text_stay_apart() -> None:
+    rules, answer = assemble([says(Role.DEVELOPER, "Rule 42", "7"), says(Role.ASSISTANT, "a", "b")], None)
+    assert (rules, answer) == (SystemMessage(text="Rule 42\n7"), Reply(text="a\nb"))
 
 
 def test_a_call_that_never_got_a_result_gets_a_note_and_an_output_without_a_call_is_dropped() -> None:

@@ -128,6 +128,12 @@ def test_a_parameter_may_be_named_like_a_kind(model: type[BaseModel], body: Any,
     assert told.value.param == param
 
 
+def test_what_is_not_served_is_named_where_what_is_missing_stands_in_its_place() -> None:
+    with pytest.raises(InvalidRequest) as told:
+        parse(CreateResponse, written({"input": [said([{"type": "input_image", "file_id": "file_1", "detail": "auto"}])]}))
+    assert (told.value.param, told.value.code) == ("input[0].content[0].file_id", "unsupported_parameter")
+
+
 def test_nulls_of_what_is_not_served_cost_nothing_where_there_are_too_many_names() -> None:
     """Counted, not timed: the object is refused before any of its names is looked at."""
     looked_at: list[object] = []

@@ -198,7 +198,7 @@ def test_all_forms_of_messages_become_items_in_order() -> None:
         (Role.SYSTEM, "rules"),
         (Role.USER, "a", Image(url="data:image/png;base64,AA")),
         (ToolCall(id="c1", name="f", arguments="{}"), None),
-        ("c1", "rain"),
+        ("c1", "ra\nin"),
         (Role.ASSISTANT, "wet"),
     ]
 
