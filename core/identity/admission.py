@@ -1,10 +1,11 @@
 """Bearer tokens at the door: each is proved at every request, and becomes a key of the kind `token` when it is first seen.
 
 From then on it is what a key is: its expiry, and the revocation or deactivation of what stands behind it, hold at once and for
-running turns.
+running turns. What it opens, and whom it stands for, is at every request what its claims and the settings of today say.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from core.config import Tokens
 from core.errors import NotFound, Unauthenticated
@@ -20,13 +21,11 @@ from core.storage.records import ApiKey, Credential, User
 FORGOTTEN_AFTER_DAYS = 30
 
 
-class Deactivated(Unauthenticated):
-    """Of a token that nobody has seen yet. user_id: `unknown` in an organisation that has no such user."""
+class NotAdmitted(Unauthenticated):
+    """Of a token that is not known as a key. user_id: `unknown` in an organisation that has no such user."""
 
-    code = "deactivated"
-
-    def __init__(self, organization_id: str, user: User | None) -> None:
-        super().__init__("the bearer token's user or organization is deactivated")
+    def __init__(self, message: str, *, code: str, organization_id: str, user: User | None) -> None:
+        super().__init__(message, code=code)
         self.organization_id = organization_id
         self.user_id = user.id if user else "unknown"
 
@@ -44,12 +43,30 @@ class Admission:
         claims = await self._verifier.verify(token)
         fingerprint = digest(f"token {self._settings.organization or ''} {signed_part(token)}")
         known = await self._identities.find(fingerprint)
-        if known is None:
+        if known is None or not self._holds(known, claims):
+            if known is not None and not _means(claims, known):
+                await self._forget(known)
             await self._sign_in(claims, fingerprint, request_id)
             known = await self._identities.find(fingerprint)
-        if known is None:
+        if known is None or not self._holds(known, claims):  # it was changed again meanwhile
             raise Unauthenticated("the bearer token was withdrawn", code="invalid_token")
         return known
+
+    def _holds(self, known: Credential, claims: Claims) -> bool:
+        """What was written down is what would be written now. One that was revoked stays what it is."""
+        if known.revoked_at is not None:
+            return True
+        opens = set(known.scopes) == set(self._scopes(Role(known.role)))
+        return _means(claims, known) and known.issuer_role == claims.role and opens
+
+    def _scopes(self, role: Role) -> list[str]:
+        return [name for name in self._settings.scopes if Scope(name) in ALLOWED[role]]
+
+    async def _forget(self, known: Credential) -> None:
+        """A token that means somebody else now. What runs under it ends."""
+        async with self._people.change(known.organization_id) as change:
+            for tool, grants in (await change.forget_tokens(known.user_id, only=known.id)).items():
+                await change.note(_shut_out(known.organization_id, tool, grants))
 
     async def _sign_in(self, claims: Claims, fingerprint: str, request_id: str | None) -> None:
         try:
@@ -58,24 +75,26 @@ class Admission:
             raise Unauthenticated("the bearer token's organization is not known here", code="unknown_organization") from exc
         async with self._people.change(organization.id) as change:
             user = await change.user_of(claims.subject)
+            refused = partial(NotAdmitted, organization_id=organization.id, user=user)
+            if await change.was_revoked(fingerprint):
+                raise refused("the bearer token was revoked", code="key_revoked")
             if organization.deactivated_at is not None or (user is not None and user.deactivated_at is not None):
-                raise Deactivated(organization.id, user)
+                raise refused("the bearer token's user or organization is deactivated", code="deactivated")
             user = user or await self._new_user(change, claims, request_id)
             role = claims.role or Role(user.role)
-            token = await change.add_key(
-                NewKey(
-                    user_id=user.id,
-                    name="bearer token",
-                    prefix="",
-                    secret_sha256=fingerprint,
-                    scopes=[name for name in self._settings.scopes if Scope(name) in ALLOWED[role]],
-                    expires_at=claims.expires_at,
-                    kind="token",
-                    role=claims.role and claims.role.value,
-                )
+            new = NewKey(
+                user_id=user.id,
+                name="bearer token",
+                prefix="",
+                secret_sha256=fingerprint,
+                scopes=self._scopes(role),
+                expires_at=claims.expires_at,
+                kind="token",
+                role=claims.role and claims.role.value,
             )
-            for tool, grants in (await change.forget_tokens(user.id, days=FORGOTTEN_AFTER_DAYS)).items():
-                await change.note(_shut_out(user, tool, grants))
+            token = await change.add_key(new) or await change.renew_token(new)
+            for tool, grants in (await change.forget_old_tokens(user.id, days=FORGOTTEN_AFTER_DAYS)).items():
+                await change.note(_shut_out(organization.id, tool, grants))
             if token is not None:
                 await change.note(_signed_in(user, token, role, request_id))
 
@@ -97,11 +116,16 @@ class Admission:
         return user
 
 
-def _shut_out(user: User, tool: str, grants: Sequence[str]) -> AuditRecord:
+def _means(claims: Claims, known: Credential) -> bool:
+    """Names change hands: of users and of organisations."""
+    return claims.subject == known.subject and claims.organization in (known.external_id, known.organization_id)
+
+
+def _shut_out(organization_id: str, tool: str, grants: Sequence[str]) -> AuditRecord:
     """Of a tool that let in a token which is forgotten now."""
     return AuditRecord(
         kind="tool.changed",
-        organization_id=user.organization_id,
+        organization_id=organization_id,
         actor="system",
         object=tool,
         details={"grants": " ".join(grants)},

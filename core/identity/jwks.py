@@ -33,17 +33,21 @@ Keys = Mapping[str | None, VerifyingKey]
 
 
 def parse_keys(answer: bytes, algorithms: tuple[str, ...]) -> Keys:
-    """A JWKS, or one public key in PEM. Raises ValueError when nothing in it can be used."""
+    """A JWKS, or one public key in PEM. None of a JWKS in which none is for us: its keys were withdrawn.
+
+    Raises ValueError for what is neither, and for a key in PEM that cannot be used.
+    """
     if answer.lstrip().startswith(b"-----BEGIN"):
-        found: Keys = {None: _from_pem(answer, algorithms)}
-    else:
-        document = _parsed(answer)
-        entries = document.get("keys") if isinstance(document, dict) else None
-        usable = [_from_jwk(entry, algorithms) for entry in entries] if isinstance(entries, list) else []
-        found = dict(pair for pair in usable if pair is not None and pair[1].algorithms)
-    if not any(key.algorithms for key in found.values()):
-        raise ValueError("no key for the algorithms that are set")
-    return found
+        key = _from_pem(answer, algorithms)
+        if not key.algorithms:
+            raise ValueError("no key for the algorithms that are set")
+        return {None: key}
+    document = _parsed(answer)
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError("no key set")
+    usable = [_from_jwk(entry, algorithms) for entry in entries]
+    return dict(pair for pair in usable if pair is not None and pair[1].algorithms)
 
 
 def _parsed(answer: bytes) -> Any:

@@ -84,6 +84,8 @@ class KeySet:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             log.warning("the identity provider's keys cannot be had: %s", type(exc).__name__)
             return
+        if not keys:
+            log.warning("the identity provider has no key for the algorithms that are set: no bearer token is taken")
         self._keys, self._fetched_at = keys, self._clock()
 
     async def _read(self) -> bytes:

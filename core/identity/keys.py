@@ -9,6 +9,7 @@ from core.errors import Conflict, InvalidRequest, PermissionDenied
 from core.identity.principals import ALLOWED, Principal, Role, Scope
 from core.identity.reach import Reach
 from core.identity.secret import SHOWN, digest, new_secret
+from core.identity.standing import Standing
 from core.storage.audit import AuditRecord
 from core.storage.directory import Directory
 from core.storage.people import Change, HandedOn, NewKey
@@ -32,6 +33,7 @@ class Keys:
         self._organizations = directory.organizations
         self._people = directory.people
         self._reach = Reach(directory)
+        self._standing = Standing(directory)
 
     async def create(
         self,
@@ -52,7 +54,7 @@ class Keys:
         if user_id is None:
             foreign = home != principal.organization_id
             user_id = await self._organizations.first_owner(home) if foreign else principal.user_id
-        async with self._people.change(home) as change:
+        async with self._people.change(home, by=self._standing.maker(principal)) as change:
             user = await change.user(user_id)
             _may_give(principal, user, scopes)
             _fits_role(user, scopes)
@@ -82,7 +84,8 @@ class Keys:
 
     async def update(self, principal: Principal, key_id: str, new: KeyChange) -> ApiKey:
         principal.require(Scope.ADMIN)
-        async with self._people.change(await self._reach.home_of(principal, "key", key_id)) as change:
+        home = await self._reach.home_of(principal, "key", key_id)
+        async with self._people.change(home, by=self._standing.maker(principal)) as change:
             key = await change.key(key_id)
             user, given = await change.user(key.user_id), new.scopes or ()
             _may_give(principal, user, [*map(Scope, key.scopes), *given])
@@ -104,7 +107,8 @@ class Keys:
         """
         principal.require(Scope.ADMIN)
         now = datetime.now(UTC)
-        async with self._people.change(await self._reach.home_of(principal, "key", key_id)) as change:
+        home = await self._reach.home_of(principal, "key", key_id)
+        async with self._people.change(home, by=self._standing.maker(principal)) as change:
             old = await change.key(key_id)
             user, scopes = await change.user(old.user_id), [Scope(scope) for scope in old.scopes]
             _may_give(principal, user, scopes)
@@ -125,7 +129,8 @@ class Keys:
         An unstored turn, which is not in the journal, is stopped within a third of a lease. Twice keeps the first time.
         """
         principal.require(Scope.ADMIN)
-        async with self._people.change(await self._reach.home_of(principal, "key", key_id)) as change:
+        home = await self._reach.home_of(principal, "key", key_id)
+        async with self._people.change(home, by=self._standing.maker(principal)) as change:
             key = await change.key(key_id)
             _may_end(principal, await change.user(key.user_id), key)
             revoked = await change.set_key(key_id, {"revoked_at": key.revoked_at or datetime.now(UTC)})

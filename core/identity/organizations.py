@@ -8,6 +8,7 @@ from typing import Any
 
 from core.errors import Conflict, NotFound, PermissionDenied
 from core.identity.principals import Principal, Role, Scope
+from core.identity.standing import Standing
 from core.storage.audit import Actor, AuditRecord
 from core.storage.directory import Directory
 from core.storage.records import Organization, Page, User
@@ -25,12 +26,17 @@ class OrganizationChange:
 class Organizations:
     def __init__(self, directory: Directory) -> None:
         self._store = directory.organizations
+        self._standing = Standing(directory)
 
     async def create(self, principal: Principal, *, name: str, external_id: str | None, owner_name: str) -> Organization:
         """With its first user, who owns it. Raises PermissionDenied, Conflict for a taken external_id."""
         principal.require(Scope.OPERATOR)
         organization, _ = await self._store.add(
-            name, user_name=owner_name, external_id=external_id, notes=partial(founded, principal)
+            name,
+            user_name=owner_name,
+            external_id=external_id,
+            notes=partial(founded, principal),
+            by=self._standing.maker(principal),
         )
         return organization
 
@@ -59,7 +65,7 @@ class Organizations:
         if new.active is False and organization_id == principal.organization_id:
             raise Conflict("nobody deactivates the organization of the key in use", code="own_organization")
         note = partial(_told, principal, "organization.updated")
-        return await self._store.set(organization_id, _values(new), note)
+        return await self._store.set(organization_id, _values(new), note, by=self._standing.maker(principal))
 
 
 def founded(actor: Actor, organization: Organization, owner: User) -> Iterator[AuditRecord]:

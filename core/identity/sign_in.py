@@ -1,13 +1,12 @@
 """Who stands behind a request: from the secret that it brings, a key or a bearer token, to a principal."""
 
-from datetime import UTC, datetime
-
 from core.errors import PaddockError, Unauthenticated
-from core.identity.admission import Admission, Deactivated
+from core.identity.admission import Admission, NotAdmitted
 from core.identity.key_set import ProviderUnavailable
-from core.identity.principals import ALLOWED, Principal, Role, Scope
+from core.identity.principals import Principal
 from core.identity.refusals import Refusal, Refusals
 from core.identity.secret import digest, is_secret
+from core.identity.standing import principal_of, unknown_key
 from core.storage.directory import Directory
 from core.storage.records import Credential
 
@@ -27,7 +26,7 @@ class Identity:
         known = None
         try:
             known = await self._known(token, request_id)
-            return _principal(known, request_id)
+            return principal_of(known, request_id)
         except (Unauthenticated, ProviderUnavailable) as exc:
             await self.refusals.tell(_sign_in_refused(exc, known), request_id)
             raise
@@ -47,7 +46,7 @@ class Identity:
             return await self._admission.admit(token, request_id)
         known = await self._identities.find(digest(token)) if is_secret(token) else None
         if known is None:
-            raise Unauthenticated("the API key is not valid")
+            raise unknown_key()
         return known
 
 
@@ -56,25 +55,6 @@ def _sign_in_refused(error: PaddockError, known: Credential | None) -> Refusal:
     who: dict[str, str] = {}
     if known is not None:
         who = {"organization_id": known.organization_id, "actor": known.user_id, "key_id": known.id}
-    elif isinstance(error, Deactivated):
+    elif isinstance(error, NotAdmitted):
         who = {"organization_id": error.organization_id, "actor": error.user_id}
     return Refusal(kind="sign_in.refused", code=error.code, **who)
-
-
-def _principal(known: Credential, request_id: str | None) -> Principal:
-    """Raises Unauthenticated."""
-    if known.revoked_at is not None:
-        raise Unauthenticated("the API key was revoked", code="key_revoked")
-    if known.expires_at is not None and known.expires_at <= datetime.now(UTC):
-        raise Unauthenticated("the API key has expired", code="key_expired")
-    if not known.active:
-        raise Unauthenticated("the API key's user or organization is deactivated", code="deactivated")
-    role = Role(known.role)
-    return Principal(
-        organization_id=known.organization_id,
-        user_id=known.user_id,
-        key_id=known.id,
-        role=role,
-        scopes=ALLOWED[role].intersection(map(Scope, known.scopes)),
-        request_id=request_id,
-    )

@@ -1,13 +1,14 @@
 """Users of an organisation and their roles. An organisation always has an active owner."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from core.errors import Conflict, PermissionDenied
 from core.identity.principals import Principal, Role, Scope
 from core.identity.reach import Reach
+from core.identity.standing import Standing
 from core.storage.audit import AuditRecord, Detail
 from core.storage.directory import Directory
 from core.storage.people import Change
@@ -29,6 +30,7 @@ class Users:
         self._identities = directory.identities
         self._people = directory.people
         self._reach = Reach(directory)
+        self._standing = Standing(directory)
 
     async def create(
         self,
@@ -42,7 +44,8 @@ class Users:
         """Raises PermissionDenied, NotFound, Conflict for a taken subject."""
         principal.require(Scope.ADMIN)
         _may_own(principal, role)
-        async with self._people.change(await self._reach.organization(principal, organization_id)) as change:
+        home = await self._reach.organization(principal, organization_id)
+        async with self._people.change(home, by=self._standing.maker(principal)) as change:
             user = await change.add_user(name=name, role=role.value, subject=subject)
             await change.note(_told(principal, "user.created", user))
         return user
@@ -67,10 +70,12 @@ class Users:
     async def update(self, principal: Principal, user_id: str, new: UserChange) -> User:
         """Deactivating holds like a revocation of all of the user's keys, until it is taken back.
 
+        Another subject ends what runs under bearer tokens: whoever has the old one now is whom they mean.
         Raises PermissionDenied, also for the access of an operator, NotFound, Conflict for the last owner or a taken subject.
         """
         principal.require(Scope.ADMIN)
-        async with self._people.change(await self._reach.home_of(principal, "user", user_id)) as change:
+        home = await self._reach.home_of(principal, "user", user_id)
+        async with self._people.change(home, by=self._standing.maker(principal)) as change:
             user = await change.user(user_id)
             _may_own(principal, Role(user.role))
             _may_own(principal, new.role)
@@ -81,6 +86,9 @@ class Users:
                 await _not_the_last(change, user)
             changed = await change.set_user(user_id, values)
             await change.note(_told(principal, "user.updated", changed))
+            if changed.subject != user.subject:
+                for record in _shut_out(principal, user, await change.forget_tokens(user_id)):
+                    await change.note(record)
         return changed
 
     async def delete(self, principal: Principal, user_id: str) -> None:
@@ -89,17 +97,17 @@ class Users:
         Raises as `update` does.
         """
         principal.require(Scope.ADMIN)
-        async with self._people.change(await self._reach.home_of(principal, "user", user_id)) as change:
+        home = await self._reach.home_of(principal, "user", user_id)
+        async with self._people.change(home, by=self._standing.maker(principal)) as change:
             user = await change.user(user_id)
             _may_own(principal, Role(user.role))
             await _may_decide_access(principal, change, user)
             if user.role == Role.OWNER:
                 await _not_the_last(change, user)
             changed = await change.remove_user(user_id)
-            told = partial(AuditRecord.by, principal, organization_id=user.organization_id)
-            await change.note(told("user.deleted", user_id))
-            for tool, grants in changed.items():
-                await change.note(told("tool.changed", tool, details={"grants": " ".join(grants)}))
+            await change.note(AuditRecord.by(principal, "user.deleted", user_id, organization_id=user.organization_id))
+            for record in _shut_out(principal, user, changed):
+                await change.note(record)
 
 
 def _may_own(principal: Principal, role: Role | None) -> None:
@@ -130,6 +138,13 @@ def _told(principal: Principal, kind: str, user: User) -> AuditRecord:
         subject=user.id,
         personal={"name": user.name, "subject": user.subject or ""},
     )
+
+
+def _shut_out(principal: Principal, user: User, tools: Mapping[str, Sequence[str]]) -> Iterator[AuditRecord]:
+    """tools: that let keys of the user in which are gone now, by name with the grants that are left."""
+    for tool, grants in tools.items():
+        told = {"grants": " ".join(grants)}
+        yield AuditRecord.by(principal, "tool.changed", tool, organization_id=user.organization_id, details=told)
 
 
 def _values(user: User, new: UserChange) -> dict[str, Any]:

@@ -27,11 +27,18 @@ class IdentityStore:
 
     async def find(self, secret_sha256: str) -> Credential | None:
         """The one look-up that crosses tenants: nobody is known yet."""
-        row = await self._database.reads.find(_FIND, secret_sha256)
+        return await self._find(_BY_SECRET, secret_sha256)
+
+    async def credential(self, key_id: str) -> Credential | None:
+        """Of any organisation. No older than the question, and no connection of the pools is waited for."""
+        return await self._find(_BY_ID, key_id)
+
+    async def _find(self, query: str, key: str) -> Credential | None:
+        row = await self._database.reads.find(query, key)
         return None if row is None else Credential(**dict(list(row.items())[1:]))
 
     async def valid_keys(self, key_ids: Collection[str]) -> Collection[str]:
-        """Those of the keys that open something now."""
+        """Those of the keys that turns may run under now."""
         query = sa.select(LIVE_KEYS.c.id).where(LIVE_KEYS.c.id.in_(key_ids))
         async with self._database.everyone() as connection:
             return (await connection.execute(query)).scalars().all()
@@ -78,11 +85,13 @@ class IdentityStore:
             return record(ApiKey, await one(connection, "key", organization_id, key_id))
 
 
-_FIND = """SELECT k.secret_sha256, k.id, k.organization_id, k.user_id, COALESCE(k.role, u.role) AS role, k.scopes, k.expires_at,
-    k.revoked_at, u.deactivated_at IS NULL AND o.deactivated_at IS NULL AS active
+_FIND = """SELECT {asked} AS asked, k.id, k.organization_id, o.external_id, k.user_id, u.subject,
+    COALESCE(k.role, u.role) AS role, k.role AS issuer_role, k.scopes, k.expires_at, k.revoked_at,
+    u.deactivated_at IS NULL AND o.deactivated_at IS NULL AS active
 FROM api_keys k JOIN users u ON u.id = k.user_id JOIN organizations o ON o.id = k.organization_id
-WHERE k.secret_sha256 = ANY($1::text[])
+WHERE {asked} = ANY($1::text[])
 """
+_BY_SECRET, _BY_ID = _FIND.format(asked="k.secret_sha256"), _FIND.format(asked="k.id")
 
 
 async def one(connection: AsyncConnection, kind: str, organization_id: str, object_id: str) -> "sa.RowMapping":

@@ -12,6 +12,7 @@ from core.storage.audit import AuditRecord, insert
 from core.storage.database import Database
 from core.storage.identities import record, unknown
 from core.storage.paging import page_by_id
+from core.storage.people import Maker, stand_in_line
 from core.storage.records import Organization, Page, User
 from core.storage.tables import organizations, users
 
@@ -26,13 +27,17 @@ class OrganizationStore:
         self._database = database
 
     async def add(
-        self, name: str, *, user_name: str, external_id: str | None = None, notes: Notes | None = None
+        self, name: str, *, user_name: str, external_id: str | None = None, notes: Notes | None = None, by: Maker | None = None
     ) -> tuple[Organization, str]:
-        """A new organisation with its first user, an owner; returns that user's id. Raises Conflict for a taken external_id."""
+        """A new organisation with its first user, an owner; returns that user's id.
+
+        Raises Conflict for a taken external_id, and what `by.judge` does.
+        """
         organization_id, user_id = new_id("org"), new_id("user")
         values = {"id": organization_id, "name": name, "external_id": external_id}
         first = {"id": user_id, "organization_id": organization_id, "name": user_name, "role": "owner"}
         async with self._database.everyone() as connection:
+            await stand_in_line(connection, None, by)
             try:
                 made = await connection.execute(sa.insert(organizations).values(values).returning(organizations))
             except IntegrityError as exc:
@@ -58,11 +63,12 @@ class OrganizationStore:
             rows, more = await page_by_id(connection, organizations, after=after, limit=limit, descending=descending)
         return Page(rows=[record(Organization, row) for row in rows], more=more)
 
-    async def set(self, organization_id: str, values: dict[str, Any], note: Note) -> Organization:
-        """Raises NotFound, Conflict for a taken external_id."""
+    async def set(self, organization_id: str, values: dict[str, Any], note: Note, *, by: Maker) -> Organization:
+        """Raises NotFound, Conflict for a taken external_id, and what `by.judge` does."""
         written = values or {"id": organization_id}
         query = sa.update(organizations).where(organizations.c.id == organization_id).values(written).returning(organizations)
         async with self._database.everyone() as connection:
+            await stand_in_line(connection, organization_id, by)
             try:
                 row = (await connection.execute(query)).mappings().one_or_none()
             except IntegrityError as exc:
@@ -82,6 +88,14 @@ class OrganizationStore:
         if user_id is None:
             raise unknown("organization", organization_id)
         return user_id
+
+    async def oldest_owned(self) -> tuple[str, str] | None:
+        """The oldest active organisation that somebody active owns, and its first such owner."""
+        active = (organizations.c.deactivated_at.is_(None), users.c.deactivated_at.is_(None), users.c.role == "owner")
+        query = sa.select(organizations.c.id, users.c.id).join(users, users.c.organization_id == organizations.c.id)
+        async with self._database.everyone() as connection:
+            row = (await connection.execute(query.where(*active).order_by(organizations.c.id, users.c.id).limit(1))).first()
+        return None if row is None else (row[0], row[1])
 
     async def _one(self, mine: sa.ColumnElement[bool], named: str) -> Organization:
         async with self._database.everyone() as connection:

@@ -1,6 +1,6 @@
 """Changes of an organisation's users and keys, each one transaction. Knows no rule: core.identity asks and decides within."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,11 +16,23 @@ from core.storage.audit import AuditRecord, insert
 from core.storage.database import Database
 from core.storage.identities import one, record
 from core.storage.records import ApiKey, User
-from core.storage.tables import api_keys, tools, users
+from core.storage.tables import api_keys, revoked_tokens, tools, users
 
 MOST_KEYS = 20
 LOCKED = 0x706C  # the first half of the advisory lock; the organisation is the other
-_LOCK = sa.text("SELECT pg_advisory_xact_lock(:people, hashtext(:organization_id))")
+_LOCK = sa.text("""
+    SELECT pg_advisory_xact_lock(:people, place) FROM (
+        SELECT DISTINCT hashtext(id) AS place FROM unnest(CAST(:organization_ids AS text[])) AS one (id) ORDER BY place
+    ) places
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maker:
+    """Who makes a change. judge: raises where they may not, or not any more."""
+
+    organization_id: str
+    judge: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +62,30 @@ class PeopleStore:
         self._database = database
 
     @asynccontextmanager
-    async def change(self, organization_id: str) -> AsyncGenerator["Change", None]:
-        """Commits at the end, or nothing was done. An organisation's changes wait for each other: what was read still holds."""
+    async def change(self, organization_id: str, *, by: Maker | None = None) -> AsyncGenerator["Change", None]:
+        """Commits at the end, or nothing was done. An organisation's changes wait for each other: what was read still holds.
+
+        by: None for what the server does by itself. Raises what `by.judge` does.
+        """
         async with self._database.tenant(organization_id) as connection:
-            await connection.execute(_LOCK, {"people": LOCKED, "organization_id": organization_id})
+            await stand_in_line(connection, organization_id, by)
             yield Change(connection, organization_id)
 
     async def note(self, record: AuditRecord) -> None:
         """What changed nothing: a refusal."""
         async with self._database.tenant(record.organization_id) as connection:
             await insert(connection, record)
+
+
+async def stand_in_line(connection: AsyncConnection, organization_id: str | None, by: Maker | None) -> None:
+    """Until the transaction's end no other change of the organisation is made, nor one of the maker's, whose end it may be.
+
+    The maker is judged after the wait. organization_id: None for one that is not there yet.
+    """
+    homes = [home for home in (organization_id, by and by.organization_id) if home is not None]
+    await connection.execute(_LOCK, {"people": LOCKED, "organization_ids": homes})  # in one order: nobody waits in a circle
+    if by is not None:
+        await by.judge()
 
 
 class Change:
@@ -104,7 +130,11 @@ class Change:
         )
 
     async def remove_user(self, user_id: str) -> Mapping[str, Sequence[str]]:
-        """With all keys, and what hangs on them. Returns the tools that let one of them in, by name with all grants left."""
+        """With all keys, and what hangs on them; tokens that were revoked stay so.
+
+        Returns the tools that let one of them in, by name with all grants left.
+        """
+        await self._connection.execute(_KEEP_REVOKED, {"organization_id": self._organization_id, "user_id": user_id})
         keys = await self._remove_keys(api_keys.c.user_id == user_id)
         mine = (users.c.organization_id == self._organization_id, users.c.id == user_id)
         await self._connection.execute(sa.delete(users).where(*mine))
@@ -136,6 +166,24 @@ class Change:
         row = made.mappings().one_or_none()
         return None if row is None else record(ApiKey, row)
 
+    async def renew_token(self, new: NewKey) -> ApiKey | None:
+        """The one that is known opens what the new one says. None where it does already, was revoked, or is somebody else's."""
+        query = sa.update(api_keys).where(
+            api_keys.c.organization_id == self._organization_id,
+            api_keys.c.secret_sha256 == new.secret_sha256,
+            api_keys.c.user_id == new.user_id,
+            api_keys.c.revoked_at.is_(None),
+            sa.or_(api_keys.c.role.is_distinct_from(new.role), api_keys.c.scopes != new.scopes),
+        )
+        changed = await self._connection.execute(query.values(role=new.role, scopes=new.scopes).returning(api_keys))
+        row = changed.mappings().one_or_none()
+        return None if row is None else record(ApiKey, row)
+
+    async def was_revoked(self, secret_sha256: str) -> bool:
+        """A token of a user who was deleted since."""
+        mine = (revoked_tokens.c.organization_id == self._organization_id, revoked_tokens.c.secret_sha256 == secret_sha256)
+        return await self._connection.scalar(sa.select(revoked_tokens.c.secret_sha256).where(*mine)) is not None
+
     async def set_key(self, key_id: str, values: dict[str, Any]) -> ApiKey:
         mine = (api_keys.c.organization_id == self._organization_id, api_keys.c.id == key_id)
         changed = await self._connection.execute(sa.update(api_keys).where(*mine).values(values).returning(api_keys))
@@ -152,9 +200,18 @@ class Change:
         rows = (await self._connection.execute(query)).all()
         return HandedOn(tier=tier, grants={row.name: row.grants for row in rows})
 
-    async def forget_tokens(self, user_id: str, *, days: int) -> Mapping[str, Sequence[str]]:
-        """The user's, that expired so many days ago, and what hangs on them. Returns what `remove_user` does."""
+    async def forget_tokens(self, user_id: str, *, only: str | None = None) -> Mapping[str, Sequence[str]]:
+        """The user's that were not revoked, or the one of that id; their turns end. Returns what `remove_user` does."""
+        mine = [api_keys.c.user_id == user_id, api_keys.c.kind == "token", api_keys.c.revoked_at.is_(None)]
+        if only is not None:
+            mine.append(api_keys.c.id == only)
+        return await self._take_back(await self._remove_keys(*mine))
+
+    async def forget_old_tokens(self, user_id: str, *, days: int) -> Mapping[str, Sequence[str]]:
+        """The user's, and those of users who were deleted, that expired so many days ago. Returns what `remove_user` does."""
         old = sa.func.now() - sa.func.make_interval(0, 0, 0, days)
+        theirs = (revoked_tokens.c.organization_id == self._organization_id, revoked_tokens.c.expires_at < old)
+        await self._connection.execute(sa.delete(revoked_tokens).where(*theirs))
         mine = (api_keys.c.user_id == user_id, api_keys.c.kind == "token")
         return await self._take_back(await self._remove_keys(*mine, api_keys.c.expires_at < old))
 
@@ -190,6 +247,12 @@ class Change:
             raise Conflict(f"another user has the subject {subject!r}", code="subject_taken") from exc
 
 
+_KEEP_REVOKED = sa.text("""
+    INSERT INTO revoked_tokens (secret_sha256, organization_id, expires_at)
+    SELECT secret_sha256, organization_id, expires_at FROM api_keys
+    WHERE organization_id = :organization_id AND user_id = :user_id AND kind = 'token' AND revoked_at IS NOT NULL
+    ON CONFLICT DO NOTHING
+""")
 _HAND_ON_TIER = sa.text("""
     INSERT INTO limit_tiers (subject_id, organization_id, tier)
     SELECT :new, organization_id, tier FROM limit_tiers WHERE organization_id = :organization_id AND subject_id = :old

@@ -74,12 +74,18 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """A key or a token that was presented. role: its user's, or what its issuer says. active: user and organisation are."""
+    """A key or a token, with whose it is. role: its user's, or what its issuer says, which is issuer_role.
+
+    external_id, subject: what the identity provider calls organisation and user. active: both are.
+    """
 
     id: str
     organization_id: str
+    external_id: str | None
     user_id: str
+    subject: str | None
     role: str
+    issuer_role: str | None
     scopes: Sequence[str]
     expires_at: datetime | None
     revoked_at: datetime | None

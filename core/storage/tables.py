@@ -40,7 +40,7 @@ users = Table(
     Index("users_by_subject", "organization_id", "subject", unique=True, postgresql_where=sa.text("subject IS NOT NULL")),
 )
 
-LIVE_KEYS = sa.table("live_keys", sa.column("id", Text))  # a view: the keys and tokens that open something now
+LIVE_KEYS = sa.table("live_keys", sa.column("id", Text))  # a view: the keys and tokens that turns may run under now
 REVOKED = "COALESCE((SELECT false FROM live_keys k WHERE k.id = {key}), true)"  # scalar, so that no plan reads all keys
 
 api_keys = Table(
@@ -59,6 +59,15 @@ api_keys = Table(
     Column("role", Text),  # what a token's issuer says; else the user's own counts
     _created(),
     Index("api_keys_of_user", "user_id"),
+)
+
+revoked_tokens = Table(  # of users who were deleted; those of others are in api_keys
+    "revoked_tokens",
+    METADATA,
+    Column("secret_sha256", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    Index("revoked_tokens_by_expiry", "organization_id", "expires_at"),
 )
 
 conversations = Table(

@@ -17,13 +17,15 @@ from sqlalchemy import make_url
 
 from core.bootstrap import Addresses, Platform, open_platform
 from core.config import Settings
-from core.identity.keys import Keys
-from core.identity.principals import Principal, Role, Scope
+from core.identity.principals import Principal, Scope
+from core.identity.secret import SHOWN, digest, new_secret
 from core.identity.sign_in import Identity
+from core.storage.audit import AuditRecord
 from core.storage.database import Database, open_database
 from core.storage.directory import Directory
 from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.migrate import migrate
+from core.storage.people import NewKey
 from core.supervisor import Program, running
 from sandbox.client import SandboxClient
 from sandbox.errors import RuntimeUnavailable
@@ -61,8 +63,20 @@ class Tenant:
 async def make_tenant(database: Database, name: str) -> Tenant:
     directory = Directory(database)
     organization, user_id = await directory.organizations.add(name, user_name="somebody")
-    maker = Principal(organization_id=organization.id, user_id=user_id, key_id="none", role=Role.OWNER, scopes=frozenset(Scope))
-    _, secret = await Keys(directory).create(maker, name="test", scopes=list(Scope))
+    secret = new_secret()
+    new = NewKey(
+        user_id=user_id,
+        name="test",
+        prefix=secret[:SHOWN],
+        secret_sha256=digest(secret),
+        scopes=[scope.value for scope in Scope],
+        expires_at=None,
+    )
+    async with directory.people.change(organization.id) as change:
+        key = await change.add_key(new)
+        assert key is not None
+        made = AuditRecord(kind="key.created", organization_id=organization.id, actor=user_id, object=key.id)
+        await change.note(made)
     return Tenant(principal=await Identity(directory).authenticate(secret), secret=secret)
 
 

@@ -1,14 +1,17 @@
 """The operator's key of an installation: who made it is on record, and what else opens is said."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 
 from core.identity.first_key import FirstKey, make_first_key
 from core.identity.keys import Keys
-from core.identity.organizations import Organizations
+from core.identity.organizations import OrganizationChange, Organizations
 from core.identity.principals import Principal, Scope
 from core.identity.sign_in import Identity
+from core.identity.users import Users
 from core.storage.database import Database, open_database
 from core.storage.directory import Directory
 from core.storage.embedded.postgres import EmbeddedPostgres
@@ -58,6 +61,31 @@ async def test_a_key_in_place_of_a_lost_one_is_on_record_with_those_that_open_on
     assert [(record["object"], record["actor"]) for record in records[-1:]] == [(again.key_id, "system")]
     assert records[-1]["details"]["others"] == operator.key_id
     assert len(await told(fresh, operator.organization_id, "organization.created")) == 1
+
+
+async def test_a_key_is_made_where_it_opens_something(fresh: Database) -> None:
+    """The oldest organisation is stopped, the next has no active owner, and in the end there is none left."""
+    first, operator = await made(fresh)
+    organizations, users, stop = Organizations(Directory(fresh)), Users(Directory(fresh)), OrganizationChange(active=False)
+    ownerless, other = [
+        await organizations.create(operator, name=name, external_id=None, owner_name="Ada") for name in ("ownerless", "other")
+    ]
+    (owner,) = (await users.list(operator, organization_id=ownerless.id)).rows
+    async with Directory(fresh).people.change(ownerless.id) as change:
+        await change.set_user(owner.id, {"deactivated_at": datetime.now(UTC)})
+    _, elsewhere = await Keys(Directory(fresh)).create(
+        operator, name="elsewhere", scopes=[Scope.ADMIN, Scope.OPERATOR], organization_id=other.id
+    )
+    colleague = await Identity(Directory(fresh)).authenticate(elsewhere)
+    await organizations.update(colleague, operator.organization_id, stop)
+    second, again = await made(fresh, first.secret)
+    assert again.organization_id == other.id
+    assert await make_first_key(Directory(fresh), second.secret) is None
+    async with fresh.everyone() as connection:
+        await connection.execute(sa.text("UPDATE organizations SET deactivated_at = now()"))
+    third, last = await made(fresh, second.secret)
+    assert last.organization_id not in (operator.organization_id, ownerless.id, other.id)
+    assert await make_first_key(Directory(fresh), third.secret) is None
 
 
 async def test_an_organisation_that_an_operator_makes_is_on_record_with_its_first_user(fresh: Database) -> None:

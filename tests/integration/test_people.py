@@ -173,9 +173,9 @@ async def test_the_last_owner_stays_also_when_two_leave_at_once(operator: Caller
     me = f"/admin/v1/users/{tenant.principal.user_id}"
     for attempt in (operator("POST", me, {"role": "admin"}), operator("POST", me, {"active": False}), operator("DELETE", me)):
         assert code(await attempt) == (409, "last_owner")
-    other = await operator.made("/admin/v1/users", {"name": "second", "role": "owner"})
+    other, theirs = await somebody(operator, "owner", "admin")
     answers = await asyncio.gather(
-        operator("POST", me, {"role": "admin"}), operator("POST", f"/admin/v1/users/{other['id']}", {"active": False})
+        operator("POST", me, {"role": "admin"}), theirs("POST", f"/admin/v1/users/{other['id']}", {"active": False})
     )
     assert sorted(answer.status_code for answer in answers) == [200, 409]
 

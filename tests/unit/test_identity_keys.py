@@ -175,6 +175,22 @@ async def test_an_answer_that_is_no_key_set_is_none_and_the_next_one_may_be(door
     await verifier.verify(door.issuer.token())
 
 
+@pytest.mark.parametrize("left", ["none", "none for us"])
+async def test_a_provider_that_withdraws_all_keys_is_no_provider_that_is_down(door: Door, left: str) -> None:
+    verifier, token = door.open(), door.issuer.token()
+    await verifier.verify(token)
+    keys, door.issuer.keys = door.issuer.keys, {}
+    if left == "none for us":
+        elliptic = generate_private_key(SECP256R1()).public_key()
+        door.issuer.odd.append({**jwt.algorithms.ECAlgorithm.to_jwk(elliptic, as_dict=True), "kid": "two", "use": "sig"})
+    door.clock[0] += 301
+    with pytest.raises(Unauthenticated, match="does not publish"):
+        await verifier.verify(token)
+    door.issuer.keys = keys
+    door.clock[0] += 31
+    await verifier.verify(token)
+
+
 async def test_many_unknown_keys_ask_the_provider_once_an_interval(door: Door) -> None:
     verifier = door.open()
     await verifier.verify(door.issuer.token())
