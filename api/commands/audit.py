@@ -83,7 +83,7 @@ def export(
             _save(admin, made["id"], file, directory)
     click.echo(f"{_counted(made['progress']['records'], 'record')} in {directory}")
     for problem in made["problems"]:
-        click.echo(f"the server found: {problem}", err=True)
+        click.echo(f"the server found: {_on_one_line(problem)}", err=True)
 
 
 @command.command()
@@ -108,7 +108,6 @@ def verify(directory: Path, key_files: tuple[Path, ...], kept: tuple[Path, ...])
 
     Ends with 0 when nothing is wrong, with 1 and what is wrong, with 2 when it cannot be read as an export at all.
     """
-    from api.terminal import plain
     from core.audit.verification import Unreadable
     from core.audit.verification import verify as check
 
@@ -116,13 +115,15 @@ def verify(directory: Path, key_files: tuple[Path, ...], kept: tuple[Path, ...])
         keys = [file.read_bytes() for file in key_files]
         report = check(directory, keys, [file.read_text() for file in kept])
     except (Unreadable, OSError, UnicodeDecodeError) as exc:
-        click.echo(f"cannot be checked: {plain(str(exc))}", err=True)
+        click.echo(f"cannot be checked: {_on_one_line(str(exc))}", err=True)
         raise click.exceptions.Exit(2) from exc
     for problem in report.problems:
-        click.echo(f"WRONG  {plain(problem)}", err=True)
+        click.echo(f"WRONG  {_on_one_line(problem)}", err=True)
+    for number in report.not_compared:
+        click.echo(f"checkpoint {number}, which you have kept, is not among those of this export: it was not compared")
     if not report.everybody:
         click.echo(OF_ONE)
-    click.echo(plain(_summary(report)))
+    click.echo(_on_one_line(_summary(report)))
     if report.problems:
         raise click.exceptions.Exit(1)
 
@@ -213,18 +214,23 @@ def _save(admin: Any, export_id: str, file: dict[str, Any], directory: Path) -> 
 def _line(record: dict[str, Any], *, raw: bool) -> str:
     import json
 
-    from api.terminal import plain
-
     if raw:
         return json.dumps(record, separators=(",", ":"))
     details = " ".join(f"{name}={value}" for name, value in record["details"].items() if value is not None)
     shown = (record["time"][:23], record["kind"], record["outcome"], record["actor"], record["object"] or "-", details)
-    return plain("  ".join(shown))
+    return _on_one_line("  ".join(shown))
+
+
+def _on_one_line(text: str) -> str:
+    """Whoever wrote it says what stands there, and nothing else: not how a terminal shows it, nor a line of its own."""
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _summary(report: Any) -> str:
-    whose = f"{_counted(report.records, 'record')} of {_counted(report.organizations, 'organization')}"
-    said = [f"{whose}, checkpoints {report.first} to {report.last}"]
+    whose = "all organizations" if report.everybody else report.organization
+    said = [f"export {report.export} of {whose}, made at {report.made_at}"]
+    counted = f"{_counted(report.records, 'record')} of {_counted(report.organizations, 'organization')}"
+    said.append(f"{counted}, checkpoints {report.first} to {report.last}")
     if report.filter:
         wanted = ", ".join(f"{name} {value}" for name, value in report.filter.items())
         said.append(f"left out by the filter ({wanted}): {_counted(report.hidden - report.removed, 'record')}")

@@ -5,13 +5,14 @@ It runs in one process at a time (`core/keeper.py`). Off the path of everything:
 
 import asyncio
 import base64
-import hashlib
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
 
+from core.audit.head import Head
 from core.audit.merkle import leaf_hash, paths_of, root_of
+from core.audit.notes import Note, Rewritten, told_times
 from core.audit.signing import Signer
 from core.errors import ConfigurationError
 from core.storage.audit import PLATFORM, AuditRecord
@@ -25,12 +26,17 @@ log = logging.getLogger(__name__)
 
 
 class Sealer:
-    """patience: how many seconds `catch_up` waits for transactions that are open."""
+    """patience: how many seconds `catch_up` waits for transactions that are open.
 
-    def __init__(self, store: SealStore, signer: Signer, *, patience: float = 10.0) -> None:
+    problem: why nothing is sealed: what the database has is not what was signed. None where it is.
+    """
+
+    def __init__(self, store: SealStore, signer: Signer, head: Head, *, patience: float = 10.0) -> None:
         self._store = store
         self._signer = signer
+        self._head = head
         self.patience = patience
+        self.problem: str | None = None
         self._sealing = asyncio.Lock()
 
     async def announce(self) -> None:
@@ -45,13 +51,21 @@ class Sealer:
             log.info("checkpoints of the audit log are signed by a new key, %s", self._signer.id)
 
     async def seal(self) -> int:
-        """Seal all that is final. Returns how many records that were."""
+        """Seal all that is final. Returns how many records that were: none while the head is not in the database."""
         async with self._sealing:
-            last, sealed = await self._store.last(), 0
+            try:
+                last, sealed = await self._head.newest(), 0
+            except Rewritten as exc:
+                if str(exc) != self.problem:
+                    log.critical("the audit log was changed: %s. %s", exc, self._head.advice)
+                self.problem = str(exc)
+                return 0
+            self.problem = None
             while batch := await self._store.next_batch(last.end_moment if last else 0, limit=RECORDS_A_CHECKPOINT):
                 counts = await self._store.counts(batch.lines)
                 checkpoint, sections = await asyncio.to_thread(self._sealed, batch, counts, last)
                 await self._store.add(checkpoint, sections)
+                await self._head.keep(checkpoint.note)
                 last, sealed = checkpoint, sealed + checkpoint.records
             return sealed
 
@@ -70,9 +84,14 @@ class Sealer:
         return final
 
     async def head(self) -> str | None:
-        """The newest checkpoint's note."""
-        last = await self._store.last()
-        return last.note if last else None
+        """The newest note that was signed, as we remember it, whatever the database has. None where nothing was."""
+        with suppress(Rewritten):
+            return self._head.note
+        return None
+
+    async def keys(self) -> Sequence[str]:
+        """The public keys that are announced, in PEM."""
+        return [key.public_key for key in await self._store.keys()]
 
     def _sealed(self, batch: Batch, counts: Mapping[str, int], last: Checkpoint | None) -> tuple[Checkpoint, Sequence[Section]]:
         number = last.number + 1 if last else 1
@@ -84,22 +103,24 @@ class Sealer:
             records=sum(section.size for section in sections),
             earliest=batch.earliest,
             latest=batch.latest,
+            sealed_at=batch.read_at,
             key_id=self._signer.id,
-            note=self._note(number, root, last),
+            note=self._note(number, root, batch, last),
         )
         return checkpoint, sections
 
-    def _note(self, number: int, root: bytes, last: Checkpoint | None) -> str:
-        origin = last.note.partition("\n")[0] if last else ORIGIN + secrets.token_hex(8)
-        before = digest_of(last.note) if last else bytes(32)
-        sealed_at = datetime.now(UTC).isoformat(timespec="seconds")
-        lines = (origin, str(number), _base64(root), f"previous {_base64(before)}", f"sealed {sealed_at}")
+    def _note(self, number: int, root: bytes, batch: Batch, last: Checkpoint | None) -> str:
+        before = Note.read(last.note) if last else None
+        origin = before.origin if before else ORIGIN + secrets.token_hex(8)
+        lines = (
+            origin,
+            str(number),
+            _base64(root),
+            f"previous {_base64(before.digest if before else bytes(32))}",
+            f"sealed {batch.read_at.isoformat(timespec='seconds')}",
+            told_times(batch.earliest, max(batch.latest, before.latest) if before else batch.latest),
+        )
         return self._signer.note(origin, "\n".join(lines) + "\n")
-
-
-def digest_of(note: str) -> bytes:
-    """Of what the note's signature is over: what the next checkpoint calls the previous one."""
-    return hashlib.sha256(note.partition("\n\n")[0].encode() + b"\n").digest()
 
 
 def _sections(batch: Batch, counts: Mapping[str, int], number: int) -> tuple[bytes, Sequence[Section]]:

@@ -5,18 +5,20 @@ The key is a file; it is made at the first start. Who has the file can forge the
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 
 from core.errors import ConfigurationError
@@ -69,6 +71,16 @@ def open_signer(file: Path) -> Signer:
     except OSError as exc:
         raise ConfigurationError(f"audit.key_file: {file} cannot be used: {exc.strerror}") from exc
     return signer
+
+
+def public_keys(texts: Iterable[str]) -> list[Ed25519PublicKey]:
+    """Those of PEMs that are for Ed25519. Of what somebody has put among them, nothing."""
+    found = []
+    for text in texts:
+        with suppress(ValueError, UnsupportedAlgorithm):
+            if isinstance(key := load_pem_public_key(text.encode()), Ed25519PublicKey):
+                found.append(key)
+    return found
 
 
 def _publish(file: Path, text: str) -> None:

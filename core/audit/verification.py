@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -27,6 +28,9 @@ WINDOW = 65_536  # how many records may be missing or added in a row and be told
 TOLD = 1_000  # problems, after which it stops looking
 LONGEST_LINE = 64 * 2**20
 LARGEST_MANIFEST = 16 * 2**20
+BEFORE_ENDS = "paddock.audit.export/1"  # an export of then has no proof of its ends, and no signed word of removals
+LEFT_OUT = "left_out.jsonl"
+SKEW = timedelta(days=1)  # of servers' clocks, where a note does not say when its records were made
 Thing = TypeVar("Thing")
 GUARDED = re.compile(r"'+[=+\-@\t\r]")
 WRONG = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError)
@@ -36,6 +40,9 @@ PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 @dataclass(slots=True)
 class Report:
     """problems: nothing is wrong when there are none. hidden: records that are sealed there and not shown; removed: by age.
+
+    not_compared: numbers of kept checkpoints that are not among those of the export. export, organization, made_at: as the
+    manifest says, be it signed or not.
 
     everybody: it is an export of all organisations. One of a single organisation shows no gap between its sections; that none
     is left out before the first and after the last of them is what the server says, whose signature the manifest has.
@@ -49,6 +56,10 @@ class Report:
     removed: int = 0
     organizations: int = 0
     everybody: bool = False
+    export: str = ""
+    organization: str = ""
+    made_at: str = ""
+    not_compared: list[int] = field(default_factory=list)
     filter: Mapping[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -75,13 +86,19 @@ def verify(directory: Path, public_keys: Sequence[bytes], kept_notes: Sequence[s
     report = Report()
     manifest = _manifest(directory, keys, report)
     report.filter, report.removed, report.everybody = manifest["filter"], manifest["removed"], manifest["everybody"]
+    report.export, report.organization, report.made_at = manifest["id"], manifest["whose"], manifest["made_at"]
     try:
         _check_files(directory, manifest, report)
-        chain = _Chain(keys, report, kept_notes)
+        chain = _Chain(keys, report, kept_notes, since=manifest["since"], until=manifest["until"])
+        if manifest["before"] is not None:
+            chain.leave_out([manifest["before"]])
         expected = chain.records(_lines(directory / "proofs.jsonl", report))
         rows = _rows(directory, manifest, report)
         _Comparison(expected, rows, report).run()
+        if LEFT_OUT in manifest["files"]:
+            chain.leave_out(_notes(_lines(directory / LEFT_OUT, report)))
         _check_ends(manifest, chain, report)
+        chain.check_kept()
     except EnoughFound:
         report.problems.append("there are more problems; it is useless to look further")
     return report
@@ -99,9 +116,19 @@ def _manifest(directory: Path, keys: Sequence["_Key"], report: Report) -> Mappin
         files = {entry["name"]: (int(entry["bytes"]), str(entry["sha256"])) for entry in manifest["files"]}
         known = {**manifest, "files": files, "records": int(manifest["records"]), "format": str(manifest["format"])}
         first, last = (int(manifest["checkpoints"][end]) for end in ("first", "last"))
-        left_out = {name: value for name, value in dict(manifest["filter"]).items() if value}
-        removed, everybody = int(manifest.get("removed", 0)), manifest["organization"] == "all"
+        left_out = {name: str(value) for name, value in dict(manifest["filter"]).items() if value}
+        removed, everybody = _count(manifest.get("removed", 0)), manifest["organization"] == "all"
         problems = [str(problem) for problem in manifest.get("problems", ())]
+        ends = {
+            "proves_ends": manifest["manifest"] != BEFORE_ENDS,
+            "since": _moment(left_out.get("since")),
+            "until": _moment(left_out.get("until")),
+            "before": _optional(manifest.get("before")),
+            "removal": _removal(manifest.get("removal")),
+            "made_at": str(manifest["made_at"]),
+            "id": str(manifest["id"]),
+            "whose": str(manifest["organization"]),
+        }
     except OSError as exc:
         raise Unreadable(f"{exc.filename}: {exc.strerror}; an export has manifest.json and manifest.sig") from exc
     except WRONG as exc:
@@ -109,7 +136,41 @@ def _manifest(directory: Path, keys: Sequence["_Key"], report: Report) -> Mappin
     if not any(key.signed(text, signature) for key in keys):
         report.wrong("manifest.json: its signature is by none of the given keys: it was changed, or another key signed it")
     told = {"removed": removed, "everybody": everybody, "problems": problems}
-    return {**known, **told, "first": first, "last": last, "filter": left_out}
+    return {**known, **told, **ends, "first": first, "last": last, "filter": left_out}
+
+
+def _optional(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _moment(value: object) -> datetime | None:
+    """In milliseconds, which is what records' ids have. Raises one of WRONG."""
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(str(value))
+    return datetime.fromtimestamp(int(moment.timestamp() * 1000) / 1000, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Removal:
+    """What the log says of the newest records that were removed. signature: None for a word of before they were signed."""
+
+    first: int
+    last: int
+    archive: str
+    sha256: str
+    signature: bytes | None
+
+    def text(self, origin: str) -> bytes:
+        return f"paddock.audit.removed\n{origin}\n{self.first}\n{self.last}\n{self.archive}\n{self.sha256}\n".encode()
+
+
+def _removal(told: Any) -> _Removal | None:
+    """Raises one of WRONG."""
+    if told is None:
+        return None
+    signature = None if told["signature"] is None else _bytes(told["signature"])
+    return _Removal(_count(told["first"]), _count(told["last"]), str(told["archive"]), str(told["sha256"]), signature)
 
 
 def _check_files(directory: Path, manifest: Mapping[str, Any], report: Report) -> None:
@@ -127,6 +188,9 @@ def _check_files(directory: Path, manifest: Mapping[str, Any], report: Report) -
             report.wrong(f"{name}: it has {found} bytes, the manifest says {size}: something was cut off or added")
         elif digest != sha256:
             report.wrong(f"{name}: its SHA-256 is not the manifest's: it was changed")
+    for beside in directory.iterdir():
+        if beside.name not in (*manifest["files"], "manifest.json", "manifest.sig"):
+            report.wrong(f"{beside.name!r} is no file of this export: nothing in it was checked")
 
 
 def _check_ends(manifest: Mapping[str, Any], chain: "_Chain", report: Report) -> None:
@@ -141,8 +205,12 @@ def _check_ends(manifest: Mapping[str, Any], chain: "_Chain", report: Report) ->
         report.wrong(f"{report.hidden - report.removed} records are hidden, though the export's filter leaves none out")
     for problem in manifest["problems"]:
         report.wrong(f"the server found, when it exported: {problem}")
-    if (head := manifest.get("head")) is not None:
-        chain.check_head(str(head))
+    head = _optional(manifest.get("head"))
+    if head is not None:
+        chain.check_head(head)
+    if manifest["proves_ends"]:
+        chain.check_ends(head)
+        chain.check_removal(manifest["removal"])
 
 
 # --- keys and notes ---
@@ -182,7 +250,11 @@ def _key(pem: bytes) -> _Key:
 
 @dataclass(frozen=True, slots=True)
 class _Note:
-    """A checkpoint's signed text. digest: what the next one calls `previous`."""
+    """A checkpoint's signed text. digest: what the next one calls `previous`.
+
+    earliest: when the first of its records was made; latest: when the last was of all until it. A note of before does not say
+    it: then earliest is None, and its records were made before it was sealed.
+    """
 
     origin: str
     number: int
@@ -190,6 +262,8 @@ class _Note:
     previous: bytes
     digest: bytes
     signed: bool
+    earliest: datetime | None
+    latest: datetime | None
 
 
 def _note(text: str, keys: Sequence[_Key]) -> _Note:
@@ -201,7 +275,18 @@ def _note(text: str, keys: Sequence[_Key]) -> _Note:
     if word != "previous" or len(_bytes(root)) != 32:
         raise ValueError("not a checkpoint")
     signed = any(_signature_holds(line, origin, body.encode(), keys) for line in signatures.splitlines())
-    return _Note(origin, int(number), _bytes(root), _bytes(digest), hashlib.sha256(body.encode()).digest(), signed)
+    times = _times(body.split("\n")[4:-1])
+    return _Note(origin, int(number), _bytes(root), _bytes(digest), hashlib.sha256(body.encode()).digest(), signed, *times)
+
+
+def _times(lines: Sequence[str]) -> tuple[datetime | None, datetime | None]:
+    """Raises one of WRONG."""
+    said = {word: told.split(" ") for word, _, told in (line.partition(" ") for line in lines)}
+    if "made" in said:
+        earliest, latest = (datetime.fromisoformat(told).astimezone(UTC) for told in said["made"])
+        return earliest, latest
+    sealed = datetime.fromisoformat(said["sealed"][0]).astimezone(UTC) + SKEW if "sealed" in said else None
+    return None, sealed
 
 
 def _signature_holds(line: str, origin: str, body: bytes, keys: Sequence[_Key]) -> bool:
@@ -219,6 +304,14 @@ def _signature_holds(line: str, origin: str, body: bytes, keys: Sequence[_Key]) 
 
 def _bytes(text: str) -> bytes:
     return base64.b64decode(text, validate=True)
+
+
+def _notes(lines: Iterable[bytes]) -> Iterator[str]:
+    for line in lines:
+        try:
+            yield str(json.loads(line)["note"])
+        except WRONG:
+            yield ""
 
 
 # --- the chain of checkpoints, and what they say of each record ---
@@ -240,11 +333,26 @@ class _Expected:
 class _Chain:
     """Fed with the lines of proofs.jsonl."""
 
-    def __init__(self, keys: Sequence[_Key], report: Report, kept_notes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        keys: Sequence[_Key],
+        report: Report,
+        kept_notes: Sequence[str],
+        *,
+        since: datetime | None,
+        until: datetime | None,
+    ) -> None:
         self._keys = keys
         self._report = report
         self._kept = [self._kept_note(text) for text in kept_notes]
+        self._compared: set[int] = set()
+        self._since = since
+        self._until = until
+        self._first: _Note | None = None
         self._last: _Note | None = None
+        self._removed_records = 0
+        self._removed: _Note | None = None  # the newest checkpoint of which records are gone
+        self._dated_removed: _Note | None = None  # the newest such one that says when its records were made
         self._seen: dict[str, int] = {}  # how many records of each organisation came so far
 
     def records(self, lines: Iterable[bytes]) -> Iterator[_Expected]:
@@ -257,11 +365,24 @@ class _Chain:
                 self._report.wrong(f"proofs.jsonl, line {n}: it cannot be read: it was changed")
                 continue
             self._link(note)
+            self._report.first, self._report.last = self._report.first or note.number, note.number
             if self._report.everybody:
                 self._check_all_are_there(sections, note)
             for section in sections:
                 yield from self._section(section, note)
         self._report.organizations = len(self._seen)
+
+    def leave_out(self, texts: Iterable[str]) -> None:
+        """Notes of checkpoints of which the export has no records: the time of them all is not the export's."""
+        for text in texts:
+            try:
+                note = _note(text, self._keys)
+            except WRONG:
+                self._report.wrong("a checkpoint that is left out cannot be read: it was changed")
+                continue
+            self._link(note)
+            if not self._is_too_old(note) and not self._is_too_young(note):
+                self._report.wrong(f"checkpoint {note.number} is left out, though it may have records of the export's time")
 
     def check_head(self, text: str) -> None:
         """The newest checkpoint of the log when the export was made: notes that were kept must not be newer."""
@@ -270,12 +391,57 @@ class _Chain:
         except WRONG:
             self._report.wrong("manifest.json: its head is no checkpoint")
             return
+        if head.number not in self._compared:
+            self._compare(head)
         for kept in self._kept:
             if kept.number > head.number:
                 self._report.wrong(
                     f"the log ends at checkpoint {head.number}, but you have kept checkpoint {kept.number}:"
                     " what came after was cut off"
                 )
+
+    def check_ends(self, head: str | None) -> None:
+        """All checkpoints until the head are there, be it without records, but for those whose records are all too old."""
+        if self._first is not None and self._first.number != 1 and not self._is_too_old(self._first):
+            self._report.wrong(f"the export begins at checkpoint {self._first.number}: those before it are missing")
+        try:
+            newest = None if head is None else _note(head, self._keys).digest
+        except WRONG:
+            return  # that is told
+        if newest != (self._last and self._last.digest):
+            number = self._last.number if self._last else 0
+            self._report.wrong(f"checkpoint {number} is not the newest of the log, which the manifest has: some are missing")
+
+    def check_removal(self, removal: _Removal | None) -> None:
+        """Hashes of records may be gone up to where the archiver has signed that their time was over."""
+        report = self._report
+        if self._removed_records != report.removed:
+            report.wrong(f"{self._removed_records} records are marked as removed, the manifest says {report.removed}")
+        if self._removed is None:
+            return
+        gone = self._removed.number
+        if removal is None or gone > removal.last:
+            report.wrong(f"records of checkpoint {gone} are gone, and no word of the log says that their time was over")
+        elif removal.signature is None:
+            if (dated := self._dated_removed) is not None:
+                report.wrong(f"records of checkpoint {dated.number} are gone, and nobody has signed that their time was over")
+        elif not any(key.signed(removal.text(report.origin), removal.signature) for key in self._keys):
+            report.wrong(f"records of checkpoint {gone} are gone, and the word for it is signed by none of the given keys")
+
+    def check_kept(self) -> None:
+        """What could not be compared is told, too."""
+        for kept in self._kept:
+            if self._report.origin and kept.origin != self._report.origin:
+                self._report.wrong(f"checkpoint {kept.number}, which you have kept, is of another log, {kept.origin}")
+            elif kept.number not in self._compared:
+                self._report.not_compared.append(kept.number)
+
+    def _is_too_old(self, note: _Note) -> bool:
+        """And all before it are."""
+        return self._since is not None and note.latest is not None and note.latest < self._since
+
+    def _is_too_young(self, note: _Note) -> bool:
+        return self._until is not None and note.earliest is not None and note.earliest >= self._until
 
     def _kept_note(self, text: str) -> _Note:
         try:
@@ -288,17 +454,22 @@ class _Chain:
         if not note.signed:
             report.wrong(f"checkpoint {note.number}: its signature is by none of the given keys")
         if last is None:
-            report.origin, report.first = note.origin, note.number
+            report.origin, self._first = note.origin, note
         elif note.origin != last.origin:
             report.wrong(f"checkpoint {note.number} is of another log, {note.origin}")
         elif note.number != last.number + 1:
             report.wrong(f"checkpoint {note.number} follows checkpoint {last.number}: some are missing, or out of order")
         elif note.previous != last.digest:
             report.wrong(f"checkpoint {note.number} does not follow from checkpoint {last.number}: the log was rewritten")
+        self._compare(note)
+        self._last = note
+
+    def _compare(self, note: _Note) -> None:
         for kept in self._kept:
-            if kept.number == note.number and kept.digest != note.digest:
-                report.wrong(f"checkpoint {note.number} is not the one that you have kept: the log was rewritten")
-        self._last, report.last = note, note.number
+            if kept.number == note.number and kept.origin == note.origin:
+                self._compared.add(kept.number)
+                if kept.digest != note.digest:
+                    self._report.wrong(f"checkpoint {note.number} is not the one that you have kept: the log was rewritten")
 
     def _check_all_are_there(self, sections: Sequence["_Section"], note: _Note) -> None:
         """A path alone proves a place in trees of several sizes: all of them together prove that there is no other place."""
@@ -319,6 +490,10 @@ class _Chain:
             )
         self._seen[section.organization] = section.first + section.size
         self._report.hidden += section.size - len(section.leaves)
+        self._removed_records += section.size - len(section.leaves) if section.removed else 0
+        if section.removed or (not self._report.filter and len(section.leaves) < section.size):
+            self._removed = note
+            self._dated_removed = note if note.earliest is not None else self._dated_removed
         try:
             proven = section.proven_root() == note.root
         except WRONG:
@@ -334,7 +509,10 @@ class _Chain:
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """One organisation's records in a checkpoint. shown: ranges of those that are exported; the others are hidden."""
+    """One organisation's records in a checkpoint. shown: ranges of those that are exported; the others are hidden.
+
+    removed: by age, all of them.
+    """
 
     organization: str
     first: int
@@ -345,6 +523,7 @@ class _Section:
     shown: Sequence[tuple[int, int]]
     leaves: Sequence[bytes]
     hidden: Sequence[bytes]
+    removed: bool
 
     @classmethod
     def of(cls, proof: Mapping[str, Any]) -> "_Section":
@@ -359,7 +538,8 @@ class _Section:
         if size == 0 or len(leaves) != sum(end - start for start, end in shown):
             raise ValueError("another number of hashes than of records")
         path, hidden = _hashes(proof["path"]), _hashes(proof["hidden"])
-        return cls(str(proof["organization"]), first, size, place, of_sections, path, shown, leaves, hidden)
+        removed = bool(proof.get("removed", False))
+        return cls(str(proof["organization"]), first, size, place, of_sections, path, shown, leaves, hidden, removed)
 
     def places(self) -> Iterator[int]:
         for start, end in self.shown:

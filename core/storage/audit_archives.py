@@ -21,10 +21,13 @@ class ArchiveStore:
         self._database = database
 
     async def next_span(self, *, days: float) -> tuple[int, int] | None:
-        """The checkpoints that are to be archived next: those in a row whose records are all older."""
+        """The checkpoints that are to be archived next, by what stands beside them: those in a row that were sealed before.
+
+        What a clock that was ahead has sealed is as old as what came next.
+        """
         async with self._database.everyone() as connection:
             row = (await connection.execute(_NEXT_SPAN, {"before": await _now(connection) - timedelta(days=days)})).one()
-        return None if row.first is None else (row.first, row.last)
+        return None if row.last is None else (row.first, row.last)
 
     async def latest_of(self, first: int, last: int) -> datetime:
         """When the last record of these checkpoints was made."""
@@ -59,10 +62,12 @@ class ArchiveStore:
             raise Conflict(f"checkpoint {archive.first_checkpoint} is archived already", code="archive_conflict") from exc
 
     async def outlived(self, *, days: float) -> Sequence[Archive]:
-        """Those whose records were all made longer ago, the oldest first."""
+        """Those whose last checkpoint was sealed longer ago, by what stands beside it, the oldest first."""
+        last = audit_checkpoints.c.number == audit_archives.c.last_checkpoint
         async with self._database.everyone() as connection:
             before = await _now(connection) - timedelta(days=days)
-            query = sa.select(audit_archives).where(audit_archives.c.removed_at.is_(None), audit_archives.c.latest < before)
+            query = sa.select(audit_archives).join(audit_checkpoints, last)
+            query = query.where(audit_archives.c.removed_at.is_(None), audit_checkpoints.c.sealed_at < before)
             rows = (await connection.execute(query.order_by(audit_archives.c.first_checkpoint))).mappings().all()
         return [read_archive(dict(row)) for row in rows]
 
@@ -97,11 +102,12 @@ async def _now(connection: AsyncConnection) -> datetime:
 
 _NEXT_SPAN = sa.text("""
     WITH present AS (
-        SELECT number, latest FROM audit_checkpoints
+        SELECT number, sealed_at FROM audit_checkpoints
         WHERE number > (SELECT COALESCE(max(last_checkpoint), 0) FROM audit_archives)
     )
-    SELECT min(number) AS first, max(number) AS last FROM present
-    WHERE number < COALESCE((SELECT min(number) FROM present WHERE latest >= :before), number + 1)
+    SELECT min(number) AS first, max(number) FILTER (WHERE sealed_at < :before) AS last FROM present WHERE number < COALESCE(
+        (SELECT min(number) FROM present WHERE sealed_at >= :before AND sealed_at <= now()), number + 1
+    )
 """)
 _RELEASE = sa.text("SELECT audit_release(:archive)")
 _FORGET = sa.text("SELECT audit_forget(:archive)")

@@ -14,6 +14,7 @@ from core.storage.connection import LOST, REFUSED, DatabaseUnavailable, connect,
 
 PAGE_RECORDS = 16_384
 PAGE_CHECKPOINTS = 512
+PAGE_NOTES = 4_096
 Row = tuple[bool, str]
 """Whether a record is wanted, and its line."""
 
@@ -48,10 +49,15 @@ class SealedRecords:
         self._connection = connection
         self._wanted = wanted
 
-    async def span(self) -> tuple[int, int] | None:
-        """The first and the last checkpoint that have records of the wanted time."""
-        row = await self._connection.fetchrow(_SPAN, self._wanted.filter.since, self._wanted.filter.until)
-        return None if row is None or row[0] is None else (row[0], row[1])
+    async def newest_until(self, number: int) -> int:
+        """The newest checkpoint that is there, up to this one; 0 for none."""
+        return await self._connection.fetchval(_NEWEST_UNTIL, number) or 0
+
+    async def notes(self, first: int, last: int) -> AsyncGenerator[str, None]:
+        """Those that are there, in order."""
+        for start in range(first, last + 1, PAGE_NOTES):
+            for row in await self._connection.fetch(_NOTES, start, min(start + PAGE_NOTES - 1, last)):
+                yield row["note"]
 
     async def is_removed(self, archive: Archive) -> bool:
         """By now."""
@@ -61,9 +67,9 @@ class SealedRecords:
     async def removals(self) -> AsyncGenerator[tuple[int, int], None]:
         """From which checkpoint to which one the record of each removal is to be found; that of the newest records first."""
         for archive in await self._connection.fetch(_REMOVED):
-            row = await self._connection.fetchrow(_AROUND, archive["last_checkpoint"], archive["removed_at"])
+            row = await self._connection.fetchrow(_SEALED_AFTER, archive["last_checkpoint"], archive["removed_at"])
             if row is not None and row["first"] is not None:
-                yield row["first"], row["last"]
+                yield row["first"], await self.newest_until(row["last"])
 
     async def page(self, first: int, last: int) -> Sequence[Sealed]:
         """The next checkpoints, with their rows, of those from first to last; at least one.
@@ -143,10 +149,8 @@ def _id_of(moment: datetime | None) -> str | None:
     return None if moment is None else first_id_of(moment)
 
 
-_SPAN = """
-    SELECT min(number), max(number) FROM audit_checkpoints
-    WHERE ($1::timestamptz IS NULL OR latest >= $1) AND ($2::timestamptz IS NULL OR earliest < $2)
-"""
+_NEWEST_UNTIL = "SELECT max(number) FROM audit_checkpoints WHERE number <= $1"
+_NOTES = "SELECT note FROM audit_checkpoints WHERE number BETWEEN $1 AND $2 ORDER BY number"
 _ARCHIVES = """
     SELECT * FROM audit_archives
     WHERE last_checkpoint >= $1 AND first_checkpoint <= $2 ORDER BY first_checkpoint
@@ -157,11 +161,16 @@ _REMOVED = """
     SELECT last_checkpoint, removed_at FROM audit_archives
     WHERE removed_at IS NOT NULL ORDER BY last_checkpoint DESC LIMIT 20
 """
-# A record and `removed_at` have the time of two clocks.
-_AROUND = """
-    SELECT min(number) AS first, max(number) AS last FROM audit_checkpoints
-    WHERE number > $1 AND latest >= $2::timestamptz - interval '1 hour'
-        AND earliest <= $2::timestamptz + interval '1 hour'
+# The record has the same transaction as `removed_at`, and was sealed later by the same clock: in one of the next checkpoints,
+# though they were sealed much later where a transaction was open, or no server ran. The hour is for a cluster that was changed.
+_SEALED_AFTER = """
+    WITH after AS (
+        SELECT number, sealed_at FROM audit_checkpoints
+        WHERE number > $1 AND sealed_at >= $2::timestamptz - interval '1 hour'
+    )
+    SELECT min(number) AS first,
+        COALESCE(max(number) FILTER (WHERE sealed_at <= $2::timestamptz + interval '1 hour'), min(number)) + 1000 AS last
+    FROM after
 """
 _SIZES = """
     SELECT c.number, c.note, c.first_moment, c.end_moment, COALESCE(sum(s.size), 0)::bigint AS records,

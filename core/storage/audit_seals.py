@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.errors import Conflict
 from core.storage.audit import AuditRecord, insert
-from core.storage.audit_shapes import Section, made_at
+from core.storage.audit_shapes import Section, times_of
 from core.storage.database import Database
 from core.storage.tables import audit_checkpoints, audit_keys, audit_sections
 
@@ -23,7 +23,10 @@ NEXT = "audit_offset() + pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Seals the records of [first_moment, end_moment). earliest, latest: when they were made. note: as signed."""
+    """Seals the records of [first_moment, end_moment). earliest, latest: when they were made. note: as signed.
+
+    Of these only the note is signed: what stands beside it is what the database says.
+    """
 
     number: int
     first_moment: int
@@ -31,18 +34,22 @@ class Checkpoint:
     records: int
     earliest: datetime
     latest: datetime
+    sealed_at: datetime
     key_id: str
     note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The next records to seal. lines: by organisation, in order."""
+    """The next records to seal. earliest, latest: when they were made. read_at: by the database's clock. lines: by
+    organisation, in order.
+    """
 
     first_moment: int
     end_moment: int
     earliest: datetime
     latest: datetime
+    read_at: datetime
     lines: Mapping[str, Sequence[str]]
 
 
@@ -83,14 +90,14 @@ class SealStore:
             cut = await connection.scalar(_CUT, {**bounds, "limit": limit})
             end = horizon if cut is None else max(cut, await connection.scalar(_FIRST, bounds) + 1)
             rows = (await connection.execute(_BATCH, {"first": first_moment, "end": end})).all()
+            read_at = (await connection.execute(sa.select(sa.func.now()))).scalar_one()
         if not rows:
             return None
         lines: dict[str, list[str]] = {}
         for organization_id, _, line in rows:
             lines.setdefault(organization_id, []).append(line)
-        made = [row[1] for row in rows]
-        earliest, latest = made_at(min(made)), made_at(max(made))
-        return Batch(first_moment=first_moment, end_moment=end, earliest=earliest, latest=latest, lines=lines)
+        earliest, latest = times_of([row[1] for row in rows])
+        return Batch(first_moment=first_moment, end_moment=end, earliest=earliest, latest=latest, read_at=read_at, lines=lines)
 
     async def counts(self, organization_ids: Collection[str]) -> Mapping[str, int]:
         """How many records of each are sealed; those without any are not in it."""
@@ -111,6 +118,10 @@ class SealStore:
         query = sa.select(*_SHOWN).where(audit_checkpoints.c.number.between(first, last)).order_by(audit_checkpoints.c.number)
         async with self._database.everyone() as connection:
             return [Checkpoint(**row) for row in (await connection.execute(query)).mappings()]
+
+    async def note(self, record: AuditRecord) -> None:
+        async with self._database.everyone() as connection:
+            await insert(connection, record)
 
     async def announce_key(self, public_key: str, record: AuditRecord) -> bool:
         """Whether it is a new one; then the record says so. Its object is the key's id."""
@@ -137,7 +148,7 @@ _CUT = sa.text(
     "SELECT moment FROM audit_records WHERE moment >= :first AND moment < :horizon ORDER BY moment, id OFFSET :limit LIMIT 1"
 )
 _BATCH = sa.text(
-    "SELECT organization_id, id, record::text FROM audit_records WHERE moment >= :first AND moment < :end"
+    "SELECT organization_id, record->>'id', record::text FROM audit_records WHERE moment >= :first AND moment < :end"
     " ORDER BY organization_id, moment, id"
 )
 _COUNTS = sa.text("""

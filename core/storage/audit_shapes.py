@@ -6,6 +6,7 @@ An archive's object is a row of gzip members, one for each organisation. In a me
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,11 @@ from typing import Any
 
 FOLDER = "audit/archives"
 COMPRESSION = 6
+GZIP = 31  # what zlib calls it
 LARGEST_ARCHIVE = 2**30
+ID = re.compile("aud_[0-9a-f]{12}")
+ANY_TIME = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+UNREADABLE = (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +95,27 @@ def unpack(data: bytes, archive: Archive, organization_id: str) -> Iterator[tupl
         for line in text.splitlines():
             number, records = json.loads(line)
             yield int(number), [str(record).encode().decode() for record in records]  # no text without bytes
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, OverflowError, RecursionError) as exc:
+    except UNREADABLE as exc:
         raise BrokenArchive from exc
+
+
+def newest_in(data: bytes) -> int | None:
+    """The newest checkpoint of which an archive's object has records. None where it has none, or is no archive's.
+
+    Raises BrokenArchive.
+    """
+    newest: int | None = None
+    try:
+        while data:
+            member = zlib.decompressobj(wbits=GZIP)
+            for line in member.decompress(data).splitlines():
+                newest = max(newest or 0, int(json.loads(line)[0]))
+            data = member.unused_data
+    except zlib.error:
+        return newest
+    except UNREADABLE as exc:
+        raise BrokenArchive from exc
+    return newest
 
 
 def read_archive(row: Mapping[str, Any]) -> Archive:
@@ -100,9 +124,25 @@ def read_archive(row: Mapping[str, Any]) -> Archive:
     return Archive(**{name: row[name] for name in names}, parts=parts, removed=row["removed_at"] is not None)
 
 
-def made_at(record_id: str) -> datetime:
-    """The moment that is in the id, in milliseconds."""
-    return datetime.fromtimestamp(int(record_id[4:16], 16) / 1000, UTC)
+def times_of(record_ids: Sequence[str | None]) -> tuple[datetime, datetime]:
+    """When the first and the last of records were made. What has no id, or no such id, may be from any time."""
+    known = [one for one in record_ids if one is not None]
+    if len(known) < len(record_ids):
+        return ANY_TIME
+    return _made_at(min(known)) or ANY_TIME[0], _made_at(max(known)) or ANY_TIME[1]
+
+
+def _made_at(record_id: str) -> datetime | None:
+    """The moment that is in the id, in milliseconds. As text, ids are in the order of their moments."""
+    try:
+        return datetime.fromtimestamp(int(record_id[4:16], 16) / 1000, UTC) if ID.match(record_id) else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def in_milliseconds(moment: datetime) -> datetime:
+    """As `first_id_of` has it."""
+    return datetime.fromtimestamp(int(moment.timestamp() * 1000) / 1000, UTC)
 
 
 def first_id_of(moment: datetime) -> str:

@@ -10,6 +10,7 @@ from core.alerts.sampling import Sampling
 from core.alerts.watch import Watch
 from core.audit.archiving import Archiver
 from core.audit.export.making import ExportMaker
+from core.audit.head import Head
 from core.audit.sealing import Sealer
 from core.audit.signing import open_signer
 from core.background import Background
@@ -121,7 +122,8 @@ def _batch_work(ground: Ground, conversing: Conversing, store: BatchStore, wires
 async def _auditing(ground: Ground, keeping: Keeping) -> Sequence[Job]:
     settings, audit = ground.settings, ground.settings.audit
     signer = open_signer(audit.key_file or settings.home / "audit.key")
-    sealer = Sealer(keeping.seals, signer)
+    head = Head(keeping.seals, signer, settings.home / "audit.head")
+    sealer = Sealer(keeping.seals, signer, head)
     await sealer.announce()
     maker = ExportMaker(
         keeping.exports,
@@ -135,6 +137,8 @@ async def _auditing(ground: Ground, keeping: Keeping) -> Sequence[Job]:
     archiver = Archiver(
         ArchiveStore(ground.database),
         ground.objects,
+        head,
+        signer,
         database=ground.database.address,
         archive_days=audit.archive_days,
         keep_days=audit.keep_days,

@@ -18,6 +18,7 @@ from sqlalchemy import make_url
 
 from core.audit.export.making import ExportMaker
 from core.audit.exports import Exports
+from core.audit.head import Head
 from core.audit.sealing import Sealer
 from core.audit.signing import Signer, open_signer
 from core.audit.turns import TurnAudit
@@ -132,7 +133,8 @@ async def _open_log(folder: Path, stack: AsyncExitStack) -> _Log:
     stores = {"database": database.address, "objects": f"file://{folder / 'objects'}"}
     objects = await stack.enter_async_context(open_objects(stores["objects"]))
     signer, store = open_signer(folder / "audit.key"), ExportStore(database)
-    sealer = Sealer(SealStore(database), signer)
+    seals = SealStore(database)
+    sealer = Sealer(seals, signer, Head(seals, signer, folder / "audit.head"))
     await sealer.announce()
     maker = ExportMaker(store, objects, sealer, signer, stores=stores, home=folder, days=1)
     exports = Exports(store, objects, Reach(Directory(database)))

@@ -4,7 +4,8 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy import make_url
 from core.audit.archiving import Archiver
 from core.audit.export.making import ExportMaker
 from core.audit.exports import Exports
+from core.audit.head import Head
 from core.audit.log import AuditLog
 from core.audit.sealing import Sealer
 from core.audit.signing import Signer, open_signer
@@ -22,7 +24,7 @@ from core.storage.audit import AuditRecord, insert
 from core.storage.audit_archives import ArchiveStore
 from core.storage.audit_events import EventStore
 from core.storage.audit_exports import Export, ExportStore
-from core.storage.audit_seals import SealStore
+from core.storage.audit_seals import Batch, SealStore
 from core.storage.audit_shapes import Filter
 from core.storage.database import Database, open_database
 from core.storage.directory import Directory
@@ -43,6 +45,8 @@ class AuditStand:
     database: Database
     objects: Objects
     signer: Signer
+    seals: "AgedSeals"
+    head: Head
     sealer: Sealer
     log: AuditLog
     exports: Exports
@@ -83,8 +87,21 @@ class AuditStand:
         return directory
 
     def archiver(self, *, archive_days: float | None = 0, keep_days: float | None = None) -> Archiver:
-        store = ArchiveStore(self.database)
-        return Archiver(store, self.objects, database=self.database.address, archive_days=archive_days, keep_days=keep_days)
+        return Archiver(
+            ArchiveStore(self.database),
+            self.objects,
+            self.head,
+            self.signer,
+            database=self.database.address,
+            archive_days=archive_days,
+            keep_days=keep_days,
+        )
+
+    async def seal_ago(self, days: float) -> None:
+        """Seal what is recorded as if that had been so long ago."""
+        self.seals.age = timedelta(days=days)
+        await self.sealer.seal()
+        self.seals.age = timedelta()
 
     async def tamper(self, statement: str, *values: Any) -> None:
         """As a database's superuser can."""
@@ -96,13 +113,29 @@ class AuditStand:
             await connection.close()
 
 
+class AgedSeals(SealStore):
+    """The database's clock, for who seals: so long ago."""
+
+    age = timedelta()
+
+    async def next_batch(self, first_moment: int, *, limit: int) -> Batch | None:
+        batch = await super().next_batch(first_moment, limit=limit)
+        return batch and replace(batch, read_at=batch.read_at - self.age)
+
+
+def made_ago(record: AuditRecord, days: float) -> AuditRecord:
+    """With the id and the time that it had had then."""
+    milliseconds = int(record.id[4:16], 16) - int(days * 86_400_000)
+    return replace(record, id=f"aud_{milliseconds:012x}{record.id[16:]}", at=record.at - timedelta(days=days))
+
+
 class PatientSealer(Sealer):
     """Leaves nothing unsealed because of PostgreSQL's own upkeep: whatever transaction runs, be it autovacuum's in another
     database, those after it wait for it. A test's own is still such a one.
     """
 
-    def __init__(self, store: SealStore, signer: Signer, owner: str) -> None:
-        super().__init__(store, signer, patience=PATIENCE_SECONDS)
+    def __init__(self, store: SealStore, signer: Signer, head: Head, owner: str) -> None:
+        super().__init__(store, signer, head, patience=PATIENCE_SECONDS)
         self._owner = owner
 
     async def seal(self) -> int:
@@ -134,7 +167,9 @@ async def audit_stand(postgres: EmbeddedPostgres, home: Path) -> AsyncIterator[A
     owner, server = await own_database(postgres)
     async with open_database(server) as database, open_objects(f"file://{home / 'objects'}") as objects:
         signer, reach = open_signer(home / "audit.key"), Reach(Directory(database))
-        store, sealer = ExportStore(database), PatientSealer(SealStore(database), signer, owner)
+        store, seals = ExportStore(database), AgedSeals(database)
+        head = Head(seals, signer, home / "audit.head")
+        sealer = PatientSealer(seals, signer, head, owner)
         await sealer.announce()
         stores = {"database": database.address, "objects": f"file://{home / 'objects'}"}
         maker = ExportMaker(store, objects, sealer, signer, stores=stores, home=home, days=30)
@@ -143,6 +178,8 @@ async def audit_stand(postgres: EmbeddedPostgres, home: Path) -> AsyncIterator[A
             database=database,
             objects=objects,
             signer=signer,
+            seals=seals,
+            head=head,
             sealer=sealer,
             log=AuditLog(EventStore(database), SealStore(database), reach),
             exports=Exports(store, objects, reach),

@@ -19,8 +19,6 @@ from core.storage.objects import read
 from tests.integration.audit_stand import AuditStand, audit_stand
 from tests.integration.conftest import make_tenant
 
-OLD = "UPDATE audit_checkpoints SET earliest = earliest - interval '{days} days', latest = latest - interval '{days} days'"
-
 
 @pytest.fixture
 async def stand(postgres: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[AuditStand]:
@@ -33,8 +31,7 @@ async def archived(stand: AuditStand, times: int = 10, *, days: int = 10) -> lis
     ids: list[str] = []
     for _ in range(3):
         ids += await stand.act(times)
-        await stand.sealer.seal()
-    await stand.tamper(OLD.format(days=days))
+        await stand.seal_ago(days)
     await stand.archiver().run()
     return ids
 

@@ -20,6 +20,7 @@ from api.commands.audit import command
 from core.audit.export import making
 from core.audit.export.making import ExportMaker, object_key
 from core.audit.exports import Exports
+from core.audit.head import Head
 from core.audit.signing import open_signer
 from core.audit.verification import verify
 from core.errors import NotFound
@@ -415,8 +416,7 @@ async def test_an_export_finds_the_credentials_of_its_bucket_in_the_environment(
             maker = ExportMaker(store, bucket, stand.sealer, stand.signer, stores=stores, home=tmp_path, days=30)
             there = replace(stand, objects=bucket, maker=maker)
             done = await there.act(3)
-            await there.sealer.seal()
-            await there.tamper("UPDATE audit_checkpoints SET latest = latest - interval '1 day'")
+            await there.seal_ago(2)
             await there.archiver().run()
             assert [found.key async for found in bucket.list("audit/archives/")] != []
             export = await there.export(wanted=Filter(kinds=("tool.disabled",)))
@@ -432,7 +432,7 @@ async def test_reading_sealed_records_that_postgresql_refuses_is_a_database_that
                 async with open_sealed_records(
                     f"{stand.database.address}&statement_timeout=500", Wanted(organization_id=None, filter=Filter())
                 ) as records:
-                    await records.span()
+                    await records.newest_until(1)
     finally:
         await elsewhere.close()
 
@@ -454,7 +454,8 @@ async def test_a_key_that_was_changed_is_announced_and_both_are_needed(stand: Au
     before = await stand.public_keys()
     (tmp_path / "audit.key").unlink()
     signer = open_signer(tmp_path / "audit.key")
-    later = PatientSealer(SealStore(stand.database), signer, stand.owner)
+    seals = SealStore(stand.database)
+    later = PatientSealer(seals, signer, Head(seals, signer, tmp_path / "audit.head"), stand.owner)
     await later.announce()
     await later.announce()
     await stand.act(3)

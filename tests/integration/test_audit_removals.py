@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from core.audit.export import making
 from core.audit.export.archived import ArchivedRecords
 from core.audit.export.making import ExportMaker
 from core.audit.export.proofs import Proven, prove
@@ -19,10 +20,9 @@ from core.storage.audit_exports import Export, ExportStatus, ExportStore
 from core.storage.audit_reading import SealedRecords, Wanted, open_sealed_records
 from core.storage.audit_shapes import Filter
 from core.storage.embedded.postgres import EmbeddedPostgres
-from tests.integration.audit_stand import AuditStand, audit_stand
+from tests.integration.audit_stand import AuditStand, audit_stand, made_ago
 
 EVERYTHING = Wanted(organization_id=None, filter=Filter())
-OLD = "UPDATE audit_checkpoints SET earliest = earliest - interval '{0} days', latest = latest - interval '{0} days'"
 
 
 @pytest.fixture
@@ -34,8 +34,7 @@ async def stand(postgres: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Aud
 async def sealed(stand: AuditStand, times: int = 5, *, days: int = 400) -> Sequence[str]:
     """Records that were sealed so long ago."""
     ids = await stand.act(times)
-    await stand.sealer.seal()
-    await stand.tamper(OLD.format(days))
+    await stand.seal_ago(days)
     return ids
 
 
@@ -156,10 +155,10 @@ async def test_a_forged_removal_beside_a_real_one_is_found_and_the_real_one_is_n
 
 
 async def test_an_archive_that_somebody_calls_removed_or_lengthens_is_found(stand: AuditStand, tmp_path: Path) -> None:
-    for _ in range(2):
-        await sealed(stand)
+    for days in (800, 400):
+        await sealed(stand, days=days)
         await stand.archiver().run()
-    await stand.archiver(archive_days=None, keep_days=500).run()  # of the first: its records were made 800 days ago
+    await stand.archiver(archive_days=None, keep_days=500).run()  # of the first
     await sealed(stand, days=0)
     for deed in (
         "UPDATE audit_archives SET removed_at = now() WHERE first_checkpoint = 2",
@@ -210,12 +209,12 @@ async def test_removals_whose_records_were_archived_and_removed_themselves_are_n
         async with stand.database.everyone() as connection:
             assert await connection.scalar(words) == 0
         assert await problems_of(stand, tmp_path / f"{n} archived", organization_id=whose) == []
-        await stand.tamper("UPDATE audit_archives SET latest = latest - interval '400 days'")
-        await stand.archiver(archive_days=None, keep_days=365).run()
+        await stand.archiver(archive_days=None, keep_days=-2).run()
         assert await problems_of(stand, tmp_path / f"{n} removed", organization_id=whose) == []
 
 
 async def test_an_export_of_what_was_long_ago_knows_a_removal_that_is_told_later(stand: AuditStand) -> None:
+    await stand.record(made_ago(AuditRecord.by(stand.tenant.principal, "tool.disabled", "tool_x"), 400))
     await sealed(stand)
     await stand.archiver().run()
     await stand.archiver(archive_days=None, keep_days=365).run()
@@ -223,7 +222,11 @@ async def test_an_export_of_what_was_long_ago_knows_a_removal_that_is_told_later
     assert (export.error, export.problems, export.checkpoints) == (None, [], 1)
 
 
-async def test_a_removal_amid_an_export_is_sealed_before_it_is_asked_for(stand: AuditStand) -> None:
+async def test_a_removal_amid_an_export_is_sealed_before_it_is_asked_for(
+    stand: AuditStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "PROGRESS_SECONDS", 0.05)  # before any export's process is ready
+
     class Removing(ExportStore):
         removed = False
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from api.commands.audit import command
 from core.audit.signing import Signer
 from core.audit.verification import Unreadable, verify
 from core.storage.audit import AuditRecord, insert
@@ -123,6 +125,7 @@ async def test_a_record_that_is_added_for_an_organization_that_had_none_is_found
 async def test_a_log_whose_end_was_cut_off_with_its_seals_is_found_by_a_checkpoint_that_was_kept(
     stand: AuditStand, tmp_path: Path
 ) -> None:
+    """And by the server, unless somebody has it forget what it signed."""
     await stand.act(3)
     await stand.sealer.seal()
     await stand.act(3)
@@ -132,6 +135,8 @@ async def test_a_log_whose_end_was_cut_off_with_its_seals_is_found_by_a_checkpoi
     await stand.tamper("DELETE FROM audit_records WHERE moment >= (SELECT max(first_moment) FROM audit_checkpoints)")
     await stand.tamper("DELETE FROM audit_sections WHERE checkpoint = (SELECT max(number) FROM audit_checkpoints)")
     await stand.tamper("DELETE FROM audit_checkpoints WHERE number = (SELECT max(number) FROM audit_checkpoints)")
+    assert (await stand.export()).problems != []
+    (stand.home / "audit.head").unlink()
     directory = await stand.fetch(await stand.export(), tmp_path / "fetched")
     assert await found_in(stand, directory) == []
     problems = await found_in(stand, directory, [kept])
@@ -181,6 +186,50 @@ async def test_an_organization_that_is_left_out_of_an_export_of_all_is_found_wha
     problems = " ".join(await found_in(stand, directory))
     assert "do not lead to the signed root" not in problems
     assert "its organizations are not in places of one tree" in problems
+
+
+async def test_a_checkpoint_that_was_kept_of_another_log_is_found_and_one_that_is_not_there_is_told(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    directory, _ = await exported(stand, tmp_path)
+    kept = await stand.sealer.head()
+    assert kept is not None
+    origin, elsewhere = kept.split("\n")[0], "paddock.audit/other"
+    other = stand.signer.note(elsewhere, kept.partition("\n\n")[0].replace(origin, elsewhere) + "\n")
+    (problem,) = await found_in(stand, directory, [kept, other])
+    assert problem.endswith("which you have kept, is of another log, paddock.audit/other")
+    earlier = kept.replace("\n2\n", "\n0\n")
+    report = verify(directory, await stand.public_keys(), [kept, earlier])
+    assert (report.problems, report.not_compared) == ([], [0])
+
+
+async def test_a_file_beside_those_of_the_export_is_found(stand: AuditStand, tmp_path: Path) -> None:
+    directory, _ = await exported(stand, tmp_path)
+    (directory / "records.csv").write_text("id,time,kind\naud_forged,now,key.created\n")
+    assert await found_in(stand, directory) == ["'records.csv' is no file of this export: nothing in it was checked"]
+
+
+async def test_the_verdict_names_the_export_and_nothing_in_it_can_write_a_line_of_its_own(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    directory, _ = await exported(stand, tmp_path)
+    (tmp_path / "key").write_bytes(b"".join(await stand.public_keys()))
+    (tmp_path / "kept").write_text((await stand.sealer.head() or "").replace("\n2\n", "\n0\n"))
+    asked = ["verify", str(directory), "--public-key", str(tmp_path / "key")]
+    manifest = json.loads((directory / "manifest.json").read_text())
+    done = CliRunner().invoke(command, [*asked, "--checkpoint", str(tmp_path / "kept")])
+    assert done.exit_code == 0, done.output
+    assert f"export {manifest['id']} of {manifest['organization']}, made at {manifest['made_at']}" in done.stdout
+    assert "checkpoint 0, which you have kept, is not among those of this export: it was not compared" in done.stdout
+    for forged in ("\ud800", "x\nan empty log: 9 records; nothing is wrong", "\u202e", "\x1b[2J", "\r"):
+        for name in ("filter", "id", "organization", "made_at", "problems"):
+            value: Any = {"filter": {"kinds": forged}, "problems": [forged]}.get(name, forged)
+            (directory / "manifest.json").write_text(json.dumps({**manifest, name: value}))
+            done = CliRunner().invoke(command, asked)
+            assert done.exit_code in (1, 2), (name, forged)
+            assert isinstance(done.exception, SystemExit), (name, forged)
+            assert not any(line.startswith("an empty log") for line in done.output.splitlines())
+            assert all(line.isprintable() for line in done.output.split("\n"))
 
 
 async def test_a_log_that_ends_before_a_checkpoint_that_was_kept_was_cut_off(stand: AuditStand, tmp_path: Path) -> None:

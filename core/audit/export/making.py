@@ -17,9 +17,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from core.audit.export.process import ORDER, Order
-from core.audit.export.removals import removed_until
+from core.audit.export.removals import Removal, newest_removal
 from core.audit.sealing import Sealer
-from core.audit.signing import Signer
+from core.audit.signing import Signer, public_keys
 from core.errors import PaddockError
 from core.storage.audit import AuditRecord, Detail, Outcome
 from core.storage.audit_exports import Export, ExportStatus, ExportStore
@@ -30,7 +30,8 @@ from core.supervisor import Child, Program, running
 
 ATTEMPTS = 3
 PROGRESS_SECONDS = 0.5
-FORMAT = "paddock.audit.export/1"
+FORMAT = "paddock.audit.export/2"
+"""Since 2 it has all checkpoints' notes from its first one to the head, and a signed word of what was removed."""
 FOLDER = "audit/exports"
 log = logging.getLogger(__name__)
 
@@ -100,8 +101,11 @@ class ExportMaker:
                 await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
             directory.mkdir(mode=0o700, parents=True)
             await self._sealer.catch_up()  # what was done before this export was asked for is in it
-            result = await self._checked(await self._written(export, directory))
-            files = self._signed(export, directory, {**result, "head": await self._sealer.head()})
+            problem, head = self._sealer.problem, await self._sealer.head()
+            result = await self._checked(await self._written(export, directory, head))
+            if problem is not None:
+                result = {**result, "problems": [problem, *result["problems"]]}
+            files = self._signed(export, directory, {**result, "head": head})
             for file in files:
                 await self._objects.take(object_key(export, file["name"]), directory / file["name"])
             if not await self._complete(export, result, files):
@@ -119,13 +123,13 @@ class ExportMaker:
         finally:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
-    async def _written(self, export: Export, directory: Path) -> Mapping[str, Any]:
+    async def _written(self, export: Export, directory: Path, head: str | None) -> Mapping[str, Any]:
         """What the process found, once its files are there."""
         request = REQUEST.validate_python(export.request)
         wanted = Wanted(organization_id=request.organization_id, filter=request.filter)
         order = directory / "order.json"
         order.touch(mode=0o600)
-        order.write_bytes(ORDER.dump_json(Order(**self._stores, format=request.format, wanted=wanted)))
+        order.write_bytes(ORDER.dump_json(Order(**self._stores, format=request.format, wanted=wanted, head=head)))
         argv = (sys.executable, "-P", "-m", "core.audit.export.process", str(directory))
         told: dict[str, int] = {}
         program = Program(name="export", argv=argv, env=None)  # boto3 and asyncpg may find credentials there
@@ -136,25 +140,26 @@ class ExportMaker:
         return result
 
     async def _checked(self, result: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The result, with a problem where nothing but a row of the database says that the time of records was over."""
+        """The result with the word that the time of records was over, or with a problem where nobody gave it."""
         if not (gone := result["removed_until"]):
-            return result
-        until = 0
+            return {**result, "removal": None}
+        removal: Removal | None = None
         for _ in range(LOOKS):  # a removal on its way takes away the word of the one before
             final = await self._sealer.catch_up()  # some may have been removed while the export was written
-            until = await removed_until(self._stores["database"], self._objects, enough=gone)
-            if until >= gone:
-                return result
+            keys = public_keys(await self._sealer.keys())
+            removal = await newest_removal(self._stores["database"], self._objects, keys, enough=gone)
+            if removal is not None and removal.last >= gone:
+                return {**result, "removal": removal.told}
             if not final:
                 raise ExportFailed(
                     "whether the time of removed records was over cannot be told while a transaction is open in PostgreSQL,"
                     f" for longer than {self._sealer.patience:g} s: ask for the export again later"
                 )
         problem = (
-            f"hashes of records up to checkpoint {gone} are gone, but sealed records say of none after checkpoint {until}"
-            " that its time was over"
+            f"hashes of records up to checkpoint {gone} are gone, but sealed records say of none after checkpoint"
+            f" {removal.last if removal else 0} that its time was over"
         )
-        return {**result, "problems": [problem, *result["problems"]]}
+        return {**result, "removal": removal and removal.told, "problems": [problem, *result["problems"]]}
 
     async def _watched(self, export: Export, child: Child, told: Mapping[str, int]) -> int:
         """Its exit code, once it ended. Raises Cancelled; then it is to be killed."""
@@ -179,8 +184,10 @@ class ExportMaker:
             "filter": export.request["filter"],
             "records": result["records"],
             "checkpoints": {"first": result["first"], "last": result["last"]},
+            "before": result["before"],
             "head": result["head"],
             "removed": result["removed"],
+            "removal": result["removal"],
             "problems": result["problems"],
             "files": result["files"],
             "key_id": self._signer.id,

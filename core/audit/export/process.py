@@ -9,6 +9,7 @@ import gc
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from io import BufferedWriter
 from pathlib import Path
@@ -19,19 +20,25 @@ from pydantic import TypeAdapter
 from core.audit.export.archived import ArchivedRecords
 from core.audit.export.proofs import prove
 from core.audit.export.records_file import HashedFile, RecordsFile
+from core.audit.export.span import Span, span_of, whole
+from core.audit.notes import Note, Rewritten
 from core.errors import PaddockError
 from core.storage.audit_reading import Sealed, SealedRecords, Wanted, open_sealed_records
 from core.storage.objects import open_objects
 
 PROBLEMS_TOLD = 100
+LEFT_OUT = "left_out.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
+    """head: the note of the newest checkpoint that was signed: the export goes no further, and is to lead to it."""
+
     database: str
     objects: str
     format: str
     wanted: Wanted
+    head: str | None
 
 
 ORDER = TypeAdapter(Order)
@@ -39,12 +46,13 @@ ORDER = TypeAdapter(Order)
 
 @dataclass(slots=True)
 class Progress:
-    """first, last: checkpoints; 0 where there are none. removed: records whose time was over, as it seems; removed_until: the
-    last checkpoint that has some. problems: the first hundred.
+    """first, last: checkpoints; 0 where there are none. before: the note of the one before them. removed: records whose time
+    was over, as it seems; removed_until: the last checkpoint that has some. problems: the first hundred.
     """
 
     first: int = 0
     last: int = 0
+    before: str | None = None
     records: int = 0
     removed: int = 0
     removed_until: int = 0
@@ -90,11 +98,35 @@ class Files:
 async def export(order: Order, directory: Path) -> None:
     progress, files = Progress(), Files(directory, order.format)
     async with open_sealed_records(order.database, order.wanted) as records, open_objects(order.objects) as objects:
-        if (span := await records.span()) is not None:
-            progress.first, progress.last = span
+        head = Note.read(order.head) if order.head else None
+        span = await _span(records, order, head, progress)
+        progress.before = span.before
+        if span.first <= span.last:
+            progress.first, progress.last = span.first, span.last
             await _copy(records, ArchivedRecords(records, objects, order.wanted), files, progress)
-    result = {**asdict(progress), "files": files.close()}
+        written = files.close()
+        if head is not None and span.last < head.number:
+            written.append(await _leave_out(records, span.last + 1, head.number, directory))
+    result = {**asdict(progress), "files": written}
     (directory / "result.json").write_text(json.dumps(result))
+
+
+async def _span(records: SealedRecords, order: Order, head: Note | None, progress: Progress) -> Span:
+    try:
+        return await span_of(records, order.wanted.filter, head)
+    except Rewritten as exc:
+        progress.wrong([str(exc)])
+        return await whole(records, head)
+
+
+async def _leave_out(records: SealedRecords, first: int, last: int, directory: Path) -> dict[str, Any]:
+    """The notes of checkpoints of which the export has no records: they prove that it lacks none for it."""
+    with HashedFile(directory / LEFT_OUT) as hashed, BufferedWriter(hashed) as file:
+        async with aclosing(records.notes(first, last)) as notes:
+            async for note in notes:
+                file.write(json.dumps({"note": note}, separators=(",", ":")).encode() + b"\n")
+        file.flush()
+        return hashed.described()
 
 
 async def _copy(records: SealedRecords, archived: ArchivedRecords, files: Files, progress: Progress) -> None:

@@ -46,7 +46,8 @@ def prove(sealed: Sealed) -> Proven:
                 f"checkpoint {sealed.number}: the records of {section.organization_id} are not those that were sealed"
             )
             leaves, shown, rows = split(section.leaves), [True] * section.size, [(True, line) for _, line in rows]
-        sections.append({**_section(section, leaves, shown), "of": len(sealed.leaves) // HASH_BYTES})
+        gone = {"removed": True} if section.leaves is None else {}
+        sections.append({**_section(section, leaves, shown), "of": len(sealed.leaves) // HASH_BYTES, **gone})
         lines += [line for wanted, line in rows if wanted]
     for organization_id in sealed.rows.keys() - {section.organization_id for section in sealed.sections}:
         problems.append(f"checkpoint {sealed.number}: records of {organization_id} were added after it was sealed")

@@ -1,0 +1,181 @@
+"""The newest checkpoint that this server knows to be signed: it remembers it beside the database. And what leads to it.
+
+Whoever can write to the database can put any checkpoints there, and any times beside them. Only what leads to the head, by
+digests, is believed: it is sealed on top of, exported as whole, archived and removed by its age.
+"""
+
+import asyncio
+import logging
+import os
+from bisect import bisect_left, insort
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from core.audit.notes import Note, Rewritten, in_a_row, signed_by
+from core.audit.signing import Signer, public_keys
+from core.storage.audit import PLATFORM, AuditRecord
+from core.storage.audit_seals import Checkpoint, SealStore
+
+STRIDE = 1_000
+"""So many checkpoints are read at once, and one of so many is remembered as leading to the head."""
+PEM = "-----BEGIN PUBLIC KEY-----"
+log = logging.getLogger(__name__)
+
+
+class Head:
+    """file: has its note, and the public key of this server then: after a change of keys, it may have signed what follows.
+
+    A file that is gone was deleted by who runs the server: then the head is what the database has, and a record says so. While
+    it cannot be written, the head is remembered until the process ends.
+    """
+
+    def __init__(self, store: SealStore, signer: Signer, file: Path) -> None:
+        self._store = store
+        self._signer = signer
+        self._file = file
+        self._unwritten: str | None = None
+        self._looking = asyncio.Lock()
+        self._leading: dict[int, bytes] = {}  # digests of checkpoints that are known to lead to the head
+        self._numbers: list[int] = []  # theirs, in order
+
+    @property
+    def advice(self) -> str:
+        """What the operator of the host is to know where the database is not what was signed."""
+        return (
+            "Nothing is sealed, archived or removed meanwhile. If you restored an older backup yourself, delete"
+            f" {self._file}: then the log goes on from what is there, and says so"
+        )
+
+    @property
+    def note(self) -> str | None:
+        """As it was signed. None before there is any."""
+        text = self._remembered()
+        return text and text.partition(PEM)[0]
+
+    async def newest(self) -> Checkpoint | None:
+        """The newest checkpoint in the database, which is the head from now on: it follows from what was it, and is ours.
+
+        Raises Rewritten.
+        """
+        async with self._looking:
+            last = await self._store.last()
+            if (text := self.note) is None:
+                return await self._accept(last)
+            head = Note.read(text)
+            if last is None or last.number < head.number:
+                end = f"ends at checkpoint {last.number}" if last else "has no checkpoint"
+                raise Rewritten(f"the log in the database {end}, but checkpoint {head.number} was signed")
+            passed = await self._walk(head.number, last.number)
+            if passed[0].digest != head.digest:
+                raise Rewritten(f"checkpoint {head.number} in the database is not the one that was signed")
+            if passed[-1].digest != Note.read(last.note).digest:
+                raise Rewritten(f"checkpoint {last.number} in the database was changed while it was read")
+            if last.number > head.number:
+                if not signed_by(last.note, self._keys()):
+                    raise Rewritten(
+                        f"checkpoint {last.number} in the database is signed by no key of this server (servers of one database"
+                        " share one audit.key)"
+                    )
+                await self.keep(last.note)
+            self._learn(passed)
+            return last
+
+    async def keep(self, text: str) -> None:
+        """It is in the database, and follows from the head: it is the head now."""
+        note, known = Note.read(text), self.note
+        if known is not None and Note.read(known).number > note.number:
+            return
+        self._learn([note])
+        whole = text + self._signer.public_key
+        try:
+            await asyncio.to_thread(_write, self._file, whole)
+            self._unwritten = None
+        except OSError as exc:
+            if self._unwritten is None:
+                log.warning("%s: %s: the head of the audit log is remembered until a restart only", self._file, exc.strerror)
+            self._unwritten = whole
+
+    async def proven(self, number: int) -> Note:
+        """The checkpoint, which leads to the head, as `newest` has told it. Raises Rewritten."""
+        at = bisect_left(self._numbers, number)
+        if at == len(self._numbers):
+            raise Rewritten(f"checkpoint {number} is not known to lead to the head of the audit log")
+        known = self._numbers[at]
+        passed = await self._walk(number, known)
+        if passed[-1].digest != self._leading[known]:
+            raise Rewritten(f"checkpoint {number} in the database does not lead to checkpoint {known}, which was signed")
+        self._learn(passed)
+        return passed[0]
+
+    async def _walk(self, first: int, last: int) -> list[Note]:
+        """The first and the last of checkpoints that follow from each other, and some between. Raises Rewritten."""
+        passed: list[Note] = []
+        note: Note | None = None
+        async with aclosing(self._texts(first, last)) as texts, aclosing(in_a_row(texts)) as notes:
+            async for note in notes:
+                if not passed or note.number % STRIDE == 0:
+                    passed.append(note)
+        if note is None or (passed[0].number, note.number) != (first, last):
+            raise Rewritten(f"of checkpoints {first} to {last} some are not in the database any more")
+        return [*passed, note]
+
+    async def _texts(self, first: int, last: int) -> AsyncGenerator[str, None]:
+        for start in range(first, last + 1, STRIDE):
+            for one in await self._store.checkpoints(start, min(start + STRIDE - 1, last)):
+                yield one.note
+
+    async def _accept(self, last: Checkpoint | None) -> Checkpoint | None:
+        """Nothing is remembered: what is there is taken for the head, and the log says so."""
+        if last is not None:
+            note = Note.read(last.note)
+            self._leading, self._numbers = {}, []
+            record = AuditRecord(
+                kind="audit.head_accepted",
+                organization_id=PLATFORM,
+                actor="system",
+                digest=note.digest.hex(),
+                details={"checkpoint": note.number, "signed": signed_by(last.note, self._keys())},
+            )
+            await self._store.note(record)
+            await self.keep(last.note)
+            log.warning("%s was not there: checkpoint %s is taken for the head of the audit log", self._file, note.number)
+        return last
+
+    def _remembered(self) -> str | None:
+        if self._unwritten is not None:
+            return self._unwritten
+        try:
+            return self._file.read_text()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as exc:
+            raise Rewritten(f"{self._file} cannot be read") from exc
+
+    def _learn(self, notes: Sequence[Note]) -> None:
+        for note in notes:
+            if note.number not in self._leading:
+                insort(self._numbers, note.number)
+            self._leading[note.number] = note.digest
+
+    def _keys(self) -> list[Ed25519PublicKey]:
+        """Ours, and the one that was ours when the head was written."""
+        _, begin, before = (self._remembered() or "").partition(PEM)
+        return public_keys([self._signer.public_key, begin + before])
+
+
+def _write(file: Path, text: str) -> None:
+    """Whole or not at all, and for good. Raises OSError."""
+    unfinished = file.with_name(f".{file.name}-{os.getpid()}")
+    with unfinished.open("w") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    unfinished.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

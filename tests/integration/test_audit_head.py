@@ -1,0 +1,183 @@
+"""Nothing is signed on top of a log that is not the one that was signed, whatever somebody has put into the database."""
+
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.audit.head import Head
+from core.audit.notes import Rewritten
+from core.audit.signing import open_signer
+from core.audit.verification import verify
+from core.storage.audit_seals import SealStore
+from core.storage.audit_shapes import Filter
+from core.storage.embedded.postgres import EmbeddedPostgres
+from tests.integration.audit_stand import AuditStand, PatientSealer, audit_stand
+
+CUT = "DELETE FROM audit_checkpoints WHERE number >= $1", "DELETE FROM audit_sections WHERE checkpoint >= $1"
+
+
+@pytest.fixture
+async def stand(postgres: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[AuditStand]:
+    async with audit_stand(postgres, tmp_path) as opened:
+        yield opened
+
+
+async def sealed(stand: AuditStand, checkpoints: int) -> list[str]:
+    """The ids of the last record of each."""
+    ids = []
+    for _ in range(checkpoints):
+        ids.append((await stand.act(3))[-1])
+        await stand.sealer.seal()
+    return ids
+
+
+async def cut_off(stand: AuditStand, number: int) -> None:
+    for statement in CUT:
+        await stand.tamper(statement, number)
+
+
+def another(stand: AuditStand, file: str = "audit.head", key: str = "audit.key") -> PatientSealer:
+    """As after a restart, or on another host."""
+    seals, signer = SealStore(stand.database), open_signer(stand.home / key)
+    return PatientSealer(seals, signer, Head(seals, signer, stand.home / file), stand.owner)
+
+
+async def in_the_database(stand: AuditStand) -> int:
+    last = await SealStore(stand.database).last()
+    return last.number if last else 0
+
+
+async def kinds(stand: AuditStand) -> list[str]:
+    page = await stand.log.page(
+        stand.tenant.principal,
+        Filter(kinds=("audit.*",)),
+        organization_id="platform",
+        after=None,
+        limit=20,
+        descending=True,
+    )
+    return [event.record["kind"] for event in page.rows]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_history_that_was_cut_off_is_not_signed_anew_and_exports_say_so(
+    stand: AuditStand, tmp_path: Path, caplog: pytest.LogCaptureFixture, restarted: bool
+) -> None:
+    ids = await sealed(stand, 3)
+    await stand.tamper("DELETE FROM audit_records WHERE id = $1", ids[1])
+    await cut_off(stand, 2)
+    await stand.act(3)
+    sealer = another(stand) if restarted else stand.sealer
+    with caplog.at_level(logging.CRITICAL):
+        assert [await sealer.seal() for _ in range(3)] == [0, 0, 0]
+    assert len(caplog.records) == 1
+    assert str(stand.home / "audit.head") in caplog.text
+    assert await in_the_database(stand) == 1
+    directory = await stand.fetch(await stand.export(organization_id="all"), tmp_path / "x")
+    problems = verify(directory, await stand.public_keys()).problems
+    assert any("ends at checkpoint 1, but checkpoint 3 was signed" in problem for problem in problems), problems
+    assert str(stand.home) not in "".join(problems)
+
+
+async def test_a_checkpoint_that_was_replaced_or_added_without_the_key_is_not_sealed_upon(stand: AuditStand) -> None:
+    await sealed(stand, 3)
+    note = await stand.sealer.head()
+    assert note is not None
+    whole = "UPDATE audit_checkpoints SET note = $1 WHERE number = 3"
+    await stand.tamper(whole, note.replace("\nsealed 2", "\nsealed 1"))
+    await stand.act(1)
+    assert await stand.sealer.seal() == 0
+    assert "checkpoint 3 in the database is not the one that was signed" in (stand.sealer.problem or "")
+    await stand.tamper(whole, note)
+    await stand.tamper("UPDATE audit_checkpoints SET number = 4 WHERE number = 3")
+    assert await stand.sealer.seal() == 0
+    await stand.tamper("UPDATE audit_checkpoints SET number = 3 WHERE number = 4")
+    assert (await stand.sealer.seal(), stand.sealer.problem) == (1, None)
+    stranger = another(stand, "strangers.head", "strangers.key")
+    await stand.act(1)
+    assert await stranger.seal() > 0  # it remembers nothing, so it takes what is there: that is recorded
+    assert "audit.head_accepted" in await kinds(stand)
+    await stand.act(1)
+    assert await stand.sealer.seal() == 0
+    assert "signed by no key of this server" in (stand.sealer.problem or "")
+
+
+async def test_a_database_that_is_ahead_by_what_was_signed_is_gone_on_from(stand: AuditStand) -> None:
+    """A process that died between its commit and its note; another server's file that is from long ago."""
+    await sealed(stand, 1)
+    early = (stand.home / "audit.head").read_text()
+    await sealed(stand, 2)
+    (stand.home / "older.head").write_text(early)
+    await stand.act(1)
+    older = another(stand, "older.head")
+    assert (await older.seal(), older.problem) == (1, None)
+    assert await older.head() == (await SealStore(stand.database).last()).note  # type: ignore[union-attr]
+    await stand.act(1)
+    assert (await stand.sealer.seal(), stand.sealer.problem) == (1, None)
+    assert "audit.head_accepted" not in await kinds(stand)
+
+
+async def test_a_key_that_was_changed_after_the_head_was_written_goes_on(stand: AuditStand) -> None:
+    await sealed(stand, 1)
+    early = (stand.home / "audit.head").read_text()
+    await sealed(stand, 1)
+    (stand.home / "audit.head").write_text(early)
+    (stand.home / "audit.key").unlink()
+    sealer = another(stand)
+    await stand.act(1)
+    assert (await sealer.seal(), sealer.problem) == (1, None)
+
+
+async def test_after_a_restore_the_log_goes_on_once_the_operator_deletes_the_file_and_a_record_says_so(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    await sealed(stand, 3)
+    await stand.tamper(
+        "DELETE FROM audit_records WHERE moment >= (SELECT first_moment FROM audit_checkpoints WHERE number = 3)"
+    )
+    await cut_off(stand, 3)
+    await stand.act(1)
+    assert await stand.sealer.seal() == 0
+    (stand.home / "audit.head").unlink()
+    assert await stand.sealer.seal() > 0
+    assert (await kinds(stand))[0] == "audit.head_accepted"
+    directory = await stand.fetch(await stand.export(organization_id="all"), tmp_path / "x")
+    assert verify(directory, await stand.public_keys()).problems == []
+
+
+async def test_a_head_that_cannot_be_written_is_remembered_until_a_restart(
+    stand: AuditStand, caplog: pytest.LogCaptureFixture
+) -> None:
+    sealer = another(stand, "nowhere/audit.head")
+    for _ in range(3):
+        await stand.act(1)
+        await sealer.seal()
+    assert caplog.text.count("is remembered until a restart only") == 1
+    await cut_off(stand, 3)
+    await stand.act(1)
+    assert await sealer.seal() == 0
+    assert "checkpoint 3 was signed" in (sealer.problem or "")
+
+
+@pytest.mark.parametrize("text", ["", "x", "a\n1\nx\ny\nz\n\nq"])
+async def test_a_head_that_is_none_is_not_gone_on_from(stand: AuditStand, text: str) -> None:
+    await sealed(stand, 1)
+    (stand.home / "audit.head").write_text(text)
+    await stand.act(1)
+    assert await stand.sealer.seal() == 0
+    assert "is no checkpoint" in (stand.sealer.problem or "")
+
+
+async def test_checkpoints_that_lead_to_the_head_are_proven_over_many(
+    stand: AuditStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.audit.head.STRIDE", 2)
+    await sealed(stand, 7)
+    await stand.head.newest()
+    assert [(await stand.head.proven(number)).number for number in (1, 7, 2, 5)] == [1, 7, 2, 5]
+    await stand.tamper("UPDATE audit_checkpoints SET note = (SELECT note FROM audit_checkpoints WHERE number = 1)")
+    for number in (3, 4, 7):
+        with pytest.raises(Rewritten, match=r"does not follow|does not lead|some are not"):
+            await stand.head.proven(number)
