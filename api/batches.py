@@ -10,14 +10,19 @@ from api.wire import chat_request, encoders, responses_request
 from api.wire.body import parse
 from core.batches.wire import Wires
 from core.conversations.request import TurnRequest
-from core.errors import InvalidRequest
-from core.events import Recorded, TurnEnded, TurnStatus
+from core.errors import InvalidRequest, PaddockError
+from core.events import Recorded, TurnStatus
 from core.storage.records import Turn
 
 GOOD = 200
 
 
-class ResponsesWire:
+class _Wire:
+    def refusal(self, error: PaddockError) -> tuple[int, Mapping[str, Any]]:
+        return status_of(error), error_body(error)
+
+
+class ResponsesWire(_Wire):
     def read(self, body: str) -> TurnRequest:
         given = parse(responses_request.CreateResponse, body.encode())
         _refuse(given, "stream", "background")
@@ -28,11 +33,11 @@ class ResponsesWire:
         for recorded in events:
             encoder.feed(recorded)
         if encoder.ended is None or encoder.ended.status in (TurnStatus.FAILED, TurnStatus.CANCELLED):
-            return _failed(encoder.ended)
+            return self.refusal(TurnFailed.of(encoder.ended))
         return GOOD, encoder.response()
 
 
-class ChatWire:
+class ChatWire(_Wire):
     def read(self, body: str) -> TurnRequest:
         given = parse(chat_request.CreateChatCompletion, body.encode())
         _refuse(given, "stream")
@@ -42,7 +47,7 @@ class ChatWire:
         reply = encoders.chat_answer(turn)
         for recorded in events:
             reply.take(recorded)
-        return (GOOD, reply.completion()) if reply.is_whole else _failed(reply.ended)
+        return (GOOD, reply.completion()) if reply.is_whole else self.refusal(TurnFailed.of(reply.ended))
 
 
 WIRES: Wires = {"/v1/responses": ResponsesWire(), "/v1/chat/completions": ChatWire()}
@@ -52,8 +57,3 @@ def _refuse(given: BaseModel, *names: str) -> None:
     for name in names:
         if getattr(given, name):
             raise InvalidRequest(f"{name!r} is not for batches", param=name, code="unsupported_parameter")
-
-
-def _failed(end: TurnEnded | None) -> tuple[int, Mapping[str, Any]]:
-    error = TurnFailed.of(end)
-    return status_of(error), error_body(error)

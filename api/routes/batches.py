@@ -33,12 +33,11 @@ class ListBatches(Query):
 
 def _encode(batch: Batch) -> dict[str, Any]:
     ended = {status: unix(batch.ended_at) if batch.ended_at and batch.status is status else None for status in BatchStatus}
-    problem = json.loads(batch.problem) if batch.problem else None
     return {
         "id": batch.id,
         "object": "batch",
         "endpoint": batch.endpoint,
-        "errors": {"object": "list", "data": [{**problem, "line": None, "param": None}]} if problem else None,
+        "errors": {"object": "list", "data": _errors(batch.problem)} if batch.problem else None,
         "input_file_id": batch.input_file_id,
         "completion_window": batch.completion_window,
         "status": batch.status,
@@ -58,9 +57,18 @@ def _encode(batch: Batch) -> dict[str, Any]:
     }
 
 
+def _errors(problem: str) -> list[dict[str, Any]]:
+    """problem: as `core.batches.lines` writes it."""
+    first = json.loads(problem)
+    others = first.pop("others", [])
+    return [{"line": None, "param": None, **told} for told in (first, *others)]
+
+
 @router.post("", body=CreateBatch)
 async def create(request: Request) -> Response:
-    """The file is read in the background; a line of it that is wrong fails alone."""
+    """The file is read in the background. One with a line that is no request fails as a whole, before any line runs; a request
+    that is refused fails alone.
+    """
     principal = await authenticated(request)
     body = await body_of(request, CreateBatch)
     batch = await platform_of(request).batches.create(

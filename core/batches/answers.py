@@ -9,7 +9,7 @@ from typing import Any
 from core.batches.wire import BatchWire, Wires
 from core.conversations.kept import PRINCIPAL
 from core.conversations.manager import TurnManager
-from core.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from core.errors import Conflict, InvalidRequest, NotFound
 from core.files.files import Files
 from core.identity.principals import Principal
 from core.storage.batches import Batch, BatchLine, BatchStore
@@ -72,13 +72,17 @@ class Answers:
     async def clear(self) -> None:
         """Of batches that have ended: what their requests did not ask to be kept goes, and the lines."""
         while batch := await self._store.to_clear():
-            principal, wire = PRINCIPAL.validate_json(batch.principal), self._wires.get(batch.endpoint)
             lines = await self._store.lines(batch.id, after=0)
             for line in lines:
-                if line.turn_id is not None and line.body is not None and not _stays(wire, line.body):
-                    with suppress(NotFound, Conflict):
-                        await self._turns.delete(principal, line.turn_id)
+                if line.turn_id is not None:
+                    await self.forget(batch, line, line.turn_id)
             await self._store.clear(batch.id, [line.line for line in lines])
+
+    async def forget(self, batch: Batch, line: BatchLine, turn_id: str) -> None:
+        """The text of a turn of this line, where its request did not ask to keep it."""
+        if line.body is not None and not _stays(self._wires.get(batch.endpoint), line.body):
+            with suppress(NotFound, Conflict):
+                await self._turns.delete(PRINCIPAL.validate_json(batch.principal), turn_id)
 
     async def _file(self, principal: Principal, batch: Batch, kind: str, told: set[int], *, good: bool, partly: bool) -> _File:
         """told: lines of another file; those of this one are added."""
@@ -106,8 +110,6 @@ class Answers:
     async def _lines(self, principal: Principal, batch: Batch, told: set[int], *, good: bool) -> AsyncGenerator[bytes, None]:
         after = 0
         while lines := await self._store.lines(batch.id, after=after):
-            if not await self._store.hold(batch):
-                raise Unavailable(f"another process works on batch {batch.id!r}", code="batch_taken")
             for line in lines:
                 if line.line in told:
                     continue
@@ -121,7 +123,7 @@ class Answers:
     async def _answer(self, principal: Principal, batch: Batch, line: BatchLine) -> dict[str, Any]:
         named = {"id": f"batch_req_{batch.id.removeprefix('batch_')}{line.line:06x}", "custom_id": json.loads(line.custom_id)}
         if line.turn_id is None:
-            return {**named, "response": None, "error": json.loads(line.error or "null")}
+            return {**named, **_refused(named["id"], json.loads(line.error or "null"))}
         try:
             turn = await self._turns.get(principal, line.turn_id)
         except NotFound:
@@ -129,6 +131,13 @@ class Answers:
         events: Sequence[Any] = await self._turns.events(principal, line.turn_id)
         status, body = self._wires[batch.endpoint].write(turn, events)
         return {**named, "response": {"status_code": status, "request_id": turn.id, "body": body}, "error": None}
+
+
+def _refused(request_id: str, told: Any) -> dict[str, Any]:
+    """told: what an HTTP request would have been answered, or what kept it from being one."""
+    if told is not None and "status_code" in told:
+        return {"response": {**told, "request_id": request_id}, "error": None}
+    return {"response": None, "error": told}
 
 
 def _stays(wire: BatchWire | None, body: str) -> bool:

@@ -1,39 +1,74 @@
-"""From a file of JSON lines to the requests in it. A line that is wrong says so alone; nothing here is looked up. Pure."""
+"""From a file of JSON lines to the requests in it. What one asks for is its route's to judge; nothing is looked up. Pure."""
 
 import io
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from core.errors import InvalidRequest
 
 MOST_LINES = 50_000
 LONGEST_ID = 512
+MOST_TOLD = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """number: from 1. custom_id: JSON. body: JSON of the request; None where error says what is wrong with the line."""
+    """number: from 1. custom_id: JSON. body: JSON of the request."""
 
     number: int
     custom_id: str
-    body: str | None = None
-    error: str | None = None
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadLine:
+    """A line that is no request. param: what is wrong in it."""
+
+    line: int
+    code: str
+    message: str
+    param: str | None
+
+
+class BadLines(InvalidRequest):
+    """At least one; of more than MOST_TOLD no more are told."""
+
+    code = "invalid_lines"
+
+    def __init__(self, lines: Sequence[BadLine]) -> None:
+        super().__init__(f"line {lines[0].line}: {lines[0].message}")
+        self.lines = lines
 
 
 def parsed(content: bytes, endpoint: str, *, line_bytes: int) -> list[Line]:
-    """Raises InvalidRequest for a file that holds no line, or too many."""
+    """Raises BadLines, and InvalidRequest for a file that holds no line, or too many."""
     seen: set[str] = set()
-    lines = [_line(number, raw, endpoint, line_bytes, seen) for number, raw in _numbered(content)]
+    lines, bad = list[Line](), list[BadLine]()
+    for number, raw in _numbered(content):
+        try:
+            lines.append(_line(number, raw, endpoint, line_bytes, seen))
+        except InvalidRequest as exc:
+            bad.append(BadLine(line=number, code=exc.code, message=exc.message, param=exc.param))
+            if len(bad) == MOST_TOLD:
+                break
+    if bad:
+        raise BadLines(bad)
     if not lines:
         raise InvalidRequest("the file holds no request", param="input_file_id", code="empty_file")
     return lines
 
 
 def problem(code: str, message: str) -> str:
-    """As a line's error is kept."""
+    """As what is wrong with a line, or with all of a batch, is kept."""
     return json.dumps({"code": code, "message": message})
+
+
+def problems(lines: Sequence[BadLine]) -> str:
+    """As what is wrong with several lines is kept, at least one: the first, with the others in it."""
+    first, *others = map(asdict, lines)
+    return json.dumps({**first, "others": others})
 
 
 def _numbered(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -46,39 +81,44 @@ def _numbered(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _line(number: int, raw: bytes, endpoint: str, line_bytes: int, seen: set[str]) -> Line:
-    custom_id = json.dumps(None)
-    try:
-        if len(raw) > line_bytes:
-            raise InvalidRequest(f"the line is longer than {line_bytes} bytes", code="line_too_long")
-        given = _object(raw)
-        custom_id = _custom_id(given)
-        if custom_id in seen:
-            raise InvalidRequest("the custom_id was used by an earlier line", code="duplicate_custom_id")
-        seen.add(custom_id)
-        if given.get("method") != "POST" or given.get("url") != endpoint:
-            raise InvalidRequest(f"expected method 'POST' and url {endpoint!r}", code="invalid_line")
-        if not isinstance(given.get("body"), dict):
-            raise InvalidRequest("'body' must be an object", code="invalid_line")
-        body = json.dumps(given["body"])
-    except RecursionError:
-        return Line(number=number, custom_id=custom_id, error=problem("invalid_json_line", "the line is nested too deeply"))
-    except InvalidRequest as exc:
-        return Line(number=number, custom_id=custom_id, error=problem(exc.code, exc.message))
-    return Line(number=number, custom_id=custom_id, body=body)
+    """Raises InvalidRequest, with codes that OpenAI's batches have where there is one for it."""
+    if len(raw) > line_bytes:
+        raise InvalidRequest(f"the line is longer than {line_bytes} bytes", code="line_too_long")
+    given = _object(raw)
+    custom_id = _custom_id(given)
+    if custom_id in seen:
+        raise InvalidRequest("an earlier line has the same custom_id", param="custom_id", code="duplicate_custom_id")
+    seen.add(custom_id)
+    if _required(given, "method") != "POST":
+        raise InvalidRequest("'method' must be 'POST'", param="method", code="invalid_value")
+    if _required(given, "url") != endpoint:
+        raise InvalidRequest(f"'url' must be the batch's endpoint, {endpoint!r}", param="url", code="url_mismatch")
+    if not isinstance(_required(given, "body"), dict):
+        raise InvalidRequest("'body' must be an object", param="body", code="invalid_type")
+    return Line(number=number, custom_id=custom_id, body=json.dumps(given["body"]))
 
 
 def _object(raw: bytes) -> dict[str, Any]:
     try:
         given = json.loads(raw)
-    except (ValueError, RecursionError):
+    except ValueError:
         given = None
+    except RecursionError:
+        raise InvalidRequest("the line is nested too deeply", code="invalid_json_line") from None
     if not isinstance(given, dict):
         raise InvalidRequest("the line is not a JSON object", code="invalid_json_line")
     return given
 
 
+def _required(given: dict[str, Any], name: str) -> Any:
+    if given.get(name) is None:
+        raise InvalidRequest(f"missing required parameter: {name!r}", param=name, code="missing_required_parameter")
+    return given[name]
+
+
 def _custom_id(given: dict[str, Any]) -> str:
-    custom_id = given.get("custom_id")
+    custom_id = _required(given, "custom_id")
     if not isinstance(custom_id, str) or not 0 < len(custom_id) <= LONGEST_ID:
-        raise InvalidRequest(f"'custom_id' must be a string of 1 to {LONGEST_ID} characters", code="invalid_line")
+        message = f"'custom_id' must be a string of 1 to {LONGEST_ID} characters"
+        raise InvalidRequest(message, param="custom_id", code="invalid_value")
     return json.dumps(custom_id)

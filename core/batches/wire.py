@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from core.conversations.request import TurnRequest
+from core.errors import PaddockError
 from core.events import Recorded
 from core.storage.records import Turn
 
@@ -15,6 +16,10 @@ class BatchWire(Protocol):
 
     def write(self, turn: Turn, events: Sequence[Recorded]) -> tuple[int, Mapping[str, Any]]:
         """Status and body of the answer, from all events of a turn that has ended."""
+        ...
+
+    def refusal(self, error: PaddockError) -> tuple[int, Mapping[str, Any]]:
+        """Status and body of the answer to a request that became no turn."""
         ...
 
 

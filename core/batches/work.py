@@ -7,22 +7,24 @@ import asyncio
 import itertools
 import json
 import logging
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from core.batches.answers import Answers
 from core.batches.batches import LARGEST_INPUT_BYTES
-from core.batches.lines import parsed, problem
+from core.batches.lines import BadLines, parsed, problem, problems
 from core.batches.wire import Wires
 from core.conversations.kept import PRINCIPAL
 from core.conversations.manager import TurnManager
 from core.conversations.request import Queue
 from core.errors import InvalidRequest, NotFound, PaddockError, RateLimited, TooLarge, Unavailable
-from core.files.files import Files
+from core.files.files import FileDamaged, Files
 from core.identity.principals import Principal
 from core.llm.router import ModelRouter
 from core.storage.audit import AuditRecord, Outcome
-from core.storage.batches import Batch, BatchLine, BatchStatus, BatchStore
+from core.storage.batches import WORK_SECONDS, Batch, BatchLine, BatchStatus, BatchStore
 from core.storage.files import StorageUsedUp
 from core.storage.journal import Places
 
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 AT_ONCE = 4
 IN_FLIGHT = 100
 LOOK_SECONDS = 1.0
+RENEW_SECONDS = WORK_SECONDS / 3
+LAST_SECONDS = 30.0
 FULL_SECONDS = 5.0
 ROOM_SECONDS = 120.0
 ROOM_DAYS = 7
@@ -98,17 +102,30 @@ class BatchWork:
             return None
 
     async def _work_on(self, batch: Batch) -> None:
-        """One step. Whatever becomes of it, somebody goes on soon."""
+        """One step, however long it takes, and no longer than the batch is ours. Then somebody goes on soon."""
         pause = FULL_SECONDS
         try:
-            pause = await self._step(batch)
-        except PaddockError as exc:
-            log.warning("batch %s has to wait: %s", batch.id, exc.message)
-        except Exception:
+            async with asyncio.TaskGroup() as tasks:
+                held = tasks.create_task(self._hold(batch))
+                pause = await self._step(batch)
+                held.cancel()
+        except* PaddockError as group:
+            log.warning("batch %s has to wait: %s", batch.id, "; ".join(map(str, group.exceptions)))
+        except* Exception:
             log.exception("batch %s has to wait", batch.id)
         finally:
             with suppress(Unavailable):  # then its time runs out
                 await asyncio.shield(self._store.hold(batch, seconds=pause))
+
+    async def _hold(self, batch: Batch) -> None:
+        """Until cancelled. Raises Unavailable when the batch is somebody else's."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            mine = True
+            with suppress(Unavailable):  # there is time for two more attempts
+                mine = await self._store.hold(batch)
+            if not mine:
+                raise Unavailable("somebody else works on it", code="batch_taken")
 
     async def _step(self, batch: Batch) -> float:
         """Returns how long it is to be left alone, in seconds."""
@@ -116,10 +133,10 @@ class BatchWork:
             await self._fail(batch, problem("unsupported_endpoint", "this server does not speak the batch's wire any more"))
             return 0.0
         match batch.status:
+            case BatchStatus.VALIDATING | BatchStatus.IN_PROGRESS if await self._store.outlived(batch):
+                await self._stop(batch, EXPIRED)
             case BatchStatus.VALIDATING:
                 await self._begin(batch)
-            case BatchStatus.IN_PROGRESS if await self._store.outlived(batch):
-                await self._stop(batch, EXPIRED)
             case BatchStatus.IN_PROGRESS:
                 return await self._go_on(batch)
             case BatchStatus.CANCELLING:
@@ -137,7 +154,9 @@ class BatchWork:
             try:
                 content = await self._files.read(batch.organization_id, batch.input_file_id, limit_bytes=LARGEST_INPUT_BYTES)
                 lines = await asyncio.to_thread(parsed, content, batch.endpoint, line_bytes=self._line_bytes)
-            except (NotFound, TooLarge, InvalidRequest) as exc:
+            except BadLines as exc:
+                await self._fail(batch, problems(exc.lines))
+            except (NotFound, TooLarge, InvalidRequest, FileDamaged) as exc:
                 await self._fail(batch, problem(exc.code, exc.message))
             else:
                 await self._store.begin(batch, lines)
@@ -160,7 +179,9 @@ class BatchWork:
             principal = PRINCIPAL.validate_json(batch.principal)
             try:
                 for line in await self._store.waiting(batch, most=min(most, room)):
-                    await self._start(batch, principal, line)
+                    if not await self._store.hold(batch):
+                        return 0.0
+                    await _to_its_end(self._start(batch, principal, line))
             except RateLimited as exc:
                 return min(exc.retry_after, FULL_SECONDS)
         return LOOK_SECONDS
@@ -180,12 +201,15 @@ class BatchWork:
             raise
         except PaddockError as exc:
             begun = await self._store.turn_of(name)  # by a worker that could not write it down
-            if begun is not None:
-                await self._store.began(batch, line.line, begun)
-            else:
-                await self._store.refused(batch, line.line, problem(exc.code, exc.message))
+            if begun is None:
+                status, told = self._wires[batch.endpoint].refusal(exc)
+                await self._store.refused(batch, line.line, json.dumps({"status_code": status, "body": told}))
+                return
         else:
-            await self._store.began(batch, line.line, turn.id)
+            begun = turn.id
+        if not await self._store.began(batch, line.line, begun):  # somebody who took us for dead has ended the line
+            await self._abandon(batch, begun)
+            await self._answers.forget(batch, line, begun)
 
     async def _stop(self, batch: Batch, why: str | None) -> None:
         """why: None where somebody asked for it."""
@@ -227,6 +251,15 @@ class BatchWork:
     async def _fail(self, batch: Batch, why: str) -> None:
         record = _ended(batch, BatchStatus.FAILED, Outcome.FAILURE)
         await self._store.end(batch, record, BatchStatus.FAILED, {"problem": why})
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Cancelled, it returns when the work is done all the same, or LAST_SECONDS later: what is begun is also noted."""
+    doing = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(doing)
+    finally:
+        await asyncio.wait([doing], timeout=LAST_SECONDS)
 
 
 def _expired(batch: Batch) -> bool:

@@ -4,13 +4,16 @@ from core.conversations.budget import Budget
 from core.conversations.context import fit, tool_tokens
 from core.conversations.loop import Ask
 from core.conversations.request import TurnRequest
+from core.conversations.strict_answer import StrictAnswer
 from core.llm.contract import Model, ModelRequest
 from core.messages import Message, Transcript
 from core.tools.executor import Toolset
 
 
 def asking(model: Model, request: TurnRequest, tools: Toolset, *, owner: str | None = None) -> Ask:
-    """owner: as in `ModelRequest`."""
+    """owner: as in `ModelRequest`. Raises InvalidRequest."""
+    wanted = request.format
+    promised = wanted.schema if wanted is not None and wanted.strict else None
 
     def ask(transcript: Transcript, budget: Budget) -> ModelRequest:
         return ModelRequest(
@@ -23,7 +26,7 @@ def asking(model: Model, request: TurnRequest, tools: Toolset, *, owner: str | N
             owner=owner,
         )
 
-    return Ask(model=model, request=ask)
+    return Ask(model=model, request=ask, answer=None if promised is None else StrictAnswer(promised))
 
 
 def _fitting(messages: list[Message], model: Model, request: TurnRequest, tools: Toolset) -> list[Message]:

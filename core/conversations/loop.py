@@ -10,6 +10,7 @@ from typing import Literal
 
 from core.conversations.budget import Budget
 from core.conversations.reply import StreamedReply, as_message
+from core.conversations.strict_answer import StrictAnswer
 from core.events import (
     ApprovalRequested,
     NestedDispatched,
@@ -33,6 +34,7 @@ from sandbox import Stream
 
 CUT_OFF = {FinishReason.LENGTH: "max_output_tokens", FinishReason.CONTENT_FILTER: "content_filter"}
 SHOWN: Mapping[Stream, Literal["stdout", "stderr"]] = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
+ANSWER_INVALID = "model_answer_invalid"
 CALLS_AT_ONCE = 32
 TOO_MANY_CALLS = f"not run: one reply may ask for {CALLS_AT_ONCE} calls; ask again for those that are still needed"
 NO_CALLS_LEFT = "not run: the limit of tool calls for this turn is reached; answer with what you have"
@@ -40,10 +42,14 @@ NO_CALLS_LEFT = "not run: the limit of tool calls for this turn is reached; answ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """The model, and how a transcript becomes a request to it: what fits, which tools, how to sample."""
+    """The model, and how a transcript becomes a request to it: what fits, which tools, how to sample.
+
+    answer: what was promised of the last reply. The server asks no second time for one that breaks it.
+    """
 
     model: Model
     request: Callable[[Transcript, Budget], ModelRequest]
+    answer: StrictAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +89,7 @@ async def run(
         budget.spend(replied.usage)
         transcript.add(as_message(replied))
         calls = [(n, it) for n, it in enumerate(replied.items, replied.first_item) if isinstance(it, ToolCallItem)]
-        if end := _end(replied, [call for _, call in calls], budget):
+        if end := _end(replied, [call for _, call in calls], budget, ask.answer):
             yield end
             return
         left, waits = [(n, call) for n, call in calls if n not in results], False
@@ -123,9 +129,12 @@ async def _ask(
     yield reply.whole(step=step, seconds=time.monotonic() - began)
 
 
-def _end(replied: Replied, calls: Sequence[ToolCallItem], budget: Budget) -> TurnEnded | None:
+def _end(replied: Replied, calls: Sequence[ToolCallItem], budget: Budget, answer: StrictAnswer | None) -> TurnEnded | None:
     if reason := CUT_OFF.get(replied.finish):
         return TurnEnded(status=TurnStatus.INCOMPLETE, usage=budget.usage, reason=reason)
+    said = as_message(replied)
+    if not calls and answer is not None and not said.refusal and (mistake := answer.mistake(said.text)):
+        return TurnEnded(status=TurnStatus.FAILED, usage=budget.usage, reason=ANSWER_INVALID, message=mistake)
     if not calls:
         return TurnEnded(status=TurnStatus.COMPLETED, usage=budget.usage)
     if not budget.steps_left:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from core.config import Files as FileLimits
-from core.errors import InvalidRequest, TooLarge, Unavailable
+from core.errors import InvalidRequest, NotFound, TooLarge, Unavailable
 from core.files.names import checked_name
 from core.identity.principals import Principal
 from core.ids import new_id
@@ -23,6 +23,12 @@ from core.storage.records import File, Page
 log = logging.getLogger(__name__)
 UPLOAD_SECONDS = 3600.0
 """How long an upload may take. What was begun twice as long ago, and is no file, is left over from a process that died."""
+
+
+class FileDamaged(Unavailable):
+    """Object storage gives other bytes than it was given, or none. Whoever uploads them again mends the file."""
+
+    code = "file_damaged"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,15 +147,18 @@ class Files:
         return file, self._objects.stream(file.blob_key)
 
     async def read(self, organization_id: str, file_id: str, *, limit_bytes: int) -> bytes:
-        """The whole file, which is what was uploaded to the last bit. Raises NotFound, TooLarge, Unavailable."""
+        """The whole file, which is what was uploaded to the last bit. Raises NotFound, TooLarge, FileDamaged, Unavailable."""
         file = await self._store.get(organization_id, file_id)
         if file.bytes > limit_bytes:
             raise TooLarge(f"file {file_id!r} has {file.bytes} bytes; at most {limit_bytes} are taken here")
-        content = await read(self._objects, file.blob_key, limit_bytes=limit_bytes)
-        if hashlib.sha256(content).hexdigest() != file.sha256:
-            log.error("the object %s is not what was uploaded", file.blob_key)
-            raise Unavailable(f"file {file_id!r} is damaged in storage", code="file_damaged")
-        return content
+        with suppress(NotFound, TooLarge):
+            content = await read(self._objects, file.blob_key, limit_bytes=limit_bytes)
+            if hashlib.sha256(content).hexdigest() == file.sha256:
+                return content
+        if not await self._store.mark_damaged(file):  # it was deleted meanwhile, or mended
+            return await self.read(organization_id, file_id, limit_bytes=limit_bytes)
+        log.error("the object %s is not what was uploaded", file.blob_key)
+        raise FileDamaged(f"file {file_id!r} is damaged in storage: upload the same bytes again")
 
     async def delete(self, principal: Principal, file_id: str) -> None:
         """Raises NotFound, and Conflict (`file_in_use`) while a tool version needs it."""

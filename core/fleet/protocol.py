@@ -99,7 +99,8 @@ class Finished:
 
 
 class FailureCode(StrEnum):
-    BUSY = "busy"  # the queue is full, or the wait was too long
+    BUSY = "busy"  # the queue is full
+    LATE = "late"  # it waited too long in the queue
     CONTEXT = "context"  # the prompt does not fit
     REFUSED = "refused"  # the request is wrong, or the model's template will not have it
     BROKEN = "broken"  # llama.cpp gave up on this request

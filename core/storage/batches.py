@@ -74,14 +74,12 @@ class NewLine(Protocol):
     @property
     def custom_id(self) -> str: ...
     @property
-    def body(self) -> str | None: ...
-    @property
-    def error(self) -> str | None: ...
+    def body(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchLine:
-    """custom_id: JSON. error: JSON, of a line that has no turn."""
+    """custom_id: JSON. error: JSON, of a line that has no turn: the status and body of a refusal, or a code and a message."""
 
     line: int
     custom_id: str
@@ -161,7 +159,7 @@ class BatchStore:
         """With these lines; what stood there of an attempt that was cut off goes. Nothing where it was cancelled meanwhile."""
         rows = [
             {"batch_id": batch.id, "organization_id": batch.organization_id, "line": line.number, "custom_id": line.custom_id}
-            | {"body": line.body, "error": line.error}
+            | {"body": line.body}
             for line in lines
         ]
         running = {"status": BatchStatus.IN_PROGRESS, "total": len(rows), "in_progress_at": sa.func.now()}
@@ -179,7 +177,7 @@ class BatchStore:
         return Progress(**row)
 
     async def waiting(self, batch: Batch, *, most: int) -> Sequence[BatchLine]:
-        query = _LINES.where(batch_lines.c.batch_id == batch.id, batch_lines.c.turn_id.is_(None), batch_lines.c.error.is_(None))
+        query = _LINES.where(batch_lines.c.batch_id == batch.id, _WAITING)
         return await self._lines(query.order_by(batch_lines.c.line).limit(most))
 
     async def lines(self, batch_id: str, *, after: int) -> Sequence[BatchLine]:
@@ -192,15 +190,25 @@ class BatchStore:
         async with self._database.everyone() as connection:
             return (await connection.execute(_RUNNING, {"id": batch.id})).scalars().all()
 
-    async def began(self, batch: Batch, line: int, turn_id: str) -> None:
-        await self._settle(batch, batch_lines.c.line == line, {"turn_id": turn_id})
+    async def began(self, batch: Batch, line: int, turn_id: str) -> bool:
+        """False when the line has ended without this turn."""
+        mine = sa.and_(batch_lines.c.batch_id == batch.id, batch_lines.c.line == line)
+        open_ = sa.or_(_WAITING, batch_lines.c.turn_id == turn_id)  # which somebody else may have noted
+        async with self._database.everyone() as connection:
+            query = sa.update(batch_lines).where(mine, open_).values(turn_id=turn_id)
+            return (await connection.execute(query)).rowcount > 0
 
     async def refused(self, batch: Batch, line: int, error: str) -> None:
-        await self._settle(batch, batch_lines.c.line == line, {"error": error})
+        mine = sa.and_(batch_lines.c.batch_id == batch.id, batch_lines.c.line == line)
+        async with self._database.everyone() as connection:
+            await connection.execute(sa.update(batch_lines).where(mine, _WAITING).values(error=error))
 
     async def refuse_waiting(self, batch: Batch, error: str) -> None:
-        """All that have no turn yet."""
-        await self._settle(batch, batch_lines.c.turn_id.is_(None), {"error": error})
+        """All that have no turn. One that was accepted, and that nobody has noted, is noted."""
+        async with self._database.everyone() as connection:
+            await connection.execute(_NOTE_TURNS, {"id": batch.id})
+            mine = batch_lines.c.batch_id == batch.id
+            await connection.execute(sa.update(batch_lines).where(mine, _WAITING).values(error=error))
 
     async def turn_of(self, idempotency: str) -> str | None:
         async with self._database.everyone() as connection:
@@ -261,16 +269,12 @@ class BatchStore:
         async with self._database.everyone() as connection:
             return [BatchLine(**row) for row in (await connection.execute(query)).mappings()]
 
-    async def _settle(self, batch: Batch, which: sa.ColumnElement[bool], values: Mapping[str, str]) -> None:
-        mine = sa.and_(batch_lines.c.batch_id == batch.id, batch_lines.c.turn_id.is_(None), batch_lines.c.error.is_(None))
-        async with self._database.everyone() as connection:
-            await connection.execute(sa.update(batch_lines).where(mine, which).values(values))
-
     async def _change(self, batch: Batch, values: Mapping[str, Any], *which: sa.ColumnElement[bool]) -> bool:
         async with self._database.everyone() as connection:
             return (await connection.execute(sa.update(batches).where(_mine(batch), *which).values(values))).rowcount > 0
 
 
+_WAITING = sa.and_(batch_lines.c.turn_id.is_(None), batch_lines.c.error.is_(None))
 _LINES = sa.select(*(batch_lines.c[name] for name in ("line", "custom_id", "body", "turn_id", "error")))
 _TAKE = sa.text(f"""
     UPDATE batches SET worker = :worker, worked_until = clock_timestamp() + make_interval(secs => :seconds) WHERE id = (
@@ -292,6 +296,10 @@ _RUNNING = sa.text("""
 _QUEUED = sa.text("""
     SELECT count(*) AS of_all, count(*) FILTER (WHERE organization_id = :organization_id) AS of_one
     FROM turns WHERE status = 'pending'
+""")
+_NOTE_TURNS = sa.text("""
+    UPDATE batch_lines l SET turn_id = t.id FROM turns t
+    WHERE l.batch_id = :id AND l.turn_id IS NULL AND l.error IS NULL AND t.idempotency = l.batch_id || ' ' || l.line
 """)
 _TURN_OF = sa.text("SELECT id FROM turns WHERE idempotency = :idempotency")
 

@@ -49,6 +49,10 @@ class Garbage:
     key: str
 
 
+DAMAGED = "damaged "
+"""Before the digest of a blob whose object does not have it."""
+
+
 class FileStore:
     """Each method sees the organisation's own files, and none that has expired."""
 
@@ -120,6 +124,14 @@ class FileStore:
             file = await _get(connection, actor.organization_id, file_id)
             await insert(connection, _told(actor, "file.read", file))
         return file
+
+    async def mark_damaged(self, file: File) -> bool:
+        """No upload becomes a file of its blob any more; the next one with these bytes mends it. False when it is not there."""
+        mine = (blobs.c.organization_id == file.organization_id, blobs.c.key == file.blob_key, blobs.c.files > 0)
+        query = sa.update(blobs).where(*mine, blobs.c.sha256.in_([file.sha256, DAMAGED + file.sha256]))
+        async with self._database.tenant(file.organization_id) as connection:
+            await _one_at_a_time(connection, file.organization_id)
+            return (await connection.execute(query.values(sha256=DAMAGED + file.sha256))).rowcount > 0
 
     async def delete(self, actor: Actor, file_id: str) -> Garbage | None:
         """Gives the blob if this was its last file. Raises NotFound, and FileInUse while somebody holds on to it."""
@@ -196,7 +208,7 @@ class FileStore:
 _COLUMNS = (
     *(files.c[name] for name in ("id", "organization_id", "filename", "purpose", "blob_key", "created_at", "expires_at")),
     blobs.c.bytes,
-    blobs.c.sha256,
+    sa.func.replace(blobs.c.sha256, DAMAGED, "").label("sha256"),
 )
 _SELECT = sa.select(*_COLUMNS).join(blobs, blobs.c.key == files.c.blob_key)
 
@@ -242,7 +254,7 @@ def _expired(file: File) -> AuditRecord:
 
 
 async def _take_blob(connection: AsyncConnection, organization_id: str, key: str, *, sha256: str, size: int) -> str:
-    """One file more for the blob with this digest; gives its key."""
+    """One file more for the blob with this digest; gives its key. Files of one with this digest that is damaged are mended."""
     mine = blobs.c.organization_id == organization_id
     known = sa.update(blobs).where(mine, blobs.c.sha256 == sha256, blobs.c.files > 0).values(files=blobs.c.files + 1)
     found: str | None = await connection.scalar(known.returning(blobs.c.key))
@@ -252,6 +264,11 @@ async def _take_blob(connection: AsyncConnection, organization_id: str, key: str
     taken: str | None = await connection.scalar(new.values(sha256=sha256, bytes=size, files=1).returning(blobs.c.key))
     if taken is None:
         raise Unavailable("the upload took so long that it was given up; send it again", code="upload_given_up")
+    bad = sa.update(blobs).where(mine, blobs.c.sha256 == DAMAGED + sha256, blobs.c.files > 0).values(files=0)
+    if (damaged := await connection.scalar(bad.returning(blobs.c.key))) is not None:
+        moved = await connection.execute(sa.update(files).where(files.c.blob_key == damaged).values(blob_key=taken))
+        more = sa.update(blobs).where(mine, blobs.c.key == taken).values(files=blobs.c.files + moved.rowcount)
+        await connection.execute(more)
     return taken
 
 

@@ -23,6 +23,8 @@ from core.storage.objects import (
     StoredObject,
     checked,
     not_answering,
+    storing,
+    taking,
     too_large,
 )
 
@@ -58,19 +60,6 @@ async def open_bucket(bucket: Bucket) -> AsyncIterator[Objects]:
         objects.client.close()
 
 
-async def _last_of(uploading: "asyncio.Future[None]", given_up: asyncio.CancelledError) -> None:
-    """No thread can be stopped, and who removes the object must be the last. Where nobody knows whether it is written yet, that
-    is the cause of `given_up`.
-    """
-    try:
-        await asyncio.wait([uploading])
-    except asyncio.CancelledError as again:
-        uploading.add_done_callback(lambda done: done.cancelled() or done.exception())
-        raise again from ObjectsUnavailable("given up before the bucket answered")
-    if failed := uploading.exception():
-        raise given_up from failed
-
-
 class _Bucket:
     def __init__(self, bucket: Bucket) -> None:
         self.name = bucket.name
@@ -90,17 +79,12 @@ class _Bucket:
                     raise too_large(limit_bytes)
                 await self._run(_writing(held, piece))
             held.seek(0)
-            uploading = asyncio.ensure_future(self._run(lambda: self.client.upload_fileobj(held, self.name, full)))
-            try:
-                await asyncio.shield(uploading)
-            except asyncio.CancelledError as given_up:
-                await _last_of(uploading, given_up)
-                raise
+            await storing(self._run(lambda: self.client.upload_fileobj(held, self.name, full)))
         return StoredObject(key=key, bytes=size)
 
     async def take(self, key: str, file: Path) -> None:
         full = self._key(key)
-        await self._run(lambda: self.client.upload_file(str(file), self.name, full))
+        await taking(self, key, self._run(lambda: self.client.upload_file(str(file), self.name, full)))
 
     async def stream(self, key: str) -> AsyncGenerator[bytes, None]:
         full = self._key(key)

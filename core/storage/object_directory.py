@@ -16,7 +16,17 @@ from typing import BinaryIO, TypeVar
 from uuid import uuid4
 
 from core.errors import NotFound
-from core.storage.objects import CHUNK_BYTES, LARGEST_BYTES, Objects, StoredObject, checked, not_answering, too_large
+from core.storage.objects import (
+    CHUNK_BYTES,
+    LARGEST_BYTES,
+    Objects,
+    StoredObject,
+    checked,
+    not_answering,
+    storing,
+    taking,
+    too_large,
+)
 
 T = TypeVar("T")
 THREADS = 4
@@ -66,7 +76,7 @@ class _Directory:
                 if size > limit_bytes:
                     raise too_large(limit_bytes)
                 await self._run(_writing(file, piece))
-            await self._run(lambda: _publish(file, unfinished, path))
+            await storing(self._run(lambda: _publish(file, unfinished, path)))
         finally:
             with suppress(OSError):
                 file.close()
@@ -84,7 +94,7 @@ class _Directory:
             finally:
                 unfinished.unlink(missing_ok=True)
 
-        await self._run(move)
+        await taking(self, key, self._run(move))
 
     async def stream(self, key: str) -> AsyncGenerator[bytes, None]:
         path = self._path(key)

@@ -1,8 +1,9 @@
 """Object storage: bytes under a key, in a directory or an S3 bucket. It knows no tenant: keys are the caller's."""
 
+import asyncio
 import errno
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ KEY = re.compile(r"(?!\.)[A-Za-z0-9._=-]+(/(?!\.)[A-Za-z0-9._=-]+)*")
 LONGEST_KEY = 512
 CHUNK_BYTES = 256 * 1024
 LARGEST_BYTES = 5 * 2**30
+LAST_SECONDS = 60.0
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -41,11 +43,19 @@ class Objects(Protocol):
     """
 
     async def put(self, key: str, body: AsyncIterable[bytes], *, limit_bytes: int = LARGEST_BYTES) -> StoredObject:
-        """Raises `TooLarge` when the body is longer; then, and when it is cancelled, nothing is stored."""
+        """Raises `TooLarge` when the body is longer; then nothing is stored.
+
+        Cancelled, it ends when nobody writes the object any more, and who has called it removes the object. Where that is not
+        known, an `ObjectsUnavailable` is the cause of the cancellation.
+        """
         ...
 
     async def take(self, key: str, file: Path) -> None:
-        """The file's bytes become the object, of whatever size. The file is moved where that can be: it may be gone then."""
+        """The file's bytes become the object, of whatever size. The file is moved where that can be: it may be gone then.
+
+        Cancelled, it ends when nobody reads the file any more, and nothing is stored. Where that is not known, an
+        `ObjectsUnavailable` is the cause of the cancellation.
+        """
         ...
 
     def stream(self, key: str) -> AsyncGenerator[bytes, None]:
@@ -124,6 +134,38 @@ def not_answering(store: str, error: OSError) -> ObjectsUnavailable:
     if error.errno in NO_ROOM:
         return ObjectsFull(f"{store} is full: {error.strerror}")
     return ObjectsUnavailable(f"{store} does not answer: {error.strerror}")
+
+
+async def storing(work: Awaitable[None]) -> None:
+    """No thread can be stopped, and who removes the object must be the last: cancelled, it waits for the work, up to
+    LAST_SECONDS. Where nobody knows even then what became of it, that is the cause of the cancellation.
+    """
+    doing = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(doing)
+    except asyncio.CancelledError as given_up:
+        try:
+            ended, _ = await asyncio.wait([doing], timeout=LAST_SECONDS)
+        except asyncio.CancelledError as again:
+            raise again from ObjectsUnavailable("given up before the object storage answered")
+        if not ended:
+            raise given_up from ObjectsUnavailable("given up: the object storage did not answer")
+        if failed := doing.exception():
+            raise given_up from failed
+        raise
+
+
+async def taking(objects: Objects, key: str, work: Awaitable[None]) -> None:
+    """As `storing`; cancelled, it removes the object."""
+    try:
+        await storing(work)
+    except asyncio.CancelledError as given_up:
+        if given_up.__cause__ is None:
+            try:
+                await storing(objects.delete(key))
+            except ObjectsUnavailable as exc:
+                raise given_up from exc
+        raise
 
 
 def too_large(limit_bytes: int) -> TooLarge:

@@ -302,7 +302,7 @@ batch_lines = Table(
     Column("custom_id", Text, nullable=False),
     Column("body", Text),  # the request, until its turn is accepted
     Column("turn_id", Text),
-    Column("error", Text),  # JSON: code and message, of a line that has no turn
+    Column("error", Text),  # JSON, of a line that has no turn: a refusal's status and body, or code and message
     Index("batch_lines_of_turn", "turn_id", postgresql_where=sa.text("turn_id IS NOT NULL")),
 )
 

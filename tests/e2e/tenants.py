@@ -1,5 +1,6 @@
 """Organisations of a running server, and one of each kind of object in them."""
 
+import json
 import time
 from typing import Any
 
@@ -44,7 +45,8 @@ def furnished(http: httpx.Client) -> dict[str, str]:
     offered = {"type": "mcp", "server_label": "registry", "allowed_tools": ["secret_tool"], "require_approval": "always"}
     asking = made("/v1/responses", json={"model": "scripted", "input": "Tell the secret.", "tools": [offered]})
     webhook = made("/admin/v1/webhooks", json={"url": "http://receiver.invalid/secret", "events": ["response.completed"]})
-    requests = {"data": {"purpose": "batch"}, "files": {"file": ("secret.jsonl", b"secret")}}
+    asked = {"custom_id": "secret", "method": "POST", "url": "/v1/responses", "body": {"model": "scripted", "input": "secret"}}
+    requests = {"data": {"purpose": "batch"}, "files": {"file": ("secret.jsonl", json.dumps(asked).encode())}}
     batch = {"input_file_id": made("/v1/files", **requests)["id"], "endpoint": "/v1/responses", "completion_window": "24h"}
     batch_id = made("/v1/batches", json=batch)["id"]
     while http.get(f"/v1/batches/{batch_id}").json()["status"] != "completed":

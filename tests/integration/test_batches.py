@@ -1,4 +1,4 @@
-"""Batches as OpenAI's SDK has them: a file of requests becomes a file of answers, and a bad line fails alone."""
+"""Batches as OpenAI's SDK has them: a file of requests becomes a file of answers, and what is refused fails alone."""
 
 import asyncio
 import json
@@ -144,38 +144,49 @@ async def cleared(database: Database) -> None:
             await asyncio.sleep(0.2)
 
 
-async def test_a_bad_line_fails_alone_and_says_why(stage: Stage, tenant: Tenant) -> None:
-    bad = {
-        "not json": "{",
-        "no object": "[1]",
-        "another url": line("other-url", "x", url=CHAT),
-        "no body": json.dumps({"custom_id": "no-body", "method": "POST", "url": RESPONSES}),
-        "unknown field": line("unknown-field", "x", colour="blue"),
-        "stream": line("stream", "x", stream=True),
-        "model": line("model", "x", model="nonsense"),
-        "twice": line("good", "x"),
-        "surrogate": line("surrogate", "x").replace('"x"', '"\\ud800"'),
-        "deep": '{"custom_id": "deep", "method": "POST", "url": "/v1/responses", "body": {"input": '
-        + "[" * 900
-        + "]" * 900
-        + "}}",
-        "deeper": '{"custom_id": "deeper", "body": ' + "[" * 100_000 + "]" * 100_000 + "}",
-        "no utf-8": '{"custom_id": "\udcff"}',
-    }
+async def test_a_refused_request_fails_alone_and_says_why_as_its_route_would(stage: Stage, tenant: Tenant) -> None:
+    refused = [
+        line("unknown-field", "x", colour="blue"),
+        line("stream", "x", stream=True),
+        line("model", "x", model="nonsense"),
+        line("surrogate", "x").replace('"x"', '"\\ud800"'),
+        line("deep", "x").replace('"x"', "[" * 900 + "]" * 900),
+    ]
     async with serving(stage) as platform, sdk(platform, tenant) as client:
-        lines = [line("good", "good"), "", *bad.values(), line("breaks", "breaks"), line("last", "last")]
+        lines = [line("good", "good"), "", *refused, line("breaks", "breaks"), line("last", "last")]
         done = await until(client, await begin(client, lines), "completed")
         assert done.request_counts is not None
-        assert (done.request_counts.completed, done.request_counts.failed) == (2, len(bad) + 1)
+        assert (done.request_counts.completed, done.request_counts.failed) == (2, len(refused) + 1)
+        assert done.errors is None
         assert sorted(await content(client, done.output_file_id)) == ["good", "last"]
-        errors = await content(client, done.error_file_id)
-        assert errors["unknown-field"]["error"]["code"] == "unknown_parameter"
-        assert errors["stream"]["error"]["code"] == "unsupported_parameter"
-        assert errors["model"]["error"]["code"] == "model_not_found"
-        assert errors["good"]["error"]["code"] == "duplicate_custom_id"
-        assert errors["no-body"]["error"]["code"] == errors["other-url"]["error"]["code"] == "invalid_line"
-        assert errors[None]["error"]["code"] == "invalid_json_line"
-        assert errors["breaks"]["response"]["status_code"] == 400
+        told = await content(client, done.error_file_id)
+    statuses = {name: one["response"]["status_code"] for name, one in told.items()}
+    assert statuses == {"unknown-field": 400, "stream": 400, "model": 404, "surrogate": 400, "deep": 400, "breaks": 400}
+    assert {one["error"] for one in told.values()} == {None}
+    assert all(one["response"]["request_id"] for one in told.values())
+    codes = {name: one["response"]["body"]["error"]["code"] for name, one in told.items()}
+    assert codes["unknown-field"] == "unknown_parameter"
+    assert codes["stream"] == "unsupported_parameter"
+    model = told["model"]["response"]["body"]["error"]
+    assert (model["code"], model["param"], model["type"]) == ("model_not_found", "model", "invalid_request_error")
+
+
+async def test_a_file_with_a_line_that_is_no_request_fails_before_any_line_runs(stage: Stage, tenant: Tenant) -> None:
+    bad = ["{", line("other-url", "x", url=CHAT), line("good", "x"), '{"custom_id": "\udcff"}']
+    async with serving(stage) as platform, sdk(platform, tenant) as client:
+        failed = await until(client, await begin(client, [line("good", "good"), "", *bad]), "failed", "completed")
+        assert failed.status == "failed"
+        assert failed.errors is not None
+        assert failed.errors.data is not None
+        assert [(told.code, told.line, told.param) for told in failed.errors.data] == [
+            ("invalid_json_line", 3, None),
+            ("url_mismatch", 4, "url"),
+            ("duplicate_custom_id", 5, "custom_id"),
+            ("invalid_json_line", 6, None),
+        ]
+        assert failed.request_counts is not None
+        assert failed.request_counts.total == 0
+        assert (failed.output_file_id, failed.error_file_id) == (None, None)
 
 
 async def test_a_file_without_requests_fails_and_what_is_no_batch_file_is_refused(stage: Stage, tenant: Tenant) -> None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from core.config import Files as FileLimits
 from core.errors import InvalidRequest, NotFound, TooLarge, Unavailable
-from core.files.files import Files
+from core.files.files import FileDamaged, Files
 from core.files.names import checked_name
 from core.storage.database import Database
 from core.storage.files import Allowed, FileInUse, FileStore, StorageUsedUp
@@ -289,6 +289,29 @@ async def test_bytes_that_rotted_are_not_given_to_who_reads_them_whole(shelf: Fi
     (folder / f"{file.blob_key}~").write_bytes(b"componenT")
     with pytest.raises(Unavailable, match="damaged"):
         await shelf.read(tenant.principal.organization_id, file.id, limit_bytes=9)
+
+
+@pytest.mark.parametrize("rotten", [b"componenT", b"component and more", None], ids=["changed", "longer", "gone"])
+async def test_bytes_that_rotted_are_not_taken_for_an_upload_which_mends_all_files_that_have_them(
+    shelf: Files, folder: Path, database: Database, tenant: Tenant, rotten: bytes | None
+) -> None:
+    who = tenant.principal
+    first, second = await put(shelf, tenant, b"component"), await put(shelf, tenant, b"component")
+    stored = folder / f"{first.blob_key}~"
+    stored.unlink() if rotten is None else stored.write_bytes(rotten)
+    for _ in range(2):
+        with pytest.raises(FileDamaged):
+            await shelf.read(who.organization_id, first.id, limit_bytes=9)
+    assert (await shelf.get(who.organization_id, first.id)).sha256 == first.sha256
+    third = await put(shelf, tenant, b"component")
+    for file in (first, second, third):
+        assert await shelf.read(who.organization_id, file.id, limit_bytes=9) == b"component"
+    await shelf.sweep()
+    assert len(on_disk(folder)) == await rows_of(database, tenant, blobs) == 1
+    for file in (first, second, third):
+        assert await whole(shelf, tenant, file.id) == b"component"
+        await shelf.delete(who, file.id)
+    assert len(on_disk(folder)) == await rows_of(database, tenant, blobs) == 0
 
 
 async def test_what_is_done_with_a_file_is_in_the_audit_log_without_its_name(

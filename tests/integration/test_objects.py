@@ -5,16 +5,19 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any, BinaryIO
 
 import boto3
 import pytest
 
 from core.errors import ConfigurationError, InvalidRequest, NotFound, TooLarge
+from core.storage import object_directory
 from core.storage.objects import Objects, ObjectsUnavailable, open_objects, read
 
 MEGABYTE = 2**20
@@ -89,6 +92,33 @@ async def test_a_file_becomes_an_object_from_this_file_system_or_another(objects
     assert await keys(objects) == ["taken/0", "taken/1"]
     with pytest.raises(ObjectsUnavailable):
         await objects.take("taken/2", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("method", ["put", "take"])
+async def test_what_is_given_up_amid_its_last_step_is_in_the_directory_before_its_caller_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    begun, go_on, publish = threading.Event(), threading.Event(), object_directory._publish
+
+    def slowly(file: BinaryIO, unfinished: Path, path: Path) -> None:
+        begun.set()
+        go_on.wait(60)
+        publish(file, unfinished, path)
+
+    monkeypatch.setattr(object_directory, "_publish", slowly)
+    given = tmp_path / "given"
+    given.write_bytes(b"personal")
+    async with open_objects(f"file://{tmp_path}/objects") as objects:
+        storing: Any = objects.put("a", body(b"personal")) if method == "put" else objects.take("a", given)
+        doing = asyncio.ensure_future(storing)
+        await asyncio.to_thread(begun.wait, 60)
+        doing.cancel()
+        asyncio.get_running_loop().call_later(0.3, go_on.set)
+        with pytest.raises(asyncio.CancelledError):
+            await doing
+        assert await keys(objects) == (["a"] if method == "put" else [])  # which who has put it removes
+        await objects.delete("a")
+    assert not [path for path in (tmp_path / "objects").rglob("*") if path.is_file()]
 
 
 async def test_an_empty_object_is_an_object(objects: Objects) -> None:

@@ -5,6 +5,7 @@ import socketserver
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -132,6 +133,38 @@ async def test_an_upload_that_is_given_up_before_anybody_knows_what_came_of_it_i
             await uploading
         async with database.tenant(tenant.principal.organization_id) as connection:
             assert (await connection.execute(sa.select(blobs.c.bytes))).scalars().all() == [0]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["stored", "late answer"])
+async def test_a_file_that_is_given_up_while_it_is_taken_leaves_no_object_or_says_so(
+    bucket: SlowBucket, tmp_path: Path, late: bool
+) -> None:
+    bucket.late = late
+    file = tmp_path / "records.csv"
+    file.write_bytes(b"personal")
+    async with open_objects(bucket.url) as objects:
+        taking = asyncio.create_task(objects.take("exports/records.csv", file))
+        await asyncio.to_thread(bucket.asked.wait, 60)
+        taking.cancel()
+        asyncio.get_running_loop().call_later(0.5, bucket.go_on.set)
+        with pytest.raises(asyncio.CancelledError) as given_up:
+            await taking
+        assert isinstance(given_up.value.__cause__, Unavailable) == late
+    assert late or bucket.kept == set()
+
+
+async def test_a_bucket_that_never_answers_is_not_waited_for(bucket: SlowBucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.storage.objects.LAST_SECONDS", 0.2, raising=False)
+    async with open_objects(bucket.url) as objects:
+        uploading = asyncio.create_task(objects.put("a", body()))
+        await asyncio.to_thread(bucket.asked.wait, 60)
+        uploading.cancel()
+        ended, _ = await asyncio.wait([uploading], timeout=20)
+        bucket.go_on.set()
+        assert ended
+        with pytest.raises(asyncio.CancelledError) as given_up:
+            await uploading
+        assert isinstance(given_up.value.__cause__, Unavailable)
 
 
 async def test_slow_uploads_leave_the_server_ready(bucket: SlowBucket) -> None:

@@ -158,9 +158,10 @@ async def test_a_full_queue_turns_the_next_one_away_at_once(endless: Path) -> No
 async def test_waiting_too_long_ends_and_frees_the_place() -> None:
     queue = Queue(places=1, seconds=0.01)
     async with queue.turn():
-        with pytest.raises(AgentFailure, match=r"busy for 0\.01 s"):
+        with pytest.raises(AgentFailure, match=r"busy for 0\.01 s") as caught:
             async with queue.turn():
                 raise AssertionError("two at a time")
+        assert caught.value.code is FailureCode.LATE
         assert queue.waiting == 0
     async with queue.turn():
         pass
@@ -352,3 +353,49 @@ async def test_an_agent_that_stops_leaves_a_socket_that_another_made_in_the_plac
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0
         assert socket.exists()
+
+
+@pytest.mark.parametrize("options", [{"top_p": 1.0, "json_answer": True}, {"json_answer": True}, {"top_p": 1.0}], ids=str)
+async def test_a_temperature_next_to_nothing_is_none(tmp_path: Path, options: dict[str, Any]) -> None:
+    """Scores divided by it are no numbers, and llama.cpp would end the process."""
+    with running_agent(write_random(tmp_path / "model.gguf")) as socket:
+        asked = {**options, "max_output_tokens": 20, "seed": 1}
+        [coldest, nearly] = [await answer(socket, temperature=degrees, **asked) for degrees in (0, 1e-39)]
+        assert nearly[:-1] == coldest[:-1]
+        assert await is_served(socket)
+
+
+@pytest.mark.parametrize("ask", [{"json_answer": True}, {}, {"temperature": 0}], ids=str)
+async def test_a_model_that_computes_no_numbers_fails_the_request_alone(tmp_path: Path, ask: dict[str, Any]) -> None:
+    model = tmp_path / "model.gguf"
+    whole = write_random(model)
+    data = bytearray(whole.read_bytes())
+    data[-4096:] = b"\xff" * 4096  # NaN
+    model.write_bytes(data)
+    with running_agent(model) as socket:
+        for _ in range(2):
+            [failed] = await answer(socket, **ask)
+            assert isinstance(failed, Failed)
+            assert (failed.code, "no numbers" in failed.message) == (FailureCode.BROKEN, True)
+
+
+@pytest.mark.parametrize("limit", [3, 200])
+@pytest.mark.parametrize(
+    ("script", "stop", "shown"),
+    [
+        (["\n\n", "\n\n\n"], "\n", ""),
+        (["\n\n", "\n\n\n"], "\n\n\n\n", ""),
+        (["A", "\n\n", "\n\n\n"], "\n", "A"),
+        (["A", "\n\n", "\n\n\n"], "A\n\n\n", ""),
+        (["\n\nB", "b"], "\nB", ""),
+        (["\n", "B", "b"], "B", ""),
+    ],
+)
+async def test_line_ends_that_are_not_shown_are_seen_by_stop_sequences(
+    tmp_path: Path, script: list[str], stop: str, shown: str, limit: int
+) -> None:
+    with running_agent(write_reciter(tmp_path / "model.gguf", script, endless=True)) as socket:
+        *texts, last = await answer(socket, stop=[stop], max_output_tokens=limit)
+    assert "".join(line.text for line in texts if isinstance(line, Text)) == shown
+    assert isinstance(last, Finished)
+    assert last.reason is FinishReason.STOP

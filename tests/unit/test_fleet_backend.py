@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 
 from core.fleet.agent.engine import Engine
-from core.fleet.protocol import estimate_tokens
+from core.fleet.protocol import FailureCode, estimate_tokens
+from core.llm.backends import fleet
 from core.llm.backends.fleet import Declaration, open_model
 from core.llm.contract import (
     CallChunk,
@@ -20,8 +21,10 @@ from core.llm.contract import (
     ContextExceeded,
     Finished,
     JsonFormat,
+    ModelError,
     ModelRefused,
     ModelRequest,
+    ModelTimedOut,
     ModelUnavailable,
     ReasoningChunk,
     Sampling,
@@ -304,3 +307,12 @@ def test_a_relative_socket_is_beside_the_configuration_wherever_the_server_is_st
     declared = validate_model({"name": "local", "backend": "fleet", "socket": "run/agent.sock"}, tmp_path)
     assert isinstance(declared, Declaration)
     assert declared.socket == tmp_path / "run" / "agent.sock"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(FailureCode.BUSY, ModelUnavailable), (FailureCode.LATE, ModelTimedOut)], ids=["full", "late"]
+)
+def test_a_queue_that_is_full_and_one_that_takes_too_long_are_no_ill_health(code: FailureCode, kind: type[ModelError]) -> None:
+    error = fleet._error(code, "the model is busy")
+    assert type(error) is kind
+    assert (error.retryable, error.counts) == (False, False)

@@ -320,3 +320,51 @@ def test_switched_off_no_grammar_is_used(engine: Engine) -> None:
     )
     pieces = list(reply.write(engine, task, stopped=lambda: False, new_id=lambda: "call_1", use_grammar=False))
     assert not text_of(pieces).lstrip().startswith("{")
+
+
+BASE = {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}
+EXTRA = {"properties": {"extra": {"type": "string"}}, "required": ["extra"]}
+BESIDE: list[tuple[dict[str, Any], Any]] = [
+    ({"type": "object", "allOf": [{"$ref": "#/$defs/B"}], **EXTRA, "$defs": {"B": BASE}}, {"id": 1, "extra": "x"}),
+    ({"$ref": "#/$defs/B", **EXTRA, "$defs": {"B": BASE}}, {"id": 1, "extra": "x"}),
+    ({"$ref": "#/$defs/B", "allOf": [EXTRA], "$defs": {"B": BASE}}, {"id": 1, "extra": "x"}),
+    ({"anyOf": [BASE], "oneOf": [EXTRA]}, {"id": 1, "extra": "x"}),
+    ({"anyOf": [BASE], "required": ["extra"]}, {"id": 1, "extra": "x"}),
+    ({**BASE, "oneOf": [EXTRA, {"properties": {"iban": {}}, "required": ["iban"]}]}, {"id": 1, "iban": "x"}),
+    ({**BASE, "if": {"required": ["id"]}, "then": EXTRA}, {"id": 1, "extra": "x"}),
+    ({**BASE, "dependentRequired": {"id": ["extra"]}}, {"id": 1, "extra": "x"}),
+    ({**BASE, "minProperties": 2}, {"id": 1, "extra": "x"}),
+    ({"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "integer"}, "minItems": 2}, ["a", 1]),
+    ({"type": "array", "prefixItems": [{"type": "string"}], "items": False}, ["a"]),
+    ({"type": "array", "items": {}, "anyOf": [{"items": {"type": "string"}}, {"maxItems": 0}]}, ["a"]),
+    (
+        {
+            "type": "object",
+            "patternProperties": {"^n": {"type": "integer"}},
+            "additionalProperties": {"type": "string"},
+            "required": ["n"],
+        },
+        {"n": 1},
+    ),
+]  # fmt: skip
+
+
+def allowed(engine: Engine, schema: Mapping[str, Any], value: Any) -> bool:
+    with closing(Sampler(engine, Settings(temperature=1.0, top_p=1.0))) as sampler:
+        assert sampler.constrain(grammar.for_answer(schema))
+        return sampler.advance(json.dumps(value, separators=(",", ":")))
+
+
+@pytest.mark.parametrize(("schema", "value"), BESIDE)
+def test_keywords_beside_each_other_leave_what_is_valid(engine: Engine, schema: dict[str, Any], value: Any) -> None:
+    jsonschema.validate(value, schema)
+    assert allowed(engine, schema, value)
+
+
+def test_alternatives_of_declared_members_are_held_to_these(engine: Engine) -> None:
+    either = {"type": "object", "properties": {"a": {}, "b": {}}, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}
+    assert allowed(engine, either, {"b": 1})
+    assert not allowed(engine, either, {"c": 1})
+    described = {"$ref": "#/$defs/B", "description": "a thing", "type": "object", "$defs": {"B": BASE}}
+    assert allowed(engine, described, {"id": 1})
+    assert not allowed(engine, described, {"id": "x"})

@@ -1,6 +1,7 @@
 """Templates are data from strangers, and so is what they are filled with: only a template's own words become special tokens."""
 
 import json
+import resource
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -256,3 +257,22 @@ def test_tools_that_are_none_are_refused(engine: Engine, tools: list[Any]) -> No
 def test_a_tool_that_must_be_called_has_to_be_offered(engine: Engine) -> None:
     with pytest.raises(AgentFailure, match="not offered"):
         Preparation(engine).compose(Ask(messages=user("x"), tool_choice="required", tool_name="add"))
+
+
+@pytest.mark.parametrize(
+    "huge",
+    [
+        "{{ 'x'.center(10**10) }}",
+        "{{ 'x'.rjust(10000000000) }}",
+        "{{ 'x' | center(10000000000) }}",
+        "{{ '%10000000000d' % 1 }}",
+        "{{ '{:>10000000000}'.format(1) }}",
+        "{{ ('a' * 100000).replace('a', 'b' * 100000) }}",
+        "{% set x = namespace(y='xx') %}{% for n in range(60) %}{% set x.y = x.y ~ x.y %}{% endfor %}",
+    ],
+)
+def test_a_template_that_takes_all_memory_is_refused(huge: str) -> None:
+    with pytest.raises(AgentFailure, match="refuses this conversation") as caught:
+        composed(huge, user("hi"))
+    assert caught.value.code is FailureCode.REFUSED
+    assert resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY

@@ -34,7 +34,9 @@ log = logging.getLogger(__name__)
     help="How many layers an accelerator takes; needs a llama.cpp built for it.",
 )
 @click.option("--template", type=click.Path(path_type=Path), help="A Jinja chat template instead of the model's own.")
-@click.option("--no-grammar", is_flag=True, help="Never hold the model to a JSON Schema; replies are validated either way.")
+@click.option(
+    "--no-grammar", is_flag=True, help="Never hold the model to a JSON Schema; strict answers are validated either way."
+)
 def agent(
     socket: Path,
     model: Path,

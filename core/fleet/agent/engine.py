@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import llama_cpp.llama_cpp as llama
+import numpy as np
 
 from core.fleet.agent.vocabulary import Vocabulary, common_prefix
 from core.fleet.protocol import AgentFailure, FailureCode
@@ -89,6 +90,19 @@ class Engine:
         """Append one token, so that the next can be chosen."""
         self._decode((token,))
 
+    def scores(self) -> np.ndarray:
+        """Of every token to come next; good until the next is read. Raises AgentFailure where the model computes no numbers."""
+        logits = llama.llama_get_logits_ith(self.context, -1)
+        scores = np.ctypeslib.as_array(logits, (self.vocabulary.size,))
+        if not np.isfinite(scores.max()):
+            self._forget()
+            raise AgentFailure(FailureCode.BROKEN, "the model's scores are no numbers: its file may be damaged")
+        return scores
+
+    def _forget(self) -> None:
+        llama.llama_memory_clear(self._memory, True)
+        self._read.clear()
+
     def _decode(self, tokens: Sequence[int]) -> None:
         batch, position = self._batch, len(self._read)
         batch.n_tokens = len(tokens)
@@ -100,8 +114,7 @@ class Engine:
             batch.logits[n] = n == len(tokens) - 1
         status = llama.llama_decode(self.context, batch)
         if status:
-            llama.llama_memory_clear(self._memory, True)
-            self._read.clear()
+            self._forget()
             raise AgentFailure(FailureCode.BROKEN, f"llama.cpp could not read {len(tokens)} tokens (status {status})")
         self._read.extend(tokens)
 

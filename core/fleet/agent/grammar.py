@@ -1,7 +1,8 @@
-"""JSON Schema to llama.cpp's grammar notation: narrower or wider where it has to be, since replies are validated anyway.
+"""JSON Schema to llama.cpp's grammar notation: narrower or wider where it has to be, since what is promised is validated.
 
 llama.cpp answers unconstrained when a grammar does not parse, and some schemas crash or bloat it. So only what is listed here
 is translated: no text of the schema but constants and property names gets into a grammar, lengths are bounded, sizes counted.
+Narrower never means that nothing valid is left: keywords that stand beside each other, and not only narrow, get any value.
 """
 
 import json
@@ -33,6 +34,11 @@ object ::= "{" ws (string ":" ws value ("," ws string ":" ws value)*)? ws "}"
 value ::= object | array | string | number | boolean | null
 """
 TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
+
+ELSEWHERE = ("$ref", "$dynamicRef", "anyOf", "oneOf", "allOf", "if", "then", "else", "dependentSchemas", "dependentRequired")
+"""What a value has to be is said in another schema as well."""
+INSIDE = ("properties", "required", "patternProperties", "additionalProperties", "minProperties", "items", "prefixItems")
+"""What must, or alone may, be in a value: two schemas that say so are one grammar only when they know of each other."""
 
 Tools = Mapping[str, Mapping[str, Any]]
 """A tool's name -> the schema of its arguments."""
@@ -104,30 +110,42 @@ class _Grammar:
             return "value"
         if not isinstance(schema, Mapping):
             raise Untranslatable("a part of its schema accepts nothing")
+        elsewhere = [keyword for keyword in ELSEWHERE if keyword in schema]
         match schema:
-            case {"$ref": str(reference)}:
-                return self._reference(reference, root)
             case {"const": constant}:
                 return self._constants([constant])
             case {"enum": [_, *_] as constants}:
                 return self._constants(constants)
+            case {"properties": {}} if elsewhere and not _is_about(schema):
+                return self._loose(schema)
+            case {"properties": {**members}} if members and schema.get("type", "object") == "object":
+                return self._object(schema, root)
+            case _ if len(elsewhere) > 1 or (elsewhere and any(keyword in schema for keyword in INSIDE)):
+                return self._loose(schema)
+            case {"$ref": str(reference)}:
+                return self._reference(reference, root)
             case {"anyOf": [_, *_] as options} | {"oneOf": [_, *_] as options}:
-                return self._choice(self.visit(option, root) for option in options)
+                visited = [self.visit(option, root) for option in options]
+                return self._loose(schema) if "value" in visited else self._choice(visited)
             case {"allOf": [only]}:
                 return self.visit(only, root)
             case {"type": [_, *_] as kinds}:
                 return self._choice(self.visit({**schema, "type": kind}, root) for kind in kinds)
-            case {"properties": {**members}} if members and schema.get("type", "object") == "object":
-                return self._object(schema["properties"], schema, root)
-            case {"type": "object", "additionalProperties": {**member}} if member:
+            case {"type": "object", "additionalProperties": {**member}} if member and "patternProperties" not in schema:
                 return self._map(self.visit(member, root))
-            case {"type": "array", "items": items} if not isinstance(items, list):
+            case {"type": "array", "items": items} if not isinstance(items, list) and "prefixItems" not in schema:
                 return self._array(items, schema, root)
             case {"type": "string"}:
                 return self._string(schema)
             case {"type": str(kind)} if kind in TYPES:
                 return kind
         return "value"
+
+    def _loose(self, schema: Mapping[str, Any]) -> str:
+        """Anything of its type."""
+        kinds = schema.get("type")
+        known = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if isinstance(kind, str) and kind in TYPES]
+        return self._choice(known) if known else "value"
 
     def _constants(self, values: Sequence[Any]) -> str:
         texts = list(dict.fromkeys(map(_json, values)))
@@ -147,10 +165,14 @@ class _Grammar:
         self._ways.around(name, "{", [member])
         return name
 
-    def _object(self, members: Mapping[str, Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
+    def _object(self, schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
         """Declared members only, in the order of their declaration, each at most once."""
+        declared: Mapping[str, Any] = schema["properties"]
         required = {name for name in schema.get("required", ()) if isinstance(name, str)}
-        members = {**members, **dict.fromkeys(sorted(required - members.keys()), True)}
+        members = {**declared, **dict.fromkeys(sorted(required - declared.keys()), True)}
+        least = schema.get("minProperties", 0)
+        if isinstance(least, int | float) and least > len(members):
+            return "object"
         first = after = '""'  # what may follow: when nothing was written yet, and when something was
         values: dict[str, str] = {}
         for name, member in reversed(members.items()):
@@ -197,6 +219,26 @@ class _Grammar:
         name = f"r{len(self._rules)}"
         self._rules.append(f"{name} ::= {expression}")
         return name
+
+
+def _is_about(schema: Mapping[str, Any]) -> bool:
+    """Whether what stands beside `properties` only says which of them must be there, and what a plain one is."""
+    members: Mapping[str, Any] = schema["properties"]
+    parts: list[Any] = []
+    for keyword in ELSEWHERE:
+        said = schema.get(keyword, [])
+        parts += said if isinstance(said, list) else [said]
+    return schema.get("type", "object") == "object" and all(_is_plain(part, members) for part in parts)
+
+
+def _is_plain(part: Any, members: Mapping[str, Any]) -> bool:
+    if not isinstance(part, Mapping) or not part.keys() <= {"properties", "required", "type", "title", "description"}:
+        return False
+    required, properties = part.get("required", []), part.get("properties", {})
+    if not isinstance(required, list) or not isinstance(properties, Mapping):
+        return False
+    inside = {keyword for inner in properties.values() if isinstance(inner, Mapping) for keyword in inner}
+    return {*map(str, required), *properties} <= members.keys() and inside.isdisjoint((*ELSEWHERE, *INSIDE))
 
 
 def _json(value: Any) -> str:

@@ -7,11 +7,20 @@ A family of models is a parser here; today's is Hermes, which Qwen, Hermes and o
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from core.fleet.protocol import Call, Reasoning, Text
 
-Written = Text | Reasoning | Call
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Line ends before the answer, which are not shown."""
+
+    text: str
+
+
+Written = Text | Reasoning | Call | Dropped
 
 
 class State(Enum):
@@ -45,11 +54,17 @@ class Hermes:
         self._call: _Call | None = None
         self._blank = ""  # line ends that were read and not yet shown: those beside a tag or the end are left out
         self._fresh = True
+        self._beginning = not thinking  # no tag has come yet
 
     @property
     def call_so_far(self) -> str:
         """What was read of the call that is open."""
         return self._call.source if self._call else ""
+
+    @property
+    def held(self) -> str:
+        """Line ends that are shown when more text comes; those after a tag belong to it."""
+        return "" if self._fresh else self._blank
 
     def feed(self, text: str) -> Iterator[Written]:
         self._pending += text
@@ -114,10 +129,14 @@ class Hermes:
         if not self._pending.startswith(tag):
             return False
         self._pending = self._pending.removeprefix(tag)
-        self._blank, self._fresh = "", True
+        self._blank, self._fresh, self._beginning = "", True, False
         return True
 
-    def _text(self, text: str) -> Iterator[Text]:
+    def _text(self, text: str) -> Iterator[Text | Dropped]:
+        if self._beginning and (dropped := text[: len(text) - len(text.lstrip("\n"))]):
+            yield Dropped(dropped)
+            text = text[len(dropped) :]
+        self._beginning = self._beginning and not text
         text = self._blank + text
         visible = text.rstrip("\n")
         self._blank = text[len(visible) :]
@@ -206,27 +225,43 @@ class _Call:
 
 
 class StopText:
-    """Cuts text at the first of some sequences, also where one arrives in pieces."""
+    """Cuts text at the first of some sequences, also where one arrives in pieces or begins in what is not shown."""
 
     def __init__(self, sequences: tuple[str, ...]) -> None:
         self._sequences = tuple(sequence for sequence in sequences if sequence)
         self._held = ""
+        self._hidden = 0  # of what is held, that many characters are not shown
         self.reached = False
 
     def feed(self, text: str) -> str:
         """What may be shown now."""
         text = self._held + text
-        found = [position for sequence in self._sequences if (position := text.find(sequence)) >= 0]
-        if found:
-            self.reached, self._held = True, ""
-            return text[: min(found)]
-        end = len(text) - held_back(text, self._sequences)
-        self._held = text[end:]
-        return text[:end]
+        end = self._found(text)
+        if end is None:
+            end = len(text) - held_back(text, self._sequences)
+        shown = text[self._hidden : end]
+        self._hidden, self._held = max(0, self._hidden - end), "" if self.reached else text[end:]
+        return shown
+
+    def drop(self, text: str) -> None:
+        """Text that was written before any that is shown, and is not."""
+        self._hidden += len(text)
+        self.feed(text)
+
+    def look(self, ahead: str) -> None:
+        """Text that was written, and is fed or left out later."""
+        end = self._found(self._held + ahead)
+        if end is not None:
+            self._held = self._held[:end]
 
     def flush(self) -> str:
-        held, self._held = self._held, ""
-        return held
+        held, hidden, self._held, self._hidden = self._held, self._hidden, "", 0
+        return held[hidden:]
+
+    def _found(self, text: str) -> int | None:
+        found = [position for sequence in self._sequences if (position := text.find(sequence)) >= 0]
+        self.reached = bool(found)
+        return min(found, default=None)
 
 
 def held_back(text: str, markers: tuple[str, ...]) -> int:

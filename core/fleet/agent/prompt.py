@@ -5,11 +5,13 @@ write must not become a special token, or a message could open a system turn of 
 """
 
 import json
+import resource
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain, pairwise
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -21,6 +23,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from core.fleet.protocol import AgentFailure, FailureCode
 
 RENDER_SECONDS = 2.0
+RENDER_BYTES = 2**29
+"""What rendering may add to the process's memory; templates that are well take a hundredth."""
 BREAK = "\ufdd0"
 """A noncharacter of Unicode: stands where a text is cut before it is tokenised."""
 
@@ -70,12 +74,14 @@ class Composer:
         self._longest = max(map(len, special_texts), default=0)
         self._constants = {"bos_token": bos, "eos_token": eos}
         try:
-            with _time_limit(RENDER_SECONDS):
+            with _limits():
                 self._template = _environment().from_string(source)
         except TemplateError as exc:
             raise TemplateUnusable(f"the chat template does not compile: {exc}") from exc
         except TimeoutError as exc:
             raise TemplateUnusable(f"compiling the chat template takes more than {RENDER_SECONDS:g} s") from exc
+        except MemoryError as exc:
+            raise TemplateUnusable(f"compiling the chat template takes more than {RENDER_BYTES >> 20} MB") from exc
 
     def compose(
         self,
@@ -91,7 +97,7 @@ class Composer:
         """
         written, length = [], 0
         try:
-            with _time_limit(RENDER_SECONDS):
+            with _limits():
                 for piece in self._template.generate(self._variables(messages, tools, reasoning_effort)):
                     written.append(piece)
                     length += len(piece)
@@ -254,6 +260,27 @@ def _in_words(message: dict[str, Any]) -> dict[str, Any]:
 def _call_in_words(function: dict[str, Any]) -> str:
     name, arguments = _to_json(function["name"]), _to_json(function["arguments"])
     return f'<tool_call>\n{{"name": {name}, "arguments": {arguments}}}\n</tool_call>'
+
+
+@contextmanager
+def _limits() -> Iterator[None]:
+    """Raises TimeoutError, MemoryError."""
+    with _memory_limit(RENDER_BYTES), _time_limit(RENDER_SECONDS):
+        yield
+
+
+@contextmanager
+def _memory_limit(more: int) -> Iterator[None]:
+    """Of the whole process: padding, replacing and doubling make something huge faster than any clock looks."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize() + more
+    if soft != resource.RLIM_INFINITY:
+        most = min(soft, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 @contextmanager

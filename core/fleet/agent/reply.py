@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from core.fleet.agent import grammar
 from core.fleet.agent.engine import Cancelled, Engine, Stopped
-from core.fleet.agent.parsers import Hermes, State, StopText, Written
+from core.fleet.agent.parsers import Dropped, Hermes, State, StopText, Written
 from core.fleet.agent.sampling import Sampler
 from core.fleet.agent.task import Task
 from core.fleet.protocol import Finished, Piece, Text
@@ -80,10 +80,16 @@ class _Reply:
     def _take(self, text: str) -> Iterator[Piece]:
         for piece in self._parser.feed(text):
             yield from self._show(piece)
+        if not self._stop.reached:
+            self._stop.look(self._parser.held)
         if self._use_grammar:
             self._steer()
 
     def _show(self, piece: Written) -> Iterator[Piece]:
+        if isinstance(piece, Dropped):
+            if not self._stop.reached:
+                self._stop.drop(piece.text)
+            return
         if isinstance(piece, Text):
             shown = "" if self._stop.reached else self._stop.feed(piece.text)
             if shown:
@@ -126,7 +132,7 @@ class _Reply:
         return grammar.for_answer_or_call(schema, tools, opening=Hermes.CALL_OPENING, closing=Hermes.CALL_CLOSING)
 
     def _constrain(self, build: Callable[[], str], already: str = "") -> None:
-        """Without a grammar the reply goes on unconstrained: the platform validates it either way."""
+        """Without a grammar the reply goes on unconstrained: the platform validates what was promised either way."""
         try:
             held = self._sampler.constrain(build()) and self._sampler.advance(already)
             problem = "llama.cpp cannot read it, or it does not allow what was written already"

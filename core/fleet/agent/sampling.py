@@ -9,12 +9,14 @@ import numpy as np
 from core.fleet.agent.engine import Engine
 
 RANDOM_SEED = llama.LLAMA_DEFAULT_SEED  # tells llama.cpp to draw one
+GREEDY_BELOW = 1e-6
+"""A lower temperature is 0: scores divided by it can be too big to be numbers."""
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """temperature 0: always the likeliest. seed None: another one every time."""
+    """temperature 0, or next to it: always the likeliest. seed None: another one every time."""
 
     temperature: float
     top_p: float
@@ -28,7 +30,7 @@ class Sampler:
 
     With a grammar, the token that would have been chosen without is taken when the grammar allows it, and only otherwise is the
     grammar applied to the whole vocabulary. llama.cpp aborts the process when it is made to accept a token that its grammar
-    forbids, so every token is tried before.
+    forbids, so every token is tried before: also one that was chosen of those that it left.
     """
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
@@ -72,17 +74,18 @@ class Sampler:
         return True
 
     def choose(self) -> int:
-        """The next token. A grammar that allows none is released."""
+        """The next token. A grammar that allows none is released. Raises AgentFailure."""
+        scores = self._engine.scores()
         if self._grammar is None:
             return int(llama.llama_sampler_sample(self._chain, self._engine.context, -1))
-        token = self._pick(self._candidates())
+        token = self._pick(self._candidates(scores))
         if not self._allows(token):
-            candidates = self._candidates()
+            candidates = self._candidates(scores)
             _apply(self._grammar, candidates)
-            if np.isneginf(candidates["logit"]).all():
-                self.release()
-            else:
+            if not np.isneginf(candidates["logit"]).all():
                 token = self._pick(candidates)
+            if not self._allows(token):
+                self.release()
         llama.llama_sampler_accept(self._chain, token)
         if self._grammar is not None:
             llama.llama_sampler_accept(self._grammar, token)
@@ -93,10 +96,9 @@ class Sampler:
         _apply(self._grammar, candidate)
         return not np.isneginf(candidate["logit"][0])
 
-    def _candidates(self) -> np.ndarray:
-        logits = llama.llama_get_logits_ith(self._engine.context, -1)
+    def _candidates(self, scores: np.ndarray) -> np.ndarray:
         candidates = self._unscored.copy()
-        candidates["logit"] = np.ctypeslib.as_array(logits, (self._size,))
+        candidates["logit"] = scores
         return candidates
 
     def _pick(self, candidates: np.ndarray) -> int:
@@ -111,7 +113,7 @@ class Sampler:
                 self._size, span, 1.0, settings.frequency_penalty, settings.presence_penalty
             )
             llama.llama_sampler_chain_add(chain, penalties)
-        if settings.temperature == 0:
+        if settings.temperature < GREEDY_BELOW:
             llama.llama_sampler_chain_add(chain, llama.llama_sampler_init_greedy())
             return chain
         seed = RANDOM_SEED if settings.seed is None else settings.seed % RANDOM_SEED

@@ -51,7 +51,7 @@ class Queue:
             async with asyncio.timeout(self._seconds):  # before Python 3.12, wait_for can swallow a cancellation
                 await self._lock.acquire()
         except TimeoutError as exc:
-            raise AgentFailure(FailureCode.BUSY, f"the model was busy for {self._seconds:g} s") from exc
+            raise AgentFailure(FailureCode.LATE, f"the model was busy for {self._seconds:g} s") from exc
         finally:
             self.waiting -= 1
         try:

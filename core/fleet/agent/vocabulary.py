@@ -1,7 +1,8 @@
 """Text to tokens and back, for the vocabulary of one model file."""
 
 import ctypes
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import llama_cpp.llama_cpp as llama
@@ -16,6 +17,15 @@ WORDS = (
 )
 
 
+CHARACTERS_AT_ONCE = 8_000
+"""llama.cpp splits the texts of most byte-level vocabularies with `std::regex`, which calls itself for every character of a run
+and ends the process when the stack is full: with 50,000 of them it is, with 16,000 it was for none of its splitters."""
+BETWEEN_WORDS = re.compile(r"\w(?= \w)|\w\n(?=\w)")
+"""Ends where every splitter begins anew."""
+TRIES = 100
+"""How many of these places are looked at, from the last one on."""
+
+
 class Vocabulary:
     """Immutable, and so safe to use from several threads. Lives as long as its model."""
 
@@ -24,10 +34,46 @@ class Vocabulary:
         assert handle is not None  # every loaded model has one
         self.handle = handle
         self.size = llama.llama_vocab_n_tokens(handle)
+        self._is_byte_level = llama.llama_vocab_type(handle) == llama.LLAMA_VOCAB_TYPE_BPE
         self._pieces: dict[int, bytes] = {}
 
     def tokenise(self, text: str) -> list[int]:
-        """Also turns the text of special tokens into those tokens: never give it what a user wrote unguarded."""
+        """Also turns the text of special tokens into those tokens: never give it what a user wrote unguarded.
+
+        A long text is cut from its beginning on, so that one which goes on is cut in the same places. Between words a cut
+        changes nothing; where there are none it may cost a token.
+        """
+        return [token for part in self._parts(text) for token in self._tokenise(part)]
+
+    def _parts(self, text: str) -> Iterator[str]:
+        """Only of a byte-level text: the other kinds have no splitter, and may put a space before each text."""
+        start = 0
+        while self._is_byte_level and len(text) - start > CHARACTERS_AT_ONCE:
+            end = self._cut(text, start)
+            yield text[start:end]
+            start = end
+        yield text[start:]
+
+    def _cut(self, text: str, start: int) -> int:
+        """Between the last words before the limit, else at the limit; never inside a special text."""
+        limit = start + CHARACTERS_AT_ONCE
+        between = [found.end() for found in BETWEEN_WORDS.finditer(text, start, limit + 1)]
+        cut = next(
+            (end for end in reversed(between[-TRIES:]) if end <= limit and self._special_around(text, end) is None), limit
+        )
+        while (special := self._special_around(text, cut)) is not None:
+            cut = special
+        return cut if cut > start else limit
+
+    def _special_around(self, text: str, position: int) -> int | None:
+        """Where a special text begins that a cut would go through."""
+        for special in self.special_texts:
+            found = text.find(special, max(0, position - len(special) + 1), position + len(special) - 1)
+            if found >= 0:
+                return found
+        return None
+
+    def _tokenise(self, text: str) -> list[int]:
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
         tokens = (llama.llama_token * room)()

@@ -24,6 +24,7 @@ from core.llm.contract import (
     ModelError,
     ModelRefused,
     ModelRequest,
+    ModelTimedOut,
     ModelUnavailable,
     ReasoningChunk,
     TextChunk,
@@ -157,6 +158,8 @@ def _error(code: FailureCode, message: str) -> ModelError:
     match code:
         case FailureCode.BUSY:
             return ModelUnavailable(message, retryable=False, counts=False)
+        case FailureCode.LATE:
+            return ModelTimedOut(message, retryable=False, counts=False)
         case FailureCode.CONTEXT:
             return ContextExceeded(message)
         case FailureCode.REFUSED:
