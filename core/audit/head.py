@@ -8,16 +8,17 @@ import asyncio
 import logging
 import os
 from bisect import bisect_left, insort
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from core.audit.notes import Note, Rewritten, in_a_row, signed_by
+from core.audit.notes import Note, Rewritten, following, signed_by
 from core.audit.signing import Signer, public_keys
 from core.storage.audit import PLATFORM, AuditRecord
 from core.storage.audit_seals import Checkpoint, SealStore
+from core.storage.audit_shapes import Section
 
 STRIDE = 1_000
 """So many checkpoints are read at once, and one of so many is remembered as leading to the head."""
@@ -83,13 +84,28 @@ class Head:
             self._learn(passed)
             return last
 
+    async def add(self, checkpoint: Checkpoint, sections: Sequence[Section]) -> None:
+        """Nobody looks in between."""
+        async with self._looking:
+            await self._store.add(checkpoint, sections)
+            await self.keep(checkpoint.note)
+
+    async def know_key(self) -> None:
+        """Every server does it at its start, the keeper or not: what others sign until it is elected, it knows."""
+        with suppress(Rewritten):  # a file that cannot be read is told where it is asked for
+            text = self._remembered()
+            if text is not None and self._signer.public_key not in text:
+                await self._put(text + self._signer.public_key)
+
     async def keep(self, text: str) -> None:
         """It is in the database, and follows from the head: it is the head now."""
         note, known = Note.read(text), self.note
         if known is not None and Note.read(known).number > note.number:
             return
         self._learn([note])
-        whole = text + self._signer.public_key
+        await self._put(text + self._signer.public_key)
+
+    async def _put(self, whole: str) -> None:
         try:
             await asyncio.to_thread(_write, self._file, whole)
             self._unwritten = None
@@ -104,8 +120,9 @@ class Head:
         if at == len(self._numbers):
             raise Rewritten(f"checkpoint {number} is not known to lead to the head of the audit log")
         known = self._numbers[at]
+        digest = self._leading[known]
         passed = await self._walk(number, known)
-        if passed[-1].digest != self._leading[known]:
+        if passed[-1].digest != digest:
             raise Rewritten(f"checkpoint {number} in the database does not lead to checkpoint {known}, which was signed")
         self._learn(passed)
         return passed[0]
@@ -113,19 +130,15 @@ class Head:
     async def _walk(self, first: int, last: int) -> list[Note]:
         """The first and the last of checkpoints that follow from each other, and some between. Raises Rewritten."""
         passed: list[Note] = []
-        note: Note | None = None
-        async with aclosing(self._texts(first, last)) as texts, aclosing(in_a_row(texts)) as notes:
-            async for note in notes:
-                if not passed or note.number % STRIDE == 0:
-                    passed.append(note)
-        if note is None or (passed[0].number, note.number) != (first, last):
-            raise Rewritten(f"of checkpoints {first} to {last} some are not in the database any more")
-        return [*passed, note]
-
-    async def _texts(self, first: int, last: int) -> AsyncGenerator[str, None]:
+        newest: Note | None = None
         for start in range(first, last + 1, STRIDE):
-            for one in await self._store.checkpoints(start, min(start + STRIDE - 1, last)):
-                yield one.note
+            texts = await self._store.notes(start, min(start + STRIDE - 1, last))
+            notes = await asyncio.to_thread(following, newest, texts)
+            passed += [note for note in notes if note.number == first or note.number % STRIDE == 0]
+            newest = notes[-1] if notes else newest
+        if not passed or newest is None or (passed[0].number, newest.number) != (first, last):
+            raise Rewritten(f"of checkpoints {first} to {last} some are not in the database any more")
+        return [*passed, newest]
 
     async def _accept(self, last: Checkpoint | None) -> Checkpoint | None:
         """Nothing is remembered: what is there is taken for the head, and the log says so."""
@@ -156,14 +169,16 @@ class Head:
 
     def _learn(self, notes: Sequence[Note]) -> None:
         for note in notes:
+            if self._numbers and self._numbers[-1] < note.number and self._numbers[-1] % STRIDE:
+                del self._leading[self._numbers.pop()]
             if note.number not in self._leading:
                 insort(self._numbers, note.number)
             self._leading[note.number] = note.digest
 
     def _keys(self) -> list[Ed25519PublicKey]:
-        """Ours, and the one that was ours when the head was written."""
-        _, begin, before = (self._remembered() or "").partition(PEM)
-        return public_keys([self._signer.public_key, begin + before])
+        """Ours, and those that were ours since the head was written."""
+        before = (self._remembered() or "").split(PEM)[1:]
+        return public_keys([self._signer.public_key, *(PEM + one for one in before)])
 
 
 def _write(file: Path, text: str) -> None:

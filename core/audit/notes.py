@@ -3,7 +3,7 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -99,8 +99,17 @@ async def in_a_row(texts: AsyncIterator[str]) -> AsyncGenerator[Note, None]:
     """Raises Rewritten where one does not follow from the one before it."""
     before = None
     async for text in texts:
+        [before] = following(before, [text])
+        yield before
+
+
+def following(before: Note | None, texts: Sequence[str]) -> Sequence[Note]:
+    """Raises Rewritten where one does not follow from the one before it, or the first not from `before`."""
+    notes = []
+    for text in texts:
         note = Note.read(text)
         if before is not None and not note.follows(before):
             raise Rewritten(f"checkpoint {note.number} does not follow from checkpoint {before.number}")
-        yield note
+        notes.append(note)
         before = note
+    return notes

@@ -64,8 +64,7 @@ class Sealer:
             while batch := await self._store.next_batch(last.end_moment if last else 0, limit=RECORDS_A_CHECKPOINT):
                 counts = await self._store.counts(batch.lines)
                 checkpoint, sections = await asyncio.to_thread(self._sealed, batch, counts, last)
-                await self._store.add(checkpoint, sections)
-                await self._head.keep(checkpoint.note)
+                await self._head.add(checkpoint, sections)
                 last, sealed = checkpoint, sealed + checkpoint.records
             return sealed
 

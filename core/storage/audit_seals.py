@@ -119,6 +119,13 @@ class SealStore:
         async with self._database.everyone() as connection:
             return [Checkpoint(**row) for row in (await connection.execute(query)).mappings()]
 
+    async def notes(self, first: int, last: int) -> Sequence[str]:
+        """As signed, in order."""
+        mine = audit_checkpoints.c.number.between(first, last)
+        query = sa.select(audit_checkpoints.c.note).where(mine).order_by(audit_checkpoints.c.number)
+        async with self._database.everyone() as connection:
+            return (await connection.execute(query)).scalars().all()
+
     async def note(self, record: AuditRecord) -> None:
         async with self._database.everyone() as connection:
             await insert(connection, record)

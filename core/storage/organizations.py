@@ -14,7 +14,7 @@ from core.storage.identities import record, unknown
 from core.storage.paging import page_by_id
 from core.storage.people import Maker, stand_in_line
 from core.storage.records import Organization, Page, User
-from core.storage.tables import organizations, users
+from core.storage.tables import api_keys, organizations, users
 
 Note = Callable[[Organization], AuditRecord]
 """What the audit log is told of a change, in its transaction."""
@@ -90,11 +90,17 @@ class OrganizationStore:
         return user_id
 
     async def oldest_owned(self) -> tuple[str, str] | None:
-        """The oldest active organisation that somebody active owns, and its first such owner."""
+        """The oldest active organisation that somebody active owns, and its first such owner; of those that have, or had, an
+        operator's key: the others are customers'.
+        """
         active = (organizations.c.deactivated_at.is_(None), users.c.deactivated_at.is_(None), users.c.role == "owner")
+        operators = sa.exists().where(
+            api_keys.c.organization_id == organizations.c.id, sa.literal("operator", sa.Text) == sa.any_(api_keys.c.scopes)
+        )
         query = sa.select(organizations.c.id, users.c.id).join(users, users.c.organization_id == organizations.c.id)
+        query = query.where(*active, operators).order_by(organizations.c.id, users.c.id).limit(1)
         async with self._database.everyone() as connection:
-            row = (await connection.execute(query.where(*active).order_by(organizations.c.id, users.c.id).limit(1))).first()
+            row = (await connection.execute(query)).first()
         return None if row is None else (row[0], row[1])
 
     async def _one(self, mine: sa.ColumnElement[bool], named: str) -> Organization:

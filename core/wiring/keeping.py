@@ -124,6 +124,7 @@ async def _auditing(ground: Ground, keeping: Keeping) -> Sequence[Job]:
     signer = open_signer(audit.key_file or settings.home / "audit.key")
     head = Head(keeping.seals, signer, settings.home / "audit.head")
     sealer = Sealer(keeping.seals, signer, head)
+    await head.know_key()
     await sealer.announce()
     maker = ExportMaker(
         keeping.exports,

@@ -154,6 +154,11 @@ BAD_RESPONSES: dict[str, tuple[Any, str | None, str]] = {
         "tools[0].parameters",
         "invalid_json_schema",
     ),
+    "schema whose patterns take long to compile": (
+        function(parameters={"type": "object", "allOf": [{"pattern": rf"(?=\pL{{99}}){n}"} for n in range(100)]}),
+        "tools[0].parameters",
+        "invalid_json_schema",
+    ),
     "schema with an infinite number": (
         '{"input": "a", "tools": [{"type": "function", "name": "f", "parameters": {"type": "object", "x": 1e999}}]}',
         "tools[0].parameters.x",
@@ -334,8 +339,10 @@ def test_what_belongs_to_another_tenant_is_not_found_exactly_like_what_is_not_th
     unlike("GET", f"/v1/conversations/{conversation['id']}/items/{item['id']}")
     unlike("DELETE", f"/v1/conversations/{conversation['id']}/items/{item['id']}")
     unlike("DELETE", f"/v1/conversations/{conversation['id']}")
-    for field, ident in (("previous_response_id", response["id"]), ("conversation", conversation["id"])):
-        refusal(http.post(RESPONSES, json={"input": "a", field: ident}, headers=theirs), 404)
+    for field, status, ident in (("previous_response_id", 400, response["id"]), ("conversation", 404, conversation["id"])):
+        made_up = re.sub(r"[0-9a-f]{32}", "f" * 32, ident)
+        asked = [http.post(RESPONSES, json={"input": "a", field: one}, headers=theirs) for one in (ident, made_up)]
+        assert [refusal(one, status)["code"] for one in asked] == [f"{field.removesuffix('_id')}_not_found"] * 2
     assert http.get(f"{RESPONSES}/{response['id']}").status_code == 200
 
 

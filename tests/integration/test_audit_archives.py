@@ -11,8 +11,11 @@ from typing import Self
 import pytest
 import sqlalchemy as sa
 
+from core.audit import archiving
 from core.audit.verification import verify
+from core.errors import Conflict
 from core.storage.audit import AuditRecord
+from core.storage.audit_archives import ArchiveStore
 from core.storage.audit_shapes import Filter
 from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.objects import read
@@ -251,3 +254,40 @@ async def test_no_role_of_the_server_can_change_what_it_noted_of_an_archive(stan
         async with engine.connect() as connection:
             with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
                 await connection.execute(sa.text(statement))
+
+
+async def test_what_is_due_is_archived_where_a_server_was_ahead_of_the_database(stand: AuditStand) -> None:
+    for days in (93, 90 - 5 / 86_400):
+        await stand.act(1)
+        await stand.seal_ago(days)
+    await stand.tamper("UPDATE audit_checkpoints SET sealed_at = sealed_at - interval '10 seconds' WHERE number = 2")
+    await stand.archiver(archive_days=90).run()
+    async with stand.database.everyone() as connection:
+        spans = (await connection.execute(sa.text("SELECT first_checkpoint, last_checkpoint FROM audit_archives"))).all()
+    assert [tuple(span) for span in spans] == [(1, 1)]
+
+
+async def test_an_object_whose_archive_came_to_nothing_does_not_stay_and_others_are_not_read_again(
+    stand: AuditStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def keys() -> list[str]:
+        return [found.key async for found in stand.objects.list("audit/archives/")]
+
+    async def refuse(*_: object) -> None:
+        raise Conflict("changed meanwhile", code="archive_conflict")
+
+    await stand.act(1)
+    await stand.seal_ago(5)
+    with monkeypatch.context() as patched:
+        patched.setattr(ArchiveStore, "add", refuse)
+        with pytest.raises(Conflict):
+            await stand.archiver(archive_days=1).run()
+    assert await keys() == []
+    data, _ = archiving.pack([(1, {"platform": ["{}"]})])
+    left_over = f"audit/archives/archive_{1:032x}"
+    await stand.objects.put(left_over, archiving._once(data))
+    archiver = stand.archiver(archive_days=1)
+    await archiver.run()
+    monkeypatch.setattr(archiving, "read", refuse)
+    await archiver.run()
+    assert left_over in await keys()

@@ -1,5 +1,6 @@
 """Nothing is signed on top of a log that is not the one that was signed, whatever somebody has put into the database."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from core.audit.head import Head
 from core.audit.notes import Rewritten
 from core.audit.signing import open_signer
 from core.audit.verification import verify
-from core.storage.audit_seals import SealStore
+from core.storage.audit_seals import Batch, Checkpoint, SealStore
 from core.storage.audit_shapes import Filter
 from core.storage.embedded.postgres import EmbeddedPostgres
 from tests.integration.audit_stand import AuditStand, PatientSealer, audit_stand
@@ -181,3 +182,59 @@ async def test_checkpoints_that_lead_to_the_head_are_proven_over_many(
     for number in (3, 4, 7):
         with pytest.raises(Rewritten, match=r"does not follow|does not lead|some are not"):
             await stand.head.proven(number)
+
+
+async def test_who_was_not_elected_since_the_last_change_of_keys_knows_what_the_others_signed(stand: AuditStand) -> None:
+    async def started(key: str) -> list[PatientSealer]:
+        servers = [another(stand, "a.head", key), another(stand, "b.head", key)]
+        for server in servers:
+            await server._head.know_key()
+            await server.announce()
+        return servers
+
+    async def seals(server: PatientSealer) -> None:
+        await stand.act(1)
+        assert (await server.seal() > 0, server.problem) == (True, None)
+
+    a, b = await started("k0.key")
+    await seals(b)
+    await seals(a)
+    a, _ = await started("k1.key")
+    await seals(a)
+    _, b = await started("k2.key")
+    await seals(b)
+
+
+async def test_what_is_sealed_while_somebody_looks_is_no_alarm(stand: AuditStand) -> None:
+    class Looking(SealStore):
+        """Whoever asks for the newest checkpoint has the answer later, and somebody does between two steps of the sealer."""
+
+        asking: asyncio.Task[Checkpoint | None] | None = None
+
+        async def last(self) -> Checkpoint | None:
+            found = await super().last()
+            asked.set()
+            await asyncio.sleep(0.3)
+            return found
+
+        async def next_batch(self, first_moment: int, *, limit: int) -> Batch | None:
+            batch = await super().next_batch(first_moment, limit=limit)
+            if batch is not None:
+                asked.clear()
+                self.asking = asyncio.create_task(head.newest())
+                await asked.wait()
+            return batch
+
+    await sealed(stand, 2)
+    asked, seals = asyncio.Event(), Looking(stand.database)
+    head = Head(seals, stand.signer, stand.home / "audit.head")
+    await stand.act(1)
+    assert await PatientSealer(seals, stand.signer, head, stand.owner).seal() > 0
+    assert seals.asking is not None
+    await seals.asking
+
+
+async def test_checkpoints_that_lead_to_the_head_are_remembered_one_in_many(stand: AuditStand) -> None:
+    await sealed(stand, 5)
+    assert len(stand.head._leading) == len(stand.head._numbers) <= 2
+    assert (await stand.head.proven(2)).number == 2

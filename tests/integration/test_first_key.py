@@ -64,11 +64,12 @@ async def test_a_key_in_place_of_a_lost_one_is_on_record_with_those_that_open_on
 
 
 async def test_a_key_is_made_where_it_opens_something(fresh: Database) -> None:
-    """The oldest organisation is stopped, the next has no active owner, and in the end there is none left."""
+    """The oldest organisation is stopped, the next has no active owner, one is a customer's, and in the end none is left."""
     first, operator = await made(fresh)
     organizations, users, stop = Organizations(Directory(fresh)), Users(Directory(fresh)), OrganizationChange(active=False)
-    ownerless, other = [
-        await organizations.create(operator, name=name, external_id=None, owner_name="Ada") for name in ("ownerless", "other")
+    ownerless, customer, other = [
+        await organizations.create(operator, name=name, external_id=None, owner_name="Ada")
+        for name in ("ownerless", "customer", "other")
     ]
     (owner,) = (await users.list(operator, organization_id=ownerless.id)).rows
     async with Directory(fresh).people.change(ownerless.id) as change:
@@ -84,7 +85,7 @@ async def test_a_key_is_made_where_it_opens_something(fresh: Database) -> None:
     async with fresh.everyone() as connection:
         await connection.execute(sa.text("UPDATE organizations SET deactivated_at = now()"))
     third, last = await made(fresh, second.secret)
-    assert last.organization_id not in (operator.organization_id, ownerless.id, other.id)
+    assert last.organization_id not in (operator.organization_id, ownerless.id, customer.id, other.id)
     assert await make_first_key(Directory(fresh), third.secret) is None
 
 
