@@ -23,9 +23,7 @@ class Admin:
     def __init__(self, server: Server) -> None:
         self._server = server
         headers = {b"authorization": f"Bearer {server.key}".encode()}
-        self._client = httpx2.Client(
-            base_url=f"{server.url}/admin/v1", headers=headers, timeout=PATIENCE, follow_redirects=True
-        )
+        self._client = httpx2.Client(base_url=f"{server.url}/admin/v1", headers=headers, timeout=PATIENCE)
 
     def get(self, path: str, **query: Any) -> Json:
         return self._asked("GET", path, params=query)
@@ -67,10 +65,19 @@ class Admin:
     @contextmanager
     def _answered(self, method: str, path: str, **content: Any) -> Iterator[httpx2.Response]:
         try:
-            with self._client.stream(method, path, **content) as answer:
+            with self._client.stream(method, path, **content, follow_redirects=method == "GET") as answer:
+                self._refuse_redirect(answer, path)
                 yield answer
         except httpx2.HTTPError as exc:
             raise self._server.unreachable() from exc
+
+    def _refuse_redirect(self, answer: httpx2.Response, path: str) -> None:
+        """Of what is to change something: a client that goes on would ask for the page there and find all well."""
+        if answer.next_request is not None:
+            target = str(answer.next_request.url).removesuffix(f"/admin/v1{path}")
+            raise click.ClickException(
+                plain(f"the server at {self._server.url} redirects to {target}: set PADDOCK_URL to that")
+            )
 
     def _content(self, answer: httpx2.Response) -> Json:
         self._refused(answer)

@@ -97,7 +97,7 @@ class Screen:
                 self._write("reasoning", event.output_index, event.delta, dim=True)
             case "response.code_interpreter_call_code.delta":
                 self._write("code", event.output_index, event.delta, fg="cyan")
-            case "response.output_text.delta":
+            case "response.output_text.delta" | "response.refusal.delta":
                 self._write("text", event.output_index, event.delta)
             case "response.output_item.done" if isinstance(event.item, ResponseCodeInterpreterToolCall):
                 self._write("output", event.output_index, "".join(_logs(event.item)) or "(no output)", fg="yellow")

@@ -19,7 +19,7 @@ from core.errors import (
     Unavailable,
 )
 from core.events import TurnEnded
-from core.llm.contract import ModelError, ModelRefused, ModelTimedOut, ModelUnavailable
+from core.llm.contract import ModelBusy, ModelError, ModelRefused, ModelTimedOut, ModelUnavailable
 from core.storage.objects import ObjectsFull
 
 
@@ -56,6 +56,7 @@ STATUS: dict[type[PaddockError], tuple[int, str]] = {
     KeyReused: (422, "idempotency_error"),
     RateLimited: (429, "requests"),
     ModelRefused: (400, "invalid_request_error"),
+    ModelBusy: (429, "requests"),
     ModelTimedOut: (504, "server_error"),
     ModelUnavailable: (503, "server_error"),
     ModelError: (502, "server_error"),
@@ -81,7 +82,9 @@ ENDED: dict[str, tuple[int, str]] = {
     "key_revoked": (401, "authentication_error"),
     "cancelled": (409, "invalid_request_error"),
     "insufficient_quota": (429, "insufficient_quota"),
+    "rate_limit_exceeded": (429, "requests"),
     "model_error": (502, "server_error"),
+    "model_answer_invalid": (502, "server_error"),
     "model_unavailable": (503, "server_error"),
     "database_unavailable": (503, "server_error"),
     "server_shutdown": (503, "server_error"),
@@ -93,12 +96,16 @@ ENDED: dict[str, tuple[int, str]] = {
 class TurnFailed(PaddockError):
     """A turn ended without an answer, and the route has none to give either. The code is the turn's reason."""
 
+    retry_after: float | None = None
+
     @classmethod
     def of(cls, end: TurnEnded | None) -> "TurnFailed":
         """None: its events stopped before an end."""
         if end is None:
             return cls("the turn was interrupted", code="server_lost")
-        return cls(end.message or f"the turn was {end.status.value}", code=end.reason)
+        failed = cls(end.message or f"the turn was {end.status.value}", code=end.reason)
+        failed.retry_after = end.retry_after
+        return failed
 
 
 def error_body(error: PaddockError, kind: str | None = None) -> dict[str, Any]:
@@ -113,7 +120,7 @@ def error_response(error: PaddockError) -> Response:
         headers["connection"] = "close"  # the rest of the body is not read
     if isinstance(error, Conflict) and error.code not in PASSING:
         headers["x-should-retry"] = "false"
-    if isinstance(error, ModelError | RateLimited) and error.retry_after is not None:
+    if isinstance(error, ModelError | RateLimited | TurnFailed) and error.retry_after is not None:
         headers["retry-after"] = str(max(1, ceil(error.retry_after)))
         if error.retry_after > LONGEST_PAUSE:
             headers["x-should-retry"] = "false"

@@ -23,7 +23,7 @@ _MEANINGS = {
     413: "The body is too large.",
     415: "The body is of another kind.",
     422: "The Idempotency-Key was used for another request.",
-    429: "A limit is used up; `Retry-After` says when to come again.",
+    429: "A limit is used up, here or at the model's provider; `Retry-After` says when to come again, where that is known.",
     500: "A mistake of ours; the log has more under the request's id.",
     502: "The model's provider answered wrongly.",
     503: "Something that is needed is down; try again later.",

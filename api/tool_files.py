@@ -1,7 +1,7 @@
 """Tools and assistants written down in files: YAML or JSON, as the admin API takes them. It asks no server."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,6 @@ from typing import Any
 import click
 import yaml
 
-CONDITIONS = ("permissions", "quotas", "enabled")
 TOOL = "a tool: a mapping with 'name', 'description', 'parameters', 'runtime'"
 ASSISTANT = "an assistant: a mapping with 'name', 'model'"
 
@@ -40,9 +39,3 @@ def named(path: Path) -> Iterator[None]:
         yield
     except click.ClickException as exc:
         raise click.ClickException(f"{path}: {exc.message}") from exc
-
-
-def split(tool: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The manifest, and what may change without a new version."""
-    manifest = {name: value for name, value in tool.items() if name not in CONDITIONS}
-    return manifest, {name: tool[name] for name in CONDITIONS if name in tool}

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, TypeAdapter
 
-from core.messages import FinishReason, Item, ListedTool, Offer, ToolResult, Usage
+from core.messages import FinishReason, Item, ListedTool, Offer, Seldom, ToolResult, Usage
 
 
 class TurnStatus(StrEnum):
@@ -52,6 +52,7 @@ class ToolsListed:
 class TextDelta:
     item: int
     text: str
+    refusal: Seldom = False
     kind: Literal["text"] = "text"
 
 
@@ -209,15 +210,16 @@ class TurnEnded:
     """Always the last event, exactly once.
 
     reason: why it is not simply complete: `max_output_tokens`, `content_filter`, `step_limit`, `time_limit`, `repetition`,
-    `budget`, or an error's code. message: for a failed turn, what to tell the client. at: Unix time; in the event, so that
-    the stream and the stored turn tell the same moment. cut: what of the usage is an estimate for a call of the model that came
-    to no whole reply.
+    `budget`, or an error's code. message: for a failed turn, what to tell the client. retry_after: seconds to wait before it is
+    asked again, where somebody said so. at: Unix time; in the event, so that the stream and the stored turn tell the same
+    moment. cut: what of the usage is an estimate for a call of the model that came to no whole reply.
     """
 
     status: TurnStatus
     usage: Usage = field(default_factory=Usage)
     reason: str | None = None
     message: str | None = None
+    retry_after: float | None = None
     at: float | None = None
     cut: Usage | None = None
     kind: Literal["ended"] = "ended"

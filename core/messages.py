@@ -1,11 +1,15 @@
 """What a conversation is made of: items as they are kept, and messages as a model reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import not_
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, TypeAdapter
+from pydantic import Discriminator, Field, TypeAdapter
+
+Seldom = Annotated[bool, Field(exclude_if=not_)]
+"""Written where it is true: what was kept before there was such a flag keeps its bytes, and so its digests."""
 
 
 class Role(StrEnum):
@@ -17,7 +21,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
+    """refusal: what the model said instead of an answer."""
+
     text: str
+    refusal: Seldom = False
     kind: Literal["text"] = "text"
 
 
@@ -97,7 +104,7 @@ class ToolCallItem:
     offer: Offer
     result: ToolResult | None = None
     approval: str | None = None
-    reply: int | None = None
+    reply: Annotated[int | None, Field(exclude_if=lambda reply: reply is None)] = None
     complete: bool = True
     kind: Literal["tool_call"] = "tool_call"
 
@@ -165,15 +172,23 @@ class UserMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One answer of a model. `reasoning` is kept, and sent back only where a model wants it with the results of its calls."""
+    """One answer of a model, or its refusal to give one. `reasoning` is kept, and sent back only where a model wants it with
+    the results of its calls.
+    """
 
     text: str = ""
+    refusal: str = ""
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     name: str | None = None
 
 
 Message = SystemMessage | UserMessage | Reply | ToolResult
+
+
+def text_of(parts: Iterable[Part], *, refusal: bool = False, between: str = "") -> str:
+    """What was said, or what was refused."""
+    return between.join(part.text for part in parts if isinstance(part, Text) and part.refusal is refusal)
 
 
 @dataclass(slots=True)

@@ -101,17 +101,12 @@ def _line(tool: dict[str, Any]) -> str:
 
 
 def _brought(admin: Any, tool: dict[str, Any]) -> str:
-    from api.tool_files import split
-
-    manifest, conditions = split(tool)
     name = tool["name"]
     known = admin.find(route("tools", name))
     if known is None:
         made = admin.post("/tools", tool)
         return f"{name}: made, version 1, {_let_in(made['permissions'])}"
-    now = admin.post(route("tools", name, "versions"), {**manifest, "replaces": known["version"]})
-    if conditions:
-        now = admin.post(route("tools", name), conditions)
+    now = admin.post(route("tools", name, "versions"), {**tool, "replaces": known["version"]})
     same = now["version"] == known["version"]
     return f"{name}: {'still ' if same else ''}version {now['version']}, {_let_in(now['permissions'])}"
 

@@ -110,11 +110,14 @@ async def delete(request: Request, name: str) -> Response:
 
 @router.post("/{name}/versions", body=NewToolVersion)
 async def add_version(request: Request, name: str) -> Response:
-    """Turns that run keep the version that they were offered. A manifest that is current already changes nothing."""
+    """With `permissions`, `quotas` and `enabled`, where they are to change with it: both, or neither.
+
+    Turns that run keep the version that they were offered. A manifest that is current already makes no other version.
+    """
     principal = await authenticated(request)
     body = await body_of(request, NewToolVersion)
-    tool = await platform_of(request).tools.add_version(principal, name, body.manifest, after=body.replaces)
-    return answer(encode_tool(tool))
+    tools = platform_of(request).tools
+    return answer(encode_tool(await tools.add_version(principal, name, body.manifest, body.conditions, after=body.replaces)))
 
 
 @router.get("/{name}/versions", query=Versions)

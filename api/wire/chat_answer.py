@@ -20,7 +20,7 @@ from core.events import (
     TurnEnded,
     TurnStatus,
 )
-from core.messages import FinishReason, MessageItem, Offer, Text, ToolCallItem, Usage
+from core.messages import FinishReason, MessageItem, Offer, ToolCallItem, Usage, text_of
 from core.storage.records import Turn
 
 WIRE = "chat/1"
@@ -45,15 +45,16 @@ class ChatAnswer:
         self.ended: TurnEnded | None = None
         self.report = Report(turn)
         self._texts: list[str] = []
-        self._whole_texts = 0  # how many of them are of replies that are whole
+        self._refusals: list[str] = []
+        self._whole = (0, 0)  # how many of both are of replies that are whole
         self._calls: dict[int, _Call] = {}
         self._taken: dict[int, int] = {}  # characters of each item that came in deltas
         self._finish = FinishReason.STOP
 
     def take(self, recorded: Recorded) -> list[Delta]:
         match recorded.event:
-            case TextDelta(item=item, text=text):
-                return self._text(item, text)
+            case TextDelta(item=item, text=text, refusal=refusal):
+                return self._text(item, text, refusal=refusal)
             case CallStarted(item=item, call_id=call_id, name=name, offer=Offer.FUNCTION):
                 return self._start_call(item, call_id, name)
             case CallDelta(item=item, arguments=arguments):
@@ -77,6 +78,11 @@ class ChatAnswer:
         return self.ended is not None and self.ended.status in (TurnStatus.COMPLETED, TurnStatus.INCOMPLETE)
 
     @property
+    def refuses(self) -> bool:
+        """It has said nothing else so far."""
+        return bool(self._refusals) and not self._texts
+
+    @property
     def finish_reason(self) -> str:
         """A turn that a limit of ours stopped was cut short, whatever its last reply said."""
         if self.ended is not None and self.ended.status is TurnStatus.INCOMPLETE:
@@ -89,8 +95,10 @@ class ChatAnswer:
 
     def completion(self) -> dict[str, Any]:
         """The whole completion, once the turn has ended."""
-        content = "".join(self._texts)
-        message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None, "annotations": []}
+        content, refusal = "".join(self._texts), "".join(self._refusals) or None
+        message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": refusal, "annotations": []}
+        if refusal:
+            message["content"] = content or None
         if self._calls:
             message |= {"content": content or None, "tool_calls": [call.body() for call in self._calls.values()]}
         return {
@@ -104,13 +112,13 @@ class ChatAnswer:
             "system_fingerprint": None,
         }
 
-    def _text(self, item: int, text: str) -> list[Delta]:
-        begins = item not in self._taken
+    def _text(self, item: int, text: str, *, refusal: bool = False) -> list[Delta]:
+        begins, before = item not in self._taken, self._refusals if refusal else self._texts
         self._taken[item] = self._taken.get(item, 0) + len(text)
-        if begins and self._texts:
+        if begins and before:
             text = PARAGRAPH + text
-        self._texts.append(text)
-        return [text]
+        before.append(text)
+        return [{"refusal": text}] if refusal else [text]
 
     def _start_call(self, item: int, call_id: str, name: str) -> list[Delta]:
         call = self._calls[item] = _Call(len(self._calls), call_id, name)
@@ -125,7 +133,8 @@ class ChatAnswer:
 
     def _forget(self, first: int) -> None:
         """What was said from this item on: the model begins again."""
-        del self._texts[self._whole_texts :]
+        texts, refusals = self._whole
+        del self._texts[texts:], self._refusals[refusals:]
         for ordinal in [ordinal for ordinal in self._calls if ordinal >= first]:
             del self._calls[ordinal]
 
@@ -137,13 +146,14 @@ class ChatAnswer:
         for place, item in enumerate(reply.items, reply.first_item):
             taken = self._taken.get(place, 0)
             if isinstance(item, MessageItem):
-                text = "".join(part.text for part in item.parts if isinstance(part, Text))
-                deltas += self._text(place, text[taken:]) if text[taken:] else []
+                refused = text_of(item.parts, refusal=True)
+                text = (refused or text_of(item.parts))[taken:]
+                deltas += self._text(place, text, refusal=bool(refused)) if text else []
             elif isinstance(item, ToolCallItem) and item.offer is Offer.FUNCTION:
                 deltas += self._start_call(place, item.call.id, item.call.name) if place not in self._calls else []
                 rest = item.call.arguments[taken:]
                 deltas += self._arguments(place, rest) if rest else []
-        self._whole_texts = len(self._texts)
+        self._whole = (len(self._texts), len(self._refusals))
         return deltas
 
 

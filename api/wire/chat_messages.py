@@ -114,7 +114,9 @@ def items_of(message: Message) -> list[Item]:
 
 def _said(message: AssistantMessage) -> list[Item]:
     items: list[Item] = []
-    parts = _parts(message.content or message.refusal or [])
+    parts = _parts(message.content or [])
+    if message.refusal:
+        parts += (Text(text=message.refusal, refusal=True),)
     if parts:
         items.append(MessageItem(id=new_id("msg"), role=Role.ASSISTANT, parts=parts, name=message.name))
     for call in message.tool_calls or []:
@@ -136,6 +138,6 @@ def _part(part: TextPart | ImagePart | RefusalPart) -> Part:
         case ImagePart():
             return Image(url=part.image_url.url, detail=part.image_url.detail or "auto")
         case RefusalPart():
-            return Text(text=part.refusal)
+            return Text(text=part.refusal, refusal=True)
         case _:
             assert_never(part)

@@ -8,10 +8,10 @@ from pydantic import Discriminator, Field
 from api.wire.body import MOST_ELEMENTS, TOO_MANY_ELEMENTS, Array, Body, JsonObject, Metadata, only
 from api.wire.chat_answer import WIRE
 from api.wire.chat_messages import AssistantMessage, Message, ToolMessage, items_of
-from api.wire.tools import FunctionSchema, check_schema, function_spec, must_call, refuse_duplicates, to_mode
+from api.wire.tools import FunctionSchema, check_schemas, function_specs, must_call, refuse_duplicates, to_mode
 from core.conversations.request import TurnRequest
 from core.errors import InvalidRequest
-from core.llm.contract import JsonFormat, Sampling, ToolChoice, ToolSpec
+from core.llm.contract import JsonFormat, Labels, Sampling, ToolChoice, ToolSpec
 from core.messages import Item
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -102,6 +102,7 @@ def to_turn_request(body: CreateChatCompletion, *, origin: Mapping[str, Any]) ->
         parallel_tool_calls=body.parallel_tool_calls is not False,
         sampling=_sampling(body),
         format=_format(body),
+        labels=Labels(prompt_cache_key=body.prompt_cache_key, safety_identifier=body.safety_identifier, user=body.user),
         store=bool(body.store),
         pauses=False,
         metadata=body.metadata or {},
@@ -130,7 +131,7 @@ def _refuse_answers_to_nobody(messages: list[Message]) -> None:
 
 def _functions(tools: list[FunctionTool]) -> tuple[ToolSpec, ...]:
     refuse_duplicates([tool.function.name for tool in tools])
-    return tuple(function_spec(tool.function, f"tools[{place}].function") for place, tool in enumerate(tools))
+    return function_specs({f"tools[{place}].function": tool.function for place, tool in enumerate(tools)})
 
 
 def _choice(choice: str | NamedFunction | None, offered: list[str]) -> ToolChoice:
@@ -158,7 +159,7 @@ def _format(body: CreateChatCompletion) -> JsonFormat | None:
     match body.response_format:
         case JsonSchemaFormat(json_schema=given):
             if given.schema_ is not None:
-                check_schema(given.schema_, "response_format.json_schema.schema", kind=None)
+                check_schemas({"response_format.json_schema.schema": given.schema_})
             return JsonFormat(schema=given.schema_, name=given.name, description=given.description, strict=bool(given.strict))
         case JsonObjectFormat():
             return JsonFormat()

@@ -37,7 +37,11 @@ class ChatEncoder:
         if not chunks or self._opened:
             return chunks
         self._opened = True
-        return [self._chunk({"role": "assistant", "content": "", "refusal": None}), *chunks]
+        refuses = self._answer.refuses
+        return [
+            self._chunk({"role": "assistant", "content": None if refuses else "", "refusal": "" if refuses else None}),
+            *chunks,
+        ]
 
     def _last(self) -> list[str]:
         chunks = [self._chunk({}, finish_reason=self._answer.finish_reason)]

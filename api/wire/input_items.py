@@ -256,7 +256,7 @@ def _part(part: Content, role: str, param: str) -> Part:
                 )
             return Image(url=part.image_url, detail=part.detail or "auto")
         case Refusal():
-            return Text(text=part.refusal)
+            return Text(text=part.refusal, refusal=role == "assistant")
         case InputText() | OutputText():
             return Text(text=part.text)
         case _:

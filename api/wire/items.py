@@ -72,6 +72,10 @@ def output_text(text: str) -> Json:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
+def refusal(text: str) -> Json:
+    return {"type": "refusal", "refusal": text}
+
+
 def reasoning(item_id: str, text: str, status: str) -> Json:
     content = [reasoning_text(text)] if text else []
     return {"id": item_id, "type": "reasoning", "summary": [], "content": content, "encrypted_content": None, "status": status}
@@ -153,5 +157,5 @@ def _part(part: Part, role: Role) -> Json:
     if isinstance(part, Image):
         return {"type": "input_image", "image_url": part.url, "detail": part.detail, "file_id": None}
     if role is Role.ASSISTANT:
-        return output_text(part.text)
+        return refusal(part.text) if part.refusal else output_text(part.text)
     return {"type": "input_text", "text": part.text}

@@ -36,16 +36,6 @@ class CallQuota(Body):
     calls: Annotated[int, Field(ge=1, le=10**12)]
 
 
-class NewToolVersion(Manifest):
-    """replaces: the number of the version that it is to follow. Without it, the one that is current when the request comes."""
-
-    replaces: Annotated[int, Field(ge=1, lt=2**31)] | None = None
-
-    @property
-    def manifest(self) -> Manifest:
-        return _manifest(self)
-
-
 class NewTool(Manifest):
     permissions: Grants = Field(default_factory=Grants)
     quotas: list[CallQuota] = Field(default=[], max_length=4)
@@ -71,11 +61,27 @@ class ToolChange(Body):
     def conditions(self) -> Conditions:
         if self.enabled is None and self.permissions is None and self.quotas is None:
             raise InvalidRequest("nothing to change: give 'enabled', 'permissions' or 'quotas'")
-        return Conditions(
-            enabled=self.enabled,
-            permissions=None if self.permissions is None else self.permissions.parsed(),
-            quotas=None if self.quotas is None else _quotas(self.quotas),
-        )
+        return _conditions(self)
+
+
+class NewToolVersion(Manifest):
+    """replaces: the number of the version that it is to follow. Without it, the one that is current when the request comes.
+
+    What else is left out stays as it is.
+    """
+
+    permissions: Grants | None = None
+    quotas: list[CallQuota] | None = Field(default=None, max_length=4)
+    enabled: bool | None = None
+    replaces: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+
+    @property
+    def manifest(self) -> Manifest:
+        return _manifest(self)
+
+    @property
+    def conditions(self) -> Conditions:
+        return _conditions(self)
 
 
 class DryRun(Body):
@@ -87,6 +93,14 @@ class DryRun(Body):
 
 def _manifest(body: Manifest) -> Manifest:
     return Manifest.model_validate({name: getattr(body, name) for name in Manifest.model_fields})
+
+
+def _conditions(body: ToolChange | NewToolVersion) -> Conditions:
+    return Conditions(
+        enabled=body.enabled,
+        permissions=None if body.permissions is None else body.permissions.parsed(),
+        quotas=None if body.quotas is None else _quotas(body.quotas),
+    )
 
 
 def _quotas(quotas: list[CallQuota]) -> list[Quota]:

@@ -10,7 +10,19 @@ from api.wire.code_argument import CodeArgument
 from api.wire.event_writer import EventWriter
 from core.compact import quote
 from core.events import ITEM_PREFIXES, item_id
-from core.messages import Item, ListedTool, MessageItem, Offer, ReasoningItem, Role, Text, ToolCall, ToolCallItem, ToolResult
+from core.messages import (
+    Item,
+    ListedTool,
+    MessageItem,
+    Offer,
+    ReasoningItem,
+    Role,
+    Text,
+    ToolCall,
+    ToolCallItem,
+    ToolResult,
+    text_of,
+)
 
 Json = dict[str, Any]
 IN_PROGRESS, COMPLETED, INCOMPLETE, FAILED = "in_progress", "completed", "incomplete", "failed"
@@ -86,12 +98,12 @@ class StreamedMessage(StreamedItem):
         self._head += ',"content_index":0'
 
     def body(self) -> Json:
-        content = [items.output_text(self._text)] if self._pieces or self._status != IN_PROGRESS else []
+        content = [self._part(self._text)] if self._pieces or self._status != IN_PROGRESS else []
         return items.message(self.id, Role.ASSISTANT, content, self._status)
 
     def open(self) -> None:
         self._announce()
-        self._emit("response.content_part.added", content_index=0, part=items.output_text(""))
+        self._emit("response.content_part.added", content_index=0, part=self._part(""))
 
     def add(self, text: str) -> None:
         self._pieces.append(text)
@@ -99,7 +111,25 @@ class StreamedMessage(StreamedItem):
 
     def _finish(self) -> None:
         self._emit("response.output_text.done", content_index=0, text=self._text, logprobs=[])
-        self._emit("response.content_part.done", content_index=0, part=items.output_text(self._text))
+        self._emit("response.content_part.done", content_index=0, part=self._part(self._text))
+
+    def _part(self, text: str) -> Json:
+        return items.output_text(text)
+
+
+class StreamedRefusal(StreamedMessage):
+    """What the model says instead of an answer."""
+
+    def add(self, text: str) -> None:
+        self._pieces.append(text)
+        self._writer.emit_delta("response.refusal.delta", self._head, text)
+
+    def _finish(self) -> None:
+        self._emit("response.refusal.done", content_index=0, refusal=self._text)
+        self._emit("response.content_part.done", content_index=0, part=self._part(self._text))
+
+    def _part(self, text: str) -> Json:
+        return items.refusal(text)
 
 
 class StreamedReasoning(StreamedItem):
@@ -278,7 +308,7 @@ def streamed(item: Item, place: Place, *, outputs: bool) -> StreamedItem | None:
     """The form in which such an item streams, not opened yet. None for what clients are not shown."""
     match item:
         case MessageItem():
-            return StreamedMessage(place)
+            return StreamedRefusal(place) if text_of(item.parts, refusal=True) else StreamedMessage(place)
         case ReasoningItem():
             return StreamedReasoning(place)
         case ToolCallItem(offer=Offer.FUNCTION, call=call):

@@ -8,10 +8,10 @@ from pydantic import Discriminator, Field
 from api.wire.body import Array, Body, JsonObject, Metadata, only
 from api.wire.input_items import InputItem, to_items
 from api.wire.responses_stream import WIRE
-from api.wire.tools import Choice, FunctionTool, Tool, check_schema, split_tools, to_choice
+from api.wire.tools import Choice, FunctionTool, Tool, check_schemas, split_tools, to_choice
 from core.conversations.request import Queue, TurnRequest
 from core.errors import InvalidRequest
-from core.llm.contract import JsonFormat, Sampling
+from core.llm.contract import JsonFormat, Labels, Sampling
 
 OUTPUTS, REPORT = "code_interpreter_call.outputs", "paddock.report"
 
@@ -124,6 +124,7 @@ def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any]) -> TurnR
         max_tool_calls=body.max_tool_calls,
         sampling=_sampling(body),
         format=_format(body.text),
+        labels=Labels(prompt_cache_key=body.prompt_cache_key, safety_identifier=body.safety_identifier, user=body.user),
         truncate=body.truncation == "auto",
         store=body.store is not False,
         pauses=body.store is not False,
@@ -148,7 +149,7 @@ def _sampling(body: CreateResponse) -> Sampling:
 def _format(text: TextOptions | None) -> JsonFormat | None:
     match text and text.format:
         case JsonSchemaFormat() as given:
-            check_schema(given.schema_, "text.format.schema", kind=None)
+            check_schemas({"text.format.schema": given.schema_})
             return JsonFormat(schema=given.schema_, name=given.name, description=given.description, strict=bool(given.strict))
         case JsonObjectFormat():
             return JsonFormat()

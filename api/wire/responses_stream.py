@@ -18,6 +18,7 @@ from api.wire.response_items import (
     StreamedMessage,
     StreamedOwnCall,
     StreamedReasoning,
+    StreamedRefusal,
     StreamedRegistryCall,
     StreamedToolList,
     streamed,
@@ -161,7 +162,7 @@ class ResponsesEncoder:
         item = self._items.get(event.item)
         if item is None:
             place = self._place(event.item)
-            item = self._start(event.item, StreamedMessage(place) if isinstance(event, TextDelta) else StreamedReasoning(place))
+            item = self._start(event.item, _of_text(event)(place))
         item.add(event.text)
 
     def _start_call(self, event: CallStarted) -> None:
@@ -248,3 +249,9 @@ class ResponsesEncoder:
         for item in self._items.values():
             item.close(INCOMPLETE)
         self._writer.emit(_LAST[end.status], response=self.response())
+
+
+def _of_text(event: TextDelta | ReasoningDelta) -> type[StreamedMessage | StreamedReasoning]:
+    if isinstance(event, ReasoningDelta):
+        return StreamedReasoning
+    return StreamedRefusal if event.refusal else StreamedMessage

@@ -1,6 +1,7 @@
 """Tools and the choice among them, as a Responses or Chat request names them, and the way to ours."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, assert_never
 
@@ -11,10 +12,11 @@ from core.errors import InvalidRequest
 from core.llm.contract import ToolChoice, ToolMode, ToolSpec
 from core.tools.approval import Asking
 from core.tools.catalog import Caller, Selection
-from core.tools.schema import Schema, SchemaRefused
+from core.tools.schema import Schema, SchemaRefused, Together
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 CODE_INTERPRETER = "code_interpreter"
+NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
 class FunctionSchema(Body):
@@ -130,13 +132,13 @@ class Tools:
 
 
 def split_tools(tools: Sequence[Tool]) -> Tools:
-    functions: list[ToolSpec] = []
+    functions: dict[str, FunctionSchema] = {}
     builtins: list[str] = []
     registry: Selection | None = None
     for place, tool in enumerate(tools):
         match tool:
             case FunctionTool():
-                functions.append(function_spec(tool, f"tools[{place}]"))
+                functions[f"tools[{place}]"] = tool
             case CodeInterpreterTool():
                 builtins.append(CODE_INTERPRETER)
             case McpTool(allowed_tools=allowed):
@@ -149,23 +151,40 @@ def split_tools(tools: Sequence[Tool]) -> Tools:
             case _:
                 assert_never(tool)
     refuse_duplicates([tool.name if isinstance(tool, FunctionTool) else tool.type for tool in tools])
-    return Tools(functions=tuple(functions), builtins=tuple(builtins), registry=registry)
+    return Tools(functions=function_specs(functions), builtins=tuple(builtins), registry=registry)
 
 
-def function_spec(tool: FunctionSchema, param: str) -> ToolSpec:
-    parameters = {"type": "object", "properties": {}} if tool.parameters is None else tool.parameters
-    check_schema(parameters, f"{param}.parameters")
-    return ToolSpec(name=tool.name, description=tool.description or "", parameters=parameters, strict=bool(tool.strict))
+def function_specs(tools: Mapping[str, FunctionSchema]) -> tuple[ToolSpec, ...]:
+    """By where in the request each is. Raises InvalidRequest."""
+    given = {param: NO_PARAMETERS if tool.parameters is None else tool.parameters for param, tool in tools.items()}
+    for param, parameters in given.items():
+        if parameters.get("type") != "object":
+            message = f"""invalid '{param}.parameters': the schema must have "type": 'object'"""
+            raise InvalidRequest(message, param=f"{param}.parameters", code="invalid_json_schema")
+    check_schemas({f"{param}.parameters": parameters for param, parameters in given.items()})
+    return tuple(
+        ToolSpec(name=tool.name, description=tool.description or "", parameters=given[param], strict=bool(tool.strict))
+        for param, tool in tools.items()
+    )
 
 
-def check_schema(schema: Mapping[str, Any], param: str, *, kind: str | None = "object") -> None:
-    """kind: the type that the schema has to be of."""
-    if kind is not None and schema.get("type") != kind:
-        raise InvalidRequest(
-            f'invalid {param!r}: the schema must have "type": {kind!r}', param=param, code="invalid_json_schema"
-        )
+def check_schemas(schemas: Mapping[str, Mapping[str, Any]]) -> None:
+    """By their parameters: those that come with one request. Raises InvalidRequest for one that is none, or too much with
+    those before it.
+    """
+    together = Together()
+    for param, schema in schemas.items():
+        with _refusing(param):
+            together.add(schema)
+    for param, schema in schemas.items():
+        with _refusing(param):
+            Schema(schema, pattern_bytes=together.pattern_bytes)
+
+
+@contextmanager
+def _refusing(param: str) -> Iterator[None]:
     try:
-        Schema(schema)
+        yield
     except SchemaRefused as refused:
         reason = str(refused).partition("\n")[0]
         raise InvalidRequest(f"invalid {param!r}: {reason}", param=param, code="invalid_json_schema") from refused

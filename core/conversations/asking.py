@@ -23,6 +23,7 @@ def asking(model: Model, request: TurnRequest, tools: Toolset, *, owner: str | N
             parallel_tool_calls=request.parallel_tool_calls,
             sampling=budget.sampling(),
             format=request.format,
+            labels=request.labels,
             owner=owner,
         )
 

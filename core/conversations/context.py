@@ -19,11 +19,11 @@ from core.messages import (
     Reply,
     Role,
     SystemMessage,
-    Text,
     ToolCallItem,
     ToolListItem,
     ToolResult,
     UserMessage,
+    text_of,
 )
 
 NO_RESULT = "no result: the call was interrupted"
@@ -55,8 +55,7 @@ def assemble(items: Iterable[Item], instructions: str | None) -> list[Message]:
             case MessageItem(role=Role.ASSISTANT):
                 if reply.calls or reply.is_of_another(item.name):
                     messages += reply.take(outputs)
-                reply.texts.append(_text(item))
-                reply.name = item.name
+                reply.said.append(item)
             case ToolCallItem(complete=False, result=None) if item.call.id not in outputs:
                 pass
             case ToolCallItem():
@@ -111,21 +110,24 @@ class _ReplyInParts:
     """The assistant's items that make one reply."""
 
     def __init__(self) -> None:
-        self.texts: list[str] = []
+        self.said: list[MessageItem] = []
         self.calls: list[ToolCallItem] = []
-        self.name: str | None = None
 
     def is_of_another(self, name: str | None) -> bool:
-        return bool(self.texts) and name != self.name
+        return bool(self.said) and name != self.said[-1].name
 
     def take(self, outputs: Outputs) -> list[Message]:
-        if not self.texts and not self.calls:
+        if not self.said and not self.calls:
             return []
         calls = tuple(item.call for item in self.calls)
         results = [item.result or _result(item, outputs) for item in self.calls]
-        reply = Reply(text=PARAGRAPH.join(self.texts), tool_calls=calls, name=self.name)
-        self.texts, self.calls, self.name = [], [], None
+        name = self.said[-1].name if self.said else None
+        reply = Reply(text=self._paragraphs(), refusal=self._paragraphs(refusal=True), tool_calls=calls, name=name)
+        self.said, self.calls = [], []
         return [reply, *results]
+
+    def _paragraphs(self, *, refusal: bool = False) -> str:
+        return PARAGRAPH.join(filter(None, (text_of(item.parts, refusal=refusal, between="\n") for item in self.said)))
 
 
 def _result(item: ToolCallItem, outputs: Outputs) -> ToolResult:
@@ -137,14 +139,10 @@ def _result(item: ToolCallItem, outputs: Outputs) -> ToolResult:
     return ToolResult(call_id=call.id, content=NO_RESULT if output is None else output, failed=output is None)
 
 
-def _text(item: MessageItem) -> str:
-    return "\n".join(part.text for part in item.parts if isinstance(part, Text))
-
-
 def _message(item: MessageItem) -> Message:
     if item.role is Role.USER:
         return UserMessage(parts=item.parts, name=item.name)
-    return SystemMessage(text=_text(item), name=item.name)
+    return SystemMessage(text=text_of(item.parts, between="\n"), name=item.name)
 
 
 def tokens(message: Message, count: CountTokens) -> int:
@@ -154,8 +152,8 @@ def tokens(message: Message, count: CountTokens) -> int:
             content = count(text)
         case UserMessage(parts=parts):
             content = sum(IMAGE_TOKENS if isinstance(part, Image) else count(part.text) for part in parts)
-        case Reply(text=text, tool_calls=calls):
-            content = count(text) + sum(MESSAGE_TOKENS + count(call.name) + count(call.arguments) for call in calls)
+        case Reply(text=text, refusal=refusal, tool_calls=calls):
+            content = count(text + refusal) + sum(MESSAGE_TOKENS + count(call.name) + count(call.arguments) for call in calls)
         case ToolResult(content=text):
             content = count(text)
     return content + MESSAGE_TOKENS

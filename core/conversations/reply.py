@@ -17,6 +17,7 @@ from core.messages import (
     ToolCall,
     ToolCallItem,
     Usage,
+    text_of,
 )
 
 OfferOf = Callable[[str], Offer]
@@ -41,7 +42,7 @@ class StreamedReply:
 
     one_call: the request's wish, which not every model's server heeds: a second call is left out, and the model asks again.
 
-    An item is open until a chunk of another kind comes: text after a call is a new message.
+    An item is open until a chunk of another kind comes: text after a call is a new message, and so is a refusal after text.
     """
 
     def __init__(
@@ -61,11 +62,11 @@ class StreamedReply:
 
     def take(self, chunk: Chunk) -> Iterator[TurnEvent]:
         match chunk:
-            case TextChunk(text=text):
-                if not isinstance(self._open, TextChunk):
+            case TextChunk(text=text, refusal=refusal):
+                if not isinstance(self._open, TextChunk) or self._open.refusal is not refusal:
                     self._start(chunk)
                 self._add(text)
-                yield TextDelta(item=self._ordinal, text=text)
+                yield TextDelta(item=self._ordinal, text=text, refusal=refusal)
             case ReasoningChunk(text=text):
                 if not isinstance(self._open, ReasoningChunk):
                     self._start(chunk)
@@ -118,10 +119,9 @@ class StreamedReply:
         match self._open:
             case None:
                 return
-            case TextChunk():
-                self._items.append(
-                    MessageItem(id=self._id("msg"), role=Role.ASSISTANT, parts=(Text(text=text),), complete=complete)
-                )
+            case TextChunk(refusal=refusal):
+                parts = (Text(text=text, refusal=refusal),)
+                self._items.append(MessageItem(id=self._id("msg"), role=Role.ASSISTANT, parts=parts, complete=complete))
             case ReasoningChunk():
                 self._items.append(ReasoningItem(id=self._id("rs"), text=text, complete=complete))
             case CallChunk(id=call_id, name=name):
@@ -151,9 +151,7 @@ class StreamedReply:
 
 def as_message(replied: Replied) -> Reply:
     """The reply as the model reads it back."""
-    text = "".join(
-        part.text for item in replied.items if isinstance(item, MessageItem) for part in item.parts if isinstance(part, Text)
-    )
+    parts = [part for item in replied.items if isinstance(item, MessageItem) for part in item.parts]
     reasoning = "".join(item.text for item in replied.items if isinstance(item, ReasoningItem))
     calls = tuple(item.call for item in replied.items if isinstance(item, ToolCallItem))
-    return Reply(text=text, reasoning=reasoning, tool_calls=calls)
+    return Reply(text=text_of(parts), refusal=text_of(parts, refusal=True), reasoning=reasoning, tool_calls=calls)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from core.llm.contract import JsonFormat, Sampling, ToolChoice, ToolSpec
+from core.llm.contract import JsonFormat, Labels, Sampling, ToolChoice, ToolSpec
 from core.messages import Item
 from core.tools.approval import Decided
 from core.tools.catalog import Selection
@@ -48,6 +48,7 @@ class TurnRequest:
     max_tool_calls: int | None = None
     sampling: Sampling = field(default_factory=Sampling)
     format: JsonFormat | None = None
+    labels: Labels = field(default_factory=Labels)
     truncate: bool = False
     store: bool = True
     metadata: Mapping[str, str] = field(default_factory=dict)

@@ -12,8 +12,9 @@ from core.conversations.budget import Budget
 from core.conversations.feed import Feed
 from core.conversations.record import Recorder
 from core.conversations.states import moved, pause_before_next_try
-from core.errors import PaddockError
+from core.errors import PaddockError, RateLimited
 from core.events import TurnDeferred, TurnEnded, TurnEvent, TurnStatus
+from core.llm.contract import ModelError
 from core.llm.wellformed import made_valid
 from core.messages import Usage
 from core.storage.connection import DatabaseUnavailable
@@ -155,7 +156,8 @@ class RunningTurn:
             return None
         pause = pause_before_next_try(self.turn, failure, deferrals=self._deferrals, pauses=budget.pauses)
         if pause is None:
-            return TurnEnded(status=TurnStatus.FAILED, reason=failure.code, message=failure.message)
+            wait = failure.retry_after if isinstance(failure, ModelError | RateLimited) else None
+            return TurnEnded(status=TurnStatus.FAILED, reason=failure.code, message=failure.message, retry_after=wait)
         self._ending, waiting = True, moved(self.turn, TurnStatus.PENDING)
         self.record(TurnDeferred(reason=failure.code, seconds=pause, usage=budget.untold or Usage()))
         await self.durable()

@@ -82,10 +82,9 @@ class Story:
 
     def _streamed(self, n: int, start: TextDelta | ReasoningDelta | CallStarted, text: str, *, complete: bool) -> Item:
         match start:
-            case TextDelta():
-                return MessageItem(
-                    id=item_id(self._turn_id, n, "msg"), role=Role.ASSISTANT, parts=(Text(text=text),), complete=complete
-                )
+            case TextDelta(refusal=refusal):
+                parts = (Text(text=text, refusal=refusal),)
+                return MessageItem(id=item_id(self._turn_id, n, "msg"), role=Role.ASSISTANT, parts=parts, complete=complete)
             case ReasoningDelta():
                 return ReasoningItem(id=item_id(self._turn_id, n, "rs"), text=text, complete=complete)
             case CallStarted(call_id=call_id, name=name, offer=offer):

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from core.llm.contract import CallChunk, Chunk, Finished, ModelError, ReasoningChunk, TextChunk
-from core.llm.failures import malformed, provider_error
+from core.llm.failures import QUOTA, malformed, provider_error
 from core.messages import FinishReason, Usage
 
 _FINISH = {
@@ -31,6 +31,8 @@ ALIVE = TextChunk(text="")
 
 _SAID_IN = ("reasoning_content", "reasoning", "content", "refusal", "tool_calls")
 _STATUSES = frozenset(map(str, range(400, 600)))
+_TOO_MANY = frozenset({"rate_limit_exceeded", "rate_limit_error"})
+"""What is said inside a stream, where there is no status any more."""
 
 
 def parse_object(model: str, data: bytes) -> dict[str, Any]:
@@ -131,8 +133,10 @@ class ReplyReader:
     def _delta(self, delta: Mapping[str, Any], *, whole: bool) -> Iterator[Chunk]:
         if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
             yield self._in_place(ReasoningChunk(text=_text(reasoning)))
-        if content := delta.get("content") or delta.get("refusal"):
+        if content := delta.get("content"):
             yield self._in_place(TextChunk(text=_text(content)))
+        if refusal := delta.get("refusal"):
+            yield self._in_place(TextChunk(text=_text(refusal), refusal=True))
         pieces = delta.get("tool_calls")
         for piece in pieces if isinstance(pieces, list) else ():
             if isinstance(piece, dict) and isinstance(function := piece.get("function"), dict):
@@ -191,10 +195,14 @@ def error_from(
     error = wire.get("error", wire)
     if not isinstance(error, dict):
         error = {"message": str(error)}
-    code = str(error.get("code") or "")
+    code, kind = str(error.get("code") or ""), str(error.get("type") or "")
+    if kind == QUOTA:
+        code = QUOTA
     if code in _STATUSES:
         status = int(code)
-    elif error.get("type") == "invalid_request_error" and status >= 500:
+    elif status >= 500 and _TOO_MANY & {code, kind}:
+        status = 429
+    elif status >= 500 and kind == "invalid_request_error":
         status = 400
     detail = str(error.get("message") or error.get("detail") or error.get("type") or "")
     for secret in secrets:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict, replace
 from typing import Any
 
 from pydantic_core import from_json
@@ -16,12 +17,14 @@ _MORE_THAN_PARSED = (201 - MOST_NESTED) * "["
 """In front of what is nested deeper, more than pydantic's parser takes."""
 
 
-def request_body(request: ModelRequest, *, max_tokens_parameter: str, reasoning_back: bool = False) -> dict[str, Any]:
+def request_body(
+    request: ModelRequest, *, max_tokens_parameter: str, reasoning_back: bool = False, of_openai: bool = False
+) -> dict[str, Any]:
     """Without `model` and `stream`. What is left at its default is left out: many servers know fewer fields than OpenAI's.
 
-    reasoning_back: calls go back with the reasoning before them.
+    reasoning_back: calls go back with the reasoning before them. of_openai: the provider is OpenAI itself, and knows them all.
     """
-    messages = [_named(message) for message in request.messages]
+    messages = [_named(message if of_openai else _all_text(message)) for message in request.messages]
     if reasoning_back:
         for message, told in zip(request.messages, messages, strict=True):
             if isinstance(message, Reply) and message.tool_calls:
@@ -36,7 +39,16 @@ def request_body(request: ModelRequest, *, max_tokens_parameter: str, reasoning_
     if request.format is not None:
         body["response_format"] = _format(request.format)
     body.update(_sampling(request.sampling, max_tokens_parameter))
+    if of_openai:
+        body.update({name: value for name, value in asdict(request.labels).items() if value is not None})
     return body
+
+
+def _all_text(message: Message) -> Message:
+    """A field that a server does not know would be lost on its model, and the message empty."""
+    if not isinstance(message, Reply) or not message.refusal:
+        return message
+    return replace(message, text="\n\n".join(filter(None, (message.text, message.refusal))), refusal="")
 
 
 def _named(message: Message) -> dict[str, Any]:
@@ -52,8 +64,10 @@ def _message(message: Message) -> dict[str, Any]:
             return {"role": "user", "content": text}
         case UserMessage(parts=parts):
             return {"role": "user", "content": [_part(part) for part in parts]}
-        case Reply(text=text, tool_calls=()):
+        case Reply(text=text, refusal="", tool_calls=()):
             return {"role": "assistant", "content": text}
+        case Reply(refusal=refusal) if refusal:
+            return {**_message(replace(message, refusal="")), "content": message.text or None, "refusal": refusal}
         case Reply(text=text, tool_calls=calls):
             return {"role": "assistant", "content": text or None, "tool_calls": [_call(call) for call in calls]}
         case ToolResult(call_id=call_id, content=content):

@@ -42,7 +42,10 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonFormat:
-    """The answer must be JSON; with a schema, JSON that the schema accepts."""
+    """The answer must be JSON; with a schema, JSON that the schema accepts. A backend does what it can.
+
+    strict: a turn whose answer does not fit the schema has failed.
+    """
 
     schema: Mapping[str, Any] | None = None
     name: str = "answer"
@@ -65,9 +68,19 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """What the client tells OpenAI of who asks and of what to cache. Opaque to us, and in no log: a name may be in it."""
+
+    prompt_cache_key: str | None = field(default=None, repr=False)
+    safety_identifier: str | None = field(default=None, repr=False)
+    user: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """owner: stands for the organisation, without being its id. A backend that keeps what it read for the next request may use
-    it for the same owner only: how fast an answer comes would tell others what was asked.
+    """labels: sent by a backend that knows that they are taken. owner: stands for the organisation, without being its id. A
+    backend that keeps what it read for the next request may use it for the same owner only: how fast an answer comes would tell
+    others what was asked.
     """
 
     messages: Sequence[Message]
@@ -76,12 +89,16 @@ class ModelRequest:
     parallel_tool_calls: bool = True
     sampling: Sampling = field(default_factory=Sampling)
     format: JsonFormat | None = None
+    labels: Labels = field(default_factory=Labels)
     owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextChunk:
+    """refusal: the model will not answer, and says so in a field of its own."""
+
     text: str
+    refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,9 +196,18 @@ class ContextExceeded(ModelRefused):
 
 
 class ModelUnavailable(ModelError):
-    """No answer: connection refused, 5xx, 429, breaker open, queue full."""
+    """No answer: connection refused, 5xx, breaker open, queue full."""
 
     code = "model_unavailable"
+
+
+class ModelBusy(ModelUnavailable):
+    """The provider is well and takes no more for now (429): asking again helps, and no breaker counts it."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message, retryable=True, counts=False, retry_after=retry_after)
 
 
 class ModelTimedOut(ModelError):

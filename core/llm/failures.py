@@ -5,9 +5,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
 
-from core.llm.contract import ContextExceeded, ModelError, ModelRefused, ModelUnavailable
+from core.llm.contract import ContextExceeded, ModelBusy, ModelError, ModelRefused, ModelUnavailable
 
 MAX_DETAIL = 500
+QUOTA = "insufficient_quota"
+"""A 429 by which nobody is asked to wait: it takes money."""
+LONGEST_WAIT_SECONDS = 366 * 86_400.0
+"""A provider may ask for more, in error or in malice; what is passed on is a number that a client can read."""
 
 _CONTEXT = re.compile(
     r"context.?(length|window|size)|maximum context|too many (input )?tokens|(prompt|input) is too long"
@@ -25,9 +29,11 @@ def provider_error(
     if status in (401, 403):
         advice = f"the provider of model {model!r} refused our credentials ({status}); the operator should check its `api_key`"
         return ModelUnavailable(advice, retryable=False, counts=False)
-    if status == 402 or code == "insufficient_quota":
+    if status == 402 or code == QUOTA:
         return ModelUnavailable(said, retryable=False, counts=False)
-    if status in (408, 409, 425, 429) or status >= 500:
+    if status == 429:
+        return ModelBusy(said, retry_after=retry_after)
+    if status in (408, 409, 425) or status >= 500:
         return ModelUnavailable(said, retryable=True, retry_after=retry_after)
     if status >= 400:
         too_long = code == "context_length_exceeded" or _CONTEXT.search(detail)
@@ -51,4 +57,4 @@ def retry_after_seconds(value: str | None) -> float | None:
         except (ValueError, OverflowError):
             return None
         seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return max(0.0, seconds) if isfinite(seconds) else None
+    return min(max(0.0, seconds), LONGEST_WAIT_SECONDS) if isfinite(seconds) else None

@@ -81,8 +81,8 @@ def _told(messages: Sequence[Message]) -> list[dict[str, Any]]:
                 told.append(_message("system", text))
             case UserMessage(parts=parts):
                 told.append(_message("user", "".join(part.text for part in parts if isinstance(part, Text))))
-            case Reply(text=text):
-                told.append(_message("assistant", text))
+            case Reply(text=text, refusal=refusal):
+                told.append(_message("assistant", text + refusal))
             case ToolResult(content=text):
                 told.append(_message("tool", text))
     return told

@@ -78,6 +78,8 @@ def _chunks(part: Part, size: int, situation: Situation, call_prefix: str, first
         yield ReasoningChunk(text=piece)
     for piece in _pieces(_fill(part.text, situation), size):
         yield TextChunk(text=piece)
+    for piece in _pieces(_fill(part.refusal, situation), size):
+        yield TextChunk(text=piece, refusal=True)
     for index, call in enumerate(part.tool_calls, first_call):
         yield CallChunk(index=index, id=call.id or f"{call_prefix}_{index}", name=call.name)
         for piece in _pieces(_arguments(call, situation), size):

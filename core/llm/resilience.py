@@ -8,7 +8,7 @@ from dataclasses import replace
 from random import Random
 
 from core.llm.breaker import Breaker
-from core.llm.contract import Chunk, Finished, Model, ModelError, ModelRequest, ModelTimedOut, ModelUnavailable
+from core.llm.contract import Chunk, Finished, Model, ModelBusy, ModelError, ModelRequest, ModelTimedOut, ModelUnavailable
 from core.llm.declaration import ModelDeclaration
 from core.llm.patience import Patience
 from core.llm.wellformed import ReplyChecker
@@ -102,7 +102,8 @@ class ResilientModel:
         """Exponential back-off with full jitter; None when asking again is no use."""
         retries = self._declaration.retries
         asked_for = error.retry_after or 0.0
-        if not (error.retryable and error.counts) or attempt == retries.attempts or asked_for > retries.max_seconds:
+        passes = error.retryable and (error.counts or isinstance(error, ModelBusy))  # an open breaker stays open for longer
+        if not passes or attempt == retries.attempts or asked_for > retries.max_seconds:
             return None
         ceiling = min(retries.max_seconds, retries.base_seconds * 2 ** (attempt - 1))
         return max(asked_for, self._random.uniform(0, ceiling))

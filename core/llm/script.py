@@ -21,11 +21,13 @@
           - {text: "Once upon a time"}
           - {pause_seconds: 2, text: ", somewhere,"}
           - {disconnect: true}              # or `error: {message: ...}`, in the midst of it
+      - when: {contains: forge a letter}
+        reply: {refusal: "I cannot help with that."}       # in a field of its own, as OpenAI's models do under a schema
       - reply: "You said: {last_user_text}"
 
-Within a part the order is: pause, reasoning, text, tool calls, error, disconnect. `{last_user_text}` and `{last_tool_result}`
-are filled in wherever text may stand. `when` may hold several conditions, which must all be true; `tool_results: 2` counts the
-results since the user last spoke. What is not said about usage is estimated.
+Within a part the order is: pause, reasoning, text, refusal, tool calls, error, disconnect. `{last_user_text}` and
+`{last_tool_result}` are filled in wherever text may stand. `when` may hold several conditions, which must all be true;
+`tool_results: 2` counts the results since the user last spoke. What is not said about usage is estimated.
 """
 
 import re
@@ -107,6 +109,7 @@ class Part(Schema):
     pause_seconds: Seconds | None = None
     reasoning: str = ""
     text: str = ""
+    refusal: str = ""
     tool_calls: tuple[ScriptedCall, ...] = ()
     error: ScriptedError | None = None
     disconnect: bool = False

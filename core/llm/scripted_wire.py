@@ -51,6 +51,8 @@ class Encoder:
 
     def event(self, chunk: Chunk) -> str:
         match chunk:
+            case TextChunk(text=text, refusal=True):
+                return self._event(f'{{"refusal": {json.dumps(text)}}}')
             case TextChunk(text=text):
                 return self._event(f'{{"content": {json.dumps(text)}}}')
             case ReasoningChunk(text=text):
@@ -69,6 +71,8 @@ class Encoder:
         answer: dict[str, Any] = {"object": "chat.completion", **self._base}
         for chunk in chunks:
             match chunk:
+                case TextChunk(text=text, refusal=True):
+                    message["refusal"] = message.get("refusal", "") + text
                 case TextChunk(text=text):
                     message["content"] = (message["content"] or "") + text
                 case ReasoningChunk(text=text):

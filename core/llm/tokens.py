@@ -30,6 +30,8 @@ def count_request(request: ModelRequest, count: Callable[[str], int]) -> int:
                 total += count(text)
             case UserMessage(parts=parts):
                 total += sum(count(part.text) if isinstance(part, Text) else IMAGE_TOKENS for part in parts)
-            case Reply(text=text, tool_calls=calls):
-                total += count(text) + sum(MESSAGE_TOKENS + count(call.name) + count(call.arguments) for call in calls)
+            case Reply(text=text, refusal=refusal, tool_calls=calls):
+                total += count(text + refusal) + sum(
+                    MESSAGE_TOKENS + count(call.name) + count(call.arguments) for call in calls
+                )
     return total

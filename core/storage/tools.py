@@ -70,34 +70,48 @@ class ToolStore:
         return _tool(row)
 
     async def add_version(
-        self, organization_id: str, name: str, version: NewVersion, *, after: int, record: AuditRecord
+        self,
+        organization_id: str,
+        name: str,
+        version: NewVersion,
+        terms: Terms,
+        records: Sequence[AuditRecord],
+        *,
+        after: int,
     ) -> RegisteredTool:
-        """The tool's next version, where `after` still is the current one. Raises NotFound, Conflict."""
+        """The tool's next version under these terms, where `after` still is the current one. Raises NotFound, Conflict, and
+        InvalidRequest for a key that is not the organisation's.
+        """
         query = (
             sa.update(tools)
             .where(*_named(organization_id, name), tools.c.version == after)
-            .values(version=after + 1, digest=version.digest)
+            .values(version=after + 1, digest=version.digest, **_given(terms))
             .returning(tools)
         )
-        async with self._database.tenant(organization_id) as connection:
-            row = (await connection.execute(query)).mappings().one_or_none()
-            if row is None:
-                current = await _get(connection, organization_id, name)
-                message = f"tool {name!r} is at version {current.version} by now, not at {after}: look at that one first"
-                raise Conflict(message, code="version_conflict")
-            await _insert_version(connection, organization_id, row["id"], after + 1, version)
-            await self._hold(connection, organization_id, name, version)
-            await audit.insert(connection, record)
-        return _tool(row)
-
-    async def change(self, organization_id: str, name: str, terms: Terms, record: AuditRecord) -> RegisteredTool:
-        """Raises NotFound, and InvalidRequest for a key that is not the organisation's."""
-        query = sa.update(tools).where(*_named(organization_id, name)).values(_given(terms)).returning(tools)
         async with self._database.tenant(organization_id) as connection:
             await _refuse_foreign_keys(connection, organization_id, terms)
             row = (await connection.execute(query)).mappings().one_or_none()
             if row is None:
-                raise _unknown(name)
+                raise await _moved_on(connection, organization_id, name, after)
+            await _insert_version(connection, organization_id, row["id"], after + 1, version)
+            await self._hold(connection, organization_id, name, version)
+            for record in records:
+                await audit.insert(connection, record)
+        return _tool(row)
+
+    async def change(
+        self, organization_id: str, name: str, terms: Terms, record: AuditRecord, *, at: int | None = None
+    ) -> RegisteredTool:
+        """at: the version that has to be the current one still; None for any. Raises NotFound, Conflict, and InvalidRequest
+        for a key that is not the organisation's.
+        """
+        where = (*_named(organization_id, name), *(() if at is None else (tools.c.version == at,)))
+        query = sa.update(tools).where(*where).values(_given(terms)).returning(tools)
+        async with self._database.tenant(organization_id) as connection:
+            await _refuse_foreign_keys(connection, organization_id, terms)
+            row = (await connection.execute(query)).mappings().one_or_none()
+            if row is None:
+                raise _unknown(name) if at is None else await _moved_on(connection, organization_id, name, at)
             await audit.insert(connection, record)
         return _tool(row)
 
@@ -228,6 +242,13 @@ async def _refuse_foreign_keys(connection: AsyncConnection, organization_id: str
     for place, key in enumerate(keys):
         if key not in known:
             raise InvalidRequest(f"no key {key[:100]!r}", param=f"permissions.keys[{place}]", code="key_not_found")
+
+
+async def _moved_on(connection: AsyncConnection, organization_id: str, name: str, version: int) -> Conflict:
+    """Raises NotFound for a tool that is not there."""
+    current = await _get(connection, organization_id, name)
+    message = f"tool {name!r} is at version {current.version} by now, not at {version}: look at that one first"
+    return Conflict(message, code="version_conflict")
 
 
 def _given(terms: Terms) -> dict[str, Any]:

@@ -54,7 +54,8 @@ class Endpoints:
 
         Raises InvalidRequest, NotFound.
         """
-        given = {"url": url and self._checked(url), "events": events and list(events), "enabled": enabled}
+        checked = None if url is None else self._checked(url)
+        given = {"url": checked, "events": None if events is None else list(events), "enabled": enabled}
         values = {name: value for name, value in given.items() if value is not None}
         if not values:
             return await self.store.get(principal.organization_id, endpoint_id)

@@ -46,12 +46,12 @@ class ResultMapping:
         if answer.status not in (self.statuses or range(200, 300)):
             excerpt = answer.body.decode(errors="replace")[:EXCERPT_CHARACTERS]
             return _failed(f"it answered {_status(answer.status)}" + (f": {excerpt}" if excerpt else ""))
-        if self.pointer is None and not _is_json(answer):
+        if self.pointer is None and not (answer.body and _is_json(answer)):
             return Outcome(exit_code=0, stdout=answer.body)
         try:
             value = json.loads(answer.body.decode("utf-8-sig"), parse_constant=_refuse_constant)
             found = value if self.pointer is None else JsonPointer(self.pointer).resolve(value)
-            told = json.dumps(found, ensure_ascii=False)
+            told = json.dumps(found, ensure_ascii=False, allow_nan=False)  # 1e999 is read as infinity
         except (JsonPointerException, TypeError):  # TypeError: "-" in the middle of a pointer is an element that never is
             return _failed(f"its answer has nothing at {self.pointer!r}")
         except (ValueError, RecursionError):

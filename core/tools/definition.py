@@ -14,7 +14,7 @@ from core.llm.contract import ToolSpec
 from core.tools import kinds
 from core.tools.approval import DAY_SECONDS, Policy
 from core.tools.canonical import canonical, digest_of
-from core.tools.schema import Schema, SchemaRefused, refuse_unbounded
+from core.tools.schema import Schema, SchemaRefused, Together, refuse_unbounded
 from core.tools.work import ManifestRefused
 from sandbox import Capabilities, Limits
 
@@ -196,7 +196,9 @@ def _check_schema(schema: Mapping[str, Any], field: str) -> None:
         raise ManifestRefused(field, f"the schema has {size} bytes; at most {SCHEMA_BYTES} are taken")
     try:
         refuse_unbounded(schema)
-        Schema(schema)
+        together = Together()
+        together.add(schema)
+        Schema(schema, pattern_bytes=together.pattern_bytes)
     except SchemaRefused as refused:
         raise ManifestRefused(dotted((field, *refused.path)), str(refused).partition("\n")[0]) from refused
 

@@ -69,22 +69,35 @@ class Registry:
         )
 
     async def add_version(
-        self, principal: Principal, name: str, manifest: Manifest, *, after: int | None = None
+        self,
+        principal: Principal,
+        name: str,
+        manifest: Manifest,
+        conditions: Conditions | None = None,
+        *,
+        after: int | None = None,
     ) -> RegisteredTool:
-        """after: the version that it follows; None for the one that is current when this is called. Of two at once one wins.
-        A manifest that is the current version's changes nothing. Raises InvalidRequest, Conflict.
+        """With its conditions: both, or neither. after: the version that it follows; None for the one that is current when
+        this is called. Of two at once one wins. A manifest that is the current version's makes no other version. Raises
+        InvalidRequest, Conflict.
         """
         principal.require(Scope.ADMIN)
-        current = await self._store.get(principal.organization_id, name)
+        organization_id = principal.organization_id
+        current = await self._store.get(organization_id, name)
         if manifest.name != name:
             raise InvalidRequest(f"the manifest is of {manifest.name!r}, not of {name!r}", param="name", code="invalid_value")
         version = await self._admitted(principal, manifest)
-        if version.digest == current.digest and after in (None, current.version):
-            return current
-        after = current.version if after is None else after
-        record = AuditRecord.by(principal, "tool.version_added", name, digest=version.digest, details={"version": after + 1})
+        after, conditions = current.version if after is None else after, conditions or Conditions()
+        added = AuditRecord.by(principal, "tool.version_added", name, digest=version.digest, details={"version": after + 1})
+        details = conditions.details
+        changed = AuditRecord.by(principal, "tool.changed", name, details=details) if details else None
+        if version.digest == current.digest and after == current.version:
+            if changed is None:
+                return current
+            return await self._store.change(organization_id, name, conditions.terms, changed, at=after)
+        records = [added] if changed is None else [added, changed]
         return await self._store.add_version(
-            principal.organization_id, name, _new(principal, version), after=after, record=record
+            organization_id, name, _new(principal, version), conditions.terms, records, after=after
         )
 
     async def change(self, principal: Principal, name: str, conditions: Conditions) -> RegisteredTool:

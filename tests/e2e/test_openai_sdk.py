@@ -194,8 +194,9 @@ async def test_a_response_is_deleted_and_a_synchronous_one_cannot_be_cancelled(c
     await settled(client.responses.delete(response.id))
     with pytest.raises(openai.NotFoundError):
         await settled(client.responses.retrieve(response.id))
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.BadRequestError) as refused:
         await settled(client.responses.create(input="more", previous_response_id=response.id))
+    assert (refused.value.code, refused.value.param) == ("previous_response_not_found", "previous_response_id")
 
 
 async def test_an_unstored_response_leaves_nothing_to_retrieve(client: Any) -> None:

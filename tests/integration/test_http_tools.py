@@ -195,10 +195,31 @@ async def test_an_answer_that_is_no_json_is_told_as_text(web: Web, workshop: Wor
 
 
 @pytest.mark.parametrize(
+    ("method", "status", "length"),
+    [
+        ("DELETE", "204 No Content", None),
+        ("POST", "200 OK", 0),
+        ("POST", "202 Accepted", 0),
+        ("HEAD", "200 OK", 17),
+    ],
+)
+async def test_an_answer_without_a_body_is_a_success_that_says_nothing(
+    web: Web, workshop: Workshop, method: str, status: str, length: int | None
+) -> None:
+    said = "" if length is None else f"Content-Length: {length}\r\n"
+    web.answers["/"] = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{said}Connection: close\r\n\r\n".encode()
+    outcome = await call(workshop, tool(web, "/", method=method), a=1)
+
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr, outcome.result) == (0, b"", b"", None)
+
+
+@pytest.mark.parametrize(
     ("body", "told"),
     [
         (b"{", "its answer is not JSON"),
         (b"NaN", "its answer is not JSON"),
+        (b"", "its answer is not JSON"),
+        (b'{"y": 1e999}', "its answer is not JSON"),
         (b"[" * 50_000, "its answer is not JSON"),
         (b"\xff", "its answer is not JSON"),
         (b"1" * 20_000, "its answer is not JSON"),

@@ -309,6 +309,32 @@ async def test_versions_are_immutable_and_known_by_number_and_by_digest(stage: S
         assert (await client.create())["version"] == 1
 
 
+async def test_a_version_and_who_may_call_it_change_together_or_not_at_all(stage: Stage, tenant: Tenant) -> None:
+    versions = f"{TOOLS}/double/versions"
+    newer = manifest(code="def main(x):\n    return x * 200")
+    async with stage.open_with(HELLO) as platform, client_of(platform, tenant) as client:
+        first = await client.create()
+        refused = await client.refused(versions, {**newer, "permissions": {"keys": ["key_of_nobody"]}})
+        assert refused[:2] == ("key_not_found", "permissions.keys[0]")
+        twice = [{"per": "key", "period": "day", "calls": 1}] * 2
+        assert (await client.refused(versions, {**newer, "quotas": twice}))[1] == "quotas[1]"
+        assert (await client.refused(versions, {**newer, "permissions": {"roles": ["root"]}}))[1] == "permissions.roles[0]"
+        kept = await client.get(f"{TOOLS}/double")
+        assert {name: kept[name] for name in first} == first
+        given = {"permissions": {"roles": ["owner"]}, "quotas": twice[:1], "enabled": False}
+        second = await client.post(versions, {**newer, **given})
+        assert (second["version"], second["enabled"], second["quotas"]) == (2, False, twice[:1])
+        assert second["permissions"] == {"organization": False, "roles": ["owner"], "keys": []}
+        third = await client.post(versions, {**newer, "replaces": 2, "enabled": True})
+        assert third == {**second, "enabled": True}
+        assert await client.post(versions, newer) == third
+        assert (await client.refused(versions, {**newer, "replaces": 1, "enabled": False}, status=409))[0] == "version_conflict"
+        told = [record for record in await audited(platform, tenant) if record["kind"].startswith("tool.")]
+    kinds = [record["kind"] for record in told]
+    assert sorted(kinds) == ["tool.changed", "tool.changed", "tool.created", "tool.version_added"]
+    assert [record["details"]["enabled"] for record in told if record["kind"] == "tool.changed"] == [False, True]
+
+
 async def test_of_two_versions_at_once_one_wins(stage: Stage, tenant: Tenant) -> None:
     async with stage.open_with(HELLO) as platform, client_of(platform, tenant) as client:
         await client.create()

@@ -278,10 +278,12 @@ async def test_another_tenants_turn_is_not_there(stage: Stage, tenant: Tenant, o
             platform.turns.cancel(other_tenant.principal, turn.id),
             platform.turns.delete(other_tenant.principal, turn.id),
             read(platform, other_tenant, turn.id),
-            platform.turns.start(other_tenant.principal, asking("x", previous_turn_id=turn.id)),
         ):
             with pytest.raises(NotFound):
                 await attempt
+        with pytest.raises(InvalidRequest) as refused:
+            await platform.turns.start(other_tenant.principal, asking("x", previous_turn_id=turn.id))
+        assert refused.value.code == "previous_response_not_found"
         await platform.turns.cancel(tenant.principal, turn.id)
 
 

@@ -399,8 +399,12 @@ async def test_an_organisation_whose_endpoints_all_hang_keeps_no_other_waiting(
 )
 async def test_what_is_no_address_is_refused_by_name(stage: Stage, tenant: Tenant, url: str) -> None:
     async with serving(stage, tenant) as http:
-        refused = await http.post("/admin/v1/webhooks", json={"url": url, "events": ALL})
-        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "url")
+        hook = await add(http, "https://example.com/hook")
+        for path in ("/admin/v1/webhooks", f"/admin/v1/webhooks/{hook['id']}"):
+            refused = await http.post(path, json={"url": url, "events": ALL})
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, "url")
+        assert (await http.get(f"/admin/v1/webhooks/{hook['id']}")).json()["url"] == "https://example.com/hook"
+        await http.delete(f"/admin/v1/webhooks/{hook['id']}")
         unknown = await http.post("/admin/v1/webhooks", json={"url": "https://example.com", "events": ["everything"]})
         assert unknown.status_code == 400
 

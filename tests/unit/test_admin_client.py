@@ -113,6 +113,22 @@ async def test_the_key_follows_no_redirect_to_another_server(web: Web) -> None:
     assert b"pk_key" not in elsewhere.requests[0]
 
 
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect"])
+@pytest.mark.parametrize("ask", [lambda admin: admin.delete("/x/1"), lambda admin: admin.post("/x/1", {"active": False})])
+async def test_what_is_to_change_something_is_not_redirected(web: Web, ask: Callable[[Admin], Any], status: str) -> None:
+    """Of most redirects a client makes a question, whose answer says nothing of what was to be done."""
+    async with open_web() as elsewhere:
+        elsewhere.says("/admin/v1/x/1", b'{"deleted": true}')
+        web.says("/admin/v1/x/1", b"", status=status, Location=f"{elsewhere.origin}/admin/v1/x/1")
+        expected = f"the server at {web.origin} redirects to {elsewhere.origin}: set PADDOCK_URL to that"
+        assert await said(web.origin, ask) == expected
+    assert elsewhere.requests == []
+    web.says("/admin/v1/x/1", b"", status=status, Location="/sign-in?next=x")
+    assert await said(web.origin, ask) == (
+        f"the server at {web.origin} redirects to {web.origin}/sign-in?next=x: set PADDOCK_URL to that"
+    )
+
+
 @pytest.mark.parametrize("key", ["schlüssel", "pk_\x00", "pk_\r\nx: y"])
 async def test_a_key_that_can_be_none_is_refused_and_smuggles_no_header(web: Web, key: str) -> None:
     web.says("/admin/v1/x", b"{}", status="401 Unauthorized")

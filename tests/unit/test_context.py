@@ -23,7 +23,6 @@ from core.messages import (
     UserMessage,
 )
 
-
 TURN = "resp_0123456789abcdef0123456789abcdef"
 
 
@@ -157,3 +156,11 @@ def test_everything_stays_when_there_is_room() -> None:
 
 def test_a_conversation_in_which_nothing_was_said_yet_is_no_messages() -> None:
     assert assemble([], None) == []
+
+
+def test_a_refusal_is_read_back_as_one() -> None:
+    refused = MessageItem(id="m", role=Role.ASSISTANT, parts=(Text(text="no", refusal=True),))
+    reply, *_ = assemble([says(Role.ASSISTANT, "well"), refused, refused, says(Role.USER, "why?")], None)
+    assert reply == Reply(text="well", refusal="no\n\nno")
+    (alone,) = assemble([refused], None)
+    assert alone == Reply(refusal="no")

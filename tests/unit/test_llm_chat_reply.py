@@ -10,6 +10,7 @@ from core.llm.contract import (
     Chunk,
     ContextExceeded,
     Finished,
+    ModelBusy,
     ModelError,
     ModelRefused,
     ModelUnavailable,
@@ -229,16 +230,25 @@ def test_parts_inside_parts_are_no_text() -> None:
     assert read(delta(content=nested), ending()) == [TextChunk(text=""), Finished(reason=FinishReason.STOP, usage=Usage())]
 
 
-def test_a_refusal_and_content_in_parts_are_text() -> None:
+def test_content_in_parts_is_text() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "other"}, {"text": "b"}, "c"]
-    assert read(delta(refusal="No."), delta(content=parts), ending())[:2] == [TextChunk(text="No."), TextChunk(text="ab")]
+    assert read(delta(content=parts), ending())[0] == TextChunk(text="ab")
+
+
+def test_a_refusal_is_told_apart_from_text_streamed_or_whole() -> None:
+    told = [TextChunk(text="Well, "), TextChunk(text="no.", refusal=True)]
+    assert read(delta(content="Well, ", refusal=None), delta(refusal="no."), ending())[:2] == told
+    assert read({"choices": [{"message": {"content": "Well, ", "refusal": "no."}, "finish_reason": "stop"}]})[:2] == told
 
 
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
         ({"message": "overloaded", "code": 503}, ModelUnavailable),
-        ({"message": "slow down", "code": "429"}, ModelUnavailable),
+        ({"message": "slow down", "code": "429"}, ModelBusy),
+        ({"message": "slow down", "code": "rate_limit_exceeded"}, ModelBusy),
+        ({"message": "slow down", "type": "rate_limit_error"}, ModelBusy),
+        ({"message": "pay first", "type": "insufficient_quota"}, ModelUnavailable),
         ({"message": "bad schema", "type": "invalid_request_error"}, ModelRefused),
         ({"message": "This model's maximum context length is 10 tokens", "code": 400}, ContextExceeded),
         ("something broke", ModelUnavailable),

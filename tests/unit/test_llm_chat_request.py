@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from core.llm.chat_request import MOST_NESTED, request_body
-from core.llm.contract import JsonFormat, ModelRequest, Sampling, ToolChoice, ToolMode, ToolSpec
+from core.llm.contract import JsonFormat, Labels, ModelRequest, Sampling, ToolChoice, ToolMode, ToolSpec
 from core.messages import Image, Message, Reply, SystemMessage, Text, ToolCall, ToolResult, UserMessage
 
 TOOL = ToolSpec(name="f", description="d", parameters={"type": "object"})
@@ -46,6 +46,28 @@ def body_of(**fields: Any) -> dict[str, Any]:
 )
 def test_each_kind_of_message_has_its_wire_form(message: Message, wire: dict[str, Any]) -> None:
     assert body_of(messages=[message]) == {"messages": [wire]}
+
+
+REFUSED = [Reply(refusal="No.", name="a"), Reply(text="Well,", refusal="no.")]
+
+
+def test_a_refusal_goes_back_to_openai_as_one_and_to_others_as_text() -> None:
+    request = ModelRequest(messages=REFUSED)
+    assert request_body(request, max_tokens_parameter="max_tokens", of_openai=True)["messages"] == [
+        {"role": "assistant", "content": None, "refusal": "No.", "name": "a"},
+        {"role": "assistant", "content": "Well,", "refusal": "no."},
+    ]
+    assert body_of(messages=REFUSED)["messages"] == [
+        {"role": "assistant", "content": "No.", "name": "a"},
+        {"role": "assistant", "content": "Well,\n\nno."},
+    ]
+
+
+def test_openai_is_told_what_is_meant_for_it_and_others_are_not() -> None:
+    request = ModelRequest(messages=[HELLO], labels=Labels(user="u", prompt_cache_key="k"))
+    told = request_body(request, max_tokens_parameter="max_tokens", of_openai=True)
+    assert (told.pop("user"), told.pop("prompt_cache_key")) == ("u", "k")
+    assert told == request_body(request, max_tokens_parameter="max_tokens") == body_of()
 
 
 def function_of(**fields: Any) -> dict[str, Any]:

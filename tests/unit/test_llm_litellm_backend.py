@@ -16,6 +16,7 @@ from core.llm.contract import (
     ContextExceeded,
     Finished,
     Model,
+    ModelBusy,
     ModelError,
     ModelRefused,
     ModelRequest,
@@ -92,7 +93,7 @@ async def test_the_request_reaches_the_provider_whole() -> None:
         (403, ModelUnavailable, False),
         (404, ModelRefused, False),
         (422, ModelRefused, False),
-        (429, ModelUnavailable, True),
+        (429, ModelBusy, True),
         (500, ModelUnavailable, True),
         (503, ModelUnavailable, True),
     ],
@@ -104,6 +105,17 @@ async def test_each_status_has_its_meaning_and_our_key_is_in_no_message(
     assert (type(error), error.retryable) == (kind, retryable)
     assert KEY not in error.message
     assert error.retry_after == (7 if retryable else None)
+
+
+@pytest.mark.parametrize("model", ["openai/m", "anthropic/claude-x"])
+async def test_a_provider_that_is_asked_too_often_is_well_and_says_when_to_come_again(model: str) -> None:
+    error = await failure(refusal(429), model=model)
+    assert (type(error), error.counts, error.retry_after) == (ModelBusy, False, 7)
+
+
+async def test_an_exhausted_quota_is_not_asked_again() -> None:
+    error = await failure(refusal(429, code="insufficient_quota"))
+    assert (type(error), error.retryable, error.counts) == (ModelUnavailable, False, False)
 
 
 async def test_messages_that_do_not_fit_are_told_apart() -> None:

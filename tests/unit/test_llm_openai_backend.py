@@ -15,6 +15,7 @@ from core.llm.contract import (
     ContextExceeded,
     Finished,
     Model,
+    ModelBusy,
     ModelError,
     ModelRefused,
     ModelRequest,
@@ -23,6 +24,7 @@ from core.llm.contract import (
     Sampling,
     TextChunk,
 )
+from core.llm.failures import LONGEST_WAIT_SECONDS
 from core.messages import FinishReason, Reply, Text, ToolCall, Usage, UserMessage
 from tests.doubles.raw_peer import Answer, End, RawPeer, delta, ending, raw_peer, sse
 
@@ -190,7 +192,7 @@ async def test_what_is_no_whole_answer_is_unavailable(pieces: list[bytes], end: 
         (402, ModelUnavailable, False, False),
         (408, ModelUnavailable, True, True),
         (409, ModelUnavailable, True, True),
-        (429, ModelUnavailable, True, True),
+        (429, ModelBusy, True, False),
         (500, ModelUnavailable, True, True),
         (503, ModelUnavailable, True, True),
         (529, ModelUnavailable, True, True),
@@ -219,8 +221,9 @@ async def test_messages_that_do_not_fit_are_told_apart(error: dict[str, str]) ->
 
 
 async def test_an_exhausted_quota_is_not_asked_again() -> None:
-    error = await failure(refusal(429, {"message": "You exceeded your current quota", "code": "insufficient_quota"}))
-    assert not error.retryable
+    for told in ({"code": "insufficient_quota"}, {"code": None, "type": "insufficient_quota"}):
+        error = await failure(refusal(429, {"message": "You exceeded your current quota", **told}))
+        assert (type(error), error.retryable, error.counts) == (ModelUnavailable, False, False)
 
 
 async def test_the_wait_the_provider_asks_for_is_passed_on() -> None:
@@ -228,6 +231,7 @@ async def test_the_wait_the_provider_asks_for_is_passed_on() -> None:
     assert (await failure(refusal(429, headers=["Retry-After: soon"]))).retry_after is None
     assert (await failure(refusal(429, headers=["Retry-After: -1"]))).retry_after == 0
     assert (await failure(refusal(429, headers=["Retry-After: inf"]))).retry_after is None
+    assert (await failure(refusal(429, headers=["Retry-After: 1e300"]))).retry_after == LONGEST_WAIT_SECONDS
     assert (await failure(refusal(429, headers=[f"Retry-After: Mon, 1 Jan {'9' * 20} 00:00:00 GMT"]))).retry_after is None
     assert (await failure(refusal(429, headers=["Retry-After: Mon, 21 Nov 2005 01:00:00 GMT"]))).retry_after == 0
 

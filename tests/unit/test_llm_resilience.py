@@ -9,6 +9,7 @@ import pytest
 from core.llm.contract import (
     Chunk,
     Finished,
+    ModelBusy,
     ModelError,
     ModelRefused,
     ModelRequest,
@@ -134,6 +135,27 @@ async def test_refusals_do_not_open_the_breaker() -> None:
     for _ in range(5):
         await around.failure()
     assert len(around.model.asked) == 5
+
+
+async def test_a_provider_that_is_asked_too_often_is_asked_again_when_it_says_and_shut_for_nobody() -> None:
+    around = Around([ModelBusy("slow down", retry_after=7)], breaker={"failures": 1})
+    for _ in range(3):
+        assert isinstance(await around.failure(), ModelBusy)
+    assert len(around.model.asked) == 9
+    assert around.sleeps == [7] * 6
+    around.model.replies = [[HELLO, DONE]]
+    assert await around.whole() == [HELLO, DONE]
+
+
+async def test_a_probe_that_comes_too_often_lets_the_next_one_try() -> None:
+    limits = {"failures": 1, "cooldown_seconds": 30}
+    around = Around([down()], retries={"attempts": 1}, breaker=limits)
+    await around.failure()
+    around.now += 30
+    around.model.replies = [[ModelBusy("slow down")]]
+    assert (await around.failure()).message == "slow down"
+    around.model.replies = [[HELLO, DONE]]
+    assert await around.whole() == [HELLO, DONE]
 
 
 async def test_while_the_probe_is_unanswered_nobody_else_is_asked_and_once_it_speaks_everybody_is() -> None:

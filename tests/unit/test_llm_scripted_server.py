@@ -16,6 +16,7 @@ SCRIPT = """
 rules:
   - {when: {contains: weather}, reply: {reasoning: hm, text: Looking., tool_calls: [{name: f, arguments: {x: 1}}, {name: g}]}}
   - {when: {after_tool: f}, reply: "It is {last_tool_result}."}
+  - {when: {contains: forbidden}, reply: {refusal: "I cannot."}, piece_characters: 3}
   - {when: {contains: error}, reply: {error: {status: 429, message: slow down, code: busy, retry_after: 3}}}
   - {when: {contains: late}, reply: [{text: half}, {error: {status: 503, message: gone}}]}
   - {when: {contains: vanish}, reply: [{text: half}, {disconnect: true}]}
@@ -176,3 +177,10 @@ async def test_it_can_be_served_over_ipv6() -> None:
         assert address.startswith("http://[::1]:")
         async with session.get(f"{address}/models") as response:
             assert response.status == 200
+
+
+async def test_a_refusal_has_a_field_of_its_own(client: openai.AsyncOpenAI) -> None:
+    whole = await client.chat.completions.create(model="any", messages=said("forbidden"))
+    assert (whole.choices[0].message.content, whole.choices[0].message.refusal) == (None, "I cannot.")
+    pieces = await client.chat.completions.create(model="any", messages=said("forbidden"), stream=True)
+    assert "".join([piece.choices[0].delta.refusal or "" async for piece in pieces if piece.choices]) == "I cannot."

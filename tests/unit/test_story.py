@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from core.conversations.reply import StreamedReply
 from core.conversations.story import Story
-from core.events import CallStarted, Recorded, ToolReturned, TurnEvent, item_id
+from core.events import TURN_EVENT, CallStarted, Recorded, TextDelta, ToolReturned, TurnEvent, item_id
 from core.ids import new_id
 from core.llm.contract import CallChunk, Chunk, Finished, ReasoningChunk, TextChunk
-from core.messages import FinishReason, MessageItem, Offer, ReasoningItem, Text, ToolCallItem, ToolResult, Usage
+from core.messages import ITEM, FinishReason, MessageItem, Offer, ReasoningItem, Text, ToolCallItem, ToolResult, Usage
 
 TURN = new_id("resp")
 CHUNKS: list[Chunk] = [
@@ -75,3 +75,20 @@ def test_a_call_that_has_the_id_of_an_earlier_one_gets_an_id_of_its_own() -> Non
     assert [event.call_id for event in started] == [item_id(TURN, 8, "call"), "b"]
     calls = [item.call.id for item in reply.whole(step=3, seconds=0.1).items if isinstance(item, ToolCallItem)]
     assert calls == [event.call_id for event in started]
+
+
+def test_a_refusal_is_a_message_of_its_own_whole_or_cut_off() -> None:
+    chunks: list[Chunk] = [TextChunk(text="Well,"), TextChunk(text="n", refusal=True), TextChunk(text="o", refusal=True)]
+    finished = Finished(reason=FinishReason.STOP, usage=Usage(input=1, output=2))
+    for events in (events_of([*chunks, finished], whole=True), events_of(chunks, whole=False)):
+        parts = [item.parts for item in told(events).items if isinstance(item, MessageItem)]
+        assert parts == [(Text(text="Well,"),), (Text(text="no", refusal=True),)]
+
+
+def test_what_was_kept_before_there_were_refusals_keeps_its_bytes() -> None:
+    delta, part = b'{"item":0,"text":"a","kind":"text"}', b'{"text":"a","kind":"text"}'
+    item = b'{"id":"m","role":"assistant","parts":[' + part + b'],"name":null,"complete":true,"kind":"message"}'
+    assert TURN_EVENT.dump_json(TURN_EVENT.validate_json(delta)) == delta
+    assert ITEM.dump_json(ITEM.validate_json(item)) == item
+    refused = TextDelta(item=0, text="a", refusal=True)
+    assert TURN_EVENT.validate_json(TURN_EVENT.dump_json(refused)) == refused

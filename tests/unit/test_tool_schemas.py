@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.tools.schema import Schema, SchemaRefused, refuse_unbounded
+from core.tools.schema import Schema, SchemaRefused, Together, refuse_unbounded
 
 
 def doubling(times: int) -> dict[str, Any]:
@@ -112,9 +112,127 @@ def test_a_pattern_may_go_back_less_often_than_would_take_long_in_many_texts(len
     assert (schema.mistake(["a" * length + "b"] * 3) is None) == fits
 
 
-@pytest.mark.parametrize(("times", "told"), [(1_000, 'values[0]: "" is not of type "number"'), (10_000, "at most")])
-def test_what_is_wrong_is_told_of_what_is_not_too_large(times: int, told: str) -> None:
-    """All the mistakes in a megabyte take seconds to find, in which the server does nothing else."""
-    schema = Schema({"properties": {"values": {"type": "array", "items": {"type": "number"}}}})
-    assert told in str(schema.mistake({"values": [""] * times}))
+def items(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"properties": {"values": {"type": "array", "items": schema}}}
+
+
+@pytest.mark.parametrize("times", [1_000, 100_000])
+def test_the_first_mistake_of_many_is_told_and_none_but_that_is_made(times: int) -> None:
+    """All the mistakes in a megabyte take seconds and gigabytes, while the server does nothing else."""
+    schema = Schema(items({"type": "number"}))
+    assert schema.mistake({"values": [""] * times}) == 'values[0]: "" is not of type "number"'
     assert schema.mistake({"values": [1] * times}) is None
+
+
+def test_of_alternatives_what_is_wrong_is_told_where_it_is_little() -> None:
+    """All that is wrong with each of them is found before the first of it is told."""
+    schema = Schema(items({"anyOf": [{"items": {"allOf": [{"type": "string"}] * 100}}, {"type": "null"}]}))
+    assert schema.mistake({"values": [[1] * 10]}) == 'values[0]: [1,1,1,1,1,1,1,1,1,1] is not of type "null"'
+    assert "fewer values" in str(schema.mistake({"values": [[1] * 1_000]}))
+    assert schema.mistake({"values": [["a"] * 1_000]}) is None
+    texts = Schema({"anyOf": [{"type": "number"}] * 1_000})
+    assert texts.mistake("a" * 100) is not None
+    assert "fewer values" in str(texts.mistake("a" * 20_000))
+
+
+def test_more_values_than_can_be_checked_in_no_time_are_refused_with_how_many_can() -> None:
+    schema = Schema(items({"allOf": [{"type": "string"}] * 997}))
+    assert schema.mistake({"values": ["a"] * 9_000}) is None
+    assert schema.mistake({"values": ["a"] * 20_000}) == (
+        "it has 20002 values; at most 10000 are checked by a schema as large as this one"
+    )
+
+
+def evaluating(times: int) -> dict[str, Any]:
+    """What each leaves over is asked for by asking again what is in it: with each the work is three times as much."""
+    schema: dict[str, Any] = {"properties": {"x": True}}
+    for _ in range(times):
+        schema = {"allOf": [schema], "unevaluatedProperties": False}
+    return schema
+
+
+def test_schemas_that_are_asked_again_for_what_is_left_over_count_each_time() -> None:
+    refuse_unbounded(evaluating(6))
+    with pytest.raises(SchemaRefused, match="unfolds"):
+        refuse_unbounded(evaluating(12))
+    taken_before = Schema(evaluating(12))
+    assert taken_before.mistake({"x": 1}) is None
+    assert "at most 1000" in str(taken_before.mistake({"x": [1] * 2_000}))
+
+
+def test_objects_that_a_value_is_compared_with_count() -> None:
+    schema = Schema({"items": {"not": {"enum": [{"a": number} for number in range(3_000)]}}})
+    assert schema.mistake([{"a": -1}] * 10) is None
+    assert "are checked" in str(schema.mistake([{"a": -1}] * 5_000))
+
+
+TREE = {
+    "$defs": {
+        "node": {
+            "type": "object",
+            "properties": {side: {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]} for side in ("left", "right")},
+            "required": ["value"],
+        }
+    },
+    "$ref": "#/$defs/node",
+}
+
+
+def test_a_schema_that_recurses_is_checked_and_what_is_wrong_is_told_of_what_is_not_deep() -> None:
+    """With alternatives in alternatives the mistakes would double with each level."""
+    schema = Schema(TREE)
+    tree: dict[str, Any] = {}
+    assert schema.mistake({"value": 1, "left": tree}) == 'left: "value" is a required property'
+    for _ in range(40):
+        tree = {"value": 1, "left": tree, "right": None}
+    assert "fewer values" in str(schema.mistake(tree))
+    assert schema.mistake({"value": 1, "left": {"value": 2}}) is None
+
+
+def test_what_was_taken_by_rules_of_before_is_still_compiled() -> None:
+    assert Schema({"pattern": r"^\pL{99}$"}).mistake("a") is not None
+    assert Schema({"allOf": [{"pattern": f"{number}$"} for number in range(400)]}).mistake("a") is not None
+
+
+@pytest.mark.parametrize(
+    ("schemas", "why"),
+    [
+        ([{"pattern": r"(?=\pL{99})"}], 'not a "regex", or one of more than 1000000 bytes'),
+        ([{"pattern": rf"\pL{{9}}{number}"} for number in range(100)], "more than 200000 bytes"),
+        ([{"patternProperties": {f"{number}": {}}} for number in range(201)], "at most 200 patterns"),
+        ([{"pattern": "(?=a)(?!b)" * 101}], "at most 200 patterns"),
+        ([{"pattern": "a" * 10_001}], "10000 characters"),
+        ([{"$ref": "#/x"} | {"x": {"allOf": [{"pattern": f"{number}"} for number in range(201)]}}], "at most 200 patterns"),
+        ([{"description": "x" * 600_000}] * 2, "1000000 bytes"),
+        ([{"properties": {f"{number}": {} for number in range(150)}}] * 140, "more than 20000 schemas"),
+        ([{"allOf": [True] * 20_001}], "more than 20000 schemas"),
+        ([chain(5_100)], "more than 20000 schemas"),
+    ],
+    ids=range(10),
+)
+def test_schemas_that_would_take_long_to_compile_together_are_refused(schemas: list[dict[str, Any]], why: str) -> None:
+    together = Together()
+
+    def compile_all() -> None:
+        for schema in schemas:
+            together.add(schema)
+        for schema in schemas:
+            Schema(schema, pattern_bytes=together.pattern_bytes)
+
+    with pytest.raises(SchemaRefused, match=why):
+        compile_all()
+
+
+@pytest.mark.parametrize("pattern", [r"^\pL{20}$", r"^.{1,500}$", r"^[a-zA-Z0-9_]{1,1000}$", r"^[^@\s]+@[^@\s]+\.[^@\s]+$"])
+def test_a_pattern_of_ordinary_size_is_taken(pattern: str) -> None:
+    together = Together()
+    together.add({"pattern": pattern})
+    Schema({"pattern": pattern}, pattern_bytes=together.pattern_bytes)
+
+
+def test_one_pattern_in_many_schemas_counts_once() -> None:
+    decimal = {"pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"}
+    together = Together()
+    for _ in range(128):
+        together.add({"properties": {f"p{number}": decimal for number in range(10)}})
+    Schema(decimal, pattern_bytes=together.pattern_bytes)

@@ -1,18 +1,24 @@
 """From request bodies to what is asked of a turn: every parameter arrives, and harmless ones change nothing."""
 
 import json
-from typing import Any
+from dataclasses import replace
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 
 import pytest
 from openai.types.responses.tool import Mcp
+from pydantic import BaseModel, Field
 
 from api.wire import chat_request, responses_request
 from api.wire.body import parse
+from api.wire.items import encode_item
 from core.conversations.context import assemble
+from core.conversations.kept import REQUEST
 from core.conversations.request import TurnRequest
+from core.errors import InvalidRequest
 from core.llm.chat_request import request_body
-from core.llm.contract import JsonFormat, ModelRequest, Sampling, ToolChoice, ToolMode, ToolSpec
-from core.messages import FunctionOutputItem, Image, Item, MessageItem, ReasoningItem, Role, Text, ToolCall, ToolCallItem
+from core.llm.contract import JsonFormat, Labels, ModelRequest, Sampling, ToolChoice, ToolMode, ToolSpec
+from core.messages import FunctionOutputItem, Image, Item, MessageItem, ReasoningItem, Reply, Role, Text, ToolCall, ToolCallItem
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 WEATHER = ToolSpec(name="weather", description="The weather", parameters=SCHEMA, strict=True)
@@ -125,10 +131,18 @@ def test_what_is_left_out_is_left_to_the_platform() -> None:
     assert (chat().store, chat().sampling, chat(stop="x").sampling.stop) == (False, Sampling(), ("x",))
 
 
+def test_what_is_meant_for_openai_is_kept_for_it_and_printed_nowhere() -> None:
+    labels = {"user": "ann@example.org", "safety_identifier": "s-1", "prompt_cache_key": "k-1"}
+    for ask in (response, chat):
+        assert ask(**labels).labels == Labels(**labels)
+        assert not [value for value in labels.values() if value in repr(replace(ask(**labels), echo={}))]
+        assert ask().labels == Labels()
+        assert REQUEST.validate_json(REQUEST.dump_json(ask(**labels))).labels == Labels(**labels)  # of a turn in the background
+
+
 @pytest.mark.parametrize(
     "habit",
     [
-        {"user": "u", "safety_identifier": "s", "prompt_cache_key": "k"},
         {"service_tier": "auto"},
         {"service_tier": "default", "store": None, "metadata": None, "temperature": None},
     ],
@@ -203,6 +217,20 @@ def test_all_forms_of_messages_become_items_in_order() -> None:
     ]
 
 
+def test_a_refusal_that_is_sent_back_stays_one() -> None:
+    part = {"type": "refusal", "refusal": "no"}
+    forms = [
+        chat({"role": "assistant", "content": None, "refusal": "no"}),
+        chat({"role": "assistant", "content": [part]}),
+        response(input=[{"type": "message", "id": "m", "role": "assistant", "content": [part]}]),
+    ]
+    for request in forms:
+        assert [item.parts for item in request.input if isinstance(item, MessageItem)] == [(Text(text="no", refusal=True),)]
+        assert encode_item(request.input[0])["content"] == [part]
+    both = chat({"role": "assistant", "content": "well", "refusal": "no"})
+    assert assemble(both.input, None) == [Reply(text="well", refusal="no")]
+
+
 def test_the_model_hears_who_says_what() -> None:
     said = [
         {"role": "system", "name": "house", "content": "be brief"},
@@ -223,3 +251,68 @@ def test_tools_of_a_response_are_sent_back_with_their_nulls() -> None:
         response(tools=[tool]).registry
         == response(tools=[{"type": "mcp", "server_label": "registry", "allowed_tools": ["area"]}]).registry
     )
+
+
+class Line(BaseModel):
+    sku: Annotated[str, Field(pattern=r"^[A-Z]{3}-\d{4,8}$")]
+    price: Decimal
+    kind: Literal["goods", "service"]
+    note: str | None = None
+
+
+class Order(BaseModel):
+    """With references, patterns, alternatives and recursion, as pydantic writes them."""
+
+    lines: list[Line]
+    total: Decimal
+    tags: dict[str, str | int | None] = {}
+    before: "Order | None" = None
+
+
+def test_schemas_of_ordinary_programs_are_taken_as_they_are() -> None:
+    schema = {**Order.model_json_schema(), "type": "object", "$schema": "http://json-schema.org/draft-07/schema#"}
+    functions = [{"name": f"f{n}", "parameters": schema} for n in range(128)]
+    form = {"type": "json_schema", "name": "order", "schema": Order.model_json_schema()}
+    asked = response(tools=[{"type": "function", **function} for function in functions], text={"format": form})
+    assert [spec.parameters for spec in asked.functions] == [schema] * 128
+    assert asked.format is not None
+    assert asked.format.schema == Order.model_json_schema()
+    assert chat(tools=[{"type": "function", "function": function} for function in functions]).functions == asked.functions
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"allOf": [{"pattern": rf"(?=\pL{{99}}){n}"} for n in range(100)]},
+        {"patternProperties": {f"{n}": {} for n in range(201)}},
+        {"description": "x" * 1_100_000},
+        {"allOf": [{}] * 20_001},
+    ],
+    ids=range(4),
+)
+def test_schemas_that_would_take_long_to_compile_are_refused_by_name(schema: dict[str, Any]) -> None:
+    function = {"name": "f", "parameters": {"type": "object", **schema}}
+    form = {"name": "x", "schema": schema}
+    for ask, param in (
+        (lambda: response(tools=[{"type": "function", **function}]), "tools[0].parameters"),
+        (lambda: response(text={"format": {"type": "json_schema", **form}}), "text.format.schema"),
+        (lambda: chat(tools=[{"type": "function", "function": function}]), "tools[0].function.parameters"),
+        (
+            lambda: chat(response_format={"type": "json_schema", "json_schema": form}),
+            "response_format.json_schema.schema",
+        ),
+    ):
+        with pytest.raises(InvalidRequest) as refused:
+            ask()
+        assert (refused.value.param, refused.value.code) == (param, "invalid_json_schema")
+
+
+def test_the_schemas_of_a_request_are_counted_together() -> None:
+    def function(name: int) -> dict[str, Any]:
+        patterns = [{"pattern": f"{name}.{number}"} for number in range(90)]
+        return {"type": "function", "name": f"f{name}", "parameters": {"type": "object", "allOf": patterns}}
+
+    assert len(response(tools=[function(0), function(1)]).functions) == 2
+    with pytest.raises(InvalidRequest) as refused:
+        response(tools=[function(name) for name in range(3)])
+    assert (refused.value.param, refused.value.code) == ("tools[2].parameters", "invalid_json_schema")

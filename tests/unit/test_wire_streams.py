@@ -89,6 +89,7 @@ def test_deltas_add_up_to_what_is_done(name: str) -> None:
     whole = {"output_text": "text", "reasoning_text": "text", "function_call_arguments": "arguments"}
     whole["code_interpreter_call_code"] = "code"
     whole["mcp_call_arguments"] = "arguments"
+    whole["refusal"] = "refusal"
     for event in events_of(name):
         data = json.loads(event.data)
         kind, _, moment = event.type.removeprefix("response.").rpartition(".")
@@ -176,3 +177,21 @@ def test_a_chat_that_failed_has_no_finish_and_no_answer(name: str) -> None:
     chunks = [json.loads(chunk) for one in recorded(STORIES[name]) for chunk in encoder.feed(one)]
     assert not answer.is_whole
     assert all(chunk["choices"][0]["finish_reason"] is None for chunk in chunks)
+
+
+def test_a_refusal_is_no_text_on_either_wire() -> None:
+    message = {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "I cannot do that."}]}
+    (told,) = response_of("refusal")["output"]
+    assert {**told, **message} == told
+    kinds = [event.type for event in events_of("refusal")]
+    assert [kind for kind in kinds if "refusal" in kind or "text" in kind] == [
+        "response.refusal.delta",
+        "response.refusal.delta",
+        "response.refusal.done",
+    ]
+    for name, said in (("refusal", (None, "I cannot do that.")), ("refusal_after_text", ("Well, ", "no."))):
+        answer = ChatAnswer(turn(wire="chat/1"))
+        for one in recorded(STORIES[name]):
+            answer.take(one)
+        whole = answer.completion()["choices"][0]["message"]
+        assert (whole["content"], whole["refusal"]) == said

@@ -76,6 +76,10 @@ def said(text: str, *, complete: bool = True) -> MessageItem:
     return MessageItem(id="", role=Role.ASSISTANT, parts=(Text(text=text),), complete=complete)
 
 
+def refused(text: str) -> MessageItem:
+    return MessageItem(id="", role=Role.ASSISTANT, parts=(Text(text=text, refusal=True),))
+
+
 def called(call_id: str, name: str, arguments: str, offer: Offer = Offer.FUNCTION, *, complete: bool = True) -> ToolCallItem:
     return ToolCallItem(id="", call=ToolCall(id=call_id, name=name, arguments=arguments), offer=offer, complete=complete)
 
@@ -143,6 +147,19 @@ STORIES: dict[str, tuple[TurnEvent, ...]] = {
         ReasoningDelta(item=0, text="think."),
         TextDelta(item=1, text="42"),
         replied(ReasoningItem(id="", text="Let me think."), said("42")),
+        END,
+    ),
+    "refusal": (
+        TurnStarted(),
+        TextDelta(item=0, text="I cannot ", refusal=True),
+        TextDelta(item=0, text="do that.", refusal=True),
+        replied(refused("I cannot do that.")),
+        END,
+    ),
+    "refusal_after_text": (
+        TurnStarted(),
+        TextDelta(item=0, text="Well,"),
+        replied(said("Well, "), refused("no.")),
         END,
     ),
     "code_interpreter": (
@@ -310,7 +327,17 @@ STORIES: dict[str, tuple[TurnEvent, ...]] = {
         TurnEnded(status=TurnStatus.INCOMPLETE, usage=USAGE, reason="max_output_tokens", at=1_795_000_001),
     ),
 }
-CHATS = ("text", "nothing", "not_streamed", "reasoning", "two_functions", "a_call_that_nobody_offered", "incomplete")
+CHATS = (
+    "text",
+    "nothing",
+    "not_streamed",
+    "reasoning",
+    "refusal",
+    "refusal_after_text",
+    "two_functions",
+    "a_call_that_nobody_offered",
+    "incomplete",
+)
 
 
 def recorded(events: Sequence[TurnEvent]) -> list[Recorded]:

@@ -19,7 +19,7 @@ from core.llm.chat_reply import ReplyReader, error_from
 from core.llm.chat_request import request_body
 from core.llm.contract import Chunk, Finished, Model, ModelError, ModelRequest
 from core.llm.declaration import ModelDeclaration
-from core.llm.failures import malformed, retry_after_seconds
+from core.llm.failures import QUOTA, malformed, retry_after_seconds
 from core.llm.tokens import estimate_tokens
 from core.messages import Usage
 from core.telemetry.tracing import outgoing
@@ -174,16 +174,26 @@ class LiteLLMModel:
 
     def _translated(self, exc: Any) -> ModelError:
         """exc: LiteLLM's exceptions carry the status that the provider answered with, or the one it might have."""
-        headers = getattr(getattr(exc, "response", None), "headers", None) or {}
         too_long = isinstance(exc, self._litellm.exceptions.ContextWindowExceededError)
+        body = getattr(exc, "body", None)
+        unpaid = isinstance(body, dict) and QUOTA in (body.get("code"), body.get("type"))
         message, *_ = (getattr(exc, "message", "") or str(exc)).split("Traceback (most recent call last)")
         return error_from(
             self._name,
             getattr(exc, "status_code", None) or 500,
-            {"message": message, "code": "context_length_exceeded" if too_long else None},
-            retry_after=retry_after_seconds(headers.get("retry-after")),
+            {"message": message, "code": "context_length_exceeded" if too_long else QUOTA if unpaid else None},
+            retry_after=_retry_after(exc),
             secrets=tuple(self._credentials.values()),
         )
+
+
+def _retry_after(exc: BaseException) -> float | None:
+    """The provider's answer hangs on LiteLLM's exception, or on one that led to it."""
+    for one in (exc, *_causes(exc)):
+        headers = getattr(getattr(one, "response", None), "headers", None) or {}
+        if (seconds := retry_after_seconds(headers.get("retry-after"))) is not None:
+            return seconds
+    return None
 
 
 def _causes(exc: BaseException) -> list[BaseException]:

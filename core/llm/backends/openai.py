@@ -25,6 +25,7 @@ from core.telemetry.tracing import outgoing
 MAX_WHOLE_BYTES = 1 << 24  # of an answer that is not streamed
 MAX_ERROR_BYTES = 1 << 16
 END_OF_BODY_SECONDS = 0.05
+OPENAI = "api.openai.com"
 
 
 def _header_value(secret: SecretStr) -> SecretStr:
@@ -86,9 +87,10 @@ class OpenAIModel:
         keys = [declaration.api_key] if declaration.api_key else []
         self._secrets = tuple(secret.get_secret_value() for secret in (*keys, *declaration.headers.values()))
         self._url = declaration.api_base + "/chat/completions"
-        of_openai = "//api.openai.com/" in self._url
+        host = URL(self._url).host or ""
+        self._of_openai = host == OPENAI or host.endswith(f".{OPENAI}")  # eu.api.openai.com and its like
         self._max_tokens_parameter = declaration.max_tokens_parameter or (
-            "max_completion_tokens" if of_openai else "max_tokens"
+            "max_completion_tokens" if self._of_openai else "max_tokens"
         )
 
     @property
@@ -125,6 +127,7 @@ class OpenAIModel:
                 request,
                 max_tokens_parameter=self._max_tokens_parameter,
                 reasoning_back=self._declaration.reasoning_back,
+                of_openai=self._of_openai,
             ),
             "model": self._declaration.model,
             "stream": True,
