@@ -19,7 +19,7 @@ chat: $(RUN) ## talk to the running server
 	@exec .venv/bin/paddock chat
 
 test: $(TEST) ## install what the tests need, and run them all, in two workers (make test WORKERS=4)
-	.venv/bin/python -m pytest -n $(or $(WORKERS),2)
+	.venv/bin/python -m pytest -n $(or $(WORKERS),2) --durations=40
 
 check: $(TEST) ## format, lint, types, architecture: what CI runs beside the tests
 	.venv/bin/ruff format --check .

@@ -37,6 +37,7 @@ SHOWN: Mapping[Stream, Literal["stdout", "stderr"]] = {Stream.STDOUT: "stdout", 
 ANSWER_INVALID = "model_answer_invalid"
 CALLS_AT_ONCE = 32
 TOO_MANY_CALLS = f"not run: one reply may ask for {CALLS_AT_ONCE} calls; ask again for those that are still needed"
+ONE_CALL_AT_A_TIME = "not run: the request asks for one call at a time; ask again if it is still needed"
 NO_CALLS_LEFT = "not run: the limit of tool calls for this turn is reached; answer with what you have"
 
 
@@ -93,7 +94,8 @@ async def run(
             yield end
             return
         left, waits = [(n, call) for n, call in calls if n not in results], False
-        async with aclosing(_execute(tools, left, budget, entrance)) as outcomes:
+        alone = calls[0][0] if tools.one_at_a_time else None  # journals of before may have more
+        async with aclosing(_execute(tools, left, budget, entrance, alone=alone)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
                 if isinstance(outcome, ToolReturned):
@@ -146,9 +148,12 @@ def _end(replied: Replied, calls: Sequence[ToolCallItem], budget: Budget, answer
 
 
 async def _execute(
-    tools: Toolset, calls: Sequence[tuple[int, ToolCallItem]], budget: Budget, entrance: Entrance
+    tools: Toolset, calls: Sequence[tuple[int, ToolCallItem]], budget: Budget, entrance: Entrance, *, alone: int | None
 ) -> AsyncGenerator[TurnEvent, None]:
-    """Run the calls of tools that are ours, all at once. Results come as they are ready, and last what waits for a human."""
+    """Run the calls of tools that are ours, all at once. Results come as they are ready, and last what waits for a human.
+
+    alone: the only call that may run, but for those that humans have allowed.
+    """
     ready: list[tuple[int, Prepared]] = []
     waiting: list[TurnEvent] = []
     for item, call in calls:
@@ -157,6 +162,8 @@ async def _execute(
         prepared, full = tools.prepare(call.call, approval=call.approval), len(ready) + len(waiting) >= CALLS_AT_ONCE
         if isinstance(prepared, ToolResult):
             yield _not_run(item, prepared, entrance)
+        elif alone not in (None, item) and call.approval is None:
+            yield _not_run(item, ToolResult(call_id=call.call.id, content=ONE_CALL_AT_A_TIME, failed=True), entrance)
         elif full or not budget.take_call():
             why = TOO_MANY_CALLS if full else NO_CALLS_LEFT
             yield _not_run(item, ToolResult(call_id=call.call.id, content=why, failed=True), entrance)

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from core.errors import InvalidRequest
 from core.tools.arguments import ARGUMENTS_CHARACTERS
-from core.tools.schema import PATTERN_STEPS, REFUSED_KEYWORDS
+from core.tools.schema import PATTERN_STEPS, REFUSED_KEYWORDS, quick
 
 MOST_CHECKS = 100_000
 CHECKS_OF_PATTERN = 50
@@ -19,6 +19,8 @@ CHECKS_OF_PATTERN = 50
 ENUM_OF_CHECK = 16
 """Values of an `enum` that are looked through in the time of one."""
 
+LIMITS = ("recursion limit", "number out of range")
+"""What the parser says of JSON that is too much for it."""
 NOT_JSON = "the model's answer is not JSON, and the schema that the request has for it is strict"
 NOT_FITTING = "the model's answer does not fit the schema that the request has for it, which is strict"
 NOT_CHECKABLE = "the model's answer is too big, or its schema too involved, to check that it fits: it is strict"
@@ -26,6 +28,7 @@ NOT_CHECKABLE = "the model's answer is too big, or its schema too involved, to c
 IN_PLACE = ("not", "if", "then", "else")
 LISTS_IN_PLACE = ("allOf", "anyOf", "oneOf")
 OF_MEMBERS = ("additionalProperties", "unevaluatedProperties")
+MEMBERS = ("properties", "patternProperties", "propertyNames", *OF_MEMBERS)
 OF_ITEMS = ("items", "contains", "unevaluatedItems")
 UNEVALUATED = ("unevaluatedProperties", "unevaluatedItems")
 
@@ -44,12 +47,16 @@ class StrictAnswer:
             return NOT_CHECKABLE
         try:
             value = from_json(text, allow_inf_nan=False)
-            json.dumps(value, allow_nan=False)  # 1e999 is read as infinite
-        except ValueError:
-            return NOT_JSON
+        except ValueError as exc:
+            return NOT_CHECKABLE if any(limit in str(exc) for limit in LIMITS) else NOT_JSON
+        try:
+            json.dumps(value, allow_nan=False)
+        except (ValueError, RecursionError) as exc:  # 1e999 is read as infinite
+            return NOT_JSON if "Out of range float" in str(exc) else NOT_CHECKABLE
         try:
             validator = _compiled(self._schema)  # it follows every reference
-            _Counter(self._schema).spend(self._schema, value)
+            if not quick(self._schema, value):
+                _Counter(self._schema).spend(self._schema, value)
             return None if validator.is_valid(value) else NOT_FITTING
         except (_TooMany, RecursionError, ValueError):
             return NOT_CHECKABLE
@@ -85,13 +92,14 @@ class _Counter:
         for _ in range(1 + any(keyword in schema for keyword in UNEVALUATED)):  # these ask the others again
             for inner in self._in_place(schema):
                 self.spend(inner, value)
-        if isinstance(value, dict):
+        if isinstance(value, dict) and any(keyword in schema for keyword in MEMBERS):
+            self._take(len(value))
             for name, member in value.items():
                 self._member(schema, name, member)
         elif isinstance(value, list):
             fixed = schema.get("prefixItems", ())
             each = [schema[keyword] for keyword in OF_ITEMS if keyword in schema]
-            for n, item in enumerate(value):
+            for n, item in enumerate(value if each else value[: len(fixed)]):
                 for inner in (*fixed[n : n + 1], *each):
                     self.spend(inner, item)
 

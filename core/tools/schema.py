@@ -27,9 +27,10 @@ REFERENCE = 4
 """As many schemas, by how long it takes to compile: a chain of them is followed from each of its ends."""
 MOST_PATTERNS = 200
 PATTERNS_CHARACTERS = 10_000
-PATTERN_BYTES = 1_000_000
-"""Compiled, which takes up to ten milliseconds: so many are `\\pL{20}` and `.{0,500}`."""
+PATTERN_BYTES = 10_000_000
+"""Compiled, which takes up to a tenth of a second: so many are `\\pL{200}` and `.{0,5000}`."""
 PATTERNS_BYTES = 20_000_000
+"""Of all together that may be large: that repeat something so and so often, or name a class of characters."""
 
 MAPS_OF_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
 LISTS_OF_SCHEMAS = ("allOf", "anyOf", "oneOf", "prefixItems")
@@ -150,7 +151,7 @@ class Together:
     def __init__(self) -> None:
         self._bytes = self._schemas = 0
         self._patterns: set[str] = set()
-        self._programs = 0
+        self._large = 0
 
     def add(self, schema: Mapping[str, Any]) -> None:
         """Raises SchemaRefused where they are too much with this one."""
@@ -163,19 +164,21 @@ class Together:
                 raise SchemaRefused(f"they are more than {SCHEMAS_TOGETHER} schemas, where a reference counts as {REFERENCE}")
             if isinstance(found, Mapping):
                 self._patterns.update(_patterns(found))
-        self._programs = sum(len(_PROGRAMS.findall(pattern)) + 1 for pattern in self._patterns)
-        if self._programs > MOST_PATTERNS or sum(map(len, self._patterns)) > PATTERNS_CHARACTERS:
+        programs = {pattern: len(_PROGRAMS.findall(pattern)) + 1 for pattern in self._patterns}
+        self._large = sum(number for pattern, number in programs.items() if _LARGE.search(pattern))
+        if sum(programs.values()) > MOST_PATTERNS or sum(map(len, self._patterns)) > PATTERNS_CHARACTERS:
             most = f"{MOST_PATTERNS} patterns, where each that looks ahead or behind counts as another"
             raise SchemaRefused(f"at most {most}, of {PATTERNS_CHARACTERS} characters together, are taken")
 
     @property
     def pattern_bytes(self) -> int:
         """What each pattern may be, compiled."""
-        return min(PATTERN_BYTES, PATTERNS_BYTES // max(self._programs, 1))
+        return min(PATTERN_BYTES, PATTERNS_BYTES // max(self._large, 1))
 
 
 _PROGRAMS = re.compile(r"\(\?(?!:)|[+*?}]\+")
 """Beginnings of what is compiled on its own within a pattern: groups that look around, and repeats that give nothing back."""
+_LARGE = re.compile(r"\{|\\[pPwWdDsSbBhHRX]|\[:|\(\?[a-zA-Z]*i|[^\x00-\x7f]")
 
 
 MAY_HOLD_SCHEMAS = (dict, list, bool)
@@ -206,6 +209,22 @@ def refuse_unbounded(schema: Mapping[str, Any]) -> None:
     each of ten definitions that names the one before it twice doubles the work.
     """
     _Unfolding(schema).weight(schema, ())
+
+
+def quick(schema: Mapping[str, Any], value: object) -> bool:
+    """Whether a schema that does not recurse is asked so little about the value that nobody has to count it."""
+    try:
+        weight = _Unfolding(schema).weight(schema, ())
+    except SchemaRefused:
+        return False
+    patterns = (pattern for found in _everything(schema) if isinstance(found, Mapping) for pattern in _patterns(found))
+    if any(_GOES_BACK.search(pattern) for pattern in patterns):
+        return False
+    return _measured(value)[0] * weight <= MOST_STEPS
+
+
+_GOES_BACK = re.compile(r"\(\?(?!:)|[+*?}]\+|\\[1-9kK]")
+"""What only an engine that tries again and again can match."""
 
 
 class _Unfolding:

@@ -63,7 +63,7 @@ async def _never(_tool: Registered) -> None:
     pass
 
 
-def toolset(sandbox: Nowhere) -> Toolset:
+def toolset(sandbox: Nowhere, *, one_at_a_time: bool = False) -> Toolset:
     return Toolset(
         builtins=shipped(),
         registered=(),
@@ -74,6 +74,7 @@ def toolset(sandbox: Nowhere) -> Toolset:
         retries=100,
         turn_id="resp_1",
         organization_id="org_1",
+        one_at_a_time=one_at_a_time,
     )
 
 
@@ -254,3 +255,22 @@ async def test_a_cancellation_that_meets_the_end_of_a_tool_is_not_lost(ticks: in
     playing.cancel()
     assert done == {playing}
     assert playing.cancelled()
+
+
+async def test_of_two_calls_that_an_earlier_version_took_where_one_was_asked_for_one_is_run() -> None:
+    items = tuple(
+        ToolCallItem(
+            id=f"ci_{call_id}",
+            call=ToolCall(id=call_id, name="code_interpreter", arguments='{"code": "1"}'),
+            offer=Offer.CODE_INTERPRETER,
+        )
+        for call_id in "ab"
+    )
+    said = Replied(step=0, first_item=0, items=items, usage=Usage(), finish=FinishReason.TOOL_CALLS, seconds=0.0)
+    tools, entrance = toolset(Nowhere(), one_at_a_time=True), loop.Entrance(item=2, replied=said)
+    ask = asking(Says([TextChunk(text="done"), DONE]), TurnRequest(input=()), tools)
+    budget = Budget(TurnLimits(), Sampling())
+    events = [event async for event in loop.run("resp_1", Transcript(), ask=ask, tools=tools, budget=budget, entrance=entrance)]
+    assert [event.call_id for event in events if isinstance(event, ToolDispatched)] == ["a"]
+    returned = {event.item: event.result.content for event in events if isinstance(event, ToolReturned)}
+    assert returned[1] == loop.ONE_CALL_AT_A_TIME

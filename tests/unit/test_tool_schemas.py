@@ -197,7 +197,7 @@ def test_what_was_taken_by_rules_of_before_is_still_compiled() -> None:
 @pytest.mark.parametrize(
     ("schemas", "why"),
     [
-        ([{"pattern": r"(?=\pL{99})"}], 'not a "regex", or one of more than 1000000 bytes'),
+        ([{"pattern": r"(?=\pL{999})"}], 'not a "regex", or one of more than 10000000 bytes'),
         ([{"pattern": rf"\pL{{9}}{number}"} for number in range(100)], "more than 200000 bytes"),
         ([{"patternProperties": {f"{number}": {}}} for number in range(201)], "at most 200 patterns"),
         ([{"pattern": "(?=a)(?!b)" * 101}], "at most 200 patterns"),
@@ -236,3 +236,20 @@ def test_one_pattern_in_many_schemas_counts_once() -> None:
     for _ in range(128):
         together.add({"properties": {f"p{number}": decimal for number in range(10)}})
     Schema(decimal, pattern_bytes=together.pattern_bytes)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^.{1,2000}$",
+        r"^https?://.{1,2048}$",
+        r"^[\s\S]{0,2048}$",
+        r"^\S{1,1024}$",
+        r"^[\p{L}\p{M} .'-]{1,50}$",
+        r"^[a-z]{1,10000}$",
+    ],
+)
+def test_what_bounds_a_length_is_an_ordinary_pattern(pattern: str) -> None:
+    together, schema = Together(), {"allOf": [{"pattern": pattern}, *({"pattern": f"^x{number}$"} for number in range(30))]}
+    together.add(schema)
+    Schema(schema, pattern_bytes=together.pattern_bytes)
