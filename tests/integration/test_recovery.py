@@ -195,7 +195,12 @@ async def test_of_a_turn_that_was_taken_over_twice_neither_gap_counts(
 
 
 async def test_an_orphan_that_was_cancelled_meanwhile_is_cancelled(stage: Stage, tenant: Tenant, database: Database) -> None:
-    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+    *steps, last = STORY
+    slow = {**last, "pace_seconds": 1, "piece_characters": 1}  # should it go on before it is cancelled
+    async with (
+        stage.open_with(*steps, {**last, "times": 1}, slow, lease_seconds=1) as platform,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
         whole = await control(platform, tenant)
         copy = await cut(database, whole, 2)
         assert (await platform.turns.cancel(tenant.principal, copy)).status is TurnStatus.CANCELLED
