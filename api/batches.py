@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from api.errors import TurnFailed, error_body, status_of
 from api.wire import chat_request, encoders, responses_request
 from api.wire.body import parse
+from api.wire.input_items import references
 from core.batches.wire import Wires
 from core.conversations.request import TurnRequest
 from core.errors import InvalidRequest, PaddockError
@@ -26,7 +27,9 @@ class ResponsesWire(_Wire):
     def read(self, body: str) -> TurnRequest:
         given = parse(responses_request.CreateResponse, body.encode())
         _refuse(given, "stream", "background")
-        return responses_request.to_turn_request(given, origin={})
+        if references(given.input):
+            raise InvalidRequest("item references are not for batches", param="input", code="unsupported_value")
+        return responses_request.to_turn_request(given, origin={}, known={})
 
     def write(self, turn: Turn, events: Sequence[Recorded]) -> tuple[int, Mapping[str, Any]]:
         encoder = encoders.responses_encoder(turn, silent=True)

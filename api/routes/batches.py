@@ -17,12 +17,20 @@ router = Router("/v1/batches")
 Id = Annotated[str, Field(max_length=100)]
 
 
+class OutputExpiresAfter(Body):
+    """Counted from when the files are made, which is when the batch has ended."""
+
+    anchor: Literal["created_at"]
+    seconds: Annotated[int, Field(ge=3600, le=2_592_000)]
+
+
 class CreateBatch(Body):
-    """input_file_id: of a file with the purpose `batch`."""
+    """input_file_id: of a file with the purpose `batch`. output_expires_after: of the files of its answers and errors."""
 
     input_file_id: Id
     endpoint: Literal["/v1/responses", "/v1/chat/completions"]
     completion_window: Literal["24h"]
+    output_expires_after: OutputExpiresAfter | None = None
     metadata: Metadata | None = None
 
 
@@ -76,6 +84,7 @@ async def create(request: Request) -> Response:
         endpoint=body.endpoint,
         input_file_id=body.input_file_id,
         window=body.completion_window,
+        output_seconds=body.output_expires_after.seconds if body.output_expires_after else None,
         metadata=body.metadata or {},
     )
     return answer(_encode(batch))

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dependencies import Listing, Query, answer, authenticated, body_of, listed, platform_of, query_of
+from api.referring import referred
 from api.route import Router
 from api.wire.body import Body, Metadata
 from api.wire.input_items import InputItem, to_items
@@ -56,7 +57,7 @@ def _encode(conversation: Conversation) -> dict[str, Any]:
 async def create(request: Request) -> Response:
     principal = await authenticated(request)
     body = await body_of(request, CreateConversation)
-    items = to_items(body.items, "items") if body.items else ()
+    items = to_items(body.items, "items", await referred(request, principal, body.items)) if body.items else ()
     conversations = platform_of(request).conversations
     return answer(_encode(await conversations.create(principal.organization_id, metadata=body.metadata or {}, items=items)))
 
@@ -97,7 +98,7 @@ async def create_items(request: Request, conversation_id: str) -> Response:
     principal = await authenticated(request)
     include = query_of(request, Including).include
     body = await body_of(request, CreateItems)
-    items = to_items(body.items, "items")
+    items = to_items(body.items, "items", await referred(request, principal, body.items))
     await platform_of(request).conversations.add_items(principal.organization_id, conversation_id, items)
     return listed(Page(rows=items, more=False), lambda item: encode_item(item, outputs=OUTPUTS in include))
 

@@ -12,6 +12,7 @@ from api.dependencies import Listing, Query, answer, authenticated, body_of, lis
 from api.errors import TurnFailed, error_response
 from api.idempotency import begun, may_be_asked_again
 from api.origin import origin_of
+from api.referring import referred
 from api.route import Router
 from api.streaming import EventStream, Frames
 from api.wire.encoders import is_response, responses_encoder
@@ -60,7 +61,9 @@ async def create(request: Request) -> Response:
     platform, principal = platform_of(request), await authenticated(request)
     body = await body_of(request, CreateResponse)
     turns = platform.turns
-    turn = await begun(request, principal, to_turn_request(body, origin=origin_of(request, platform, body.model)))
+    known = await referred(request, principal, body.input)
+    asked = to_turn_request(body, origin=origin_of(request, platform, body.model), known=known)
+    turn = await begun(request, principal, asked)
     encoder = responses_encoder(turn, silent=not body.stream)
     if body.stream:
         return _stream(turns, principal, turn, encoder, await _rest(turns, principal, turn, encoder, -1))

@@ -120,7 +120,7 @@ _UNSUPPORTED = frozenset({
     "access_programs", "allowed_callers", "async", "audio", "authorization", "caller", "connector_id", "container_id",
     "context", "context_management", "defer_loading", "external_web_access", "file_data", "file_id", "file_ids", "file_url",
     "filename", "function_call", "functions", "generate_summary", "headers", "image", "input_audio", "logit_bias",
-    "memory_limit", "moderation", "namespace", "network_policy", "output_expires_after", "output_schema", "prediction",
+    "memory_limit", "moderation", "namespace", "network_policy", "output_schema", "prediction",
     "prompt", "prompt_cache_breakpoint", "prompt_cache_options", "require_approval", "server_description", "server_url",
     "tunnel_id", "web_search_options",
 })

@@ -1,12 +1,14 @@
 """Input items as clients send them, in all the forms of OpenAI's API, and the way to our items."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, TypeAdapter
 
 from api.wire.body import Array, Body, JsonObject, only
+from api.wire.items import encode_item
 from core.compact import dump
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, NotFound
 from core.ids import new_id
 from core.messages import (
     ApprovalResponseItem,
@@ -181,15 +183,24 @@ class Reasoning(Body):
     status: Status = None
 
 
+class ItemReference(Body):
+    """An item that is kept here, as our answers write it."""
+
+    type: Literal["item_reference"] | None = None
+    id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,256}$")
+
+
 def by_type(item: Any) -> str | None:
-    """Of an item: a message may leave its type out."""
+    """Of an item: a message may leave its type out, and so may a reference, which is an id and nothing else."""
     if not isinstance(item, dict):
         return getattr(item, "type", None)
+    if "id" in item and item.keys() <= {"type", "id"} and item.get("type") is None:
+        return "item_reference"
     kind = item.get("type", "message" if "role" in item else None)
     return kind if isinstance(kind, str) else None
 
 
-InputItem = Annotated[
+WholeItem = (
     Annotated[Message, Tag("message")]
     | Annotated[FunctionCall, Tag("function_call")]
     | Annotated[FunctionCallOutput, Tag("function_call_output")]
@@ -198,19 +209,38 @@ InputItem = Annotated[
     | Annotated[McpApprovalRequest, Tag("mcp_approval_request")]
     | Annotated[McpApprovalResponse, Tag("mcp_approval_response")]
     | Annotated[McpListTools, Tag("mcp_list_tools")]
-    | Annotated[Reasoning, Tag("reasoning")],
-    Discriminator(by_type),
-]
+    | Annotated[Reasoning, Tag("reasoning")]
+)
+InputItem = Annotated[WholeItem | Annotated[ItemReference, Tag("item_reference")], Discriminator(by_type)]
+_WHOLE: TypeAdapter[WholeItem] = TypeAdapter(Annotated[WholeItem, Discriminator(by_type)])
 
 
-def to_items(value: str | list[InputItem], param: str) -> tuple[Item, ...]:
-    """Our items, with new ids. param: where the list is in the request, for what is refused here."""
+def references(value: str | Sequence[InputItem] | None) -> Sequence[str]:
+    """The ids of items that it points to."""
+    return [item.id for item in value or () if isinstance(item, ItemReference)]
+
+
+def to_items(value: str | list[InputItem], param: str, known: Mapping[str, Item]) -> tuple[Item, ...]:
+    """Our items, with new ids. param: where the list is in the request, for what is refused here. known: what it points to.
+
+    Raises NotFound for a reference to another.
+    """
     if isinstance(value, str):
         return (MessageItem(id=new_id("msg"), role=Role.USER, parts=(Text(text=value),)),)
-    return tuple(_item(item, f"{param}[{place}]") for place, item in enumerate(value))
+    return tuple(_item(_whole(item, f"{param}[{place}]", known), f"{param}[{place}]") for place, item in enumerate(value))
 
 
-def _item(item: InputItem, param: str) -> Item:
+def _whole(item: InputItem, param: str, known: Mapping[str, Item]) -> WholeItem:
+    """As if the client had sent back all that we told it."""
+    if not isinstance(item, ItemReference):
+        return item
+    if item.id not in known:
+        message = f"no item {item.id!r}: one of a response that was not stored, or was deleted, has to be sent whole"
+        raise NotFound(message, param=f"{param}.id", code="item_not_found")
+    return _WHOLE.validate_python(encode_item(known[item.id], outputs=True))
+
+
+def _item(item: WholeItem, param: str) -> Item:
     match item:
         case Message():
             parts = _parts(item, param)

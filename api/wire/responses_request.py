@@ -12,6 +12,7 @@ from api.wire.tools import Choice, FunctionTool, Tool, check_schemas, split_tool
 from core.conversations.request import Queue, TurnRequest
 from core.errors import InvalidRequest
 from core.llm.contract import JsonFormat, Labels, Sampling
+from core.messages import Item
 
 OUTPUTS, REPORT = "code_interpreter_call.outputs", "paddock.report"
 
@@ -95,8 +96,11 @@ class CreateResponse(Body):
     user: str | None = Field(None, max_length=512)
 
 
-def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any]) -> TurnRequest:
-    """origin: the request's and the trace's id and the model's prices, for the report."""
+def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any], known: Mapping[str, Item]) -> TurnRequest:
+    """origin: the request's and the trace's id and the model's prices, for the report. known: items that its input points to.
+
+    Raises InvalidRequest, NotFound.
+    """
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("stream_options is for streams", param="stream_options", code="invalid_value")
     if body.conversation is not None and body.previous_response_id is not None:
@@ -111,7 +115,7 @@ def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any]) -> TurnR
     tools = split_tools(body.tools or [])
     conversation = body.conversation
     return TurnRequest(
-        input=to_items([] if body.input is None else body.input, "input"),
+        input=to_items([] if body.input is None else body.input, "input", known),
         model=body.model,
         instructions=body.instructions,
         previous_turn_id=body.previous_response_id,

@@ -100,7 +100,9 @@ class Answers:
                     if cut.left_out and not partly and upload.limit_bytes < self._files.largest_bytes:
                         raise StorageUsedUp("the organization keeps as many bytes of files as it may")
                     name = f"{batch.id}_{kind}.jsonl"
-                    await self._files.keep(upload, filename=name, purpose="batch_output", seconds=None, file_id=file_id)
+                    await self._files.keep(
+                        upload, filename=name, purpose="batch_output", seconds=batch.output_seconds, file_id=file_id
+                    )
             except StorageUsedUp:
                 if not partly:
                     raise

@@ -24,9 +24,19 @@ class Batches:
         self._wires = wires
 
     async def create(
-        self, principal: Principal, *, endpoint: str, input_file_id: str, window: str, metadata: Mapping[str, str]
+        self,
+        principal: Principal,
+        *,
+        endpoint: str,
+        input_file_id: str,
+        window: str,
+        output_seconds: int | None,
+        metadata: Mapping[str, str],
     ) -> Batch:
-        """Raises InvalidRequest, NotFound, TooLarge, RateLimited."""
+        """output_seconds: how long the files of its answers are kept; None: until they are deleted.
+
+        Raises InvalidRequest, NotFound, TooLarge, RateLimited.
+        """
         if endpoint not in self._wires:
             message = f"invalid 'endpoint': expected one of {', '.join(sorted(self._wires))}"
             raise InvalidRequest(message, param="endpoint", code="unsupported_value")
@@ -43,6 +53,7 @@ class Batches:
             "endpoint": endpoint,
             "input_file_id": input_file_id,
             "completion_window": window,
+            "output_seconds": output_seconds,
             "metadata": dict(metadata),
             "expires_at": datetime.now(UTC) + WINDOWS[window],
         }

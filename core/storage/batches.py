@@ -37,7 +37,8 @@ class BatchStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """principal: who asked, as it is kept with turns. problem: what is wrong with all of it, JSON.
+    """principal: who asked, as it is kept with turns. problem: what is wrong with all of it, JSON. output_seconds: how long the
+    files of its answers are kept; None: until they are deleted.
 
     total, completed, failed: lines. worker: who works on it, until worked_until.
     """
@@ -48,6 +49,7 @@ class Batch:
     endpoint: str
     input_file_id: str
     completion_window: str
+    output_seconds: int | None
     metadata: Mapping[str, str]
     status: BatchStatus
     total: int

@@ -158,6 +158,20 @@ class ConversationStore:
             raise _no_item(item_id, conversation_id)
         return decode_item(found.payload)
 
+    async def items_by_id(self, organization_id: str, ids: Sequence[str], *, most_bytes: int) -> Mapping[str, Item]:
+        """Those that are there, also of responses without a conversation. Raises InvalidRequest for an id that comes twice, and
+        where they are larger together.
+        """
+        if len(set(ids)) < len(ids):
+            raise InvalidRequest("an item is referred to twice", param="input", code="duplicate_item")
+        wanted = {"ids": list(ids), "organization_id": organization_id, "most_bytes": most_bytes}
+        async with self._database.tenant(organization_id) as connection:
+            rows = (await connection.execute(_BY_ID, wanted)).all()
+        if rows and rows[0].bytes > most_bytes:
+            message = f"the items that are referred to are more than {most_bytes} bytes"
+            raise InvalidRequest(message, param="input", code="context_length_exceeded")
+        return {row.id: decode_item(row.payload) for row in rows}
+
     async def delete_item(self, actor: Actor, conversation_id: str, item_id: str) -> None:
         """From the forks that share it too. Raises Conflict for what is shared from elsewhere and can be deleted there."""
         async with self._database.tenant(actor.organization_id) as connection:
@@ -187,6 +201,12 @@ async def forget(connection: AsyncConnection, organization_id: str, ids: Sequenc
     await connection.execute(_FORGET_PLACES, mine)
 
 
+_BY_ID = sa.text("""
+    SELECT id, bytes, CASE WHEN bytes <= :most_bytes THEN payload END AS payload FROM (
+        SELECT id, payload, sum(octet_length(payload)) OVER () AS bytes FROM items
+        WHERE organization_id = :organization_id AND id = ANY(:ids)
+    ) found
+""")
 _THERE = sa.text("SELECT id FROM conversations WHERE id = :id AND deleted_at IS NULL")
 _RUNNING = sa.text("SELECT id FROM turns WHERE conversation_id = :conversation_id AND status IN ('pending', 'running')")
 

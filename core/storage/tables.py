@@ -273,6 +273,7 @@ batches = Table(
     Column("endpoint", Text, nullable=False),
     Column("input_file_id", Text, nullable=False),
     Column("completion_window", Text, nullable=False),
+    Column("output_seconds", sa.Integer),  # how long the files of its answers are kept; none: until they are deleted
     Column("metadata", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("total", sa.Integer, nullable=False, server_default="0"),

@@ -199,6 +199,38 @@ async def test_a_response_is_deleted_and_a_synchronous_one_cannot_be_cancelled(c
     assert (refused.value.code, refused.value.param) == ("previous_response_not_found", "previous_response_id")
 
 
+async def test_items_that_are_kept_may_be_referred_to(client: Any) -> None:
+    asked = {"role": "user", "content": "the weather"}
+    first = await settled(client.responses.create(input=[asked], model="scripted", tools=[WEATHER]))
+    calls = [item for item in first.output if item.type == "function_call"]
+    pointed = [{"type": "item_reference", "id": item.id} for item in calls]
+    outputs = [{"type": "function_call_output", "call_id": item.call_id, "output": "rain"} for item in calls]
+    second = await settled(client.responses.create(input=[asked, *pointed, *outputs], model="scripted", tools=[WEATHER]))
+    assert second.output_text == "It is rain."
+    heard = (await settled(client.responses.input_items.list(second.id, order="asc"))).data
+    assert [item.type for item in heard] == ["message", *["function_call"] * 2, *["function_call_output"] * 2]
+    assert [item.call_id for item in heard[1:3]] == [item.call_id for item in calls]
+    conversation = await settled(client.conversations.create(items=[{"id": second.output[0].id}]))
+    kept = (await settled(client.conversations.items.list(conversation.id))).data
+    assert [item.content[0].text for item in kept] == ["It is rain."]
+
+
+async def test_code_that_is_referred_to_is_told_with_what_it_printed(client: Any) -> None:
+    first = await settled(client.responses.create(input="What is 1234 * 5678?", model="scripted", tools=[CODE]))
+    pointed = [{"type": "item_reference", "id": item.id} for item in first.output]
+    again = await settled(client.responses.create(input=[*pointed, {"role": "user", "content": "and?"}], model="scripted"))
+    heard = await settled(client.responses.input_items.list(again.id, order="asc", include=OUTPUTS))
+    assert [item.type for item in heard.data] == ["reasoning", "message", "code_interpreter_call", "message", "message"]
+    assert heard.data[2].outputs[0].logs == "7006652"
+
+
+async def test_a_reference_to_what_is_not_kept_is_not_found(client: Any) -> None:
+    unstored = await settled(client.responses.create(input="hello", model="scripted", store=False))
+    with pytest.raises(openai.NotFoundError) as refused:
+        await settled(client.responses.create(input=[{"type": "item_reference", "id": unstored.output[0].id}]))
+    assert (refused.value.code, refused.value.param) == ("item_not_found", "input[0].id")
+
+
 async def test_an_unstored_response_leaves_nothing_to_retrieve(client: Any) -> None:
     response = await settled(client.responses.create(input="hi", store=False))
     assert response.output_text == "You said: hi"

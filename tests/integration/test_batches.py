@@ -68,9 +68,9 @@ def line(custom_id: str, text: str, *, url: str = RESPONSES, **more: Any) -> str
     return json.dumps({"custom_id": custom_id, "method": "POST", "url": url, "body": {**asked, **more}})
 
 
-async def begin(client: openai.AsyncOpenAI, lines: Sequence[str], *, endpoint: Any = RESPONSES) -> Batch:
+async def begin(client: openai.AsyncOpenAI, lines: Sequence[str], *, endpoint: Any = RESPONSES, **more: Any) -> Batch:
     file = await client.files.create(file=("in.jsonl", "\n".join(lines).encode("utf-8", "surrogateescape")), purpose="batch")
-    return await client.batches.create(input_file_id=file.id, endpoint=endpoint, completion_window="24h")
+    return await client.batches.create(input_file_id=file.id, endpoint=endpoint, completion_window="24h", **more)
 
 
 async def until(client: openai.AsyncOpenAI, batch: Batch, *statuses: str) -> Batch:
@@ -135,6 +135,21 @@ async def test_what_is_in_one_file_is_not_read_again_for_the_other(
     assert [reads[told["response"]["request_id"]] for told in answered.values()] == [1, 1, 1]
 
 
+async def test_the_files_of_answers_are_kept_as_long_as_was_asked(stage: Stage, tenant: Tenant) -> None:
+    kept = {"anchor": "created_at", "seconds": 7_200}
+    async with serving(stage) as platform, sdk(platform, tenant) as client:
+        lines = [line("good", "good"), line("breaks", "breaks")]
+        done = await until(client, await begin(client, lines, output_expires_after=kept), "completed")
+        assert done.output_file_id is not None
+        assert done.error_file_id is not None
+        made = [await client.files.retrieve(file_id) for file_id in (done.output_file_id, done.error_file_id)]
+        assert all(7_195 <= (file.expires_at or 0) - file.created_at <= 7_205 for file in made)
+        assert (await client.files.retrieve(done.input_file_id)).expires_at is None
+        with pytest.raises(openai.BadRequestError) as refused:
+            await begin(client, lines, output_expires_after={**kept, "seconds": 60})
+        assert refused.value.param == "output_expires_after.seconds"
+
+
 async def cleared(database: Database) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
@@ -148,6 +163,7 @@ async def test_a_refused_request_fails_alone_and_says_why_as_its_route_would(sta
     refused = [
         line("unknown-field", "x", colour="blue"),
         line("stream", "x", stream=True),
+        line("reference", "x", input=[{"id": "msg_1"}]),
         line("model", "x", model="nonsense"),
         line("surrogate", "x").replace('"x"', '"\\ud800"'),
         line("deep", "x").replace('"x"', "[" * 900 + "]" * 900),
@@ -161,12 +177,21 @@ async def test_a_refused_request_fails_alone_and_says_why_as_its_route_would(sta
         assert sorted(await content(client, done.output_file_id)) == ["good", "last"]
         told = await content(client, done.error_file_id)
     statuses = {name: one["response"]["status_code"] for name, one in told.items()}
-    assert statuses == {"unknown-field": 400, "stream": 400, "model": 404, "surrogate": 400, "deep": 400, "breaks": 400}
+    assert statuses == {
+        "unknown-field": 400,
+        "stream": 400,
+        "reference": 400,
+        "model": 404,
+        "surrogate": 400,
+        "deep": 400,
+        "breaks": 400,
+    }
     assert {one["error"] for one in told.values()} == {None}
     assert all(one["response"]["request_id"] for one in told.values())
     codes = {name: one["response"]["body"]["error"]["code"] for name, one in told.items()}
     assert codes["unknown-field"] == "unknown_parameter"
     assert codes["stream"] == "unsupported_parameter"
+    assert codes["reference"] == "unsupported_value"
     model = told["model"]["response"]["body"]["error"]
     assert (model["code"], model["param"], model["type"]) == ("model_not_found", "model", "invalid_request_error")
 

@@ -1,0 +1,20 @@
+"""What the items of a request point to, looked up."""
+
+from collections.abc import Mapping, Sequence
+
+from starlette.requests import Request
+
+from api.dependencies import platform_of
+from api.wire.input_items import InputItem, references
+from core.identity.principals import Principal
+from core.messages import Item
+
+
+async def referred(request: Request, principal: Principal, value: str | Sequence[InputItem] | None) -> Mapping[str, Item]:
+    """The items that are there, by id; together no more than a request may hold itself. Raises InvalidRequest."""
+    ids = references(value)
+    if not ids:
+        return {}
+    platform = platform_of(request)
+    most_bytes = platform.settings.limits.request_body_bytes
+    return await platform.conversations.items_by_id(principal.organization_id, ids, most_bytes=most_bytes)
