@@ -26,6 +26,7 @@ from core.identity.keys import Keys
 from core.identity.organizations import Organizations
 from core.identity.reach import Reach
 from core.identity.sign_in import Identity
+from core.identity.standing import Standing
 from core.identity.usage import CostOf, UsageReports
 from core.identity.users import Users
 from core.keyring import Keyring
@@ -185,7 +186,7 @@ def _platform(
         keys=Keys(directory),
         usage=UsageReports(UsageStore(database), directory, _cost_of(ground.models)),
         models=ground.models,
-        tools=Registry(tools, conversing.catalog, conversing.workshop),
+        tools=Registry(tools, Standing(directory), conversing.catalog, conversing.workshop),
         trials=Trials(tools, conversing.catalog, conversing.workshop),
         approvals=conversing.approvals,
         continuing=conversing.continuing,

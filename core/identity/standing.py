@@ -17,10 +17,10 @@ class Standing:
         self._identities = directory.identities
 
     def maker(self, principal: Principal) -> Maker:
-        return Maker(organization_id=principal.organization_id, judge=partial(self._judge, principal))
+        return Maker(organization_id=principal.organization_id, judge=partial(self.judge, principal))
 
-    async def _judge(self, principal: Principal) -> None:
-        """Raises Unauthenticated, PermissionDenied."""
+    async def judge(self, principal: Principal) -> None:
+        """As when it was presented, some time ago. Raises Unauthenticated, PermissionDenied."""
         known = await self._identities.credential(principal.key_id)
         if known is None:
             raise unknown_key()

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from core.errors import InvalidRequest, Unavailable
 from core.identity.principals import Principal, Scope
+from core.identity.standing import Standing
 from core.storage.audit import AuditRecord
 from core.storage.records import Page, RegisteredTool, RegisteredVersion, ToolUsage
 from core.storage.tools import NewVersion, Terms, ToolStore
@@ -50,8 +51,9 @@ class Conditions:
 class Registry:
     """Methods that take a name or a digest raise NotFound; all that change something ask for the scope `admin`."""
 
-    def __init__(self, store: ToolStore, catalog: Catalog, workshop: Workshop) -> None:
+    def __init__(self, store: ToolStore, standing: Standing, catalog: Catalog, workshop: Workshop) -> None:
         self._store = store
+        self._standing = standing
         self._catalog = catalog
         self._workshop = workshop
 
@@ -132,12 +134,15 @@ class Registry:
         return await self._store.usage(principal.organization_id, name, since=since, until=until)
 
     async def _admitted(self, principal: Principal, manifest: Manifest) -> ToolVersion:
-        """The version as it is kept: its kind has looked at it, and bound it to content."""
+        """The version as it is kept: its kind has looked at it, and bound it to content.
+
+        That may take minutes, in which a key may have been revoked. Raises Unauthenticated, PermissionDenied.
+        """
         try:
             kind = _kind_of(manifest)
             version = check(manifest)
             runtime = await kind.admit(version, principal.organization_id, self._workshop)
-            return await self._bound(principal.organization_id, manifest, runtime)
+            bound = await self._bound(principal.organization_id, manifest, runtime)
         except ManifestRefused as refused:
             raise InvalidRequest(
                 f"invalid {refused.path!r}: {refused.message}", param=refused.path, code="invalid_manifest"
@@ -146,6 +151,8 @@ class Registry:
             raise Unavailable(str(exc), code="sandbox_unavailable") from exc
         except SandboxError as exc:
             raise InvalidRequest(f"invalid 'runtime': {exc}", param="runtime", code="invalid_manifest") from exc
+        await self._standing.judge(principal)
+        return bound
 
     async def _bound(self, organization_id: str, manifest: Manifest, runtime: Mapping[str, object]) -> ToolVersion:
         """To the versions that its code calls: what a human approves and an auditor reads is all that can happen."""

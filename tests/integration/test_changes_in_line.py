@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from core.bootstrap import Addresses
 from core.storage.database import Database
 from core.storage.people import LOCKED
+from core.tools.definition import ToolVersion
+from core.tools.registry import Registry
 from tests.doubles.office import Caller, Office, open_office
 from tests.integration.conftest import Tenant, told
 from tests.integration.test_people import code, somebody
@@ -178,3 +180,27 @@ async def test_of_two_operators_of_two_organisations_who_end_each_other_one_does
             office.caller(other["secret"])("DELETE", f"/admin/v1/keys/{one['id']}"),
         )
         assert sorted(answer.status_code for answer in answers) == [200, 401]
+
+
+@pytest.mark.parametrize("path", ["/admin/v1/tools", "/admin/v1/tools/now/versions"])
+async def test_a_tool_is_not_kept_when_its_makers_key_was_revoked_while_it_was_looked_at(
+    operator: Caller, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def tool(name: str, url: str) -> dict[str, Any]:
+        granted = {"network": [{"host": "example.com", "ports": [443], "methods": ["GET"]}]}
+        described = {"name": name, "description": "d", "parameters": {"type": "object"}}
+        return {**described, "runtime": {"kind": "http", "url": url}, "capabilities": granted}
+
+    await operator.made("/admin/v1/tools", tool("now", "https://example.com/"))
+    leaving, theirs = await somebody(operator, "admin", "admin")
+    key, bound = await key_of(operator, leaving), Registry._bound
+
+    async def meanwhile(registry: Registry, *looked_at: Any) -> ToolVersion:
+        assert (await operator("DELETE", key)).status_code == 200
+        return await bound(registry, *looked_at)
+
+    monkeypatch.setattr(Registry, "_bound", meanwhile)
+    refused = await theirs("POST", path, tool("later" if path.endswith("tools") else "now", "https://example.com/else"))
+    assert code(refused) == (401, "key_revoked")
+    told_of = [kind for kind in await records(database, tenant.principal.organization_id) if kind.startswith("tool.")]
+    assert told_of == ["tool.created"]
