@@ -64,15 +64,18 @@ async def once(request: Request, template: str, work: Work, *, form: bool) -> Re
     return await attempt.again(request, work, asked, known)
 
 
-async def begun(request: Request, principal: Principal, asked: TurnRequest) -> Turn:
-    """The turn that answers the request: a new one, or the one that was accepted for its key. Raises what `start` does."""
+async def begun(request: Request, principal: Principal, asked: Callable[[], Awaitable[TurnRequest]]) -> Turn:
+    """The turn that answers the request: a new one, or the one that was accepted for its key.
+
+    asked: for a new one; it may look up what is gone by the time that somebody asks again. Raises what it does, and `start`.
+    """
     turns = platform_of(request).turns
     attempt: Attempt | None = request.scope["state"].get("attempt")
     if attempt is None:
-        return await _begun_without_key(request, principal, asked)
+        return await _begun_without_key(request, principal, await asked())
     if attempt.turn_id is not None:
         return await turns.get(principal, attempt.turn_id)
-    turn = await turns.start(principal, asked, idempotency=attempt.id)
+    turn = await turns.start(principal, await asked(), idempotency=attempt.id)
     attempt.turn_id, attempt.turn_stored = turn.id, turn.stored
     return turn
 

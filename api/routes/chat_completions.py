@@ -20,6 +20,7 @@ from api.wire.encoders import chat_answer, is_chat
 from api.wire.sse import DONE, data_frame
 from core.compact import dump
 from core.conversations.manager import TurnManager
+from core.conversations.request import TurnRequest
 from core.errors import InvalidRequest, NotFound, PaddockError
 from core.events import Recorded
 from core.identity.principals import Principal
@@ -34,7 +35,11 @@ async def create(request: Request) -> Response:
     """Answer a chat: whole, or in chunks."""
     platform, principal = platform_of(request), await authenticated(request)
     body = await body_of(request, CreateChatCompletion)
-    asked = to_turn_request(body, origin=origin_of(request, platform, body.model))
+    turn_request = to_turn_request(body, origin=origin_of(request, platform, body.model))
+
+    async def asked() -> TurnRequest:
+        return turn_request
+
     try:
         turn = await begun(request, principal, asked)
     except InvalidRequest as error:

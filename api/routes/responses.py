@@ -21,6 +21,7 @@ from api.wire.responses_request import OUTPUTS, REPORT, CreateResponse, Include,
 from api.wire.responses_stream import ResponsesEncoder
 from api.wire.sse import frame, last_frame
 from core.conversations.manager import TurnManager, stream_removed
+from core.conversations.request import TurnRequest
 from core.errors import InvalidRequest, NotFound, PaddockError
 from core.events import Recorded, TurnStatus
 from core.identity.principals import Principal
@@ -61,8 +62,11 @@ async def create(request: Request) -> Response:
     platform, principal = platform_of(request), await authenticated(request)
     body = await body_of(request, CreateResponse)
     turns = platform.turns
-    known = await referred(request, principal, body.input)
-    asked = to_turn_request(body, origin=origin_of(request, platform, body.model), known=known)
+
+    async def asked() -> TurnRequest:
+        known = await referred(request, principal, body.input)
+        return to_turn_request(body, origin=origin_of(request, platform, body.model), known=known)
+
     turn = await begun(request, principal, asked)
     encoder = responses_encoder(turn, silent=not body.stream)
     if body.stream:

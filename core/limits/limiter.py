@@ -22,6 +22,8 @@ from core.storage.tiers import TierStore
 
 HELD_SECONDS = 30.0
 """How long a reservation stays when nobody renews it: what a process that was killed leaves behind."""
+HELD_BY_OTHERS_SECONDS = 30.0
+"""How long a turn that runs waits for tokens of its month that others hold, and may give back."""
 SAID = {
     "concurrent_turns": "{limit} turns at once",
     "requests_per_minute": "{limit} requests a minute",
@@ -164,24 +166,36 @@ class Grant:
         self._ready = reserved > 0
 
     async def reserve(self, tokens: int) -> None:
-        """Before each model call; the first one's are reserved already. Raises RateLimited when the month's are used up."""
+        """Before each model call; the first one's are reserved already. Raises RateLimited when the month's are used up, or
+        others hold them for too long.
+        """
         if self._ready:
             self._ready = False
             return
+        refused, waited = await self._reserve(tokens), 0.0
+        while refused is not None and 0 < refused.seconds <= HELD_BY_OTHERS_SECONDS - waited:
+            await asyncio.sleep(refused.seconds)
+            waited += refused.seconds
+            refused = await self._reserve(tokens)
+        if refused is not None:
+            raise _refusal(self.subjects, refused)
+
+    async def _reserve(self, tokens: int) -> Refused | None:
         done, since = self.settlement(), self.since
         self.since = []  # what is being settled is not renewed: it would come back behind its settlement, for ever
         try:
             left = await self._counters.extend(done, tokens=tokens, seconds=HELD_SECONDS)
         except CountersAway:
             self._give_back(done, since)
-            return
+            return None
         except asyncio.CancelledError:
             self._hold(0, [])
             raise
         if isinstance(left, Refused):
             self._hold(0, [])
-            raise _refusal(self.subjects, left)
+            return left
         self._hold(tokens, [row.since for row in left])
+        return None
 
     def _give_back(self, done: Settlement, since: Sequence[str]) -> None:
         """Nobody knows whether Redis has settled it, or will: nothing is held on to, and at worst one call counts twice."""
@@ -235,11 +249,13 @@ def _refusal(subjects: Sequence[Subject], refused: Refused) -> RateLimited:
     )
     said = SAID[refused.limit].format(limit=getattr(allowance, refused.limit))
     whose = "organization" if subject.id == subject.organization_id else "user or key"
-    month = refused.limit == "tokens_per_month"
+    of_month = refused.limit == "tokens_per_month"
+    month = of_month and refused.seconds == 0
+    held = ", and requests that run hold what is left of them" if of_month and not month else ""
     return RateLimited(
-        f"rate limit reached: the {whose} {subject.id} is limited to {said}",
+        f"rate limit reached: the {whose} {subject.id} is limited to {said}{held}",
         retry_after=_until_next_month(datetime.now(UTC)) if month else refused.seconds,
-        used_up="insufficient_quota" if month else "tokens" if refused.limit == "tokens_per_minute" else "requests",
+        used_up="insufficient_quota" if month else "tokens" if refused.limit.startswith("tokens") else "requests",
         code="insufficient_quota" if month else None,
     )
 

@@ -95,8 +95,8 @@ local function load(i)
     s.day_requests = tonumber(found[4]) == day and tonumber(found[5]) or 0
     s.month_tokens = tonumber(found[6]) == month and tonumber(found[7]) or 0
     s.held = tonumber(found[8] or 0)
-    s.unseeded = not found[10] and (not found[11] or now - tonumber(found[11]) > ASK_AGAIN_SECONDS)
-    s.asked = s.unseeded and now or tonumber(found[11] or now)
+    s.asked = tonumber(found[11] or 0)
+    s.unseeded = first and not found[10] and now - s.asked > ASK_AGAIN_SECONDS  -- only who is let in asks the books
     charge_expired(s)
     return s
 end
@@ -118,7 +118,9 @@ local function refusal(s)  -- the limit that is in the way, and for how many sec
         if s.day_requests >= s.per_day then return 'requests_per_day', (day + 1) * 86400 - now end
         if s.tokens < need then return 'tokens_per_minute', (need - s.tokens) * 60 / s.tokens_per_minute end
     end
-    if wanted > 0 and s.month_tokens + s.held + wanted > s.tokens_per_month then return 'tokens_per_month', 0 end
+    if wanted > 0 and s.month_tokens + s.held + wanted > s.tokens_per_month then
+        return 'tokens_per_month', s.month_tokens + wanted > s.tokens_per_month and 0 or 1  -- what others hold may come back
+    end
 end
 
 local function take(s)
@@ -158,6 +160,7 @@ if not answer then
     answer = {1}
     for _, s in ipairs(subjects) do
         if wanted > 0 then take(s) end
+        if s.unseeded then s.asked = now end
         for _, told in ipairs({s.since, s.unseeded and 1 or 0, math.floor(s.requests), math.floor(s.tokens)}) do
             table.insert(answer, told)
         end

@@ -27,6 +27,8 @@ SCRIPT = Path(__file__).with_name("limiter.lua")
 ANSWER_SECONDS = 0.5
 TOGETHER = 100
 """Commands in one batch, so that a crowd does not make Redis look dead."""
+MOST_WAITING = 10 * TOGETHER
+"""Beyond that Redis is too slow for so many, and whoever asks does not wait for it."""
 RETRY_SECONDS = 1.0
 KEPT = 100_000
 AWAY = (RedisError, OSError)
@@ -76,7 +78,7 @@ class Left:
 class Refused:
     """subject: its place among those that were asked for. limit: the name of a field of `Allowance`.
 
-    seconds: until it may pass; 0 when the limit is a month's. requests, tokens: as in `Left`.
+    seconds: until it may pass; 0 when a month's tokens are used up, not held by others. requests, tokens: as in `Left`.
     """
 
     subject: int
@@ -170,8 +172,9 @@ class LimitCounters:
 
     async def drain(self) -> None:
         """Return when all that was told until now is counted, or Redis is away."""
-        with suppress(CountersAway):
-            await self._ask(_Command((), ("renew", 0)))
+        if not self.away:
+            with suppress(CountersAway):
+                await self._tell_and_ask(_Command((), ("renew", 0)))
 
     async def _reserve(self, name: str, before: Settlement, tokens: int, seconds: float) -> Sequence[Left] | Refused:
         asked = self._ask(_command(name, before, tokens, seconds))
@@ -182,8 +185,11 @@ class LimitCounters:
             raise
 
     def _ask(self, command: _Command) -> "asyncio.Future[Any]":
-        if self.away:
-            raise CountersAway("Redis is away")
+        if self.away or len(self._line) >= MOST_WAITING:
+            raise CountersAway("Redis is away, or too slow")
+        return self._tell_and_ask(command)
+
+    def _tell_and_ask(self, command: _Command) -> "asyncio.Future[Any]":
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._tell(_Command(command.keys, command.arguments, answer))
         return answer

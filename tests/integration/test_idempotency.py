@@ -65,6 +65,17 @@ async def test_the_second_request_gets_the_bytes_of_the_first_and_begins_no_turn
         assert await count(database, turns, tenant) == 1
 
 
+async def test_an_answer_is_told_again_though_what_its_request_referred_to_is_gone(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with(ECHO) as platform, client(platform, tenant) as http:
+        one = (await http.post(RESPONSES, json=body_of(RESPONSES))).json()
+        pointing = [{"type": "item_reference", "id": one["output"][0]["id"]}, {"role": "user", "content": "and?"}]
+        asked = {**body_of(RESPONSES), "input": pointing}
+        first = await http.post(RESPONSES, json=asked, headers=key())
+        assert (await http.delete(f"{RESPONSES}/{one['id']}")).status_code == 200
+        again = await http.post(RESPONSES, json=asked, headers=key())
+    assert (again.status_code, again.content) == (200, first.content)
+
+
 async def test_another_body_or_another_route_under_the_same_key_is_refused(stage: Stage, tenant: Tenant) -> None:
     async with stage.open_with(ECHO) as platform, client(platform, tenant) as http:
         await http.post(RESPONSES, json=body_of(RESPONSES), headers=key())

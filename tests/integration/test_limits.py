@@ -16,7 +16,17 @@ from api.app import create_app
 from core.bootstrap import Platform, open_platform
 from core.config import Settings
 from core.errors import RateLimited
-from core.storage.limiter import Allowance, LimitCounters, Refused, Settlement, Subject, open_counters
+from core.storage.limiter import (
+    MOST_WAITING,
+    SCRIPT,
+    Allowance,
+    CountersAway,
+    LimitCounters,
+    Refused,
+    Settlement,
+    Subject,
+    open_counters,
+)
 from tests.doubles.own_redis import OwnRedis, own_redis
 from tests.integration.conftest import Stage, Tenant
 
@@ -422,6 +432,100 @@ async def test_a_redis_that_forgot_everything_learns_the_month_from_the_books(
             while 429 not in statuses[1:]:  # the first ones may pass while the books are read
                 statuses.append((await server.chat(max_tokens=300)).status_code)
     assert len(statuses) < 10
+
+
+@pytest.mark.parametrize("first", ["a step of a turn that runs", "a request that is refused"])
+async def test_whoever_comes_first_after_redis_forgot_keeps_nobody_from_asking_the_books(
+    stage: Stage, tenant: Tenant, redis: OwnRedis, first: str
+) -> None:
+    async with serving(stage, tenant, redis, {"reply": "four " * 100}, tokens_per_month=2_000) as server:
+        while (await server.chat(max_tokens=300)).status_code == 200:
+            pass
+        async with Redis.from_url(redis.url) as theirs:
+            await theirs.flushall()
+        if first == "a request that is refused":
+            assert (await server.chat(max_tokens=5_000)).status_code == 429
+        else:
+            (await server.platform.limiter.resume(next(turns_of(tenant)), tokens=10)).end()
+        statuses = []
+        async with asyncio.timeout(60):
+            while 429 not in statuses[1:]:
+                statuses.append((await server.chat(max_tokens=300)).status_code)
+    assert len(statuses) < 10
+
+
+async def test_only_who_is_let_in_is_told_to_ask_the_books(counters: LimitCounters) -> None:
+    limited = [subject(tokens_per_month=1_000)]
+    done = Settlement(subjects=limited, turn_id="agent", reserved=0, used=5, since=[""])
+    step = await counters.extend(done, tokens=10, seconds=30)
+    assert isinstance(await counters.admit(limited, "turn_1", tokens=5_000, seconds=30), Refused)
+    asked = [await counters.admit(limited, f"turn_{n}", tokens=10, seconds=30) for n in (2, 3)]
+    told = [left[0].unseeded for left in (step, *asked) if not isinstance(left, Refused)]
+    assert told == [False, True, False]  # again after a minute
+
+
+async def test_tokens_that_others_hold_are_not_a_month_that_is_used_up(stage: Stage, tenant: Tenant, redis: OwnRedis) -> None:
+    slow = {"reply": [{"text": "four"}, {"pause_seconds": 600, "text": "."}]}
+    async with serving(stage, tenant, redis, slow, tokens_per_month=10_000_000) as server:
+        holding = asyncio.create_task(server.chat(max_tokens=6_000_000))
+        await until(lambda: server.platform.turns.running)
+        refused = await server.chat(max_tokens=6_000_000)
+        holding.cancel()
+        await asyncio.wait([holding])
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert "requests that run hold what is left" in refused.json()["error"]["message"]
+    assert (refused.headers["retry-after"], refused.headers.get("x-should-retry")) == ("1", None)
+
+
+async def test_a_turn_that_runs_waits_for_what_others_hold(stage: Stage, tenant: Tenant, redis: OwnRedis) -> None:
+    turns = turns_of(tenant)
+    async with serving(stage, tenant, redis, tokens_per_month=1_000_000) as server:
+        limiter = server.platform.limiter
+        holding, running = [await limiter.admit(next(turns), tokens=tokens) for tokens in (900_000, 60_000)]
+        await running.reserve(60_000)
+        running.spend(1_000)
+        waiting = asyncio.create_task(running.reserve(110_000))
+        home = tenant.principal.organization_id
+        while await counted(limiter._counters, home) != (1_000, 900_000):
+            await asyncio.sleep(0.02)
+        assert not waiting.done()
+        holding.end()
+        await asyncio.wait_for(waiting, 30)
+        assert await counted(limiter._counters, home) == (1_000, 110_000)
+        running.spend(500)
+        running.end()
+        assert await counted(limiter._counters, home) == (1_500, 0)
+
+
+async def test_a_step_that_others_leave_no_tokens_for_is_refused_in_the_end(
+    stage: Stage, tenant: Tenant, redis: OwnRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.limits.limiter.HELD_BY_OTHERS_SECONDS", 2.0)
+    turns = turns_of(tenant)
+    async with serving(stage, tenant, redis, tokens_per_month=1_000_000) as server:
+        holding, running = [await server.platform.limiter.admit(next(turns), tokens=tokens) for tokens in (900_000, 60_000)]
+        await running.reserve(60_000)
+        with pytest.raises(RateLimited) as refused:
+            await running.reserve(110_000)
+        assert (refused.value.code, refused.value.retry_after) == ("rate_limit_exceeded", 1)
+        holding.end()
+        running.end()
+        assert await counted(server.platform.limiter._counters, tenant.principal.organization_id) == (0, 0)
+
+
+async def test_nobody_waits_for_a_redis_that_is_too_slow_for_so_many(redis: OwnRedis) -> None:
+    async with Redis.from_url(redis.url) as client:
+        counters, limited = LimitCounters(client, SCRIPT.read_text()), [subject(concurrent_turns=10_000)]
+        crowd = [asyncio.create_task(counters.admit(limited, f"{n}", tokens=1, seconds=30)) for n in range(MOST_WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(CountersAway):
+            await counters.admit(limited, "one too many", tokens=1, seconds=30)
+        talking = asyncio.create_task(counters.run())
+        await counters.drain()
+        assert all(task.done() and not isinstance(task.result(), Refused) for task in crowd)
+        assert not isinstance(await counters.admit(limited, "later", tokens=1, seconds=30), Refused)
+        talking.cancel()
+        await asyncio.wait([talking])
 
 
 async def test_a_script_that_was_flushed_is_loaded_again(stage: Stage, tenant: Tenant, redis: OwnRedis) -> None:
