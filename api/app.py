@@ -15,6 +15,7 @@ from api import ratelimit, routes
 from api.dependencies import answer
 from api.errors import MethodNotAllowed, error_response
 from api.middleware import Rim, TrustedProxies
+from api.one_look import OneLook
 from api.openapi import openapi_document
 from api.route import Route
 from core.bootstrap import Platform
@@ -22,6 +23,22 @@ from core.errors import InvalidRequest, NotFound, PaddockError
 
 NOT_SERVED = {"/v1/responses/input_tokens", "/v1/responses/compact"}
 """Which look like a response's, of another method."""
+EXPOSED = (
+    "x-request-id",
+    "x-paddock-trace-id",
+    "x-paddock-turn-id",
+    "x-paddock-assistant",
+    "x-paddock-input-tokens",
+    "x-paddock-output-tokens",
+    "x-paddock-seconds",
+    "x-paddock-tool-calls",
+    "x-paddock-cost-estimate",
+    "retry-after",
+    "x-should-retry",
+    "idempotent-replayed",
+    *ratelimit.NAMES,
+)
+"""Headers of answers that a page of another origin may read."""
 CLIENT_GONE = 499  # nobody reads it; it tells the access log what happened
 
 
@@ -39,6 +56,7 @@ def create_app(platform: Platform) -> ASGIApp:
         },
     )
     app.state.platform = platform
+    app.state.readiness = OneLook(platform.readiness)  # it needs no key, and hundreds of looks at once take all connections
     settings = platform.settings
     stack: ASGIApp = app
     if settings.cors_origins:
@@ -46,16 +64,8 @@ def create_app(platform: Platform) -> ASGIApp:
             stack,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["authorization", "content-type", "idempotency-key", "last-event-id", "x-request-id", "traceparent"],
-            expose_headers=[
-                "x-request-id",
-                "x-paddock-turn-id",
-                "x-paddock-trace-id",
-                "retry-after",
-                "x-should-retry",
-                "idempotent-replayed",
-                *ratelimit.NAMES,
-            ],
+            allow_headers=["*"],  # OpenAI's clients add some of their own; no cookie is taken that one could misuse
+            expose_headers=EXPOSED,
         )
     stack = Rim(stack, headers=settings.security_headers, telemetry=platform.telemetry)
     return TrustedProxies(stack, settings.trusted_proxies) if settings.trusted_proxies else stack

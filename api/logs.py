@@ -49,3 +49,5 @@ def log_to(file: Path | None, level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=handlers)
     for talkative in ("botocore", "alembic", "asyncio", "uvicorn"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
+    # it warns of what is wrong in a caller's `tracestate`, word for word: anybody's text, and perhaps a secret
+    logging.getLogger("opentelemetry.trace").setLevel(logging.CRITICAL)

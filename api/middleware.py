@@ -10,12 +10,13 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.addresses import address_of
 from api.errors import error_response
 from api.ratelimit import ratelimit_headers
 from core.errors import PaddockError, Unavailable
@@ -61,8 +62,9 @@ class TrustedProxies:
                 break
         return address
 
-    def _trusts(self, address: str) -> bool:
-        return _is_address(address) and any(ip_address(address) in network for network in self._networks)
+    def _trusts(self, text: str) -> bool:
+        address = address_of(text)
+        return address is not None and any(address in network for network in self._networks)
 
 
 def _elements(headers: Headers, name: str) -> list[str]:
@@ -76,15 +78,14 @@ def _address(text: str) -> str | None:
         text = found[1]
     elif text.count(":") == 1:
         text = text[: text.index(":")]
-    return text if _is_address(text) else None
+    return None if address_of(text) is None else text
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+def _as_rules_have_it(scope: Scope) -> tuple[str, int] | None:
+    """The client, which has no address where it is behind a Unix socket."""
+    client: tuple[str, int] | None = scope.get("client")
+    address = None if client is None else address_of(client[0])
+    return client if client is None or address is None else (str(address), client[1])
 
 
 class Rim:
@@ -102,6 +103,7 @@ class Rim:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope["client"] = _as_rules_have_it(scope)
         exchange = Exchange(scope, self._telemetry)
         STANDING.set(None)
         scope["state"] = {**scope.get("state", {}), "request_id": exchange.request_id, "trace_id": exchange.trace_id}

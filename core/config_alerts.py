@@ -102,7 +102,7 @@ RULES: Mapping[str, Mapping[str, Any]] = {
         "summary": "models take more than 20 s to their first token, on average",
     },
     "sandboxes_unavailable": {
-        "series": 'paddock_sandbox_runs_total{outcome=~"RuntimeUnavailable|SandboxBusy"}',
+        "series": 'paddock_sandbox_runs_total{outcome=~"RuntimeUnavailable|HostGone|SandboxBusy"}',
         "above": 5,
         "severity": "critical",
         "summary": "sandboxes cannot be had: their host is down, or all are taken",

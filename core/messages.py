@@ -111,11 +111,12 @@ class ToolCallItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionOutputItem:
-    """What the client says its function returned."""
+    """What the client says its function returned. images: beside the text, which may be empty."""
 
     id: str
     call_id: str
     output: str
+    images: Annotated[tuple[Image, ...], Field(exclude_if=not_)] = ()
     kind: Literal["function_output"] = "function_output"
 
 
@@ -166,8 +167,11 @@ class SystemMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserMessage:
+    """answers: what a call returned, and a result cannot hold; it follows the results."""
+
     parts: tuple[Part, ...]
     name: str | None = None
+    answers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,10 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dependencies import answer, platform_of
+from api.dependencies import answer
+from api.one_look import OneLook
 from api.route import Router
+from core.bootstrap import Readiness
 
 router = Router("/health")
 
@@ -16,6 +18,7 @@ async def live(request: Request) -> Response:
 
 @router.get("/ready")
 async def ready(request: Request) -> Response:
-    readiness = await platform_of(request).readiness()
+    look: OneLook[Readiness] = request.app.state.readiness
+    readiness = await look.found()
     body = {"status": "ok" if readiness.ready else "unavailable", "checks": dict(readiness.checks)}
     return answer(body, status=200 if readiness.ready else 503)

@@ -1,10 +1,9 @@
 """/metrics: what Prometheus reads. For operators, and for the networks that they name."""
 
-from ipaddress import ip_address
-
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.addresses import address_of
 from api.dependencies import authenticated, platform_of
 from api.route import Router
 from core.identity.principals import Scope
@@ -29,8 +28,5 @@ def _is_near(request: Request) -> bool:
     vouched_for = getattr(request.state, "vouched_for", False)
     if request.client is None or (not vouched_for and any(name in request.headers for name in FORWARDED)):
         return False
-    try:
-        address = ip_address(request.client.host)
-    except ValueError:
-        return False
-    return any(address in network for network in networks)
+    address = address_of(request.client.host)
+    return address is not None and any(address in network for network in networks)

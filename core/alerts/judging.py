@@ -12,6 +12,8 @@ GONE_AFTER = 3
 """Samples that a server has missed, when it is no more."""
 SLACK = 1.5
 """Samples come a little late."""
+MEASURED = 0.5
+"""The part of its window of which a gauge's samples must tell more than."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,9 @@ def _level(rule: AlertRule, history: History, since: datetime, every_seconds: fl
     for samples in history.samples.values():
         if samples[-1].at >= alive and _covers(samples, since, every_seconds):
             values = [sample.series[rule.series] for sample in samples if sample.at >= since and rule.series in sample.series]
-            levels += [kept(values)] if values else []
+            # the database may have been away, and with it what would have been noted: one look is not all the window
+            measured = len(values) * every_seconds > rule.window_seconds * MEASURED
+            levels += [kept(values)] if measured else []
     return worst(levels) if levels else None
 
 

@@ -28,11 +28,12 @@ from core.messages import (
 
 NO_RESULT = "no result: the call was interrupted"
 NOT_APPROVED = "not run: nobody has approved it"
+IMAGES_FOLLOW = "(what it shows follows the results)"
 PARAGRAPH = "\n\n"  # between messages that make one reply
 MESSAGE_TOKENS = 8  # what a chat template adds to one message, generously
 IMAGE_TOKENS = 1_500
 
-Outputs = defaultdict[str, deque[str]]
+Outputs = defaultdict[str, deque[FunctionOutputItem]]
 CountTokens = Callable[[str], int]
 
 
@@ -47,7 +48,7 @@ def assemble(items: Iterable[Item], instructions: str | None) -> list[Message]:
     outputs: Outputs = defaultdict(deque)
     for item in kept:
         if isinstance(item, FunctionOutputItem):
-            outputs[item.call_id].append(item.output)
+            outputs[item.call_id].append(item)
     messages: list[Message] = [SystemMessage(text=instructions)] if instructions else []
     reply = _ReplyInParts()
     for item in kept:
@@ -120,7 +121,10 @@ class _ReplyInParts:
         if not self.said and not self.calls:
             return []
         calls = tuple(item.call for item in self.calls)
-        results = [item.result or _result(item, outputs) for item in self.calls]
+        images: list[Image] = []
+        results: list[Message] = [item.result or _result(item, outputs, images) for item in self.calls]
+        if images:
+            results.append(UserMessage(parts=tuple(images), answers=True))
         name = self.said[-1].name if self.said else None
         reply = Reply(text=self._paragraphs(), refusal=self._paragraphs(refusal=True), tool_calls=calls, name=name)
         self.said, self.calls = [], []
@@ -130,13 +134,17 @@ class _ReplyInParts:
         return PARAGRAPH.join(filter(None, (text_of(item.parts, refusal=refusal, between="\n") for item in self.said)))
 
 
-def _result(item: ToolCallItem, outputs: Outputs) -> ToolResult:
-    """A call id may come again in a long history: the first call gets the first output, and so on."""
+def _result(item: ToolCallItem, outputs: Outputs, images: list[Image]) -> ToolResult:
+    """A call id may come again in a long history: the first call gets the first output, and so on. images: takes up its."""
     call = item.call
     if is_request(item):
         return ToolResult(call_id=call.id, content=NOT_APPROVED, failed=True)
-    output = outputs[call.id].popleft() if outputs[call.id] else None
-    return ToolResult(call_id=call.id, content=NO_RESULT if output is None else output, failed=output is None)
+    if not outputs[call.id]:
+        return ToolResult(call_id=call.id, content=NO_RESULT, failed=True)
+    output = outputs[call.id].popleft()
+    images += output.images
+    told = (output.output, IMAGES_FOLLOW) if output.images else (output.output,)
+    return ToolResult(call_id=call.id, content="\n".join(filter(None, told)))
 
 
 def _message(item: MessageItem) -> Message:
@@ -169,7 +177,7 @@ def fit(messages: Sequence[Message], *, count: CountTokens, room: int) -> list[M
     An exchange is a user's message with all that answers it, so that no result loses its call. The last one always stays.
     """
     head = next((n for n, message in enumerate(messages) if not isinstance(message, SystemMessage)), len(messages))
-    starts = [n for n in range(head, len(messages)) if isinstance(messages[n], UserMessage)]
+    starts = [n for n in range(head, len(messages)) if _begins(messages[n])]
     left = room - sum(tokens(message, count) for message in messages[:head])
     first, end = len(messages), len(messages)
     for start in reversed(starts):
@@ -178,3 +186,8 @@ def fit(messages: Sequence[Message], *, count: CountTokens, room: int) -> list[M
             break
         first = end = start
     return [*messages[:head], *messages[first if starts else head :]]
+
+
+def _begins(message: Message) -> bool:
+    """An exchange."""
+    return isinstance(message, UserMessage) and not message.answers

@@ -229,4 +229,6 @@ def _refuse_images_of_before(items: Sequence[Item], request: TurnRequest, model:
 
 
 def _has_image(item: Item) -> bool:
+    if isinstance(item, FunctionOutputItem):
+        return bool(item.images)
     return isinstance(item, MessageItem) and any(isinstance(part, Image) for part in item.parts)

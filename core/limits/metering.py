@@ -4,7 +4,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from core.limits.limiter import Grant
-from core.llm.contract import CallChunk, Chunk, Finished, Model, ModelError, ModelRequest
+from core.llm.contract import Chunk, Model, ModelError, ModelRequest
+from core.llm.taken import Taken
+from core.llm.taken import estimate as estimate
 from core.llm.tokens import count_request
 from core.messages import Usage
 
@@ -17,11 +19,6 @@ def demand(request: ModelRequest, model: Model) -> int:
     output = request.sampling.max_output_tokens or ASSUMED_OUTPUT
     room = output if model.context_tokens is None else model.context_tokens
     return count_request(request, model.count_tokens) + min(output, room)
-
-
-def estimate(request: ModelRequest, said: str, model: Model) -> Usage:
-    """What a call took whose model could not say it: it was cut off after so much."""
-    return Usage(input=count_request(request, model.count_tokens), output=model.count_tokens(said))
 
 
 class MeteredModel:
@@ -45,22 +42,16 @@ class MeteredModel:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         await self._grant.reserve(demand(request, self._model))
-        said: list[str] = []
-        usage: Usage | None = None
+        taken = Taken(request, self._model)
         try:
             async with aclosing(self._model.stream(request)) as chunks:
                 async for chunk in chunks:
-                    if isinstance(chunk, Finished):
-                        usage = chunk.usage
-                    else:
-                        said.append(chunk.arguments if isinstance(chunk, CallChunk) else chunk.text)
+                    taken.hear(chunk)
                     yield chunk
         except ModelError:
-            if not said:
-                usage = Usage()  # it never answered
+            taken.failed()
             raise
         finally:
-            if usage is None:
-                usage = estimate(request, "".join(said), self._model)
+            usage = taken.usage
             self._grant.spend(usage.input + usage.output)
             self._tell(usage)

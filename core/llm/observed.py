@@ -7,6 +7,7 @@ from typing import Any
 
 from core.llm.contract import Chunk, Finished, Model, ModelError, ModelRequest, TextChunk
 from core.llm.declaration import ModelDeclaration
+from core.llm.taken import Taken
 from core.messages import Message, Reply, SystemMessage, Text, ToolResult, UserMessage
 from core.telemetry.telemetry import CANCELLED, FAILED, OK, Telemetry
 
@@ -35,7 +36,7 @@ class ObservedModel:
         said: list[str] | None = [] if watch.wants_content else None
         if said is not None:
             watch.add_content("input", _told(request.messages))
-        outcome = FAILED
+        outcome, taken = FAILED, Taken(request, self._model)
         try:
             async with aclosing(self._model.stream(request)) as chunks:
                 with watch.current():  # until the provider has answered it, and no longer: whoever reads us goes on meanwhile
@@ -44,13 +45,16 @@ class ObservedModel:
                 while not isinstance(chunk, Finished):
                     if said is not None and isinstance(chunk, TextChunk):
                         said.append(chunk.text)
+                    taken.hear(chunk)
                     yield chunk
                     chunk = await anext(chunks)
-                watch.finished(chunk.usage, chunk.reason, self._declaration.prices.cost(chunk.usage))
+                taken.hear(chunk)
+                watch.finished(chunk.reason)
                 outcome = OK
                 yield chunk
         except ModelError as error:
             outcome = error.code
+            taken.failed()
             raise
         except (asyncio.CancelledError, GeneratorExit):
             outcome = outcome if outcome == OK else CANCELLED
@@ -58,6 +62,8 @@ class ObservedModel:
         finally:
             if said is not None:
                 watch.add_content("output", _told([Reply(text="".join(said))]))
+            usage = taken.usage
+            watch.took(usage, self._declaration.prices.cost(usage))
             watch.end(outcome)
 
 

@@ -230,13 +230,16 @@ class ModelWatch:
         self._telemetry.metrics.first_token_seconds.labels(self._model).observe(seconds)
         self._span.set_attribute("gen_ai.response.time_to_first_chunk", seconds)
 
-    def finished(self, usage: Usage, reason: str, dollars: float) -> None:
+    def finished(self, reason: str) -> None:
+        self._span.set_attribute("gen_ai.response.finish_reasons", (reason,))
+
+    def took(self, usage: Usage, dollars: float) -> None:
+        """However it ended."""
         tokens = {"input": usage.input, "output": usage.output, "cached": usage.cached, "reasoning": usage.reasoning}
         for kind, count in tokens.items():
             self._telemetry.metrics.tokens.labels(self._model, kind).inc(count)
         self._telemetry.metrics.cost.labels(self._model).inc(dollars)
         self._span.set_attributes({"paddock.cost_dollars": dollars, **_usage(usage)})
-        self._span.set_attribute("gen_ai.response.finish_reasons", (reason,))
 
     def end(self, outcome: str) -> None:
         """outcome: `ok`, `cancelled`, or an error's code."""

@@ -5,6 +5,8 @@ same. Spans are sent by a thread of the SDK's own from a bounded queue: a collec
 """
 
 import asyncio
+import logging
+import re
 import secrets
 import threading
 from collections.abc import AsyncGenerator, Mapping
@@ -19,6 +21,8 @@ SERVICE = "paddock"
 SEND_SECONDS = 5.0
 LAST_SECONDS = 2.0
 """How long the end of the server waits for the last spans."""
+QUERY = re.compile(r"\?\S+")
+TELL_THE_ADDRESS = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "urllib3.connectionpool")
 CARRIER = TraceContextTextMapPropagator()
 
 
@@ -65,6 +69,8 @@ async def open_tracer(collector: Collector | None) -> AsyncGenerator[Tracer, Non
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
+    for name in TELL_THE_ADDRESS:
+        logging.getLogger(name).addFilter(_without_queries)
     exporter = OTLPSpanExporter(endpoint=collector.endpoint, headers=dict(collector.headers), timeout=SEND_SECONDS)
     provider = TracerProvider(
         sampler=ParentBasedTraceIdRatio(collector.ratio), resource=Resource({"service.name": SERVICE}), shutdown_on_exit=False
@@ -76,3 +82,9 @@ async def open_tracer(collector: Collector | None) -> AsyncGenerator[Tracer, Non
         last = threading.Thread(target=provider.shutdown, daemon=True)  # a collector that hangs does not keep us
         last.start()
         await asyncio.to_thread(last.join, LAST_SECONDS)
+
+
+def _without_queries(record: logging.LogRecord) -> bool:
+    """In the address of a collector a key may be."""
+    record.msg, record.args = QUERY.sub("?...", record.getMessage()), ()
+    return True

@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from api import streaming
 from api.app import create_app
 from api.middleware import TrustedProxies
+from api.one_look import OneLook
 from core.bootstrap import Readiness
 from core.errors import Unavailable
 from core.events import TextDelta, TurnEnded, TurnStarted, TurnStatus
@@ -199,6 +200,93 @@ async def test_what_is_down_is_told_by_readiness() -> None:
     assert response.json() == {"status": "unavailable", "checks": {"database": "connection refused", "redis": "ok"}}
 
 
+async def test_however_many_ask_for_readiness_at_once_they_cost_one_look() -> None:
+    double, looks, go_on = platform(), 0, asyncio.Event()
+
+    async def readiness() -> Readiness:
+        nonlocal looks
+        looks += 1
+        await go_on.wait()
+        return Readiness(ready=looks == 1, checks={"looks": str(looks)})
+
+    double.readiness = readiness
+    async with client_of(create_app(double)) as client:
+        asking = [asyncio.create_task(client.get("/health/ready")) for _ in range(200)]
+        while not looks:
+            await asyncio.sleep(0)
+        go_on.set()
+        answers = await asyncio.gather(*asking)
+        later = await client.get("/health/ready")
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.json()["checks"]["looks"] for answer in answers} == {"1"}
+    assert later.json() == {"status": "unavailable", "checks": {"looks": "2"}}, "what was found before is not told again"
+
+
+@pytest.mark.parametrize("leaves", [0, 1], ids=["the first", "another"])
+async def test_one_who_stops_asking_for_readiness_takes_the_answer_from_nobody(leaves: int) -> None:
+    go_on, looking = asyncio.Event(), asyncio.Event()
+
+    async def look() -> str:
+        looking.set()
+        await go_on.wait()
+        return "well"
+
+    readiness = OneLook(look)
+    asking = [asyncio.create_task(readiness.found()) for _ in range(3)]
+    await looking.wait()
+    gone = asking.pop(leaves)
+    gone.cancel()
+    await asyncio.wait([gone])
+    go_on.set()
+    assert gone.cancelled()
+    assert await asyncio.gather(*asking) == ["well", "well"]
+
+
+async def test_a_look_that_raises_is_nobody_elses_answer() -> None:
+    looks = 0
+
+    async def look() -> str:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0)
+        if looks == 1:
+            raise RuntimeError("a bug")
+        return "well"
+
+    readiness = OneLook(look)
+    first, *others = await asyncio.gather(*(readiness.found() for _ in range(3)), return_exceptions=True)
+    assert isinstance(first, RuntimeError)
+    assert others == ["well", "well"]
+    assert looks == 2
+
+
+ORIGIN = "https://app.example.com"
+
+
+@pytest.mark.parametrize("header", ["x-stainless-os", "x-stainless-retry-count", "openai-organization", "tracestate"])
+async def test_a_page_of_an_origin_that_may_ask_sends_the_headers_that_its_client_has(header: str) -> None:
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": f"authorization,content-type,{header}"}
+    async with client_of(create_app(platform(settings={"cors_origins": [ORIGIN]}))) as client:
+        may = await client.options("/v1/responses", headers={**asked, "origin": ORIGIN})
+        may_not = await client.options("/v1/responses", headers={**asked, "origin": "https://evil.example"})
+    assert may.status_code == 200
+    assert header in may.headers["access-control-allow-headers"]
+    assert may.headers["access-control-allow-origin"] == ORIGIN
+    assert may_not.status_code == 400
+    assert "access-control-allow-origin" not in may_not.headers
+    assert "access-control-allow-credentials" not in may.headers
+
+
+async def test_a_page_of_another_origin_may_read_every_header_that_is_ours() -> None:
+    app = create_app(platform(TurnStarted(), END, settings={"cors_origins": [ORIGIN]}))
+    async with client_of(app) as client:
+        answer = await client.post("/v1/responses", json={"input": "hi"}, headers={"origin": ORIGIN})
+    exposed = answer.headers["access-control-expose-headers"].split(", ")
+    ours = {name for name in answer.headers if name.startswith("x-paddock-")}
+    assert {"x-paddock-cost-estimate", "x-paddock-turn-id"} <= ours <= set(exposed)
+    assert {"x-request-id", "retry-after", "x-ratelimit-remaining-tokens"} <= set(exposed)
+
+
 async def test_the_limit_of_a_body_is_exact() -> None:
     app = create_app(platform(TurnStarted(), END, settings={"limits": {"request_body_bytes": 1024}}))
     room = 1024 - len(b'{"input": ""}')
@@ -220,6 +308,9 @@ async def test_the_limit_of_a_body_is_exact() -> None:
         ("10.0.0.1", "203.0.113.9:4711", "203.0.113.9"),
         ("10.0.0.1", "[2001:db8::9]:4711", "2001:db8::9"),
         ("203.0.113.9", "6.6.6.6", "203.0.113.9"),  # nobody that we trust says so
+        ("::ffff:10.0.0.1", "6.6.6.6, ::ffff:203.0.113.9, ::ffff:10.0.0.2", "203.0.113.9"),  # a socket of IPv6 takes IPv4 too
+        ("::ffff:203.0.113.9", "6.6.6.6", "203.0.113.9"),
+        ("2001:db8::9", "6.6.6.6", "2001:db8::9"),
     ],
 )
 async def test_only_trusted_proxies_tell_where_a_request_is_from(
@@ -231,6 +322,14 @@ async def test_only_trusted_proxies_tell_where_a_request_is_from(
         await client.get("/health/live", headers={"x-forwarded-for": forwarded})
     [line] = [json.loads(record.getMessage()) for record in caplog.records if record.name == "paddock.access"]
     assert line["client"] == told
+
+
+@pytest.mark.parametrize(("peer", "status"), [("127.0.0.1", 200), ("::ffff:127.0.0.1", 200), ("::ffff:203.0.113.9", 401)])
+async def test_metrics_are_for_near_networks_whatever_the_socket_calls_their_addresses(peer: str, status: int) -> None:
+    app = create_app(platform(settings={"metrics_networks": ["127.0.0.0/8"]}))
+    transport = httpx.ASGITransport(app, client=(peer, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://paddock") as client:
+        assert (await client.get("/metrics")).status_code == status
 
 
 async def test_what_a_proxy_adds_below_the_lines_of_a_client_is_what_counts() -> None:

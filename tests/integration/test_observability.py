@@ -3,9 +3,12 @@
 import asyncio
 import logging
 import re
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -14,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.app import create_app
 from core.bootstrap import Platform, open_platform
 from core.config import Settings
+from core.conversations import queue_depth
 from core.conversations.queue_depth import QueueDepth
 from core.conversations.request import Queue
 from core.storage import limiter
@@ -21,7 +25,8 @@ from core.storage.database import Database, open_database
 from core.storage.turns import TurnStore
 from core.telemetry import tracing
 from tests.doubles.collector import own_collector
-from tests.integration.conftest import Stage, Tenant
+from tests.integration.conftest import Stage, Tenant, make_tenant
+from tests.integration.test_postgres_goes_away import own_server
 from tests.integration.test_turns import asking
 
 CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "the cat's secret name"}]}
@@ -144,6 +149,23 @@ async def test_a_turn_with_a_tool_is_seen_in_the_metrics_of_every_part(
     assert seen["paddock_turns_running",] == 0
 
 
+async def test_a_reply_that_was_cut_off_is_in_the_metrics_what_it_is_in_the_usage(stage: Stage, tenant: Tenant) -> None:
+    slow = {"pace_seconds": 0.05, "piece_characters": 20, "reply": {"text": "slow words go by " * 4000}}
+    model = {"name": "scripted", "backend": "scripted", "prices": {"input": 1000, "output": 1000}, "script": [slow]}
+    async with serving(stage, tenant, model=model) as (_, client):
+        made = (await client.post("/v1/responses", json={"model": "scripted", "input": "tell me", "background": True})).json()
+        async with asyncio.timeout(60):
+            while ("paddock_first_token_seconds_count", "scripted") not in values((await client.get("/metrics")).text):
+                await asyncio.sleep(0.05)
+            cancelled = (await client.post(f"/v1/responses/{made['id']}/cancel")).json()
+        seen = await scrape_at_rest(client)
+    assert seen["paddock_model_calls_total", "scripted", "cancelled"] == 1
+    assert cancelled["usage"]["output_tokens"] > 0
+    for kind in ("input", "output"):
+        assert seen["paddock_tokens_total", kind, "scripted"] == cancelled["usage"][f"{kind}_tokens"]
+    assert seen["paddock_cost_dollars_total", "scripted"] == pytest.approx(cancelled["usage"]["total_tokens"] / 1000)
+
+
 async def test_the_wait_of_a_turn_in_the_background_is_measured_once(stage: Stage, tenant: Tenant) -> None:
     async with serving(stage, tenant) as (_, client):
         made = (await client.post("/v1/responses", json={"model": "scripted", "input": "later", "background": True})).json()
@@ -172,6 +194,42 @@ async def test_what_waits_is_counted_by_queue_and_nobody_guesses_while_the_datab
             await platform.turns.cancel(tenant.principal, turn.id)
     async with open_database("postgresql://nobody@127.0.0.1:1/nothing") as away:
         depth = QueueDepth(TurnStore(away))
+        await depth.look()
+    assert depth.waiting == {}
+
+
+async def test_what_waits_is_told_again_when_postgresql_is_back(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its absence Prometheus knows that a server lacks its database."""
+    monkeypatch.setattr(queue_depth, "EVERY_SECONDS", 0.1)
+    with tempfile.TemporaryDirectory(prefix="paddock-own-") as home:
+        async with own_server(Path(home), durable=False) as server:
+            own = replace(stage, addresses=replace(stage.addresses, database=server.server.server_url))
+            async with open_database(own.addresses.database) as database:
+                tenant = await make_tenant(database, "one")
+            async with serving(own, tenant) as (_, client):
+                del client.headers["authorization"]
+                await told_of_waiting(client, True)
+                await server.stop()
+                await told_of_waiting(client, False)
+                await server.start()
+                await told_of_waiting(client, True)
+
+
+async def told_of_waiting(client: httpx.AsyncClient, wanted: bool) -> None:
+    async with asyncio.timeout(60):
+        while (("paddock_turns_waiting", "background") in values((await client.get("/metrics")).text)) is not wanted:
+            await asyncio.sleep(0.05)
+
+
+async def test_nobody_guesses_what_waits_while_the_database_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging:
+        async def waiting_by_queue(self) -> Mapping[int, int]:
+            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(queue_depth, "ANSWER_SECONDS", 0.01)
+    depth = QueueDepth(cast(TurnStore, Hanging()))
+    depth.waiting = {"background": 3}
+    async with asyncio.timeout(60):
         await depth.look()
     assert depth.waiting == {}
 

@@ -361,6 +361,10 @@ async def test_what_a_request_may_not_ask_is_refused_before_anything_is_stored(s
         for request, codes in (
             (asking("x", model="nope"), "model_not_found"),
             (TurnRequest(input=(picture,)), "unsupported_image"),
+            (
+                TurnRequest(input=(FunctionOutputItem(id="fco_1", call_id="c", output="", images=picture.parts),)),
+                "unsupported_image",
+            ),
             (asking("x", builtins=("rocket",)), "unknown_tool"),
             (asking("x", functions=(WEATHER, WEATHER)), "duplicate_tool"),
         ):

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from core.alerts.judging import Verdict, judge
-from core.config_alerts import AlertRule
+from core.config_alerts import RULES, AlertRule
 from core.storage.alerts import History, Sample
 from core.telemetry.series import selector
+from sandbox import RuntimeUnavailable
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 EVERY = 10.0
@@ -68,6 +69,26 @@ def test_a_gauge_is_wrong_once_it_was_all_the_window_on_one_server() -> None:
     assert wrong(gauge, history(redis=[0, 0])) is None
 
 
+def after_a_gap(*redis: float) -> History:
+    """What was noted since PostgreSQL is back; before it was away all was well."""
+    told = [(90.0, 1.0), *((EVERY * (len(redis) - n) - EVERY, value) for n, value in enumerate(redis))]
+    samples = [Sample(at=NOW - timedelta(seconds=ago), series={GAUGE: value}) for ago, value in told]
+    return History(now=NOW, samples={"redis": samples})
+
+
+def test_a_window_in_which_next_to_nothing_was_noted_says_nothing_of_a_gauge() -> None:
+    gauge = rule(series=GAUGE, below=1)
+    for noted in ([0], [0] * 3):
+        assert wrong(gauge, after_a_gap(*noted)) is None
+    assert wrong(gauge, after_a_gap(*[0] * 6)) is True
+
+
+def test_one_sample_that_was_missed_takes_nothing_from_a_gauge() -> None:
+    seen = history(redis=[0] * 8)
+    samples = [sample for n, sample in enumerate(seen.samples["redis"]) if n != 4]
+    assert wrong(rule(series=GAUGE, below=1), History(now=NOW, samples={"redis": samples})) is True
+
+
 def test_a_server_that_is_gone_has_no_gauge() -> None:
     seen = history(redis=[0] * 20)
     assert wrong(rule(series=GAUGE, below=1), History(now=NOW + timedelta(seconds=40), samples=seen.samples)) is None
@@ -116,3 +137,13 @@ def test_a_selector_takes_by_labels_as_promql_does(text: str, takes: bool) -> No
 def test_a_selector_that_means_nothing_is_told_what_there_is(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         selector(text)
+
+
+def all_below(kind: type) -> list[str]:
+    return [kind.__name__, *(name for child in kind.__subclasses__() for name in all_below(child))]
+
+
+@pytest.mark.parametrize("outcome", all_below(RuntimeUnavailable))
+def test_whatever_keeps_a_sandbox_from_being_had_is_seen_by_the_rule_about_that(outcome: str) -> None:
+    taken = selector(RULES["sandboxes_unavailable"]["series"])
+    assert taken.takes({"runtime": "wasmtime", "outcome": outcome})

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
-from core.conversations.context import NO_RESULT, NOT_APPROVED, assemble, fit
+from core.conversations.context import IMAGES_FOLLOW, NO_RESULT, NOT_APPROVED, assemble, fit
 from core.conversations.reply import StreamedReply
 from core.llm.contract import CallChunk, Chunk, ReasoningChunk, TextChunk
 from core.messages import (
     ApprovalResponseItem,
     FunctionOutputItem,
+    Image,
     Item,
     Message,
     MessageItem,
@@ -53,6 +54,23 @@ def test_every_call_is_followed_by_its_result_wherever_the_output_stood() -> Non
     assert (reply.text, [call.id for call in reply.tool_calls]) == ("let me see", ["a", "b", "c"])
     assert [(r.call_id, r.content) for r in results if isinstance(r, ToolResult)] == [("a", "ay"), ("b", "42"), ("c", "sea")]
     assert last == UserMessage(parts=(Text(text="and?"),))
+
+
+def test_images_that_calls_returned_follow_all_their_results_and_stay_with_the_question() -> None:
+    items: list[Item] = [
+        says(Role.USER, "q"),
+        called("a"),
+        called("b"),
+        FunctionOutputItem(id="o", call_id="b", output="", images=(Image(url="https://b/2"),)),
+        FunctionOutputItem(id="o", call_id="a", output="ay", images=(Image(url="https://a/1", detail="low"),)),
+    ]
+    question, _, *rest = assemble(items, None)
+    assert rest == [
+        ToolResult(call_id="a", content=f"ay\n{IMAGES_FOLLOW}"),
+        ToolResult(call_id="b", content=IMAGES_FOLLOW),
+        UserMessage(parts=(Image(url="https://a/1", detail="low"), Image(url="https://b/2")), answers=True),
+    ]
+    assert fit([question, *rest], count=len, room=1) == [question, *rest]
 
 
 def said(*chunks: Chunk, turn_id: str = TURN, first_item: int = 0) -> tuple[Item, ...]:

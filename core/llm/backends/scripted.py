@@ -73,7 +73,8 @@ def situation_of(messages: Sequence[Message]) -> Situation:
     user_text = ""
     results: list[ToolResult] = []
     names: dict[str, str] = {}
-    for message in messages:
+    heard = [message for message in messages if not (isinstance(message, UserMessage) and message.answers)]
+    for message in heard:
         match message:
             case UserMessage(parts=parts):
                 user_text = "".join(part.text for part in parts if isinstance(part, Text))
@@ -84,7 +85,7 @@ def situation_of(messages: Sequence[Message]) -> Situation:
                 results.append(message)
             case _:
                 pass
-    last = results[-1] if results and messages[-1] is results[-1] else None
+    last = results[-1] if results and heard[-1] is results[-1] else None
     return Situation(
         last_user_text=user_text,
         last_tool_result=results[-1].content if results else "",
