@@ -24,11 +24,10 @@ from core.storage.embedded.postgres import EmbeddedPostgres, open_postgres
 from core.storage.embedded.redis import open_redis
 from core.storage.migrate import migrate
 from core.supervisor import Program, running
-from sandbox.guests.build import ensure_guest
 from tests.crash.replicas import ROOT, Replica, open_nursery
 from tests.crash.world import Shop, open_model, open_shop, tools
+from tests.sandboxing import guest
 
-GUESTS = ROOT / "build" / "guests"  # kept between runs
 CLOCKS = {"one": 0.0, "two": 300.0, "three": -300.0}
 """How far each replica's clock is ahead, in seconds: theirs differ, and nothing may depend on it."""
 LEASE_SECONDS = 1
@@ -75,8 +74,8 @@ class SandboxHost:
                 os.kill(self._pid, signal.SIGKILL)
 
     async def keep_running(self) -> None:
-        guest = await asyncio.to_thread(ensure_guest, GUESTS, quiet)
-        argv = (sys.executable, "-m", "sandbox.host", "--socket", str(self.socket), "--guest", str(guest))
+        kept = await asyncio.to_thread(guest)
+        argv = (sys.executable, "-m", "sandbox.host", "--socket", str(self.socket), "--guest", str(kept))
         while True:
             async with running(Program(name="sandbox", argv=argv, cwd=ROOT), self._logs) as child:
                 self._pid = child.pid

@@ -13,10 +13,9 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from sandbox.guests.build import ensure_guest
+from tests.sandboxing import guest
 
 ROOT = Path(__file__).parents[2]
-GUESTS = ROOT / "build" / "guests"  # kept between runs
 PADDOCK = (sys.executable, "-P", "-c", "from api.cli import main; main()")
 PATIENCE_SECONDS = 180.0
 READY = re.compile(r"^Paddock is ready at (http://\S+)$", re.MULTILINE)
@@ -39,9 +38,8 @@ def make_home(home: Path, config: str = CONFIG) -> Path:
     """A home with a configuration, and with the sandbox's guest built already."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     (home / "paddock.yaml").write_text(config)
-    guest = ensure_guest(GUESTS, lambda _: None)
     (home / "guests").mkdir(mode=0o700)
-    shutil.copy2(guest, home / "guests" / guest.name)
+    shutil.copy2(guest(), home / "guests" / guest().name)
     return home
 
 

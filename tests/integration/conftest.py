@@ -29,7 +29,7 @@ from core.storage.people import NewKey
 from core.supervisor import Program, running
 from sandbox.client import SandboxClient
 from sandbox.errors import RuntimeUnavailable
-from sandbox.guests.build import ensure_guest
+from tests.sandboxing import guest
 
 
 @pytest.fixture(scope="session")
@@ -99,17 +99,15 @@ async def told(database: Database, organization_id: str, kind: str) -> list[dict
 
 
 ROOT = Path(__file__).parents[2]
-GUESTS = ROOT / "build" / "guests"  # kept between runs; made by `make`, or by the first test that needs it
 
 
 @pytest.fixture(scope="session")
 def sandbox_socket(session_home: Path, background: BlockingPortal) -> Iterator[Path]:
     """A sandbox host in a process of its own, as in production."""
-    guest = ensure_guest(GUESTS, lambda line: None)
     folder = session_home / "sandbox"
     folder.mkdir(mode=0o700)
     socket = folder / "host.sock"
-    argv = (sys.executable, "-m", "sandbox.host", "--socket", str(socket), "--guest", str(guest))
+    argv = (sys.executable, "-m", "sandbox.host", "--socket", str(socket), "--guest", str(guest()))
     program = Program(name="sandbox", argv=argv, cwd=ROOT)
     with background.wrap_async_context_manager(running(program, session_home / "logs")):
         background.call(_answering, socket)

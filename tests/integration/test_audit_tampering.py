@@ -91,7 +91,7 @@ async def test_what_is_done_to_a_record_in_the_database_is_found(
     names = {"fourth": ids[FIFTH - 1], "fifth": ids[FIFTH], "sixth": ids[SEVENTH - 1], "seventh": ids[SEVENTH]}
     names["stranger"] = stranger_to(ids[FIFTH])
     await stand.tamper(statement.format(**names))
-    export = await stand.export()
+    export = await stand.export(format=form)
     assert "are not those that were sealed" in " ".join(export.problems)
     problems = await found_in(stand, await stand.fetch(export, tmp_path / "fetched"))
     assert named(problems, record.format(**names), what), problems

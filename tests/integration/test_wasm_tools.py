@@ -20,8 +20,9 @@ from core.tools.work import Call, ManifestRefused, Workshop
 from sandbox import LimitExceeded, Outcome, RuntimeUnavailable, SandboxError, Stream, open_client
 from sandbox.protocol import MAX_PROGRAM_BYTES
 from tests.doubles.uploads import Uploads
-from tests.integration.conftest import GUESTS, Stage, Tenant
+from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_tool_registry import ANSWER, TOOLS, call_of, calls, client_of, manifest
+from tests.sandboxing import GUESTS
 
 KIND = kinds.registrable("wasm")
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "examples" / "tools" / "factor"

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from api.cli import paddock
 from sandbox import host
-from tests.e2e.paddock import GUESTS
+from tests.sandboxing import GUESTS
 
 SOCKET = ("--socket", "/nowhere/sandbox.sock", "--guests", str(GUESTS))
 

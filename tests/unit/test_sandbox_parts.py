@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from itertools import product
 from pathlib import Path
 
@@ -99,7 +100,15 @@ def test_the_name_of_the_guest_depends_on_its_sources(tmp_path: Path, monkeypatc
     assert build.digest() != before
 
 
-async def test_two_that_build_the_guest_at_once_build_it_once(tmp_path: Path) -> None:
+async def test_two_that_build_the_guest_at_once_build_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the steps of a build make of the sources is shown by all tests that run the guest (`tests.sandboxing.guest`)."""
+
+    def slowly(component: Path) -> None:
+        time.sleep(0.3)  # in which the other one asks as well
+        component.touch()
+
+    monkeypatch.setattr(build, "_componentize", slowly)
+    monkeypatch.setattr(build, "compile_component", lambda component: b"native code")
     said: list[str] = []
     cache = tmp_path / "guests"
 
