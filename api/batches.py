@@ -24,6 +24,8 @@ class _Wire:
 
 
 class ResponsesWire(_Wire):
+    stores = True
+
     def read(self, body: str) -> TurnRequest:
         given = parse(responses_request.CreateResponse, body.encode())
         _refuse(given, "stream", "background")
@@ -41,6 +43,8 @@ class ResponsesWire(_Wire):
 
 
 class ChatWire(_Wire):
+    stores = False
+
     def read(self, body: str) -> TurnRequest:
         given = parse(chat_request.CreateChatCompletion, body.encode())
         _refuse(given, "stream")

@@ -21,6 +21,8 @@ from core.storage.records import Page
 
 Model = TypeVar("Model", bound=BaseModel)
 Result = TypeVar("Result")
+BODY_SECONDS = 600.0
+"""For all of a body that is held in memory; how long one may stand still is for `api/protocol.py` to say."""
 PROMPT_SECONDS = 0.05
 """A body that takes longer is one in whose time a key may have been revoked."""
 
@@ -80,17 +82,21 @@ async def body_of(request: Request, model: type[Model]) -> Model:
 async def read_body(request: Request, limit_bytes: int) -> bytes:
     """The limit holds while it is read: a Content-Length may lie or be absent. Who held some of it back is authenticated again.
 
-    Raises TooLarge, Unauthenticated, PermissionDenied.
+    Raises TooLarge, InvalidRequest when it takes too long, Unauthenticated, PermissionDenied.
     """
     too_large = TooLarge(f"the body is larger than {limit_bytes} bytes")
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > limit_bytes:
         raise too_large
     body, began = bytearray(), time.monotonic()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit_bytes:
-            raise too_large
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit_bytes:
+                    raise too_large
+    except TimeoutError as exc:
+        raise InvalidRequest(f"the body took longer than {BODY_SECONDS:g} s", code="body_timeout") from exc
     if time.monotonic() - began > PROMPT_SECONDS:
         await authenticated_again(request)
     return bytes(body)

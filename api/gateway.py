@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import signal
@@ -13,9 +14,11 @@ from typing import Any
 
 import uvicorn
 
+from api.protocol import Protocol, raise_descriptor_limit
 from core.errors import ConfigurationError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LAST_PORT = 65535
 DRAIN_SECONDS = 5
 UNREAD_SECONDS = 60  # who takes nothing of what was sent for so long is disconnected
 ECHO_SECONDS = 0.3  # one key press may reach us twice: from the terminal, and through make
@@ -96,7 +99,8 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> ConfigurationError:
-    advice = f"set another one with PADDOCK_PORT={port + 1}, or `port:` in paddock.yaml"
+    other = 8080 if error.errno == errno.EACCES or port == LAST_PORT else port + 1
+    advice = f"set another one with PADDOCK_PORT={other}, or `port:` in paddock.yaml"
     return ConfigurationError(f"port {port} on {host} cannot be used ({error.strerror}); {advice}")
 
 
@@ -111,7 +115,7 @@ async def serve(app: Any, listener: socket.socket, stopping: Stopping, on_ready:
     """Until a signal, then for as long as running requests take, but no longer than `DRAIN_SECONDS`."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         access_log=False,
@@ -120,6 +124,7 @@ async def serve(app: Any, listener: socket.socket, stopping: Stopping, on_ready:
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+    raise_descriptor_limit()
     try:
         listener.listen(config.backlog)
     except OSError as exc:  # somebody else was quicker since we bound it

@@ -55,8 +55,12 @@ def prepare_home(home: Path) -> None:
 
 def write_default_config(path: Path) -> bool:
     """Whether there was none."""
-    if path.exists():
+    if os.path.exists(path):
         return False
+    if os.path.lexists(path):
+        raise ConfigurationError(
+            f"{path} is a link to {os.readlink(path)!r}, which cannot be found: make it, or remove the link"
+        )
     try:
         _write(path, DEFAULT_CONFIG)
     except OSError as exc:

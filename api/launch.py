@@ -1,6 +1,8 @@
 """From settings to a served gateway: `paddock up` with servers of our own, `paddock serve` with the operator's."""
 
 import asyncio
+import os
+import resource
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
@@ -19,11 +21,16 @@ from core.config import Settings, load_settings, places
 from core.errors import ConfigurationError, Unavailable
 from core.llm.declaration import declaration_of
 from core.storage.embedded.cluster import LOGIN
+from core.storage.embedded.ownership import data_account
 from core.storage.embedded.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from core.bootstrap import Platform
     from core.storage.directory import Directory
+
+
+WRITABLE_TO_OTHERS = 0o022
+FEWEST_FILES = 256  # PostgreSQL alone asks for 58, and the gateway has one for each of its connections
 
 
 def say(line: str) -> None:
@@ -32,6 +39,9 @@ def say(line: str) -> None:
 
 def up() -> None:
     directory, config = places()
+    _refuse_few_files()
+    data_account(directory)  # refuses what is somebody else's before anything is written there
+    os.umask(os.umask(0) | WRITABLE_TO_OTHERS)
     home.prepare_home(directory)
     if home.write_default_config(config):
         say(f"wrote {config}, with the demonstration model")
@@ -71,6 +81,13 @@ def _settings() -> Settings:
     if not settings.models:
         raise ConfigurationError(f"{settings.config}: `models` is missing: declare at least one model")
     return settings
+
+
+def _refuse_few_files() -> None:
+    """Whatever opens one too many would tell it in its own way."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if most != resource.RLIM_INFINITY and most < FEWEST_FILES:
+        raise ConfigurationError(f"this process may open {most} files, and needs {FEWEST_FILES}: `ulimit -n 4096` allows more")
 
 
 async def _up(settings: Settings, stopping: Stopping) -> None:
@@ -113,7 +130,7 @@ async def _migrate(settings: Settings, postgres: EmbeddedPostgres | None) -> boo
     from core.storage.migrate import migrate as bring_up_to_date
 
     if postgres is not None:
-        await bring_up_to_date(postgres.owner_url, server_login=LOGIN)
+        await bring_up_to_date(postgres.owner_url, server_login=LOGIN, embedded=postgres.child)
         return True
     if settings.database_owner_url is None:
         return False

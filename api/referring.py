@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from starlette.requests import Request
 
 from api.dependencies import platform_of
+from api.wire.body import MOST_OBJECTS
 from api.wire.input_items import InputItem, references
 from core.identity.principals import Principal
 from core.messages import Item
@@ -17,4 +18,5 @@ async def referred(request: Request, principal: Principal, value: str | Sequence
         return {}
     platform = platform_of(request)
     most_bytes = platform.settings.limits.request_body_bytes
-    return await platform.conversations.items_by_id(principal.organization_id, ids, most_bytes=most_bytes)
+    home = principal.organization_id
+    return await platform.conversations.items_by_id(home, ids, most_bytes=most_bytes, most_parts=MOST_OBJECTS)

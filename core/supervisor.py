@@ -20,9 +20,11 @@ from typing import TypeVar
 from core import leash
 from core.accounts import Account
 from core.errors import PaddockError, Unavailable
+from core.unusable import unusable
 
 LOG_BYTES = 5 * 2**20
 LAST_LINES = 20
+LAST_LINE_CHARACTERS = 500
 FIRST_DELAY_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 15.0
 STEADY_SECONDS = 30.0
@@ -63,13 +65,19 @@ class Program:
 
 
 class BoundedLog:
-    """A log file that is moved aside to `.1` when it is full; a disk that is full loses lines, never the writer."""
+    """A log file that is moved aside to `.1` when it is full; a disk that is full loses lines, never the writer.
+
+    Raises ConfigurationError where it cannot be opened at first.
+    """
 
     def __init__(self, path: Path, limit_bytes: int = LOG_BYTES) -> None:
         self.path = path
         self._limit = limit_bytes
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = _open_private(path)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = _open_private(path)
+        except OSError as exc:
+            raise unusable(path, exc) from exc
 
     def write(self, chunk: bytes) -> None:
         with contextlib.suppress(OSError):
@@ -111,8 +119,13 @@ class Child:
 
     def describe_end(self, code: int) -> str:
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return f"{self.program.name} {how}; {self.last_words}"
+
+    @property
+    def last_words(self) -> str:
+        """Where its log is, and the last lines of it."""
         lines = "".join(f"\n  {line}" for line in self._tail)
-        return f"{self.program.name} {how}; log: {self._log.path}{lines}"
+        return f"log: {self._log.path}{lines}"
 
     async def stop(self) -> None:
         try:
@@ -144,8 +157,8 @@ class Child:
             self._tell(rest)
 
     def _tell(self, line: bytes) -> None:
-        text = line.decode(errors="replace")[:500]
-        self._tail.append(text)
+        text = line.decode(errors="replace")
+        self._tail.append(text[:LAST_LINE_CHARACTERS])
         self._on_line(text)
 
 
@@ -237,6 +250,8 @@ async def _keep(
                 started.set()
                 _tell(notify, child.describe_end(await child.wait()))
         except (PaddockError, OSError) as exc:
+            if not started.is_set() and isinstance(exc, OSError):
+                raise Unavailable(f"{program.name} cannot be started: {exc.strerror or exc}") from exc
             if not started.is_set():
                 raise
             _tell(notify, f"{program.name} did not start again: {exc}")

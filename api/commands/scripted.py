@@ -5,7 +5,16 @@ from pathlib import Path
 import click
 
 
-@click.command()
+class Explained(click.Command):
+    """Its help ends with what the module that reads scripts says of them."""
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        from core.llm import script
+
+        formatter.write(f"\n{script.__doc__}")
+
+
+@click.command(cls=Explained)
 @click.argument("script", type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8090, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")

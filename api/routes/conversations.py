@@ -14,6 +14,9 @@ from api.wire.input_items import InputItem, to_items
 from api.wire.items import encode_item
 from api.wire.response_body import unix
 from api.wire.responses_request import OUTPUTS, Include
+from core.conversations.referring import copied
+from core.identity.principals import Principal
+from core.messages import Item
 from core.storage.records import Conversation, Page
 
 router = Router("/v1/conversations")
@@ -53,11 +56,16 @@ def _encode(conversation: Conversation) -> dict[str, Any]:
     }
 
 
+async def _items(request: Request, principal: Principal, given: list[InputItem]) -> tuple[Item, ...]:
+    known = await referred(request, principal, given)
+    return copied(to_items(given, "items", known), known.keys())
+
+
 @router.post("", body=CreateConversation)
 async def create(request: Request) -> Response:
     principal = await authenticated(request)
     body = await body_of(request, CreateConversation)
-    items = to_items(body.items, "items", await referred(request, principal, body.items)) if body.items else ()
+    items = await _items(request, principal, body.items or [])
     conversations = platform_of(request).conversations
     return answer(_encode(await conversations.create(principal.organization_id, metadata=body.metadata or {}, items=items)))
 
@@ -98,7 +106,7 @@ async def create_items(request: Request, conversation_id: str) -> Response:
     principal = await authenticated(request)
     include = query_of(request, Including).include
     body = await body_of(request, CreateItems)
-    items = to_items(body.items, "items", await referred(request, principal, body.items))
+    items = await _items(request, principal, body.items)
     await platform_of(request).conversations.add_items(principal.organization_id, conversation_id, items)
     return listed(Page(rows=items, more=False), lambda item: encode_item(item, outputs=OUTPUTS in include))
 

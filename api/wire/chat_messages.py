@@ -14,6 +14,38 @@ class TextPart(Body):
     text: str
 
 
+class AnswerRest(Body):
+    """What an answer may hold beside its text and calls, as it is sent back: taken, and not read. parsed: the content again, of
+    the SDK's helpers. reasoning, reasoning_content: of servers that tell it.
+    """
+
+    annotations: Array[JsonObject] | None = None
+    audio: only(None) = None  # type: ignore[valid-type]
+    function_call: only(None) = None  # type: ignore[valid-type]
+    parsed: Any = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+
+
+class AnswerPart(AnswerRest):
+    """Some clients put the whole answer into its one part, beside the message that has it too (@openai/agents, for one)."""
+
+    role: Literal["assistant"] | None = None
+    tool_calls: Any = None
+
+
+class AnswerText(AnswerPart):
+    type: Literal["text"]
+    text: str
+    refusal: str | None = None
+
+
+class AnswerRefusal(AnswerPart):
+    type: Literal["refusal"]
+    refusal: str
+    content: only(None) = None  # type: ignore[valid-type]
+
+
 class ImageUrl(Body):
     url: str = Field(pattern=r"^(https?://|data:image/)")
     detail: Literal["auto", "low", "high", "original"] | None = None
@@ -24,25 +56,22 @@ class ImagePart(Body):
     image_url: ImageUrl
 
 
-class RefusalPart(Body):
-    type: Literal["refusal"]
-    refusal: str
-
-
 UserPart = Annotated[TextPart | ImagePart, Discriminator("type")]
-AssistantPart = Annotated[TextPart | RefusalPart, Discriminator("type")]
+AssistantPart = Annotated[AnswerText | AnswerRefusal, Discriminator("type")]
 Name = Annotated[str, Field(max_length=256)]
 
 
 class SystemMessage(Body):
     role: Literal["system", "developer"]
     content: str | Array[TextPart]
+    id: Name | None = None
     name: Name | None = None
 
 
 class UserMessage(Body):
     role: Literal["user"]
     content: str | Array[UserPart]
+    id: Name | None = None
     name: Name | None = None
 
 
@@ -63,23 +92,21 @@ class MessageToolCall(Body):
     index: int | None = None
 
 
-class AssistantMessage(Body):
-    """What an answer of ours holds, so that it can be sent back as it is. parsed: the content again, of the SDK's helpers."""
+class AssistantMessage(AnswerRest):
+    """What an answer of ours holds, so that it can be sent back as it is."""
 
     role: Literal["assistant"]
     content: str | Array[AssistantPart] | None = None
+    id: Name | None = None
     refusal: str | None = None
     tool_calls: Array[MessageToolCall] | None = None
     name: Name | None = None
-    annotations: Annotated[Array[JsonObject], Field(max_length=0)] | None = None
-    audio: only(None) = None  # type: ignore[valid-type]
-    function_call: only(None) = None  # type: ignore[valid-type]
-    parsed: Any = None
 
 
 class ToolMessage(Body):
     role: Literal["tool"]
     content: str | Array[TextPart]
+    id: Name | None = None
     tool_call_id: str = Field(min_length=1, max_length=256)
     name: str | None = None
 
@@ -114,9 +141,10 @@ def items_of(message: Message) -> list[Item]:
 
 def _said(message: AssistantMessage) -> list[Item]:
     items: list[Item] = []
-    parts = _parts(message.content or [])
-    if message.refusal:
-        parts += (Text(text=message.refusal, refusal=True),)
+    content = message.content or []
+    parts = _parts(content)
+    refusals = [message.refusal] if message.refusal else [part.refusal for part in content if isinstance(part, AnswerText)]
+    parts += tuple(Text(text=refusal, refusal=True) for refusal in refusals if refusal)
     if parts:
         items.append(MessageItem(id=new_id("msg"), role=Role.ASSISTANT, parts=parts, name=message.name))
     for call in message.tool_calls or []:
@@ -131,13 +159,13 @@ def _parts(content: "str | list[TextPart] | list[UserPart] | list[AssistantPart]
     return tuple(_part(part) for part in content)
 
 
-def _part(part: TextPart | ImagePart | RefusalPart) -> Part:
+def _part(part: TextPart | ImagePart | AnswerText | AnswerRefusal) -> Part:
     match part:
-        case TextPart():
+        case TextPart() | AnswerText():
             return Text(text=part.text)
         case ImagePart():
             return Image(url=part.image_url.url, detail=part.image_url.detail or "auto")
-        case RefusalPart():
+        case AnswerRefusal():
             return Text(text=part.refusal, refusal=True)
         case _:
             assert_never(part)

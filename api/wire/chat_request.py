@@ -5,10 +5,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field
 
-from api.wire.body import MOST_ELEMENTS, TOO_MANY_ELEMENTS, Array, Body, JsonObject, Metadata, only
+from api.wire.body import (
+    MOST_ELEMENTS,
+    TOO_MANY_ELEMENTS,
+    Array,
+    Body,
+    CacheRetention,
+    JsonObject,
+    Metadata,
+    ServiceTier,
+    Verbosity,
+    only,
+)
 from api.wire.chat_answer import WIRE
 from api.wire.chat_messages import AssistantMessage, Message, ToolMessage, items_of
-from api.wire.tools import FunctionSchema, check_schemas, function_specs, must_call, refuse_duplicates, to_mode
+from api.wire.tool_choice import AllowedMode, must_call, not_given, to_mode
+from api.wire.tools import FunctionSchema, check_schemas, function_specs, refuse_duplicates
 from core.conversations.request import TurnRequest
 from core.errors import InvalidRequest
 from core.llm.contract import JsonFormat, Labels, Sampling, ToolChoice, ToolSpec
@@ -29,6 +41,18 @@ class FunctionName(Body):
 class NamedFunction(Body):
     type: Literal["function"]
     function: FunctionName
+
+
+class AllowedFunctions(Body):
+    """Of the request's functions these are offered, and no others."""
+
+    mode: AllowedMode
+    tools: Annotated[Array[NamedFunction], Field(max_length=128)]
+
+
+class AllowedChoice(Body):
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedFunctions
 
 
 class TextFormat(Body):
@@ -52,14 +76,20 @@ class JsonSchemaFormat(Body):
 
 
 class StreamOptions(Body):
+    """include_obfuscation: chunks are as long as what they say, with it and without."""
+
     include_usage: bool | None = None
-    include_obfuscation: only(False, None) = None  # type: ignore[valid-type]
+    include_obfuscation: bool | None = None
+
+
+Choice = Literal["none", "auto", "required"] | Annotated[NamedFunction | AllowedChoice, Discriminator("type")]
 
 
 class CreateChatCompletion(Body):
     messages: Annotated[Array[Message], Field(min_length=1)]
     model: str | None = None
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    logit_bias: only({}, None) = None  # type: ignore[valid-type]
     logprobs: only(False, None) = None  # type: ignore[valid-type]
     max_completion_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
     max_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
@@ -69,23 +99,23 @@ class CreateChatCompletion(Body):
     parallel_tool_calls: bool | None = None
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     prompt_cache_key: str | None = Field(None, max_length=512)
-    prompt_cache_retention: only("in_memory", None) = None  # type: ignore[valid-type]
+    prompt_cache_retention: CacheRetention | None = None
     reasoning_effort: Effort | None = None
     response_format: Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Discriminator("type")] | None = None
     safety_identifier: str | None = Field(None, max_length=512)
     seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1)
-    service_tier: only("auto", "default", None) = None  # type: ignore[valid-type]
+    service_tier: ServiceTier | None = None
     stop: str | Annotated[Array[str], Field(max_length=4)] | None = None
     store: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: float | None = Field(None, ge=0, le=2)
-    tool_choice: Literal["none", "auto", "required"] | NamedFunction | None = None
+    tool_choice: Choice | None = None
     tools: Annotated[Array[FunctionTool], Field(max_length=128)] | None = None
     top_logprobs: only(0, None) = None  # type: ignore[valid-type]
     top_p: float | None = Field(None, ge=0, le=1)
     user: str | None = Field(None, max_length=512)
-    verbosity: only("medium", None) = None  # type: ignore[valid-type]
+    verbosity: Verbosity | None = None
 
 
 def to_turn_request(body: CreateChatCompletion, *, origin: Mapping[str, Any]) -> TurnRequest:
@@ -93,16 +123,17 @@ def to_turn_request(body: CreateChatCompletion, *, origin: Mapping[str, Any]) ->
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("stream_options is for streams", param="stream_options", code="invalid_value")
     _refuse_answers_to_nobody(body.messages)
-    functions = _functions(body.tools or [])
+    functions = _narrowed(_functions(body.tools or []), body.tool_choice)
     return TurnRequest(
         input=_items(body.messages),
         model=body.model,
         functions=functions,
+        narrowed=isinstance(body.tool_choice, AllowedChoice),
         tool_choice=_choice(body.tool_choice, [function.name for function in functions]),
         parallel_tool_calls=body.parallel_tool_calls is not False,
         sampling=_sampling(body),
         format=_format(body),
-        labels=Labels(prompt_cache_key=body.prompt_cache_key, safety_identifier=body.safety_identifier, user=body.user),
+        labels=_labels(body),
         store=bool(body.store),
         pauses=False,
         metadata=body.metadata or {},
@@ -134,10 +165,36 @@ def _functions(tools: list[FunctionTool]) -> tuple[ToolSpec, ...]:
     return function_specs({f"tools[{place}].function": tool.function for place, tool in enumerate(tools)})
 
 
-def _choice(choice: str | NamedFunction | None, offered: list[str]) -> ToolChoice:
-    if isinstance(choice, NamedFunction):
-        return must_call(choice.function.name, offered)
-    return to_mode(choice, offered)
+def _narrowed(functions: tuple[ToolSpec, ...], choice: Choice | None) -> tuple[ToolSpec, ...]:
+    """To those that the choice allows, where it lists some. Raises InvalidRequest for one that is not there."""
+    if not isinstance(choice, AllowedChoice):
+        return functions
+    names, allowed = {function.name for function in functions}, choice.allowed_tools.tools
+    for place, tool in enumerate(allowed):
+        if tool.function.name not in names:
+            raise not_given(tool, "tool_choice", "allowed_tools", "tools", place)
+    names = {tool.function.name for tool in allowed}
+    return tuple(function for function in functions if function.name in names)
+
+
+def _choice(choice: Choice | None, offered: list[str]) -> ToolChoice:
+    match choice:
+        case NamedFunction(function=function):
+            return must_call(function.name, offered)
+        case AllowedChoice(allowed_tools=allowed):
+            return to_mode(allowed.mode, offered)
+        case _:
+            return to_mode(choice, offered)
+
+
+def _labels(body: CreateChatCompletion) -> Labels:
+    return Labels(
+        prompt_cache_key=body.prompt_cache_key,
+        prompt_cache_retention=body.prompt_cache_retention,
+        safety_identifier=body.safety_identifier,
+        user=body.user,
+        verbosity=body.verbosity,
+    )
 
 
 def _sampling(body: CreateChatCompletion) -> Sampling:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from api.wire.chat_answer import ChatAnswer
-from api.wire.responses_stream import ResponsesEncoder
+from api.wire.responses_stream import ResponsesEncoder, ResponsesEncoder1
 from core.errors import Unavailable
 from core.storage.records import Turn
 
-RESPONSES: Mapping[str, type[ResponsesEncoder]] = {"responses/1": ResponsesEncoder}
+RESPONSES: Mapping[str, type[ResponsesEncoder]] = {"responses/1": ResponsesEncoder1, "responses/2": ResponsesEncoder}
 CHATS: Mapping[str, type[ChatAnswer]] = {"chat/1": ChatAnswer}
 Version = TypeVar("Version")
 

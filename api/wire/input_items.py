@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import Discriminator, Field, Tag, TypeAdapter
+from pydantic import Discriminator, Field, Tag
 
 from api.wire.body import Array, Body, JsonObject, only
-from api.wire.items import encode_item
 from core.compact import dump
 from core.errors import InvalidRequest, NotFound
 from core.ids import new_id
@@ -89,7 +88,7 @@ class FunctionCall(Body):
 class FunctionCallOutput(Body):
     type: Literal["function_call_output"]
     call_id: str = Field(min_length=1, max_length=256)
-    output: str | Array[InputText]
+    output: str | Array[Annotated[InputText | InputImage, Discriminator("type")]]
     id: str | None = None
     status: Status = None
 
@@ -212,7 +211,6 @@ WholeItem = (
     | Annotated[Reasoning, Tag("reasoning")]
 )
 InputItem = Annotated[WholeItem | Annotated[ItemReference, Tag("item_reference")], Discriminator(by_type)]
-_WHOLE: TypeAdapter[WholeItem] = TypeAdapter(Annotated[WholeItem, Discriminator(by_type)])
 
 
 def references(value: str | Sequence[InputItem] | None) -> Sequence[str]:
@@ -221,23 +219,22 @@ def references(value: str | Sequence[InputItem] | None) -> Sequence[str]:
 
 
 def to_items(value: str | list[InputItem], param: str, known: Mapping[str, Item]) -> tuple[Item, ...]:
-    """Our items, with new ids. param: where the list is in the request, for what is refused here. known: what it points to.
-
-    Raises NotFound for a reference to another.
+    """Our items, with new ids, and those that it points to with theirs. param: where the list is in the request, for what is
+    refused here. known: what it points to. Raises NotFound for a reference to another.
     """
     if isinstance(value, str):
         return (MessageItem(id=new_id("msg"), role=Role.USER, parts=(Text(text=value),)),)
-    return tuple(_item(_whole(item, f"{param}[{place}]", known), f"{param}[{place}]") for place, item in enumerate(value))
+    return tuple(
+        _known(item, f"{param}[{place}]", known) if isinstance(item, ItemReference) else _item(item, f"{param}[{place}]")
+        for place, item in enumerate(value)
+    )
 
 
-def _whole(item: InputItem, param: str, known: Mapping[str, Item]) -> WholeItem:
-    """As if the client had sent back all that we told it."""
-    if not isinstance(item, ItemReference):
-        return item
+def _known(item: ItemReference, param: str, known: Mapping[str, Item]) -> Item:
     if item.id not in known:
         message = f"no item {item.id!r}: one of a response that was not stored, or was deleted, has to be sent whole"
         raise NotFound(message, param=f"{param}.id", code="item_not_found")
-    return _WHOLE.validate_python(encode_item(known[item.id], outputs=True))
+    return known[item.id]
 
 
 def _item(item: WholeItem, param: str) -> Item:
@@ -249,8 +246,7 @@ def _item(item: WholeItem, param: str) -> Item:
             call = ToolCall(id=item.call_id, name=item.name, arguments=item.arguments)
             return ToolCallItem(id=new_id("fc"), call=call, offer=Offer.FUNCTION, complete=_complete(item.status))
         case FunctionCallOutput():
-            output = item.output if isinstance(item.output, str) else "\n".join(part.text for part in item.output)
-            return FunctionOutputItem(id=new_id("fco"), call_id=item.call_id, output=output)
+            return _function_output(item)
         case CodeInterpreterCall():
             return _code_call(item)
         case McpCall():
@@ -284,13 +280,27 @@ def _part(part: Content, role: str, param: str) -> Part:
                 raise InvalidRequest(
                     f"images are for messages of the user, not of {role!r}", param=param, code="unsupported_value"
                 )
-            return Image(url=part.image_url, detail=part.detail or "auto")
+            return _image(part)
         case Refusal():
             return Text(text=part.refusal, refusal=role == "assistant")
         case InputText() | OutputText():
             return Text(text=part.text)
         case _:
             assert_never(part)
+
+
+def _image(part: InputImage) -> Image:
+    return Image(url=part.image_url, detail=part.detail or "auto")
+
+
+def _function_output(item: FunctionCallOutput) -> FunctionOutputItem:
+    parts = [InputText(type="input_text", text=item.output)] if isinstance(item.output, str) else item.output
+    return FunctionOutputItem(
+        id=new_id("fco"),
+        call_id=item.call_id,
+        output="\n".join(part.text for part in parts if isinstance(part, InputText)),
+        images=tuple(_image(part) for part in parts if isinstance(part, InputImage)),
+    )
 
 
 def _code_call(item: CodeInterpreterCall) -> ToolCallItem:

@@ -15,6 +15,7 @@ from core.messages import (
     Part,
     ReasoningItem,
     Role,
+    Text,
     ToolCallItem,
     ToolListItem,
     ToolResult,
@@ -57,7 +58,7 @@ def encode_item(item: Item, *, outputs: bool = False) -> Json:
                 "id": item.id,
                 "type": "function_call_output",
                 "call_id": item.call_id,
-                "output": item.output,
+                "output": _output(item),
                 "status": "completed",
             }
         case _:
@@ -76,13 +77,24 @@ def refusal(text: str) -> Json:
     return {"type": "refusal", "refusal": text}
 
 
-def reasoning(item_id: str, text: str, status: str) -> Json:
-    content = [reasoning_text(text)] if text else []
-    return {"id": item_id, "type": "reasoning", "summary": [], "content": content, "encrypted_content": None, "status": status}
+def reasoning(item_id: str, text: str, status: str, *, summarized: bool = False) -> Json:
+    """summarized: told as OpenAI tells thoughts. Then it is all there is: many clients would show the content beside it."""
+    return {
+        "id": item_id,
+        "type": "reasoning",
+        "summary": [summary_text(text)] if text and summarized else [],
+        "content": [reasoning_text(text)] if text and not summarized else [],
+        "encrypted_content": None,
+        "status": status,
+    }
 
 
 def reasoning_text(text: str) -> Json:
     return {"type": "reasoning_text", "text": text}
+
+
+def summary_text(text: str) -> Json:
+    return {"type": "summary_text", "text": text}
 
 
 def function_call(item_id: str, call_id: str, name: str, arguments: str, status: str) -> Json:
@@ -131,11 +143,9 @@ def mcp_call(
 
 
 def mcp_list_tools(item_id: str, tools: Sequence[ListedTool]) -> Json:
-    listed = [
-        {"name": tool.name, "description": tool.description, "input_schema": tool.parameters, "annotations": None}
-        for tool in tools
-    ]
-    return {"id": item_id, "type": "mcp_list_tools", "server_label": REGISTRY, "tools": listed, "error": None}
+    """Without `error` and the tools' `annotations`: clients that check what they read let them be absent, not null."""
+    listed = [{"name": tool.name, "description": tool.description, "input_schema": tool.parameters} for tool in tools]
+    return {"id": item_id, "type": "mcp_list_tools", "server_label": REGISTRY, "tools": listed}
 
 
 def call_status(result: ToolResult | None) -> str:
@@ -151,6 +161,13 @@ def logs_of(result: ToolResult | None) -> list[Json]:
 
 def _status(complete: bool) -> str:
     return "completed" if complete else "incomplete"
+
+
+def _output(item: FunctionOutputItem) -> str | list[Json]:
+    if not item.images:
+        return item.output
+    parts: list[Part] = [Text(text=item.output)] if item.output else []
+    return [_part(part, Role.USER) for part in [*parts, *item.images]]
 
 
 def _part(part: Part, role: Role) -> Json:

@@ -133,9 +133,11 @@ class StreamedRefusal(StreamedMessage):
 
 
 class StreamedReasoning(StreamedItem):
+    _part_number = "content_index"
+
     def __init__(self, place: Place) -> None:
         super().__init__(place, "reasoning")
-        self._head += ',"content_index":0'
+        self._head += f',"{self._part_number}":0'
 
     def body(self) -> Json:
         return items.reasoning(self.id, self._text, self._status)
@@ -151,6 +153,27 @@ class StreamedReasoning(StreamedItem):
     def _finish(self) -> None:
         self._emit("response.reasoning_text.done", content_index=0, text=self._text)
         self._emit("response.content_part.done", content_index=0, part=items.reasoning_text(self._text))
+
+
+class StreamedSummary(StreamedReasoning):
+    """For who asked for `reasoning.summary`: the same thoughts, whole, in the form in which OpenAI tells a summary of them."""
+
+    _part_number = "summary_index"
+
+    def body(self) -> Json:
+        return items.reasoning(self.id, self._text, self._status, summarized=True)
+
+    def open(self) -> None:
+        self._announce()
+        self._emit("response.reasoning_summary_part.added", summary_index=0, part=items.summary_text(""))
+
+    def add(self, text: str) -> None:
+        self._pieces.append(text)
+        self._writer.emit_delta("response.reasoning_summary_text.delta", self._head, text)
+
+    def _finish(self) -> None:
+        self._emit("response.reasoning_summary_text.done", summary_index=0, text=self._text)
+        self._emit("response.reasoning_summary_part.done", summary_index=0, part=items.summary_text(self._text))
 
 
 class StreamedFunctionCall(StreamedItem):
@@ -291,6 +314,14 @@ class StreamedToolList(StreamedItem):
         self._emit("response.mcp_list_tools.completed")
 
 
+class StreamedToolListOfNulls(StreamedToolList):
+    """As `responses/1` tells it."""
+
+    def body(self) -> Json:
+        body = super().body()
+        return {**body, "tools": [{**tool, "annotations": None} for tool in body["tools"]], "error": None}
+
+
 def whole_text(item: Item) -> str:
     """The text that the deltas of an output item add up to."""
     match item:
@@ -304,13 +335,13 @@ def whole_text(item: Item) -> str:
             raise TypeError(f"a model does not reply with a {item.kind}")
 
 
-def streamed(item: Item, place: Place, *, outputs: bool) -> StreamedItem | None:
+def streamed(item: Item, place: Place, *, outputs: bool, summary: bool) -> StreamedItem | None:
     """The form in which such an item streams, not opened yet. None for what clients are not shown."""
     match item:
         case MessageItem():
             return StreamedRefusal(place) if text_of(item.parts, refusal=True) else StreamedMessage(place)
         case ReasoningItem():
-            return StreamedReasoning(place)
+            return StreamedSummary(place) if summary else StreamedReasoning(place)
         case ToolCallItem(offer=Offer.FUNCTION, call=call):
             return StreamedFunctionCall(place, call_id=call.id, name=call.name)
         case ToolCallItem(offer=Offer.CODE_INTERPRETER):

@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field
 
-from api.wire.body import Array, Body, JsonObject, Metadata, only
+from api.wire.body import Array, Body, CacheRetention, JsonObject, Metadata, ServiceTier, Verbosity, only
 from api.wire.input_items import InputItem, to_items
 from api.wire.responses_stream import WIRE
-from api.wire.tools import Choice, FunctionTool, Tool, check_schemas, split_tools, to_choice
+from api.wire.tool_choice import AllowedTools, Choice, narrowed, to_choice
+from api.wire.tools import CodeInterpreterTool, FunctionTool, McpTool, Tool, check_schemas, split_tools
 from core.conversations.request import Queue, TurnRequest
 from core.errors import InvalidRequest
 from core.llm.contract import JsonFormat, Labels, Sampling
@@ -28,6 +29,7 @@ Include = Literal[
     "computer_call_output.output.image_url",
 ]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Summary = Literal["auto", "concise", "detailed"]
 
 
 class TextFormat(Body):
@@ -48,12 +50,18 @@ class JsonSchemaFormat(Body):
 
 class TextOptions(Body):
     format: Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Discriminator("type")] | None = None
-    verbosity: only("medium", None) = None  # type: ignore[valid-type]
+    verbosity: Verbosity | None = None
 
 
 class ReasoningOptions(Body):
+    """summary: the thoughts are told in the form of one, and whole, in whichever length it was asked for.
+
+    generate_summary: its name of before.
+    """
+
     effort: Effort | None = None
-    summary: only(None) = None  # type: ignore[valid-type]
+    summary: Summary | None = None
+    generate_summary: Summary | None = None
 
 
 class StreamOptions(Body):
@@ -79,10 +87,10 @@ class CreateResponse(Body):
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     previous_response_id: str | None = None
     prompt_cache_key: str | None = Field(None, max_length=512)
-    prompt_cache_retention: only("in_memory", None) = None  # type: ignore[valid-type]
+    prompt_cache_retention: CacheRetention | None = None
     reasoning: ReasoningOptions | None = None
     safety_identifier: str | None = Field(None, max_length=512)
-    service_tier: only("auto", "default", None) = None  # type: ignore[valid-type]
+    service_tier: ServiceTier | None = None
     store: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -112,10 +120,11 @@ def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any], known: M
     if not body.input and body.input != "" and body.conversation is None and body.previous_response_id is None:
         message = "missing required parameter: 'input', where neither a conversation nor a previous response has any"
         raise InvalidRequest(message, param="input", code="missing_required_parameter")
-    tools = split_tools(body.tools or [])
+    tools = narrowed(split_tools(body.tools or []), body.tool_choice)
     conversation = body.conversation
     return TurnRequest(
         input=to_items([] if body.input is None else body.input, "input", known),
+        referred=frozenset(known),
         model=body.model,
         instructions=body.instructions,
         previous_turn_id=body.previous_response_id,
@@ -123,12 +132,13 @@ def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any], known: M
         functions=tools.functions,
         builtins=tools.builtins,
         registry=tools.registry,
+        narrowed=isinstance(body.tool_choice, AllowedTools),
         tool_choice=to_choice(body.tool_choice, tools),
         parallel_tool_calls=body.parallel_tool_calls is not False,
         max_tool_calls=body.max_tool_calls,
         sampling=_sampling(body),
         format=_format(body.text),
-        labels=Labels(prompt_cache_key=body.prompt_cache_key, safety_identifier=body.safety_identifier, user=body.user),
+        labels=_labels(body),
         truncate=body.truncation == "auto",
         store=body.store is not False,
         pauses=body.store is not False,
@@ -150,6 +160,16 @@ def _sampling(body: CreateResponse) -> Sampling:
     )
 
 
+def _labels(body: CreateResponse) -> Labels:
+    return Labels(
+        prompt_cache_key=body.prompt_cache_key,
+        prompt_cache_retention=body.prompt_cache_retention,
+        safety_identifier=body.safety_identifier,
+        user=body.user,
+        verbosity=body.text.verbosity if body.text else None,
+    )
+
+
 def _format(text: TextOptions | None) -> JsonFormat | None:
     match text and text.format:
         case JsonSchemaFormat() as given:
@@ -165,7 +185,7 @@ def _format(text: TextOptions | None) -> JsonFormat | None:
 _ECHOED = (
     "background", "frequency_penalty", "instructions", "max_output_tokens", "max_tool_calls", "parallel_tool_calls",
     "presence_penalty",
-    "prompt_cache_key", "safety_identifier", "temperature", "top_p", "truncation", "user",
+    "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "temperature", "top_p", "truncation", "user",
 )
 # fmt: on
 
@@ -173,23 +193,30 @@ _ECHOED = (
 def _echo(body: CreateResponse, origin: Mapping[str, Any]) -> dict[str, Any]:
     """What the response object repeats of the request, and what its encoder has to know."""
     fields = {name: value for name in _ECHOED if (value := getattr(body, name)) is not None}
+    summary = body.reasoning and (body.reasoning.summary or body.reasoning.generate_summary)
     if body.reasoning is not None:
-        fields["reasoning"] = {"effort": body.reasoning.effort, "summary": None}
-    if body.text is not None and body.text.format is not None:
-        fields["text"] = {"format": body.text.format.model_dump(by_alias=True), "verbosity": "medium"}
+        fields["reasoning"] = {"effort": body.reasoning.effort, "summary": summary}
+    if body.text is not None and (body.text.format or body.text.verbosity):
+        form = body.text.format or TextFormat(type="text")
+        fields["text"] = {"format": form.model_dump(by_alias=True), "verbosity": body.text.verbosity or "medium"}
     if body.tools:
         fields["tools"] = [_tool(tool) for tool in body.tools]
     if body.tool_choice is not None:
         choice = body.tool_choice
-        fields["tool_choice"] = choice if isinstance(choice, str) else choice.model_dump()
+        fields["tool_choice"] = choice if isinstance(choice, str) else choice.model_dump(exclude_unset=True)
     echo: dict[str, Any] = {"fields": fields, **origin}
     include = body.include or ()
     flags = {"outputs": OUTPUTS in include, "report": REPORT in include}
     flags["obfuscate"] = bool(body.stream_options and body.stream_options.include_obfuscation)
+    flags["summary"] = bool(summary)
     return echo | {name: True for name, on in flags.items() if on}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    if isinstance(tool, FunctionTool):
-        return {**tool.model_dump(), "strict": bool(tool.strict)}
-    return tool.model_dump()
+    match tool:
+        case FunctionTool():
+            return {**tool.model_dump(), "strict": bool(tool.strict)}
+        case CodeInterpreterTool():
+            return tool.model_dump(exclude_none=True)
+        case McpTool():
+            return tool.model_dump()

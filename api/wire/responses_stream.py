@@ -1,9 +1,10 @@
-"""Encoder `responses/1`: from a turn's events to the stream events of OpenAI's Responses API, and to the response object.
+"""Encoder `responses/2`: from a turn's events to the stream events of OpenAI's Responses API, and to the response object.
 
 A pure function of the turn and its events: every replica and every replay gives the same bytes with the same numbers.
+`responses/1` stands below it, for turns that were begun with it.
 """
 
-from typing import Any, assert_never
+from typing import Any, ClassVar, assert_never
 
 from api.wire.event_writer import EventWriter, Silence
 from api.wire.report import Report
@@ -20,7 +21,9 @@ from api.wire.response_items import (
     StreamedReasoning,
     StreamedRefusal,
     StreamedRegistryCall,
+    StreamedSummary,
     StreamedToolList,
+    StreamedToolListOfNulls,
     streamed,
     whole_text,
 )
@@ -51,7 +54,7 @@ from core.events import (
 from core.messages import Item, Offer, ToolCall, ToolCallItem
 from core.storage.records import Turn
 
-WIRE = "responses/1"
+WIRE = "responses/2"
 
 _LAST = {
     TurnStatus.COMPLETED: "response.completed",
@@ -67,11 +70,14 @@ class ResponsesEncoder:
     silent: for who wants the response alone; then `feed` gives nothing, and gives it sooner.
     """
 
+    _tool_list: ClassVar[type[StreamedToolList]] = StreamedToolList
+
     def __init__(
         self, turn: Turn, *, outputs: bool = False, report: bool = False, obfuscate: bool = False, silent: bool = False
     ) -> None:
         self._turn = turn
         self._outputs = outputs or bool(turn.echo.get("outputs"))
+        self._summary = bool(turn.echo.get("summary"))  # thoughts are told as one
         self._shows_report = report or bool(turn.echo.get("report"))
         self._writer = Silence() if silent else EventWriter(obfuscate=obfuscate or bool(turn.echo.get("obfuscate")))
         self._items: dict[int, StreamedItem] = {}
@@ -94,7 +100,7 @@ class ResponsesEncoder:
             case Replied() as event:
                 self._take_reply(event)
             case ToolsListed(item=ordinal, tools=tools):
-                self._start(ordinal, StreamedToolList(self._place(ordinal), tools)).close(COMPLETED)
+                self._start(ordinal, self._tool_list(self._place(ordinal), tools)).close(COMPLETED)
             case ReplyCut(first_item=first):
                 self._cut(first)
             case ToolDispatched(item=ordinal):
@@ -162,7 +168,7 @@ class ResponsesEncoder:
         item = self._items.get(event.item)
         if item is None:
             place = self._place(event.item)
-            item = self._start(event.item, _of_text(event)(place))
+            item = self._start(event.item, _of_text(event, summary=self._summary)(place))
         item.add(event.text)
 
     def _start_call(self, event: CallStarted) -> None:
@@ -170,7 +176,7 @@ class ResponsesEncoder:
         self._start_like(event.item, ToolCallItem(id="", call=call, offer=event.offer))
 
     def _start_like(self, ordinal: int, item: Item) -> StreamedItem | None:
-        shown = streamed(item, self._place(ordinal), outputs=self._outputs)
+        shown = streamed(item, self._place(ordinal), outputs=self._outputs, summary=self._summary)
         return self._start(ordinal, shown) if shown is not None else None
 
     def _place(self, ordinal: int) -> Place:
@@ -251,7 +257,13 @@ class ResponsesEncoder:
         self._writer.emit(_LAST[end.status], response=self.response())
 
 
-def _of_text(event: TextDelta | ReasoningDelta) -> type[StreamedMessage | StreamedReasoning]:
+class ResponsesEncoder1(ResponsesEncoder):
+    """`responses/1`, which writes lists of tools with nulls."""
+
+    _tool_list = StreamedToolListOfNulls
+
+
+def _of_text(event: TextDelta | ReasoningDelta, *, summary: bool) -> type[StreamedMessage | StreamedReasoning]:
     if isinstance(event, ReasoningDelta):
-        return StreamedReasoning
+        return StreamedSummary if summary else StreamedReasoning
     return StreamedRefusal if event.refusal else StreamedMessage

@@ -1,4 +1,4 @@
-"""Tools and the choice among them, as a Responses or Chat request names them, and the way to ours."""
+"""Tools, as a Responses or Chat request names them, and the way to ours."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,15 +7,17 @@ from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Discriminator, Field
 
-from api.wire.body import Array, Body, JsonObject
+from api.wire.body import Array, Body, JsonObject, only
 from core.errors import InvalidRequest
-from core.llm.contract import ToolChoice, ToolMode, ToolSpec
+from core.llm.contract import ToolSpec
 from core.tools.approval import Asking
 from core.tools.catalog import Caller, Selection
 from core.tools.schema import Schema, SchemaRefused, Together
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 CODE_INTERPRETER = "code_interpreter"
+REGISTRY_URL = "paddock:registry"
+"""For clients that cannot leave a server's address out."""
 NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
@@ -34,6 +36,7 @@ class FunctionTool(FunctionSchema):
 
 class AutoContainer(Body):
     type: Literal["auto"]
+    file_ids: only([], None) = None  # type: ignore[valid-type]
 
 
 class CodeInterpreterTool(Body):
@@ -69,10 +72,13 @@ class McpTool(Body):
 
     require_approval: calls that a human must approve, beyond those of tools that demand it themselves.
     allowed_callers: the model itself (`direct`), code that it writes for `code_interpreter` (`programmatic`), or both.
+    server_description: for the model that chooses among servers; there is one.
     """
 
     type: Literal["mcp"]
     server_label: Literal["registry"]
+    server_url: only(REGISTRY_URL, None) = None  # type: ignore[valid-type]
+    server_description: str | None = None
     allowed_tools: Names | ToolFilter | None = None
     require_approval: Literal["always", "never"] | ApprovalFilter | None = None
     allowed_callers: Annotated[Array[Literal["direct", "programmatic"]], Field(min_length=1, max_length=2)] | None = None
@@ -96,24 +102,6 @@ def encode_asking(asking: Asking) -> Any:
 
 
 Tool = Annotated[FunctionTool | CodeInterpreterTool | McpTool, Discriminator("type")]
-
-
-class NamedFunction(Body):
-    type: Literal["function"]
-    name: str
-
-
-class NamedBuiltin(Body):
-    type: Literal["code_interpreter"]
-
-
-class NamedMcp(Body):
-    type: Literal["mcp"]
-    server_label: Literal["registry"]
-    name: str
-
-
-Choice = Literal["none", "auto", "required"] | Annotated[NamedFunction | NamedBuiltin | NamedMcp, Discriminator("type")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,25 +182,3 @@ def refuse_duplicates(names: Sequence[str]) -> None:
     for place, name in enumerate(names):
         if name in names[:place]:
             raise InvalidRequest(f"two tools are named {name!r}", param=f"tools[{place}].name", code="invalid_value")
-
-
-def to_choice(choice: Choice | None, tools: Tools) -> ToolChoice:
-    """What the registry has to say about it is found out when the turn begins."""
-    if isinstance(choice, str | None):
-        return to_mode(choice, tools.names or ("registry",) if tools.registry else tools.names)
-    if isinstance(choice, NamedMcp) and tools.registry and tools.registry.names is None:
-        return ToolChoice(mode=ToolMode.REQUIRED, name=choice.name)
-    return must_call(choice.type if isinstance(choice, NamedBuiltin) else choice.name, tools.names)
-
-
-def to_mode(choice: str | None, offered: Sequence[str]) -> ToolChoice:
-    mode = ToolMode(choice or "auto")
-    if mode is ToolMode.REQUIRED and not offered:
-        raise InvalidRequest("a tool is required but none is given", param="tool_choice", code="invalid_value")
-    return ToolChoice(mode=mode)
-
-
-def must_call(name: str, offered: Sequence[str]) -> ToolChoice:
-    if name not in offered:
-        raise InvalidRequest(f"unknown tool {name!r}; given: {sorted(offered)}", param="tool_choice", code="invalid_value")
-    return ToolChoice(mode=ToolMode.REQUIRED, name=name)

@@ -5,6 +5,7 @@ digests, is believed: it is sealed on top of, exported as whole, archived and re
 """
 
 import asyncio
+import errno
 import logging
 import os
 from bisect import bisect_left, insort
@@ -16,14 +17,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from core.audit.notes import Note, Rewritten, following, signed_by
 from core.audit.signing import Signer, public_keys
+from core.errors import ConfigurationError, Unavailable
 from core.storage.audit import PLATFORM, AuditRecord
 from core.storage.audit_seals import Checkpoint, SealStore
 from core.storage.audit_shapes import Section
+from core.unusable import unusable
 
 STRIDE = 1_000
 """So many checkpoints are read at once, and one of so many is remembered as leading to the head."""
 PEM = "-----BEGIN PUBLIC KEY-----"
+USED_UP = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What this process or machine has no more of. It says nothing of the file."""
 log = logging.getLogger(__name__)
+
+
+class Unreadable(Rewritten):
+    """What was signed is not known: the file that has it is closed to us."""
 
 
 class Head:
@@ -52,14 +61,14 @@ class Head:
 
     @property
     def note(self) -> str | None:
-        """As it was signed. None before there is any."""
+        """As it was signed. None before there is any. Raises Rewritten, Unavailable."""
         text = self._remembered()
         return text and text.partition(PEM)[0]
 
     async def newest(self) -> Checkpoint | None:
         """The newest checkpoint in the database, which is the head from now on: it follows from what was it, and is ours.
 
-        Raises Rewritten.
+        Raises Rewritten, and Unavailable: then nothing is known, and whoever asks again may be told.
         """
         async with self._looking:
             last = await self._store.last()
@@ -91,9 +100,15 @@ class Head:
             await self.keep(checkpoint.note)
 
     async def know_key(self) -> None:
-        """Every server does it at its start, the keeper or not: what others sign until it is elected, it knows."""
-        with suppress(Rewritten):  # a file that cannot be read is told where it is asked for
-            text = self._remembered()
+        """Every server does it at its start, the keeper or not: what others sign until it is elected, it knows.
+
+        Raises ConfigurationError where the file is closed to us.
+        """
+        with suppress(Rewritten):  # a file that has no note is told where it is asked for
+            try:
+                text = self._remembered()
+            except Unreadable as exc:
+                raise ConfigurationError(str(exc)) from exc
             if text is not None and self._signer.public_key not in text:
                 await self._put(text + self._signer.public_key)
 
@@ -164,8 +179,12 @@ class Head:
             return self._file.read_text()
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError) as exc:
-            raise Rewritten(f"{self._file} cannot be read") from exc
+        except UnicodeDecodeError as exc:
+            raise Rewritten(f"{self._file} is not the text that was written") from exc
+        except OSError as exc:
+            if exc.errno in USED_UP:
+                raise Unavailable(f"{self._file} cannot be read now: {exc.strerror}") from exc
+            raise Unreadable(f"{unusable(self._file, exc).message}. Keep it: it has what was signed") from exc
 
     def _learn(self, notes: Sequence[Note]) -> None:
         for note in notes:
@@ -184,11 +203,16 @@ class Head:
 def _write(file: Path, text: str) -> None:
     """Whole or not at all, and for good. Raises OSError."""
     unfinished = file.with_name(f".{file.name}-{os.getpid()}")
-    with unfinished.open("w") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    unfinished.replace(file)
+    try:
+        with unfinished.open("w") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        unfinished.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
     folder = os.open(file.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

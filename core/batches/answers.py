@@ -9,7 +9,7 @@ from typing import Any
 from core.batches.wire import BatchWire, Wires
 from core.conversations.kept import PRINCIPAL
 from core.conversations.manager import TurnManager
-from core.errors import Conflict, InvalidRequest, NotFound
+from core.errors import Conflict, NotFound
 from core.files.files import Files
 from core.identity.principals import Principal
 from core.storage.batches import Batch, BatchLine, BatchStore
@@ -143,8 +143,9 @@ def _refused(request_id: str, told: Any) -> dict[str, Any]:
 
 
 def _stays(wire: BatchWire | None, body: str) -> bool:
-    """The request asked for its answer to be stored."""
+    """The request asked for its answer to be stored. One that this server cannot read was read by another: its answer stays."""
     try:
-        return wire is not None and wire.read(body).store
-    except InvalidRequest:
-        return False
+        stored = json.loads(body).get("store")
+    except (ValueError, AttributeError, RecursionError):
+        return True
+    return wire is None or (wire.stores if stored is None else stored is not False)

@@ -10,6 +10,9 @@ from core.storage.records import Turn
 
 
 class BatchWire(Protocol):
+    stores: bool
+    """Whether an answer is kept whose request says nothing of that."""
+
     def read(self, body: str) -> TurnRequest:
         """The body of one request, in JSON. Raises InvalidRequest."""
         ...

@@ -21,7 +21,8 @@ from core.tools.catalog import Caller, Selection
 async def assisted(principal: Principal, request: TurnRequest, assistants: Assistants, models: ModelRouter) -> TurnRequest:
     """The request itself when its model is none of the organisation's assistants.
 
-    Raises InvalidRequest when the assistant's model is not declared any more.
+    Raises InvalidRequest when the assistant's model is not declared any more, or where the request names the tools that may be
+    called and the assistant brings others.
     """
     if request.model is None or (assistant := await assistants.named(principal.organization_id, request.model)) is None:
         return request
@@ -29,6 +30,9 @@ async def assisted(principal: Principal, request: TurnRequest, assistants: Assis
     if definition.model not in models.names:
         message = f"assistant {assistant.name!r} needs the model {definition.model!r}, which is not declared on this server"
         raise InvalidRequest(message, param="model", code="assistant_model_not_found")
+    if request.narrowed and (definition.builtins or definition.registry):
+        message = f"assistant {assistant.name!r} brings tools of its own, so which may be called cannot be chosen here"
+        raise InvalidRequest(message, param="tool_choice", code="unsupported_value")
     merged = merge(request, definition)
     told = {"id": assistant.id, "name": assistant.name, "version": assistant.version}
     return replace(merged, echo={**request.echo, "assistant": told, "prices": models.prices(definition.model).model_dump()})

@@ -15,10 +15,12 @@ from core.messages import (
     Message,
     MessageItem,
     Offer,
+    Part,
     ReasoningItem,
     Reply,
     Role,
     SystemMessage,
+    Text,
     ToolCallItem,
     ToolListItem,
     ToolResult,
@@ -121,7 +123,7 @@ class _ReplyInParts:
         if not self.said and not self.calls:
             return []
         calls = tuple(item.call for item in self.calls)
-        images: list[Image] = []
+        images: list[Part] = []
         results: list[Message] = [item.result or _result(item, outputs, images) for item in self.calls]
         if images:
             results.append(UserMessage(parts=tuple(images), answers=True))
@@ -134,15 +136,16 @@ class _ReplyInParts:
         return PARAGRAPH.join(filter(None, (text_of(item.parts, refusal=refusal, between="\n") for item in self.said)))
 
 
-def _result(item: ToolCallItem, outputs: Outputs, images: list[Image]) -> ToolResult:
-    """A call id may come again in a long history: the first call gets the first output, and so on. images: takes up its."""
+def _result(item: ToolCallItem, outputs: Outputs, images: list[Part]) -> ToolResult:
+    """A call id may come again in a long history: the first call gets the first output, and so on. images: takes up its own."""
     call = item.call
     if is_request(item):
         return ToolResult(call_id=call.id, content=NOT_APPROVED, failed=True)
     if not outputs[call.id]:
         return ToolResult(call_id=call.id, content=NO_RESULT, failed=True)
     output = outputs[call.id].popleft()
-    images += output.images
+    if output.images:
+        images += [Text(text=f"The result of {call.name} ({call.id}) shows:"), *output.images]
     told = (output.output, IMAGES_FOLLOW) if output.images else (output.output,)
     return ToolResult(call_id=call.id, content="\n".join(filter(None, told)))
 

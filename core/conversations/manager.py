@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from core.audit.turns import TurnAudit
@@ -12,6 +13,7 @@ from core.conversations.budget import Budget
 from core.conversations.feed import Feed
 from core.conversations.kept import keep
 from core.conversations.record import Recorder
+from core.conversations.referring import copied
 from core.conversations.request import TurnRequest
 from core.conversations.runner import WaitingRoom
 from core.conversations.running import RunningTurn, StopReason
@@ -21,7 +23,7 @@ from core.errors import Conflict, NoLongerKept, NotFound, PaddockError, Unavaila
 from core.events import Recorded, TurnEvent, TurnQueued, TurnStarted, TurnStatus
 from core.identity.principals import Principal, Scope
 from core.ids import new_id
-from core.limits.limiter import Grant, Limiter
+from core.limits.limiter import TOKENS_HELD, Grant, Limiter
 from core.llm.contract import ContextExceeded, ModelRefused
 from core.messages import Item
 from core.storage.approvals import Decision
@@ -33,7 +35,7 @@ from core.storage.turns import TurnStore
 from core.storage.wakeups import CANCELLATIONS, QUEUE, Wakeups
 from core.telemetry.telemetry import Telemetry
 
-REFUSED = {ContextExceeded.code, ModelRefused.code, "insufficient_quota", StopReason.KEY_REVOKED}
+REFUSED = {ContextExceeded.code, ModelRefused.code, "insufficient_quota", TOKENS_HELD, StopReason.KEY_REVOKED}
 """Failures that the caller's input, limits or key are to blame for: metrics tell them from ours."""
 RELEASE_SECONDS = 5.0
 """How long a server that stops waits for PostgreSQL to give its turns to others."""
@@ -87,6 +89,7 @@ class TurnManager:
         """
         request = await self._staging.assisted(principal, request)
         before = await self._staging.before(principal, request)
+        request = replace(request, input=copied(request.input, request.referred, before), referred=frozenset())
         request, decisions = await self._staging.taken_up(principal, request, before)
         turn = _new_turn(principal, request, self._staging.model_of(request)[0])
         running = self._open(turn, principal, request, before, idempotency, decisions)

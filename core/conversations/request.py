@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from operator import not_
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from core.llm.contract import JsonFormat, Labels, Sampling, ToolChoice, ToolSpec
-from core.messages import Item
+from core.messages import Item, Seldom
 from core.tools.approval import Decided
 from core.tools.catalog import Selection
 
@@ -20,12 +23,14 @@ class Queue(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRequest:
-    """input: new items, already with ids, oldest first. model: None for the default one.
+    """input: new items, already with ids, oldest first. referred: ids of those among them that are kept somewhere, and that the
+    turn gets copies of. model: None for the default one.
 
     functions: the client's own tools; a call ends the turn. builtins: names of tools that ship, run by us.
     registry: which of its tools are offered; None for none.
     pauses: calls may wait for a human, and end the turn; else those that need it are refused.
     continues, decided: the turn whose calls humans have decided on and that this one takes up, and these calls.
+    narrowed: of the tools above only some of those are here that the caller named; an assistant may add none.
     store: keep the text; an unstored turn is cancelled when its caller leaves.
     queue: to run in the background, whenever a process takes it from there; None: now, in this one.
     wire: name and version of the encoder that the caller reads through, kept with the turn (`responses/1`, `chat/1`).
@@ -33,6 +38,7 @@ class TurnRequest:
     """
 
     input: tuple[Item, ...]
+    referred: Annotated[frozenset[str], Field(exclude_if=not_)] = frozenset()
     model: str | None = None
     instructions: str | None = None
     previous_turn_id: str | None = None
@@ -40,6 +46,7 @@ class TurnRequest:
     functions: tuple[ToolSpec, ...] = ()
     builtins: tuple[str, ...] = ()
     registry: Selection | None = None
+    narrowed: Seldom = False
     pauses: bool = True
     continues: str | None = None
     decided: tuple[Decided, ...] = ()

@@ -24,6 +24,8 @@ HELD_SECONDS = 30.0
 """How long a reservation stays when nobody renews it: what a process that was killed leaves behind."""
 HELD_BY_OTHERS_SECONDS = 30.0
 """How long a turn that runs waits for tokens of its month that others hold, and may give back."""
+TOKENS_HELD = "tokens_held"
+"""The code of a refusal for tokens that others hold."""
 SAID = {
     "concurrent_turns": "{limit} turns at once",
     "requests_per_minute": "{limit} requests a minute",
@@ -58,7 +60,9 @@ class Limiter:
         return self._counters.away or self._counters.refusing
 
     async def admit(self, turn: Counted, *, tokens: int) -> "Grant":
-        """Count the turn and reserve the tokens of its first model call. The grant must be ended. Raises RateLimited."""
+        """Count the turn and reserve the tokens of its first model call. The grant must be ended. Raises RateLimited, and
+        Unavailable where too many ask at once.
+        """
         subjects = await self.tiers.of(turn)
         try:
             left, local = await self._counters.admit(subjects, turn.id, tokens=tokens, seconds=HELD_SECONDS), None
@@ -71,7 +75,16 @@ class Limiter:
         STANDING.set(_standing(subjects, left))
         self._count_what_was_before(subjects, left)
         since = [row.since for row in left] if local is None else []
-        grant = Grant(self._counters, subjects, turn.id, reserved=tokens, since=since, local=local, on_end=self._over)
+        grant = Grant(
+            self._counters,
+            subjects,
+            turn.id,
+            reserved=tokens,
+            since=since,
+            local=local,
+            on_end=self._over,
+            refused=self.refused,
+        )
         return self._open(grant)
 
     async def resume(self, turn: Counted, *, tokens: int) -> "Grant":
@@ -80,11 +93,10 @@ class Limiter:
         Under a name of its own: what that process had reserved runs out and is charged.
         """
         subjects = await self.tiers.of(turn)
-        grant = Grant(self._counters, subjects, f"{turn.id}.{token_hex(4)}", reserved=0, since=[], on_end=self._over)
-        try:
-            await grant.reserve(tokens)
-        except RateLimited:
-            log.info("turn %s goes on though its month's tokens are used up", turn.id)
+        name = f"{turn.id}.{token_hex(4)}"
+        grant = Grant(self._counters, subjects, name, reserved=0, since=[], on_end=self._over, refused=self.refused)
+        if await grant.try_to_reserve(tokens) is not None:
+            log.info("turn %s goes on though its month's tokens are used up, or held", turn.id)
         return self._open(grant)
 
     def _open(self, grant: "Grant") -> "Grant":
@@ -153,8 +165,10 @@ class Grant:
         reserved: int,
         since: Sequence[str],
         on_end: Callable[["Grant"], None],
+        refused: dict[str, int],
         local: LocalBuckets | None = None,
     ) -> None:
+        """refused: how often each limit was in the way."""
         self.subjects = subjects
         self.turn_id = turn_id
         self.reserved = reserved
@@ -162,6 +176,7 @@ class Grant:
         self.used = 0
         self._counters = counters
         self._on_end = on_end
+        self._refused = refused
         self._local = local
         self._ready = reserved > 0
 
@@ -172,15 +187,18 @@ class Grant:
         if self._ready:
             self._ready = False
             return
-        refused, waited = await self._reserve(tokens), 0.0
+        refused, waited = await self.try_to_reserve(tokens), 0.0
         while refused is not None and 0 < refused.seconds <= HELD_BY_OTHERS_SECONDS - waited:
+            await self.try_to_reserve(1)  # it goes on counting as a turn that runs
             await asyncio.sleep(refused.seconds)
             waited += refused.seconds
-            refused = await self._reserve(tokens)
+            refused = await self.try_to_reserve(tokens)
         if refused is not None:
+            self._refused[refused.limit] += 1
             raise _refusal(self.subjects, refused)
 
-    async def _reserve(self, tokens: int) -> Refused | None:
+    async def try_to_reserve(self, tokens: int) -> Refused | None:
+        """What was reserved before is settled either way."""
         done, since = self.settlement(), self.since
         self.since = []  # what is being settled is not renewed: it would come back behind its settlement, for ever
         try:
@@ -256,7 +274,7 @@ def _refusal(subjects: Sequence[Subject], refused: Refused) -> RateLimited:
         f"rate limit reached: the {whose} {subject.id} is limited to {said}{held}",
         retry_after=_until_next_month(datetime.now(UTC)) if month else refused.seconds,
         used_up="insufficient_quota" if month else "tokens" if refused.limit.startswith("tokens") else "requests",
-        code="insufficient_quota" if month else None,
+        code="insufficient_quota" if month else TOKENS_HELD if of_month else None,
     )
 
 

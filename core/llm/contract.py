@@ -69,11 +69,15 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """What the client tells OpenAI of who asks and of what to cache. Opaque to us, and in no log: a name may be in it."""
+    """What the client tells OpenAI of who asks, of what to cache and how long, and of how much to say. Opaque to us, and in no
+    log: a name may be in it.
+    """
 
     prompt_cache_key: str | None = field(default=None, repr=False)
+    prompt_cache_retention: str | None = field(default=None, repr=False)
     safety_identifier: str | None = field(default=None, repr=False)
     user: str | None = field(default=None, repr=False)
+    verbosity: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.ids import new_id
-from core.messages import ITEM, Item
+from core.messages import ITEM, Item, MessageItem
 from core.storage import audit
 from core.storage.audit import Actor, AuditRecord
 from core.storage.database import Database
@@ -22,8 +22,8 @@ from core.storage.tables import conversations, deleted_items, items
 EVERYTHING = 2**63 - 1
 MOST_SOURCES = 100
 """How many forks of forks of forks."""
-PAGE_BYTES = 4 * 2**20
-"""Of items that are read at once; one that is larger is read by itself."""
+PAGE_BYTES = 2**20
+"""Of items that are read at once, by a reader that does nothing else meanwhile; one that is larger is read by itself."""
 
 
 class ConversationStore:
@@ -158,9 +158,11 @@ class ConversationStore:
             raise _no_item(item_id, conversation_id)
         return decode_item(found.payload)
 
-    async def items_by_id(self, organization_id: str, ids: Sequence[str], *, most_bytes: int) -> Mapping[str, Item]:
+    async def items_by_id(
+        self, organization_id: str, ids: Sequence[str], *, most_bytes: int, most_parts: int
+    ) -> Mapping[str, Item]:
         """Those that are there, also of responses without a conversation. Raises InvalidRequest for an id that comes twice, and
-        where they are larger together.
+        where they are larger together, or messages of more parts.
         """
         if len(set(ids)) < len(ids):
             raise InvalidRequest("an item is referred to twice", param="input", code="duplicate_item")
@@ -170,7 +172,15 @@ class ConversationStore:
         if rows and rows[0].bytes > most_bytes:
             message = f"the items that are referred to are more than {most_bytes} bytes"
             raise InvalidRequest(message, param="input", code="context_length_exceeded")
-        return {row.id: decode_item(row.payload) for row in rows}
+        found: dict[str, Item] = {}
+        parts = 0
+        for row in rows:
+            found[row.id] = item = decode_item(row.payload)
+            parts += len(item.parts) if isinstance(item, MessageItem) else 1
+            if parts > most_parts:
+                message = f"the items that are referred to have more than {most_parts} parts"
+                raise InvalidRequest(message, param="input", code="context_length_exceeded")
+        return found
 
     async def delete_item(self, actor: Actor, conversation_id: str, item_id: str) -> None:
         """From the forks that share it too. Raises Conflict for what is shared from elsewhere and can be deleted there."""

@@ -27,8 +27,8 @@ SCRIPT = Path(__file__).with_name("limiter.lua")
 ANSWER_SECONDS = 0.5
 TOGETHER = 100
 """Commands in one batch, so that a crowd does not make Redis look dead."""
-MOST_WAITING = 10 * TOGETHER
-"""Beyond that Redis is too slow for so many, and whoever asks does not wait for it."""
+MOST_WAITING = 50 * TOGETHER
+"""Beyond that Redis is too slow for so many, and no other is let in. Uncounted, a crowd would be a way around limits."""
 RETRY_SECONDS = 1.0
 KEPT = 100_000
 AWAY = (RedisError, OSError)
@@ -39,6 +39,12 @@ class CountersAway(Unavailable):
     """Redis does not answer: limit with what is known here."""
 
     code = "redis_unavailable"
+
+
+class CountersBusy(Unavailable):
+    """Redis answers, and too many wait for it."""
+
+    code = "limiter_busy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +131,12 @@ class LimitCounters:
     async def admit(
         self, subjects: Sequence[Subject], turn_id: str, *, tokens: int, seconds: float
     ) -> Sequence[Left] | Refused:
-        """Count a request and a running turn and reserve tokens, for all subjects or for none. Raises CountersAway.
+        """Count a request and a running turn and reserve tokens, for all subjects or for none.
 
-        Cancelling gives back the turn's place and the tokens.
+        Cancelling gives back the turn's place and the tokens. Raises CountersAway, CountersBusy.
         """
+        if not self.away and len(self._line) >= MOST_WAITING:
+            raise CountersBusy("too many requests wait to be counted: try again in a moment")
         first = Settlement(subjects=subjects, turn_id=turn_id, reserved=0, used=0, since=[""] * len(subjects))
         return await self._reserve("admit", first, tokens, seconds)
 
@@ -172,9 +180,8 @@ class LimitCounters:
 
     async def drain(self) -> None:
         """Return when all that was told until now is counted, or Redis is away."""
-        if not self.away:
-            with suppress(CountersAway):
-                await self._tell_and_ask(_Command((), ("renew", 0)))
+        with suppress(CountersAway):
+            await self._ask(_Command((), ("renew", 0)))
 
     async def _reserve(self, name: str, before: Settlement, tokens: int, seconds: float) -> Sequence[Left] | Refused:
         asked = self._ask(_command(name, before, tokens, seconds))
@@ -185,11 +192,8 @@ class LimitCounters:
             raise
 
     def _ask(self, command: _Command) -> "asyncio.Future[Any]":
-        if self.away or len(self._line) >= MOST_WAITING:
-            raise CountersAway("Redis is away, or too slow")
-        return self._tell_and_ask(command)
-
-    def _tell_and_ask(self, command: _Command) -> "asyncio.Future[Any]":
+        if self.away:
+            raise CountersAway("Redis is away")
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._tell(_Command(command.keys, command.arguments, answer))
         return answer

@@ -14,18 +14,22 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from core.errors import ConfigurationError, Unavailable
-from core.storage.connection import SCHEMA
+from core.storage.connection import LOST, SCHEMA
+from core.storage.embedded.postgres import refused
+from core.supervisor import Child
 
 ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
 LOCK = 0x7061_6464_6F63_6B  # "paddock"; a second `paddock migrate` waits for the first
 LOOK_SECONDS = 0.2
+GO_ON = "what was not done of the migrations is done by the next try"
 
 
-async def migrate(owner_url: str, *, server_login: str) -> None:
+async def migrate(owner_url: str, *, server_login: str, embedded: Child | None = None) -> None:
     """owner_url: a login that may create roles and take the role paddock_owner. server_login: the one the server uses.
+    embedded: PostgreSQL's process, where it is ours.
 
     Raises ConfigurationError when the database was made by a newer version, or cannot be reached or changed by that login;
-    Unavailable when a table is in use for long.
+    Unavailable when a table is in use for long, the disk is full and the like.
     """
     url = sa.make_url(owner_url).set(drivername="postgresql+asyncpg")
     engine = create_async_engine(url, poolclass=NullPool)
@@ -36,15 +40,20 @@ async def migrate(owner_url: str, *, server_login: str) -> None:
                 await connection.rollback()
                 await asyncio.sleep(LOOK_SECONDS)
             await connection.run_sync(_migrate, server_login)
-    except (OSError, asyncpg.PostgresError) as exc:
+    except (*LOST, asyncpg.PostgresError) as exc:
+        if embedded is not None:
+            raise await refused(embedded, exc) from exc
         raise ConfigurationError(f"PADDOCK_DATABASE_OWNER_URL: cannot connect to PostgreSQL: {type(exc).__name__}") from exc
     except sa.exc.DBAPIError as exc:
-        match exc.orig and exc.orig.__cause__:
-            case asyncpg.LockNotAvailableError():
-                raise Unavailable("a table is in use; what was not done of the migrations is done by the next try") from exc
-            case asyncpg.InsufficientPrivilegeError() as cause:
-                raise ConfigurationError(f"PADDOCK_DATABASE_OWNER_URL: its login may not do this: {cause}") from exc
-        raise
+        cause = (exc.orig and exc.orig.__cause__) or exc
+        if isinstance(cause, asyncpg.LockNotAvailableError):
+            raise Unavailable(f"a table is in use; {GO_ON}") from exc
+        if embedded is not None:
+            raise await refused(embedded, cause) from exc
+        if isinstance(cause, asyncpg.InsufficientPrivilegeError):
+            raise ConfigurationError(f"PADDOCK_DATABASE_OWNER_URL: its login may not do this: {cause}") from exc
+        said = str(cause).partition("\n")[0]
+        raise Unavailable(f"PostgreSQL did not do what a migration asked: {type(cause).__name__}: {said}; {GO_ON}") from exc
     finally:
         await engine.dispose()
 

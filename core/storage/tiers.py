@@ -87,7 +87,10 @@ class TierStore:
         mine = sa.or_(turns.c.user_id == subject_id, turns.c.key_id == subject_id, turns.c.organization_id == subject_id)
         query = sa.select(
             sa.func.count().filter(turns.c.created_at >= day).label("requests"),
-            sa.func.coalesce(sa.func.sum(turns.c.input_tokens + turns.c.output_tokens), 0).label("tokens"),
+            # one that ran at that moment is counted when it ends
+            sa.func.coalesce(
+                sa.func.sum(turns.c.input_tokens + turns.c.output_tokens).filter(turns.c.ended_at < until), 0
+            ).label("tokens"),
         ).where(turns.c.organization_id == organization_id, turns.c.created_at >= month, turns.c.created_at < until, mine)
         async with self._database.tenant(organization_id) as connection:
             row = (await connection.execute(query)).one()

@@ -23,7 +23,9 @@ NOTHING = rb"\x00{0,3}"
 BACKSLASH = rb"\\"
 ESCAPES = rb"\\%&+"
 """With which the escapes of JSON, URLs and HTML begin."""
-NAMED = {'"': b"quot", "&": b"amp", "'": b"apos", "<": b"lt", ">": b"gt"}
+AMPERSAND = rb"(?:&|\\u0026)"
+"""As JSON that may stand in HTML has it."""
+NAMED = {'"': b"quot", "&": b"amp", "'": b"apos", "<": b"lt", ">": b"gt", "+": b"plus", "/": b"sol", "=": b"equals"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,9 +143,9 @@ def _ways_to_write_one(byte: int) -> bytes:
     escaped = NOTHING.join([BACKSLASH, b"u", *(_in_any_case(digit) for digit in f"{byte:04x}")])
     ways = [escaped, b"%" + _in_any_case(f"{byte:02x}")]
     if not character.isalnum():  # nobody writes letters and digits otherwise in HTML
-        ways.append(b"&#(?:[xX]0{0,6}%b|0{0,6}%d);" % (_in_any_case(f"{byte:x}"), byte))
+        ways.append(AMPERSAND + b"#(?:[xX]0{0,6}%b|0{0,6}%d);" % (_in_any_case(f"{byte:x}"), byte))
     if character in NAMED:
-        ways.append(b"&%b;" % NAMED[character])
+        ways.append(AMPERSAND + b"%b;" % NAMED[character])
     if character == " ":
         ways.append(rb"\+")
     plain = b"(?:%b%b)?%b" % (BACKSLASH, NOTHING, re.escape(bytes([byte])))

@@ -54,10 +54,10 @@ need_compiler() {
 
 # Runs a command whose own output is sparse, and says every 20 s that it is still running.
 with_heartbeat() {
-  local what=$1 started=$SECONDS beat
+  local what=$1 started=$SECONDS
   shift
-  (while sleep 20; do echo "  ... $what: $((SECONDS - started)) s"; done) &
-  beat=$!
+  (while sleep 20 >/dev/null 2>&1; do echo "  ... $what: $((SECONDS - started)) s"; done) &
+  beat=$! # not local: the trap runs outside
   trap 'kill "$beat" 2>/dev/null || true' EXIT
   "$@"
   kill "$beat" 2>/dev/null || true

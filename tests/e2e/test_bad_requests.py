@@ -112,7 +112,9 @@ BAD_RESPONSES: dict[str, tuple[Any, str | None, str]] = {
     "unknown parameter": ({"input": "a", "temprature": 1}, "temprature", "unknown_parameter"),
     "unsupported parameter": ({"input": "a", "prompt": {"id": "p"}}, "prompt", "unsupported_parameter"),
     "background": ({"input": "a", "background": True, "store": False}, "store", "invalid_value"),
-    "service tier": ({"input": "a", "service_tier": "priority"}, "service_tier", "unsupported_parameter"),
+    "service tier": ({"input": "a", "service_tier": "gold"}, "service_tier", "unsupported_value"),
+    "how much to say": ({"input": "a", "text": {"verbosity": "loud"}}, "text.verbosity", "unsupported_value"),
+    "how long to cache": ({"input": "a", "prompt_cache_retention": "1h"}, "prompt_cache_retention", "unsupported_value"),
     "log probabilities": ({"input": "a", "top_logprobs": 3}, "top_logprobs", "unsupported_parameter"),
     "include of log probabilities": (
         {"input": "a", "include": ["message.output_text.logprobs"]},
@@ -144,6 +146,11 @@ BAD_RESPONSES: dict[str, tuple[Any, str | None, str]] = {
         "tools[0].container",
         "invalid_type",
     ),
+    "container with files": (
+        {"input": "a", "tools": [{"type": "code_interpreter", "container": {"type": "auto", "file_ids": ["file-1"]}}]},
+        "tools[0].container.file_ids",
+        "unsupported_parameter",
+    ),
     "two tools of one name": (
         {"input": "a", "tools": [{"type": "function", "name": "f"}, {"type": "function", "name": "f"}]},
         "tools[1].name",
@@ -174,6 +181,18 @@ BAD_RESPONSES: dict[str, tuple[Any, str | None, str]] = {
     "choice of a tool that is not there": (
         {"input": "a", "tool_choice": {"type": "function", "name": "g"}},
         "tool_choice",
+        "invalid_value",
+    ),
+    "choice among tools of which one is not there": (
+        {
+            **function(),
+            "tool_choice": {
+                "type": "allowed_tools",
+                "mode": "auto",
+                "tools": [{"type": "function", "name": "f"}, {"type": "function", "name": "g"}],
+            },
+        },
+        "tool_choice.tools[1]",
         "invalid_value",
     ),
     "choice among nothing": ({"input": "a", "tool_choice": "required"}, "tool_choice", "invalid_value"),
@@ -221,6 +240,21 @@ BAD_CHATS: dict[str, tuple[Any, str, str]] = {
     "sound": (chat(modalities=["text", "audio"]), "modalities", "unsupported_parameter"),
     "functions as they once were": (chat(functions=[{"name": "f"}]), "functions", "unsupported_parameter"),
     "bias": (chat(logit_bias={"1": 5}), "logit_bias", "unsupported_parameter"),
+    "message with more": (
+        chat(messages=[{"role": "assistant", "content": [{"type": "text", "text": "a", "mood": "good"}]}]),
+        "messages[0].content[0].mood",
+        "unknown_parameter",
+    ),
+    "choice among functions of which one is not there": (
+        chat(
+            tool_choice={
+                "type": "allowed_tools",
+                "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "g"}}]},
+            }
+        ),
+        "tool_choice.allowed_tools.tools[0]",
+        "invalid_value",
+    ),
     "web search": (chat(web_search_options={}), "web_search_options", "unsupported_parameter"),
     "misspelt": (chat(max_token=5), "max_token", "unknown_parameter"),
     "tool without a function": (chat(tools=[{"type": "function"}]), "tools[0].function", "missing_required_parameter"),

@@ -366,6 +366,17 @@ async def test_a_chat_stream_that_never_began_is_a_status(client: Any) -> None:
     assert refused.value.status_code == 503
 
 
+async def test_hints_are_taken_whatever_becomes_of_them(client: Any) -> None:
+    hints = {"service_tier": "flex", "prompt_cache_retention": "24h"}
+    response = await settled(client.responses.create(input="hello", text={"verbosity": "low"}, **hints))
+    assert (response.text.verbosity, response.service_tier, response.output_text) == ("low", "default", "You said: hello")
+    assert plain(await settled(client.responses.retrieve(response.id))) == plain(response)
+    asked = {"messages": [{"role": "user", "content": "hello"}], "model": "scripted", "verbosity": "low", "logit_bias": {}}
+    whole = await settled(client.chat.completions.create(**asked, **hints))
+    chunks = await every(client.chat.completions.create(**asked, stream=True, stream_options={"include_obfuscation": True}))
+    assert whole.choices[0].message.content == "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+
+
 async def test_a_chat_completion_streams_to_what_the_plain_call_gives(client: Any) -> None:
     asked = {"messages": [{"role": "user", "content": "hello"}], "model": "scripted"}
     whole = await settled(client.chat.completions.create(**asked))
@@ -405,6 +416,15 @@ async def test_chat_functions_are_called_and_their_results_understood(client: An
         history = [*messages, calls, *results]
         answer = await settled(client.chat.completions.create(messages=history, **asked))
         assert answer.choices[0].message.content == "It is rain."
+
+
+async def test_an_answer_goes_back_inside_its_own_part(client: Any) -> None:
+    said = await settled(client.chat.completions.create(messages=[{"role": "user", "content": "hello"}], model="scripted"))
+    rest = said.choices[0].message.model_dump()
+    part = {"type": "text", "text": rest.pop("content"), **rest}
+    history = [{"role": "assistant", "content": [part]}, {"role": "user", "content": "again"}]
+    again = await settled(client.chat.completions.create(messages=history, model="scripted"))
+    assert again.choices[0].message.content == "You said: again"
 
 
 async def test_a_completion_is_kept_when_asked(client: Any) -> None:
@@ -515,3 +535,24 @@ async def test_an_output_of_before_whose_call_is_gone_is_nothing_that_a_later_re
     assert (await settled(client.responses.create(input="hello", conversation=conversation.id))).status == "completed"
     cut = await settled(client.responses.create(input=[hello, output], truncation="auto"))
     assert (await settled(client.responses.create(input="hello", previous_response_id=cut.id))).status == "completed"
+
+
+async def test_thoughts_are_a_summary_for_who_asks_for_one_and_the_stream_helper_rebuilds_the_stored_response(
+    client: Any,
+) -> None:
+    conversation = await settled(client.conversations.create())
+    asked = {"input": "What is 1234 * 5678?", "model": "scripted", "tools": [CODE], "conversation": conversation.id}
+    summary = {"effort": "low", "summary": "auto"}
+    events, rebuilt = await helped(client.responses.stream(**asked, reasoning=summary), "get_final_response")
+    thought = rebuilt.output[0]
+    assert (rebuilt.reasoning.effort, rebuilt.reasoning.summary, thought.type) == ("low", "auto", "reasoning")
+    assert (len(thought.summary), thought.content) == (1, [])
+    deltas = [event.delta for event in events if event.type == "response.reasoning_summary_text.delta"]
+    assert "".join(deltas) == thought.summary[0].text != ""
+    assert not [event for event in events if event.type.startswith("response.reasoning_text")]
+    assert plain(rebuilt) == plain(await settled(client.responses.retrieve(rebuilt.id)))
+    kept = await every(client.conversations.items.list(conversation.id))
+    assert [[part.text for part in item.content] for item in kept if item.type == "reasoning"] == [[thought.summary[0].text]]
+    sent_back = [item.to_dict() for item in rebuilt.output]
+    again = await settled(client.responses.create(input=[*sent_back, {"role": "user", "content": "hello"}]))
+    assert again.output_text == "You said: hello"

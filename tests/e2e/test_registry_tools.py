@@ -230,6 +230,23 @@ async def test_a_choice_makes_the_model_call_one_tool_of_the_registry(client: An
     assert response.tools[0].server_label == "registry"
 
 
+async def test_a_choice_among_tools_leaves_the_others_out_in_every_step(client: Any) -> None:
+    choice = {
+        "type": "allowed_tools",
+        "mode": "required",
+        "tools": [{"type": "mcp", "server_label": "registry", "name": "area"}],
+    }
+    tools = [{**ALL, "server_url": "paddock:registry"}, {"type": "code_interpreter", "container": {"type": "auto"}}]
+    response = await settled(client.responses.create(input="both, please", tools=tools, tool_choice=choice))
+    listed, _, area, _ = response.output
+    assert [tool.name for tool in listed.tools] == ["area"]
+    assert (area.name, area.output) == ("area", "42")
+    assert response.output_text == "Let me see.It is unknown tool 'factor'; available: 'area'."
+    assert response.tool_choice.to_dict() == choice
+    assert response.tools[0].server_url == "paddock:registry"
+    assert plain(await settled(client.responses.retrieve(response.id))) == plain(response)
+
+
 def test_the_command_line_brings_the_registry_to_what_a_file_says(served: Served, tmp_path: Path) -> None:
     def tools(*arguments: str, code: int = 0) -> str:
         done = paddock("tools", *arguments, home=served.home)

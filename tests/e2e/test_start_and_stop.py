@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -16,9 +17,11 @@ import pytest
 from openai import APIError, OpenAI
 
 from api.home import DEFAULT_CONFIG
+from core.accounts import server_account
 from core.config import load_settings
 from core.llm.declaration import declaration_of
-from tests.e2e.paddock import CONFIG, Up, is_ready, make_home, paddock, started, wait_until_gone
+from core.storage.embedded.places import owned_directory
+from tests.e2e.paddock import CONFIG, PADDOCK, ROOT, Up, environment, is_ready, make_home, paddock, started, wait_until_gone
 
 
 @pytest.fixture
@@ -121,13 +124,44 @@ def test_a_home_with_an_odd_and_long_name_works_like_any_other(output: Path, tmp
 
 
 def test_a_data_directory_of_a_newer_version_is_refused_and_kept(home: Path) -> None:
-    data = home / "postgres" / "99"
-    data.mkdir(parents=True)
+    data = owned_directory(home / "postgres" / "99", server_account())
     (data / "PG_VERSION").write_text("99\n")
     refused = paddock("up", home=home, PADDOCK_PORT="0")
     assert refused.returncode == 1
     assert "was written by PostgreSQL 99" in refused.stderr
     assert [path.name for path in (home / "postgres").iterdir()] == ["99"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's data")
+@pytest.mark.parametrize("command", ["up", "migrate"])
+def test_the_home_of_somebody_else_stays_as_it_is(tmp_path: Path, command: str) -> None:
+    data = tmp_path / "home" / "postgres" / "18"
+    data.mkdir(parents=True)
+    os.chown(data, 54_321, -1)
+    refused = paddock(command, home=tmp_path / "home")
+    assert refused.returncode == 1
+    assert f"{data} belongs to user id 54321: run as that user" in refused.stderr
+    assert sorted(path.name for path in (tmp_path / "home").rglob("*")) == ["18", "postgres"]
+
+
+def test_too_few_open_files_are_told_before_anything_is_started(home: Path) -> None:
+    few = ["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh", *PADDOCK, "up"]
+    refused = subprocess.run(few, env=environment(home), cwd=ROOT, capture_output=True, text=True)
+    assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
+    assert "this process may open 64 files, and needs 256" in refused.stderr
+    assert not (home / "logs").exists()
+
+
+def test_nothing_in_a_home_can_be_written_by_others_whatever_the_umask(home: Path, output: Path) -> None:
+    before = os.umask(0)
+    try:
+        with started(home, output) as up:
+            up.wait_until_ready()
+            made = [home / "objects", *home.glob("*.key"), *(home / "run").rglob("*")]
+            assert [path for path in made if path.stat().st_mode & 0o022 and not path.is_socket()] == []
+            assert up.interrupt() == 0
+    finally:
+        os.umask(before)
 
 
 def test_the_first_start_writes_a_configuration_that_can_be_read(tmp_path: Path) -> None:

@@ -143,6 +143,17 @@ async def test_a_turn_keeps_the_version_that_it_began_with(stage: Stage, tenant:
         assert (await platform.turns.wait(who, later.id)).echo["assistant"]["version"] == 2
 
 
+async def test_which_tools_may_be_called_is_not_chosen_of_an_assistant_that_brings_some(stage: Stage, tenant: Tenant) -> None:
+    async with stage.open_with(HELLO) as platform:
+        for name, definition in {"coder": PLAIN, "talker": Definition(model="scripted", instructions="Be kind.")}.items():
+            await platform.assistants.create(tenant.principal, name, definition)
+        with pytest.raises(InvalidRequest) as refused:
+            await platform.turns.start(tenant.principal, asking("x", model="coder", narrowed=True))
+        assert (refused.value.code, refused.value.param) == ("unsupported_value", "tool_choice")
+        turn = await platform.turns.start(tenant.principal, asking("x", model="talker", narrowed=True))
+        assert (await platform.turns.wait(tenant.principal, turn.id)).status is TurnStatus.COMPLETED
+
+
 async def test_an_assistant_whose_model_is_gone_says_so(stage: Stage, tenant: Tenant, database: Database) -> None:
     who = tenant.principal
     async with stage.open_with(HELLO) as platform:

@@ -1,7 +1,9 @@
 """Nothing is signed on top of a log that is not the one that was signed, whatever somebody has put into the database."""
 
 import asyncio
+import errno
 import logging
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from core.audit.head import Head
 from core.audit.notes import Rewritten
 from core.audit.signing import open_signer
 from core.audit.verification import verify
+from core.errors import ConfigurationError, Unavailable
 from core.storage.audit_seals import Batch, Checkpoint, SealStore
 from core.storage.audit_shapes import Filter
 from core.storage.embedded.postgres import EmbeddedPostgres
@@ -238,3 +241,60 @@ async def test_checkpoints_that_lead_to_the_head_are_remembered_one_in_many(stan
     await sealed(stand, 5)
     assert len(stand.head._leading) == len(stand.head._numbers) <= 2
     assert (await stand.head.proven(2)).number == 2
+
+
+async def test_a_head_that_cannot_be_written_leaves_nothing_unfinished(
+    stand: AuditStand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("core.audit.head.os.fsync", full)
+    await sealed(stand, 1)
+    assert "No space left on device: the head of the audit log is remembered until a restart only" in caplog.text
+    assert list(stand.home.glob(".audit.head-*")) == []
+
+
+async def test_a_head_that_is_closed_to_the_server_is_told_at_its_start_and_not_as_a_changed_log(stand: AuditStand) -> None:
+    await sealed(stand, 1)
+    file = stand.home / "audit.head"
+    file.unlink()
+    file.mkdir()  # as root may read any file
+    head = Head(SealStore(stand.database), open_signer(stand.home / "audit.key"), file)
+    with pytest.raises(ConfigurationError, match=f"{file} cannot be used: Is a directory.*Keep it"):
+        await head.know_key()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+async def test_a_head_that_cannot_be_opened_for_want_of_descriptors_is_no_alarm_and_sealing_goes_on_later(
+    stand: AuditStand, number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await sealed(stand, 1)
+    await stand.act(3)
+    read_text = Path.read_text
+
+    def none_left(path: Path) -> str:
+        if path.name == "audit.head":
+            raise OSError(number, os.strerror(number), str(path))
+        return read_text(path)
+
+    monkeypatch.setattr(Path, "read_text", none_left)
+    with pytest.raises(Unavailable, match="cannot be read now"):
+        await stand.sealer.seal()
+    assert (stand.sealer.problem, await in_the_database(stand)) == (None, 1)
+    assert "the audit log was changed" not in caplog.text
+    monkeypatch.undo()
+    assert await stand.sealer.seal() == 3
+
+
+async def test_a_head_that_cannot_be_read_for_any_other_reason_is_an_alarm(
+    stand: AuditStand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await sealed(stand, 1)
+
+    def broken(path: Path) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(Path, "read_text", broken)
+    assert await stand.sealer.seal() == 0
+    assert "the audit log was changed" in caplog.text

@@ -5,10 +5,12 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import asyncpg
 import pytest
@@ -20,6 +22,7 @@ from core.storage.database import open_database
 from core.storage.embedded.cluster import Cluster, installations, write_access
 from core.storage.embedded.places import owned_directory, socket_directory
 from core.storage.embedded.postgres import EmbeddedPostgres, open_postgres
+from core.storage.embedded.redis import open_redis
 from core.storage.migrate import migrate
 from core.supervisor import running
 from tests.conftest import quiet
@@ -174,6 +177,78 @@ async def test_a_directory_of_a_newer_version_is_refused_and_not_touched(tmp_pat
         async with open_postgres(tmp_path, durable=False, notify=quiet):
             pass
     assert tree(data.parent) == before
+
+
+@pytest.mark.parametrize("opened", [open_postgres, open_redis])
+@pytest.mark.parametrize("we", ["root", "a user"])
+async def test_data_of_somebody_else_is_refused_and_nothing_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[..., Any], we: str
+) -> None:
+    """What root wrote and gave away in a user's home was in the way of that user's next start."""
+    data = tmp_path / "postgres" / "18"
+    data.mkdir(parents=True)
+    if os.geteuid() == 0:
+        os.chown(data, 54_321, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if we == "root" else 54_322)
+    before = tree(tmp_path)
+    with pytest.raises(ConfigurationError, match=f"{data} belongs to .*: run as that user, .*nothing was changed"):
+        async with opened(tmp_path, notify=quiet):
+            pass
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives data away")
+async def test_an_account_that_is_made_later_takes_no_data_from_the_one_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_postgres(tmp_path, durable=False, notify=quiet):
+        pass
+    account = server_account()
+    assert account is not None
+    for module in ("core.accounts", "core.storage.embedded.ownership"):
+        monkeypatch.setattr(f"{module}.CANDIDATES", ("nobody", account.name))
+    async with open_postgres(tmp_path, durable=False, notify=quiet) as postgres, open_redis(tmp_path, notify=quiet) as redis:
+        assert await ask(postgres.server_url, "SELECT 1") == 1
+        assert Path(redis.removeprefix("unix://")).stat().st_uid == account.uid
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="data of root's")
+async def test_data_that_became_roots_is_told_with_what_gives_it_back(tmp_path: Path) -> None:
+    (tmp_path / "postgres" / "18").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match="belongs to 'root': PostgreSQL refuses to run as root: `chown -R "):
+        async with open_postgres(tmp_path, notify=quiet):
+            pass
+
+
+@pytest.mark.parametrize("usual", ["x" * 120, "with, comma"])
+def test_a_temporary_directory_that_no_address_can_say_is_not_used_for_sockets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual: str
+) -> None:
+    """Redis cut the path off without a word, and listened outside of the directory that is closed to others."""
+    (tmp_path / usual).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / usual))
+    with socket_directory(tmp_path / ("y" * 120), "redis", None, "redis.sock") as directory:
+        assert directory.parent == Path("/tmp")
+        assert directory.stat().st_mode & 0o777 == 0o700
+    assert not directory.exists()
+
+
+def test_a_temporary_directory_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with (
+        pytest.raises(ConfigurationError, match=r"no directory for a server's socket can be made: No such file.*TMPDIR"),
+        socket_directory(tmp_path / ("y" * 120), "redis", None, "redis.sock"),
+    ):
+        pass
+
+
+async def test_a_file_that_the_database_may_not_open_is_told_with_the_last_lines_of_the_log(tmp_path: Path) -> None:
+    async with open_postgres(tmp_path, durable=False, notify=quiet):
+        pass
+    (tmp_path / "postgres" / "18" / "global" / "1260").chmod(0)  # whose roles are
+    with pytest.raises(Unavailable, match=r"(?s)cannot do its work: .*Permission denied; log: .*postgres\.log\n.*FATAL"):
+        async with open_postgres(tmp_path, durable=False, notify=quiet):
+            pass
 
 
 async def data_of_version_16(tmp_path: Path) -> Path:

@@ -297,8 +297,13 @@ async def test_a_secret_is_sent_in_its_header_and_taken_out_of_what_comes_back(w
         re.sub("%..", lambda code: code[0].lower(), quote_plus(ODD)).encode(),
         html.escape(ODD).encode(),
         b"ab&#43;cd&#x2F;ef&#060;gh&#x26;ij&#x5c;kl",
+        b"ab&plus;cd&sol;ef&lt;gh&amp;ij\\kl",
+        json.dumps({"said": html.escape(ODD)}).replace("&", r"\u0026").encode(),
     ],
-    ids=["JSON", "slashes", "codes", "UTF-16", "UTF-32", "text", "URL", "form", "HTML", "HTML by numbers"],
+    ids=[
+        *("JSON", "slashes", "codes", "UTF-16", "UTF-32", "text", "URL", "form"),
+        *("HTML", "HTML by numbers", "HTML by names", "HTML in JSON"),
+    ],
 )
 @pytest.mark.parametrize("status", ["200 OK", "500 Internal Server Error"])
 async def test_a_secret_is_taken_out_however_it_is_written(web: Web, workshop: Workshop, body: bytes, status: str) -> None:

@@ -74,7 +74,7 @@ async def test_large_items_are_listed_in_pages_of_so_many_bytes_and_none_is_lost
 async def test_a_client_is_told_that_there_are_more_after_a_page_of_large_items(
     stage: Stage, tenant: Tenant, database: Database
 ) -> None:
-    where, ids = await filled(ConversationStore(database), tenant, *[2_000_000] * 12)
+    where, ids = await filled(ConversationStore(database), tenant, *[500_000] * 12)
     async with stage.open_with({"reply": "yes"}) as platform, client_of(platform, tenant) as client:
         listed: list[str] = []
         more = True

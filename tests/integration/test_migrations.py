@@ -60,3 +60,17 @@ async def test_a_table_that_is_in_use_and_a_server_that_is_not_there_are_told(po
         await there.close()
     with pytest.raises(ConfigurationError, match="PADDOCK_DATABASE_OWNER_URL: cannot connect"):
         await migrate("postgresql://a:b@127.0.0.1:1/x", server_login="paddock")
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+async def test_a_database_that_says_no_is_told_and_its_log_where_it_is_ours(postgres: EmbeddedPostgres, embedded: bool) -> None:
+    """As one on a full disk does."""
+    told = (
+        r"cannot do its work: ReadOnly.*; log: .*postgres\.log" if embedded else "did not do what a migration asked: ReadOnly"
+    )
+    async with database_of_its_own(postgres, "says_no") as address:
+        owner = await asyncpg.connect(postgres.owner_url)
+        await owner.execute("ALTER DATABASE says_no SET default_transaction_read_only = on")
+        await owner.close()
+        with pytest.raises(Unavailable, match=told):
+            await migrate(address, server_login="paddock", embedded=postgres.child if embedded else None)

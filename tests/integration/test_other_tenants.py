@@ -62,7 +62,7 @@ async def test_no_method_takes_anothers_id(stage: Stage, tenant: Tenant, other_t
                 await attempt
             assert "secret" not in refused.value.message, name
         assert (await turns.get(theirs, turn.id)).status is TurnStatus.COMPLETED
-        assert await conversations.items_by_id(who, [item.id], most_bytes=1_000_000) == {}
+        assert await conversations.items_by_id(who, [item.id], most_bytes=1_000_000, most_parts=9) == {}
         assert len(await items(platform, tenant, conversation.id)) == 3
         assert (await conversations.get(theirs.organization_id, conversation.id)).metadata == {}
 

@@ -45,6 +45,22 @@ async def test_what_a_child_says_is_in_its_log_and_its_end_is_told_with_the_last
     assert (tmp_path / "child.log").stat().st_mode & 0o077 == 0
 
 
+async def test_a_long_line_is_heard_whole_and_cut_in_what_is_told_of_the_end(tmp_path: Path) -> None:
+    """One of them is a path: cut, it named another file."""
+    heard: list[str] = []
+    async with running(python("print('x' * 3000)"), tmp_path, on_line=heard.append) as child:
+        code = await child.wait()
+    assert heard == ["x" * 3000]
+    assert child.describe_end(code).endswith("\n  " + "x" * 500)
+
+
+async def test_a_log_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / "child.log").mkdir()
+    with pytest.raises(ConfigurationError, match=r"child\.log cannot be used: Is a directory"):
+        async with running(python("pass"), tmp_path):
+            pass
+
+
 async def test_a_child_gets_the_environment_it_was_given_and_no_open_file(tmp_path: Path) -> None:
     source = "import os; print(sorted(os.environ)); print(sorted(os.listdir('/proc/self/fd')))"
     secret = os.open(os.devnull, os.O_RDONLY)

@@ -68,7 +68,13 @@ def test_images_that_calls_returned_follow_all_their_results_and_stay_with_the_q
     assert rest == [
         ToolResult(call_id="a", content=f"ay\n{IMAGES_FOLLOW}"),
         ToolResult(call_id="b", content=IMAGES_FOLLOW),
-        UserMessage(parts=(Image(url="https://a/1", detail="low"), Image(url="https://b/2")), answers=True),
+        UserMessage(
+            parts=(
+                *(Text(text="The result of f (a) shows:"), Image(url="https://a/1", detail="low")),
+                *(Text(text="The result of f (b) shows:"), Image(url="https://b/2")),
+            ),
+            answers=True,
+        ),
     ]
     assert fit([question, *rest], count=len, room=1) == [question, *rest]
 

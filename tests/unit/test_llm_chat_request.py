@@ -64,9 +64,12 @@ def test_a_refusal_goes_back_to_openai_as_one_and_to_others_as_text() -> None:
 
 
 def test_openai_is_told_what_is_meant_for_it_and_others_are_not() -> None:
-    request = ModelRequest(messages=[HELLO], labels=Labels(user="u", prompt_cache_key="k"))
+    request = ModelRequest(
+        messages=[HELLO], labels=Labels(user="u", prompt_cache_key="k", prompt_cache_retention="24h", verbosity="low")
+    )
     told = request_body(request, max_tokens_parameter="max_tokens", of_openai=True)
     assert (told.pop("user"), told.pop("prompt_cache_key")) == ("u", "k")
+    assert (told.pop("prompt_cache_retention"), told.pop("verbosity")) == ("24h", "low")
     assert told == request_body(request, max_tokens_parameter="max_tokens") == body_of()
 
 

@@ -3,8 +3,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pydantic import ValidationError
 
+from api.cli import paddock
 from core.errors import ConfigurationError
 from core.llm import script as script_module
 from core.llm.contract import CallChunk, Chunk, Finished, ReasoningChunk, TextChunk
@@ -203,3 +205,8 @@ def test_a_file_that_cannot_be_read_is_told_with_its_name(tmp_path: Path) -> Non
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match=r"binary\.yaml' is not YAML"):
         read_rules(tmp_path / "binary.yaml")
+
+
+def test_the_example_is_in_the_commands_help() -> None:
+    assert script_module.__doc__
+    assert script_module.__doc__ in CliRunner().invoke(paddock, ["scripted", "--help"]).output

@@ -9,7 +9,7 @@ from pydantic_core import from_json
 from starlette.requests import Request
 
 from api.dependencies import Listing, query_of
-from api.wire.body import MOST_ELEMENTS, MOST_MISTAKES, parse
+from api.wire.body import MOST_ELEMENTS, MOST_MISTAKES, _shape, parse
 from api.wire.chat_request import CreateChatCompletion, to_turn_request
 from api.wire.registry import NewTool
 from api.wire.responses_request import CreateResponse
@@ -222,6 +222,73 @@ def test_the_calls_of_a_chats_messages_count_as_items() -> None:
     with pytest.raises(InvalidRequest, match=f"at most {MOST_ELEMENTS} messages and tool calls") as told:
         chat(MOST_ELEMENTS // 2)
     assert (told.value.param, told.value.code) == ("messages", "array_above_max_length")
+
+
+PART = {"type": "input_text", "text": ""}
+TOO_MANY: dict[str, tuple[type[BaseModel], Any]] = {
+    "parts": (CreateResponse, {"input": [{"role": "user", "content": [PART] * 9_000}] * 3}),
+    "chat parts": (
+        CreateChatCompletion,
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": ""}] * 9_000}] * 3},
+    ),
+    "listed tools": (
+        CreateResponse,
+        {
+            "input": [
+                {"type": "mcp_list_tools", "server_label": "registry", "tools": [{"name": "a", "input_schema": {}}] * 7_000}
+            ]
+            * 2
+        },
+    ),
+    "numbers of a schema": (
+        CreateResponse,
+        {"input": "a", "tools": [{"type": "function", "name": "a", "parameters": {"type": "object", "const": [0] * 100_000}}]},
+    ),
+    "empty arrays": (CreateResponse, {"input": "a", "x": [[]] * 60_000}),
+    "names": (CreateResponse, {"input": "a", **{str(number): 0 for number in range(100_000)}}),
+}
+
+
+@pytest.mark.parametrize(("model", "body"), TOO_MANY.values(), ids=TOO_MANY)
+def test_a_body_of_too_many_elements_all_together_is_refused_before_anything_is_made_of_them(
+    model: type[BaseModel], body: Any
+) -> None:
+    for shown in (written(body), json.dumps(body, indent=1).encode()):
+        with pytest.raises(InvalidRequest, match="at most 25000 objects, and 100000 elements and entries") as told:
+            parse(model, shown)
+        assert (told.value.param, told.value.code) == (None, "too_many_elements")
+
+
+TEXTS = [
+    '{"a": [1, {}]}, ' * 100_000,
+    '\\"\\\\{,',
+    '"',
+    "\\",
+    '\\",',
+    '"{,[' * 60_000,
+    "\\" * 200_001 + ",",
+    '","' * 200_000,
+    '\n\t\\"',
+]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+def test_what_stands_in_a_text_is_no_element(text: str) -> None:
+    def body(text: str) -> dict[str, Any]:
+        return {"input": [said(text), said([{"type": "input_text", "text": text}])]}
+
+    parse(CreateResponse, written(body(text)))
+    for shown in (body(text), {text: [text, "", text, {text: 1}], "b": text}):
+        plain = json.loads(json.dumps(shown).replace(json.dumps(text), '""'))
+        assert _shape(written(shown)) == _shape(written(plain))
+    assert _shape(written({"a": ["", {}, text], text: [[], text, 1.5, None]})) == b"{[,{,,[[,,,"
+
+
+def test_a_long_history_with_many_tools_is_no_body_of_too_many_elements() -> None:
+    schema = {"type": "object", "properties": {f"p{n}": {"type": "string", "enum": ["a", "b", "c"]} for n in range(25)}}
+    tools = [{"type": "function", "function": {"name": f"t{n}", "parameters": schema}} for n in range(128)]
+    pair = [{"role": "assistant", "tool_calls": [CALL]}, {"role": "tool", "tool_call_id": CALL["id"], "content": "{}"}]
+    parse(CreateChatCompletion, written({"messages": [USER, *pair * 1_000], "tools": tools}))
 
 
 class Numbers(BaseModel):

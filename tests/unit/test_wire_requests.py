@@ -18,7 +18,19 @@ from core.conversations.request import TurnRequest
 from core.errors import InvalidRequest
 from core.llm.chat_request import request_body
 from core.llm.contract import JsonFormat, Labels, ModelRequest, Sampling, ToolChoice, ToolMode, ToolSpec
-from core.messages import FunctionOutputItem, Image, Item, MessageItem, ReasoningItem, Reply, Role, Text, ToolCall, ToolCallItem
+from core.messages import (
+    ITEM,
+    FunctionOutputItem,
+    Image,
+    Item,
+    MessageItem,
+    ReasoningItem,
+    Reply,
+    Role,
+    Text,
+    ToolCall,
+    ToolCallItem,
+)
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 WEATHER = ToolSpec(name="weather", description="The weather", parameters=SCHEMA, strict=True)
@@ -27,7 +39,7 @@ FUNCTION = {"name": "weather", "description": "The weather", "parameters": SCHEM
 
 def response(**body: Any) -> TurnRequest:
     parsed = parse(responses_request.CreateResponse, json.dumps({"input": "hi", **body}).encode())
-    return responses_request.to_turn_request(parsed, origin={})
+    return responses_request.to_turn_request(parsed, origin={}, known={})
 
 
 def chat(*messages: Any, **body: Any) -> TurnRequest:
@@ -85,7 +97,7 @@ def test_a_response_asks_for_all_that_its_body_says() -> None:
     assert (request.functions, request.builtins) == ((WEATHER,), ("code_interpreter",))
     assert request.tool_choice == ToolChoice(mode=ToolMode.REQUIRED, name="weather")
     assert request.format == JsonFormat(schema=SCHEMA, name="n", strict=True)
-    assert (request.metadata, request.wire) == ({"a": "b"}, "responses/1")
+    assert (request.metadata, request.wire) == ({"a": "b"}, "responses/2")
 
 
 def test_a_chat_asks_for_all_that_its_body_says() -> None:
@@ -122,6 +134,15 @@ def test_a_chat_asks_for_all_that_its_body_says() -> None:
     assert request.tool_choice == ToolChoice(mode=ToolMode.REQUIRED)
     assert (request.format, request.store, request.wire) == (JsonFormat(), True, "chat/1")
     assert request.echo == {"usage": True}
+
+
+@pytest.mark.parametrize("asked", [{"summary": "concise"}, {"generate_summary": "concise"}])
+def test_a_summary_of_thoughts_is_for_who_asks_and_is_echoed_under_its_present_name(asked: dict[str, str]) -> None:
+    echo = response(reasoning={"effort": "low", **asked}).echo
+    assert (echo["fields"]["reasoning"], echo["summary"]) == ({"effort": "low", "summary": "concise"}, True)
+    unasked = response(reasoning={"effort": "low", "summary": None, "generate_summary": None}).echo
+    assert unasked == {"fields": {"reasoning": {"effort": "low", "summary": None}}}
+    assert "reasoning" not in response().echo["fields"]
 
 
 def test_what_is_left_out_is_left_to_the_platform() -> None:
@@ -194,6 +215,20 @@ def test_all_forms_of_input_become_items_in_order() -> None:
         (Role.ASSISTANT, "no"),
     ]
     assert len({item.id for item in request.input}) == len(request.input)
+
+
+def test_what_a_function_returned_may_be_texts_and_images_and_is_told_as_it_came() -> None:
+    call = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+    output = [
+        {"type": "input_text", "text": "a map"},
+        {"type": "input_image", "image_url": "data:image/png;base64,AA", "detail": "low", "file_id": None},
+    ]
+    request = response(input=[call, {"type": "function_call_output", "call_id": "c1", "output": output}])
+    assert encode_item(request.input[1])["output"] == output
+    assert ITEM.validate_json(ITEM.dump_json(request.input[1])) == request.input[1]
+    [text] = response(input=[{"type": "function_call_output", "call_id": "c1", "output": output[:1]}]).input
+    assert encode_item(text)["output"] == "a map"
+    assert b"images" not in ITEM.dump_json(text)
 
 
 def test_all_forms_of_messages_become_items_in_order() -> None:

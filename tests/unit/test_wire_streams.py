@@ -16,23 +16,24 @@ from pydantic import TypeAdapter
 from api.wire import chat_answer, encoders, responses_stream
 from api.wire.chat_answer import ChatAnswer
 from api.wire.chat_stream import ChatEncoder
+from api.wire.items import encode_item
 from api.wire.responses_stream import ResponsesEncoder
 from api.wire.sse import WireEvent
 from core.errors import Unavailable
 from core.events import Recorded, TurnEnded, TurnStatus
-from core.messages import Usage
-from tests.unit.wire_stories import CHATS, GOLDEN, STORIES, golden_files, recorded, turn
+from core.messages import ToolListItem, Usage
+from tests.unit.wire_stories import CHATS, FX, GOLDEN, STORIES, golden_files, recorded, turn, turn_of
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 
 def events_of(name: str, **options: bool) -> list[WireEvent]:
-    encoder = ResponsesEncoder(turn(), **options)
+    encoder = ResponsesEncoder(turn_of(name), **options)
     return [event for one in recorded(STORIES[name]) for event in encoder.feed(one)]
 
 
 def response_of(name: str, **options: bool) -> dict[str, Any]:
-    encoder = ResponsesEncoder(turn(), **options)
+    encoder = ResponsesEncoder(turn_of(name), **options)
     for one in recorded(STORIES[name]):
         encoder.feed(one)
     return encoder.response()
@@ -50,9 +51,9 @@ def test_what_new_turns_are_written_as_can_be_read() -> None:
     assert chat_answer.WIRE in encoders.CHATS
 
 
-@pytest.mark.parametrize("wire", ["responses/2", "responses/", "chat/1", ""])
+@pytest.mark.parametrize("wire", ["responses/3", "responses/", "chat/1", ""])
 def test_a_version_that_this_server_does_not_know_is_told_and_not_guessed(wire: str) -> None:
-    with pytest.raises(Unavailable, match=f"as '{wire}'; this one reads: responses/1") as told:
+    with pytest.raises(Unavailable, match=f"as '{wire}'; this one reads: responses/1, responses/2") as told:
         encoders.responses_encoder(turn(wire=wire))
     assert told.value.code == "unknown_wire_version"
 
@@ -87,6 +88,7 @@ def test_openais_helper_rebuilds_the_response_from_the_stream(name: str) -> None
 def test_deltas_add_up_to_what_is_done(name: str) -> None:
     texts: dict[str, str] = {}
     whole = {"output_text": "text", "reasoning_text": "text", "function_call_arguments": "arguments"}
+    whole["reasoning_summary_text"] = "text"
     whole["code_interpreter_call_code"] = "code"
     whole["mcp_call_arguments"] = "arguments"
     whole["refusal"] = "refusal"
@@ -101,9 +103,37 @@ def test_deltas_add_up_to_what_is_done(name: str) -> None:
 
 @pytest.mark.parametrize("name", STORIES)
 def test_a_reader_who_comes_after_the_end_gets_the_bytes_of_the_one_who_was_there(name: str) -> None:
-    ended = turn(status=TurnStatus.FAILED, reason="elsewhere", message="told by the row")
+    ended = turn_of(name, status=TurnStatus.FAILED, reason="elsewhere", message="told by the row")
     late = ResponsesEncoder(ended)
     assert [event for one in recorded(STORIES[name]) for event in late.feed(one)] == events_of(name)
+
+
+def test_thoughts_are_told_as_a_summary_to_who_asks_for_one_and_in_no_other_form_beside_it() -> None:
+    thought, said = response_of("reasoning_as_summary")["output"]
+    assert (thought["summary"], thought["content"]) == ([{"type": "summary_text", "text": "Let me think."}], [])
+    kinds = [event.type.removeprefix("response.") for event in events_of("reasoning_as_summary") if "reasoning" in event.type]
+    assert kinds == [
+        "reasoning_summary_part.added",
+        "reasoning_summary_text.delta",
+        "reasoning_summary_text.delta",
+        "reasoning_summary_text.done",
+        "reasoning_summary_part.done",
+    ]
+    (plain, also_said) = response_of("reasoning")["output"]
+    assert (plain["summary"], plain["content"], also_said) == ([], [{"type": "reasoning_text", "text": "Let me think."}], said)
+    assert not [event.type for event in events_of("reasoning") if "summary" in event.type]
+
+
+def test_a_list_of_tools_leaves_out_what_it_has_not_where_an_earlier_version_wrote_null() -> None:
+    listed = {"name": FX.name, "description": FX.description, "input_schema": FX.parameters}
+    head = {"type": "mcp_list_tools", "server_label": "registry"}
+    told = response_of("two_registry_calls_at_once")["output"][0]
+    assert told == {**head, "id": told["id"], "tools": [listed]}
+    assert encode_item(ToolListItem(id="mcpl_1", tools=(FX,))) == {**head, "id": "mcpl_1", "tools": [listed]}
+    earlier = encoders.responses_encoder(turn(wire="responses/1"))
+    for one in recorded(STORIES["two_registry_calls_at_once"]):
+        earlier.feed(one)
+    assert earlier.response()["output"][0] == {**told, "tools": [{**listed, "annotations": None}], "error": None}
 
 
 def test_what_code_printed_is_shown_to_who_asks_alone() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from api.wire import encoders
 from api.wire.chat_stream import ChatEncoder
 from api.wire.encoders import chat_answer, responses_encoder
+from api.wire.responses_stream import WIRE
 from api.wire.sse import DONE, data_frame, frame
 from core.events import (
     ApprovalRequested,
@@ -64,7 +65,7 @@ def turn(**fields: Any) -> Turn:
         "model": "scripted",
         "status": TurnStatus.RUNNING,
         "stored": True,
-        "wire": "responses/1",
+        "wire": WIRE,
         "echo": {"fields": {"instructions": "be brief"}, "outputs": True},
         "metadata": {"topic": "test"},
         "created_at": datetime.fromtimestamp(1_795_000_000, UTC),
@@ -148,6 +149,11 @@ STORIES: dict[str, tuple[TurnEvent, ...]] = {
         TextDelta(item=1, text="42"),
         replied(ReasoningItem(id="", text="Let me think."), said("42")),
         END,
+    ),
+    "cancelled_amid_a_thought": (
+        TurnStarted(),
+        ReasoningDelta(item=0, text="Let me "),
+        TurnEnded(status=TurnStatus.CANCELLED, usage=USAGE, reason="cancelled", at=1_795_000_001),
     ),
     "refusal": (
         TurnStarted(),
@@ -327,6 +333,9 @@ STORIES: dict[str, tuple[TurnEvent, ...]] = {
         TurnEnded(status=TurnStatus.INCOMPLETE, usage=USAGE, reason="max_output_tokens", at=1_795_000_001),
     ),
 }
+SUMMARIES = {f"{name}_as_summary": STORIES[name] for name in ("not_streamed", "reasoning", "cancelled_amid_a_thought")}
+"""As they are told to who asked for `reasoning.summary`."""
+STORIES |= SUMMARIES
 CHATS = (
     "text",
     "nothing",
@@ -344,8 +353,15 @@ def recorded(events: Sequence[TurnEvent]) -> list[Recorded]:
     return [Recorded(seq, event) for seq, event in enumerate(events, 1)]
 
 
+def turn_of(name: str, **fields: Any) -> Turn:
+    """The one that asked for what its story tells."""
+    if name not in SUMMARIES:
+        return turn(**fields)
+    return turn(echo={"fields": {"reasoning": {"effort": None, "summary": "auto"}}, "summary": True}, **fields)
+
+
 def responses_stream(name: str, version: str) -> bytes:
-    encoder = responses_encoder(turn(wire=version))
+    encoder = responses_encoder(turn_of(name, wire=version))
     return b"".join(frame(event) for one in recorded(STORIES[name]) for event in encoder.feed(one))
 
 

@@ -20,7 +20,7 @@ from core.audit.export.process import ORDER, Order
 from core.audit.export.removals import Removal, newest_removal
 from core.audit.sealing import Sealer
 from core.audit.signing import Signer, public_keys
-from core.errors import PaddockError
+from core.errors import ConfigurationError, PaddockError
 from core.storage.audit import AuditRecord, Detail, Outcome
 from core.storage.audit_exports import Export, ExportStatus, ExportStore
 from core.storage.audit_reading import Wanted
@@ -116,6 +116,9 @@ class ExportMaker:
             await self._fail(export, exc.message)
         except OSError as exc:
             await self._fail(export, f"its files cannot be written: {exc.strerror}")
+        except ConfigurationError:  # the path is not for whoever asked
+            log.exception("no export can be made")
+            await self._fail(export, "the log of the process that makes it, logs/export.log, cannot be written")
         except ObjectsUnavailable as exc:
             if export.attempts < ATTEMPTS:
                 raise

@@ -1,5 +1,6 @@
 """Where an embedded server keeps its files and its socket."""
 
+import os
 import re
 import shutil
 import tempfile
@@ -9,8 +10,9 @@ from itertools import count
 from pathlib import Path
 
 from core.accounts import Account, give, let_through
-from core.errors import Conflict
+from core.errors import ConfigurationError, Conflict
 from core.filelock import exclusive
+from core.unusable import unusable
 
 LONGEST_SOCKET_PATH = 107
 PLAIN_PATH = re.compile(r"[\w./+-]+", re.ASCII)
@@ -28,30 +30,38 @@ def socket_directory(home: Path, name: str, account: Account | None, longest_nam
     """A directory of mode 0700 for a Unix socket, in `home` where a socket's address can say that.
 
     An address holds 107 bytes, and those who read it split it at commas and colons; a home that does not fit gets a
-    directory in the temporary one instead. That one's name is kept in `home`, so that the next start removes what a
-    killed one left. Nobody else may use the same name in that home at the same time: what is in the directory is removed.
+    directory in the temporary one instead, or in /tmp. That one's name is kept in `home`, so that the next start removes what
+    a killed one left. Nobody else may use the same name in that home at the same time: what is in the directory is removed.
+
+    Raises ConfigurationError where a file of an earlier start, say, is not ours.
     """
-    run = _run_directory(home)
-    let_through(run, account)
+    run = home / "run"
     note = run / f"{name}.directory"
-    _remove_left_over(note)
     directory = run / name
-    if len(str(directory / longest_name).encode()) <= LONGEST_SOCKET_PATH and PLAIN_PATH.fullmatch(str(directory)):
-        yield _emptied(owned_directory(directory, account))
-        return
-    directory = Path(tempfile.mkdtemp(prefix="paddock-"))
+    fits = _fits(directory, longest_name)
+    with _told(run):
+        let_through(_run_directory(home), account)
+        _remove_left_over(note)
+        if fits:
+            _emptied(owned_directory(directory, account))
+        else:
+            directory = _temporary(longest_name)
     try:
-        note.write_text(str(directory))
-        give(directory, account)
+        if not fits:
+            with _told(note):
+                note.write_text(str(directory))
+                give(directory, account)
         yield directory
     finally:
-        _remove_left_over(note)
+        if not fits:
+            _remove_left_over(note)
 
 
 @contextmanager
 def numbered_socket_directory(home: Path, name: str, longest_name: str) -> Iterator[Path]:
     """`socket_directory` for one of any number of servers in a home: the first number that no running one has."""
-    run = _run_directory(home)
+    with _told(home / "run"):
+        run = _run_directory(home)
     with ExitStack() as stack:
         for number in count():
             try:
@@ -62,10 +72,35 @@ def numbered_socket_directory(home: Path, name: str, longest_name: str) -> Itera
             return
 
 
+@contextmanager
+def _told(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise unusable(Path(exc.filename or place), exc) from exc
+
+
 def _run_directory(home: Path) -> Path:
     run = home / "run"
     run.mkdir(mode=0o700, parents=True, exist_ok=True)
     return run
+
+
+def _fits(directory: Path, longest_name: str) -> bool:
+    return len(os.fsencode(directory / longest_name)) <= LONGEST_SOCKET_PATH and bool(PLAIN_PATH.fullmatch(str(directory)))
+
+
+def _temporary(longest_name: str) -> Path:
+    """Redis would cut off silently what is too long, and listen outside of the directory that is closed to others."""
+    try:
+        usual = Path(tempfile.gettempdir())
+        parent = usual if _fits(usual / "paddock-12345678", longest_name) else "/tmp"  # noqa: S108 - closed to others in there
+        return Path(tempfile.mkdtemp(prefix="paddock-", dir=parent))
+    except OSError as exc:
+        raise ConfigurationError(
+            f"no directory for a server's socket can be made: {exc.strerror}; set TMPDIR (or PADDOCK_HOME) to the short path of"
+            " a directory that can be written to"
+        ) from exc
 
 
 def _emptied(directory: Path) -> Path:

@@ -8,19 +8,22 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
-from core.accounts import server_account
 from core.errors import Conflict, Unavailable
 from core.filelock import exclusive
+from core.storage.connection import LOST
 from core.storage.embedded.cluster import LOGIN, SUPERUSER, Cluster, prepare_cluster, write_access
+from core.storage.embedded.ownership import serving_account
 from core.storage.embedded.places import socket_directory
-from core.supervisor import Child, Notify, Program, answer, running
+from core.supervisor import Child, Notify, Program, answer, heed_cancellation, running
 
 SOCKET = ".s.PGSQL.5432"
 START_SECONDS = 300.0  # recovery after a crash may take minutes; an end of the process is seen at once
 LEFT_OVER_SECONDS = 15.0
+LAST_WORDS_SECONDS = 0.1  # what it wrote before it hung up is on its way
 FAST_SHUTDOWN = signal.SIGINT  # without waiting for clients, and clean: nothing to recover
 SETTINGS = {
     "listen_addresses": "",
@@ -61,7 +64,7 @@ async def open_postgres(
     Raises `Conflict` where another process holds the data, `ConfigurationError` or `Unavailable` (with the log's last lines)
     where it cannot start.
     """
-    account = server_account()
+    account = serving_account(home)
     async with AsyncExitStack() as stack:
         try:
             stack.enter_context(_locked(home))
@@ -69,9 +72,9 @@ async def open_postgres(
             cluster = await prepare_cluster(home, account, durable=durable, notify=notify)
             await _wait_for_left_over(cluster)
             write_access(cluster.data, account)
+            child = await stack.enter_async_context(running(_server(cluster, sockets, connections), home / "logs"))
         except OSError as exc:
             raise Unavailable(f"the embedded PostgreSQL cannot use {home}: {exc}") from exc
-        child = await stack.enter_async_context(running(_server(cluster, sockets, connections), home / "logs"))
         address = f"postgresql://{{}}@/{{}}?host={sockets}"
         await _prepare_login(child, address.format(SUPERUSER, "postgres"))
         yield EmbeddedPostgres(owner_url=address.format(SUPERUSER, LOGIN), server_url=address.format(LOGIN, LOGIN), child=child)
@@ -124,11 +127,26 @@ def _serves(pid: int, data: Path) -> bool:
         return not Path("/proc/self").exists()  # without /proc, better believe the file
 
 
+async def refused(child: Child, error: BaseException) -> Unavailable:
+    """What a full disk, say, or a file that is not the server's own becomes: what PostgreSQL said, and its last words."""
+    heed_cancellation()
+    await asyncio.sleep(LAST_WORDS_SECONDS)
+    said = str(error).partition("\n")[0]
+    return Unavailable(f"the embedded PostgreSQL cannot do its work: {type(error).__name__}: {said}; {child.last_words}")
+
+
 async def _prepare_login(child: Child, url: str) -> None:
     """Once the server answers, make the login and the database where they are missing."""
     refusals = (OSError, TimeoutError, asyncpg.CannotConnectNowError)
     connect = partial(asyncpg.connect, url, timeout=10)
-    connection = await answer(child, connect, refusals=refusals, within_seconds=START_SECONDS)
+    try:
+        connection = await answer(child, connect, refusals=refusals, within_seconds=START_SECONDS)
+        await _make_login(connection)
+    except (*LOST, asyncpg.PostgresError) as exc:
+        raise await refused(child, exc) from exc
+
+
+async def _make_login(connection: "asyncpg.Connection[Any]") -> None:
     try:
         if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", LOGIN):
             await connection.execute(f"CREATE ROLE {LOGIN}")

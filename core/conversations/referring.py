@@ -1,0 +1,33 @@
+"""Items that a request refers to instead of sending them: a turn and a conversation own their items, so each gets copies."""
+
+from collections import defaultdict
+from collections.abc import Sequence, Set
+from dataclasses import replace
+
+from core.ids import new_id
+from core.messages import Item, Offer, ToolCallItem
+
+_DIGITS = 32
+"""Of an id, which say what made it: those that follow are an ordinal in it (see `core.events.item_id`)."""
+
+
+def copied(items: Sequence[Item], referred: Set[str], before: Sequence[Item] = ()) -> tuple[Item, ...]:
+    """With copies of those that are referred to, and without those of them that were said `before`: nothing is told twice.
+
+    Copies from one turn look as if one turn had made them too, which tells what was asked for at once.
+    """
+    heard = {item.id for item in before}
+    makers: defaultdict[str, str] = defaultdict(lambda: new_id("").removeprefix("_"))
+    return tuple(
+        _copy(item, makers) if item.id in referred else item
+        for item in items
+        if item.id not in referred or item.id not in heard
+    )
+
+
+def _copy(item: Item, makers: "defaultdict[str, str]") -> Item:
+    prefix, _, digits = item.id.rpartition("_")
+    copy: Item = replace(item, id=f"{prefix}_{makers[digits[:_DIGITS]]}{digits[_DIGITS:]}")
+    if isinstance(copy, ToolCallItem) and copy.offer is Offer.APPROVAL:  # it is answered by the id that clients know
+        return replace(copy, call=replace(copy.call, id=item.id))
+    return copy

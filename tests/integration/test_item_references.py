@@ -1,0 +1,105 @@
+"""Items that a request refers to: the model hears what it would have heard had they come before."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from core.errors import InvalidRequest
+from core.ids import new_id
+from core.llm.backends import scripted
+from core.llm.script import Situation
+from core.messages import Message, MessageItem, Role, Text
+from core.storage.conversations import ConversationStore
+from core.storage.database import Database
+from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_idempotency import RESPONSES, client
+from tests.integration.test_turns import code
+
+WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
+CODE = {"type": "code_interpreter", "container": {"type": "auto"}}
+STEPS = (
+    {"when": {"tool_results": 0}, **code("print(1)")},
+    {"when": {"tool_results": 1}, "reply": {"tool_calls": [code("print(2)")["reply"]["tool_calls"][0]] * 2}},
+    {
+        "when": {"tool_results": 3},
+        "reply": [{"text": "let me see"}, {"tool_calls": [{"name": "weather"}, {"name": "weather"}]}],
+    },
+    {"reply": "done"},
+)
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[Message]]:
+    """What the model was asked, request by request."""
+    requests: list[Sequence[Message]] = []
+    situation_of = scripted.situation_of
+
+    def hear(messages: Sequence[Message]) -> Situation:
+        requests.append(list(messages))
+        return situation_of(messages)
+
+    monkeypatch.setattr(scripted, "situation_of", hear)
+    return requests
+
+
+async def asked(http: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
+    response = await http.post(RESPONSES, json={"tools": [WEATHER, CODE], **body})
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def pointing(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"type": "item_reference", "id": item["id"]} for item in items]
+
+
+def outputs_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    calls = [item["call_id"] for item in answer["output"] if item["type"] == "function_call"]
+    return [{"type": "function_call_output", "call_id": call_id, "output": "rain"} for call_id in calls]
+
+
+async def test_a_history_that_is_referred_to_is_heard_as_the_one_of_a_previous_response(
+    stage: Stage, tenant: Tenant, heard: list[Sequence[Message]]
+) -> None:
+    async with stage.open_with(*STEPS) as platform, client(platform, tenant) as http:
+        first = await asked(http, input="go")
+        inputs = (await http.get(f"{RESPONSES}/{first['id']}/input_items")).json()["data"]
+        await asked(http, previous_response_id=first["id"], input=outputs_of(first))
+        by_response = heard[-1]
+        again = await asked(http, input=[*pointing([*inputs, *first["output"]]), *outputs_of(first)])
+        assert heard[-1] == by_response
+        copies = (await http.get(f"{RESPONSES}/{again['id']}/input_items?limit=100&order=asc")).json()["data"]
+        heard.clear()
+        await asked(http, input=[*pointing(copies), {"role": "user", "content": "and?"}])
+        assert heard[0][:-1] == by_response
+
+
+@pytest.mark.parametrize("history", ["previous_response_id", "conversation"])
+async def test_what_was_said_before_is_not_said_again_because_it_is_referred_to(
+    stage: Stage, tenant: Tenant, heard: list[Sequence[Message]], history: str
+) -> None:
+    async with stage.open_with(*STEPS) as platform, client(platform, tenant) as http:
+        where = (await http.post("/v1/conversations", json={})).json()["id"]
+        first = await asked(http, input="go", **({"conversation": where} if history == "conversation" else {}))
+        before = {history: where if history == "conversation" else first["id"]}
+        await asked(http, **before, input=[*pointing(first["output"]), *outputs_of(first)])
+        results = [getattr(message, "content", None) for message in heard[-1]]
+        assert results.count("rain") == 2
+        assert not any("interrupted" in content for content in results if content)
+        if history == "conversation":
+            kept = (await http.get(f"/v1/conversations/{where}/items?limit=100")).json()["data"]
+            assert len(kept) == 1 + len(first["output"]) + 2 + 1
+
+
+async def test_items_of_too_many_parts_are_not_referred_to_together(database: Database, tenant: Tenant) -> None:
+    who, store = tenant.principal.organization_id, ConversationStore(database)
+    said = [MessageItem(id=new_id("msg"), role=Role.USER, parts=(Text(text="a"),) * 10) for _ in range(3)]
+    await store.create(who, metadata={}, items=said)
+    ids = [item.id for item in said]
+    assert await store.items_by_id(who, ids, most_bytes=100_000, most_parts=30) == {item.id: item for item in said}
+    for bound in ({"most_bytes": 100_000, "most_parts": 29}, {"most_bytes": 100, "most_parts": 30}):
+        with pytest.raises(InvalidRequest) as refused:
+            await store.items_by_id(who, ids, **bound)
+        assert refused.value.code == "context_length_exceeded"
