@@ -182,7 +182,8 @@ class Protocol(HttpToolsProtocol):
         content = dump(error_body(InvalidRequest(message, code=code))).encode()
         head = f"content-type: application/json\r\ncontent-length: {len(content)}\r\nconnection: close\r\n\r\n"
         self.transport.write(STATUS_LINE[status] + head.encode() + content)
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         self._refused = True
         if self._watch is not None:
             self._watch.cancel()

@@ -5,6 +5,8 @@ import tracemalloc
 
 import pytest
 
+from api.batches import WIRES
+from core.batches.answers import _stays
 from core.batches.lines import MOST_LINES, BadLines, parsed, problems
 from core.errors import InvalidRequest
 
@@ -79,3 +81,21 @@ def test_a_file_that_is_nothing_but_lines_is_refused_before_they_fill_the_memory
         assert tracemalloc.get_traced_memory()[1] < 30 * 2**20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "stays"),
+    [
+        ("/v1/responses", '{"input": "x"}', True),
+        ("/v1/responses", '{"input": "x", "store": false}', False),
+        ("/v1/responses", '{"input": "x", "store": null, "a parameter of a later version": 1}', True),
+        ("/v1/responses", '{"input": "x", "store": false, "a parameter of a later version": 1}', False),
+        ("/v1/chat/completions", '{"messages": []}', False),
+        ("/v1/chat/completions", '{"messages": [], "store": true}', True),
+        ("/v1/responses", "[" * 100_000, True),
+        ("/v1/responses", "[]", True),
+        ("/v1/a/route/of/a/later/version", '{"input": "x"}', True),
+    ],
+)
+def test_the_answer_of_a_line_stays_where_that_was_asked_for_or_nobody_knows(path: str, body: str, *, stays: bool) -> None:
+    assert _stays(WIRES.get(path), body) is stays
