@@ -23,6 +23,8 @@ POST = b"POST /echo HTTP/1.1\r\nHost: x\r\n"
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
 NEXT = b"GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 SOON = 0.3
+LATER = 1.5
+"""Longer than a busy machine stands still, for what must not be taken for late."""
 
 
 @dataclass
@@ -104,6 +106,11 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "PATIENCE_SECONDS", SOON)
 
 
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "PATIENCE_SECONDS", LATER)
+
+
 def refusal(answer: bytes) -> tuple[int, str]:
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"connection: close" in head
@@ -161,18 +168,18 @@ async def test_who_never_ends_a_body_is_disconnected_and_the_request_is_left(ech
     assert (echo.left, echo.asked) == (2, [])
 
 
-@pytest.mark.usefixtures("hurried")
+@pytest.mark.usefixtures("waiting")
 async def test_who_sends_a_body_slowly_is_heard_to_its_end(echo: Echo) -> None:
-    slowly = [piece for _ in range(8) for piece in (b"a" * 5_000, SOON / 4)]
+    slowly = [piece for _ in range(8) for piece in (b"a" * 5_000, LATER / 4)]
     head = POST + b"Connection: close\r\nContent-Length: 40000\r\n\r\n"
     assert answers(await echo.talk(head, *slowly)) == [("/echo", "a" * 40_000)]
 
 
-@pytest.mark.usefixtures("hurried")
+@pytest.mark.usefixtures("waiting")
 async def test_while_we_do_not_read_it_is_not_the_client_that_is_late(echo: Echo) -> None:
     head = b"POST /later HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n"
     talking = asyncio.create_task(echo.talk(head + b"a" * 3_000_000))
-    await asyncio.sleep(3 * SOON)
+    await asyncio.sleep(3 * LATER)
     echo.reads.set()
     assert answers(await talking) == [("/later", "a" * 3_000_000)]
 
@@ -184,10 +191,10 @@ async def test_the_rest_of_a_body_that_nobody_reads_may_not_drip_for_ever(echo: 
     assert said.startswith(b"HTTP/1.1 401 Unauthorized\r\n")
 
 
-@pytest.mark.usefixtures("hurried")
+@pytest.mark.usefixtures("waiting")
 async def test_a_request_that_is_whole_may_take_its_time(echo: Echo) -> None:
     talking = asyncio.create_task(echo.talk(b"GET /later HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
-    await asyncio.sleep(3 * SOON)
+    await asyncio.sleep(3 * LATER)
     echo.reads.set()
     assert answers(await talking) == [("/later", "")]
 
