@@ -40,7 +40,8 @@ def say(line: str) -> None:
 def up() -> None:
     directory, config = places()
     _refuse_few_files()
-    data_account(directory)  # refuses what is somebody else's before anything is written there
+    if not config.exists() or load_settings(declaration_of).database_url is None:
+        data_account(directory)  # refuses what is somebody else's before anything is written there
     os.umask(os.umask(0) | WRITABLE_TO_OTHERS)
     home.prepare_home(directory)
     if home.write_default_config(config):

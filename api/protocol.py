@@ -7,6 +7,7 @@ import asyncio
 import enum
 import logging
 import resource
+from contextlib import suppress
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -107,6 +108,8 @@ class Protocol(HttpToolsProtocol):
         """
         assert self._framing is not None
         framing, self._framing, self._told_again = self._framing, None, True
+        self.parser = httptools.HttpRequestParser(self)  # the other one hears nothing more where the connection is to be closed
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.parser.feed_data(framing)
 
     def on_message_begin(self) -> None:
@@ -201,4 +204,5 @@ def raise_descriptor_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        with suppress(ValueError, OSError):  # a container may not let us
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -138,7 +138,8 @@ def _refuse_too_many_elements(body: bytes) -> None:
 def _shape(body: bytes) -> bytes:
     """Its commas and opening brackets, without those of strings. In steps that each are one call, whatever is in it."""
     quoted = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NO_SHAPE)
-    strings_apart = quoted.replace(b'""', b"").split(b'"')  # two strings between which nothing is count as one
+    # two strings between which nothing is count as one; what lies between others has a mark, so that more pieces are too many
+    strings_apart = quoted.replace(b'""', b"").split(b'"', 2 * MOST_VALUES + 2)
     return b"".join(strings_apart[::2])
 
 

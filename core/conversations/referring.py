@@ -10,6 +10,8 @@ from core.messages import Item, Offer, ToolCallItem
 _DIGITS = 32
 """Of an id, which say what made it: those that follow are an ordinal in it (see `core.events.item_id`)."""
 
+_ASKED = "mcpr_"
+
 
 def copied(items: Sequence[Item], referred: Set[str], before: Sequence[Item] = ()) -> tuple[Item, ...]:
     """With copies of those that are referred to, and without those of them that were said `before`: nothing is told twice.
@@ -28,6 +30,6 @@ def copied(items: Sequence[Item], referred: Set[str], before: Sequence[Item] = (
 def _copy(item: Item, makers: "defaultdict[str, str]") -> Item:
     prefix, _, digits = item.id.rpartition("_")
     copy: Item = replace(item, id=f"{prefix}_{makers[digits[:_DIGITS]]}{digits[_DIGITS:]}")
-    if isinstance(copy, ToolCallItem) and copy.offer is Offer.APPROVAL:  # it is answered by the id that clients know
-        return replace(copy, call=replace(copy.call, id=item.id))
+    if isinstance(copy, ToolCallItem) and copy.offer is Offer.APPROVAL and not copy.call.id.startswith(_ASKED):
+        return replace(copy, call=replace(copy.call, id=item.id))  # by which it is answered, and copies of copies too
     return copy

@@ -294,3 +294,21 @@ async def test_a_body_that_is_held_in_memory_may_not_take_for_ever(monkeypatch: 
         async with asyncio.timeout(20):
             response = await client.post("/v1/responses", content=dripping())
     assert (response.status_code, response.json()["error"]["code"]) == (400, "body_timeout")
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+async def test_who_offers_to_upgrade_and_wants_to_close_is_answered_too(echo: Echo, version: bytes) -> None:
+    wish = (
+        b"Connection: upgrade, close\r\nUpgrade: h2c\r\n" if version == b"1.1" else b"Connection: upgrade\r\nUpgrade: h2c\r\n"
+    )
+    said = await echo.talk(b"POST /echo HTTP/" + version + b"\r\nHost: x\r\n" + wish + b"Content-Length: 5\r\n\r\nhello")
+    assert answers(said) == [("/echo", "hello")]
+
+
+def test_a_system_that_does_not_let_us_open_more_files_does_not_keep_us_from_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, 10**6))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    protocol.raise_descriptor_limit()

@@ -137,11 +137,12 @@ def test_a_data_directory_of_a_newer_version_is_refused_and_kept(home: Path) -> 
 def test_the_home_of_somebody_else_stays_as_it_is(tmp_path: Path, command: str) -> None:
     data = tmp_path / "home" / "postgres" / "18"
     data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("18\n")
     os.chown(data, 54_321, -1)
     refused = paddock(command, home=tmp_path / "home")
     assert refused.returncode == 1
     assert f"{data} belongs to user id 54321: run as that user" in refused.stderr
-    assert sorted(path.name for path in (tmp_path / "home").rglob("*")) == ["18", "postgres"]
+    assert sorted(path.name for path in (tmp_path / "home").rglob("*")) == ["18", "PG_VERSION", "postgres"]
 
 
 def test_too_few_open_files_are_told_before_anything_is_started(home: Path) -> None:

@@ -6,11 +6,10 @@ import resource
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import asyncpg
 import pytest
@@ -179,20 +178,25 @@ async def test_a_directory_of_a_newer_version_is_refused_and_not_touched(tmp_pat
     assert tree(data.parent) == before
 
 
-@pytest.mark.parametrize("opened", [open_postgres, open_redis])
+def data_of(home: Path, version: str = "18") -> Path:
+    data = home / "postgres" / version
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text(f"{version}\n")
+    return data
+
+
 @pytest.mark.parametrize("we", ["root", "a user"])
 async def test_data_of_somebody_else_is_refused_and_nothing_is_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[..., Any], we: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, we: str
 ) -> None:
     """What root wrote and gave away in a user's home was in the way of that user's next start."""
-    data = tmp_path / "postgres" / "18"
-    data.mkdir(parents=True)
+    data = data_of(tmp_path)
     if os.geteuid() == 0:
         os.chown(data, 54_321, -1)
     monkeypatch.setattr(os, "geteuid", lambda: 0 if we == "root" else 54_322)
     before = tree(tmp_path)
     with pytest.raises(ConfigurationError, match=f"{data} belongs to .*: run as that user, .*nothing was changed"):
-        async with opened(tmp_path, notify=quiet):
+        async with open_postgres(tmp_path, notify=quiet):
             pass
     assert tree(tmp_path) == before
 
@@ -214,10 +218,27 @@ async def test_an_account_that_is_made_later_takes_no_data_from_the_one_that_has
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="data of root's")
 async def test_data_that_became_roots_is_told_with_what_gives_it_back(tmp_path: Path) -> None:
-    (tmp_path / "postgres" / "18").mkdir(parents=True)
+    data_of(tmp_path)
     with pytest.raises(ConfigurationError, match="belongs to 'root': PostgreSQL refuses to run as root: `chown -R "):
         async with open_postgres(tmp_path, notify=quiet):
             pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's data")
+async def test_what_lies_beside_the_data_that_is_served_is_nobodys_business(tmp_path: Path) -> None:
+    async with open_postgres(tmp_path, durable=False, notify=quiet):
+        pass
+    data_of(tmp_path, "16")  # a copy that root made
+    (tmp_path / "postgres" / "20261122").write_text("a dump")
+    async with open_postgres(tmp_path, durable=False, notify=quiet) as postgres:
+        assert await ask(postgres.server_url, "SELECT 1") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's data")
+async def test_redis_does_not_mind_whose_data_lies_in_a_home_whose_database_is_elsewhere(tmp_path: Path) -> None:
+    os.chown(data_of(tmp_path), 54_321, -1)
+    async with open_redis(tmp_path, notify=quiet) as url:
+        assert url
 
 
 @pytest.mark.parametrize("usual", ["x" * 120, "with, comma"])

@@ -14,6 +14,7 @@ from core.messages import Message, MessageItem, Role, Text
 from core.storage.conversations import ConversationStore
 from core.storage.database import Database
 from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_approvals import call_of, opened, requests_of, said
 from tests.integration.test_idempotency import RESPONSES, client
 from tests.integration.test_turns import code
 
@@ -103,3 +104,18 @@ async def test_items_of_too_many_parts_are_not_referred_to_together(database: Da
         with pytest.raises(InvalidRequest) as refused:
             await store.items_by_id(who, ids, **bound)
         assert refused.value.code == "context_length_exceeded"
+
+
+async def test_an_approval_is_given_by_its_id_also_in_a_copy_of_a_copy(
+    stage: Stage, tenant: Tenant, heard: list[Sequence[Message]]
+) -> None:
+    async with opened(stage, tenant) as (_, http):
+        first = await http.respond()
+        [asking] = requests_of(first)
+        kept = await http.post("/v1/conversations", {"items": [{"role": "user", "content": "go"}, *pointing(first["output"])]})
+        copies = (await http.get(f"/v1/conversations/{kept['id']}/items?order=asc"))["data"]
+        approved = await http.respond(input=[*pointing(copies), said(asking)])
+        assert call_of(approved)["output"] == "42"
+        inputs = (await http.get(f"/v1/responses/{approved['id']}/input_items?order=asc"))["data"]
+        await http.respond(input=[*pointing([*inputs, *approved["output"]]), {"role": "user", "content": "and?"}])
+        assert not any("nobody has approved" in str(message) for message in heard[-1])

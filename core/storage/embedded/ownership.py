@@ -2,7 +2,6 @@
 
 import os
 import pwd
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,32 +18,47 @@ def serving_account(home: Path) -> Account | None:
     return data_account(home) or server_account()
 
 
+def beside_account(home: Path) -> Account | None:
+    """Whom a server that keeps nothing runs as: with the data's where that is ours to serve, and there may be none."""
+    try:
+        return serving_account(home)
+    except ConfigurationError:
+        return server_account()
+
+
 def data_account(home: Path) -> Account | None:
     """The account to which a start by root gave the data, when we are root. None where the data is ours, or there is none.
 
     Raises ConfigurationError where it is somebody else's: what we write and give away would be in the way of their next start.
     """
-    us, account = os.geteuid(), None
-    for data, owner in _owners(home / "postgres"):
-        if us != 0 and owner == us:
-            continue
-        account = _unprivileged(owner) if us == 0 else None
-        if account is None:
-            raise ConfigurationError(
-                f"PADDOCK_HOME: {data} belongs to {name_of(owner)}: {_advice(home, data, owner)}; nothing was changed"
-            )
+    us, data = os.geteuid(), _served(home / "postgres")
+    if data is None:
+        return None
+    owner = data.stat().st_uid
+    account = _unprivileged(owner) if us == 0 else None
+    if account is None and (us == 0 or owner != us):
+        raise ConfigurationError(
+            f"PADDOCK_HOME: {data} belongs to {name_of(owner)}: {_advice(home, data, owner)}; nothing was changed"
+        )
     return account
 
 
-def _owners(root: Path) -> Iterator[tuple[Path, int]]:
-    """Of the directory of each major version; of `root` where it is closed to us. Why a home is of no use is told later."""
-    with suppress(OSError):
-        try:
-            directories = [entry for entry in sorted(root.iterdir()) if entry.name.isdecimal()]
-        except PermissionError:
-            directories = [root]
-        for directory in directories:
-            yield directory, directory.stat().st_uid
+def _served(root: Path) -> Path | None:
+    """The data of the newest major version; `root` where it is closed to us. Why a home is else of no use is told later."""
+    try:
+        found = [entry for entry in root.iterdir() if entry.name.isdecimal() and _holds_data(entry)]
+    except PermissionError:
+        return root
+    except OSError:
+        return None
+    return max(found, key=lambda entry: int(entry.name), default=None)
+
+
+def _holds_data(directory: Path) -> bool:
+    try:
+        return (directory / "PG_VERSION").exists()
+    except PermissionError:  # it is closed to us, as data is
+        return True
 
 
 def _unprivileged(uid: int) -> Account | None:

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from core.accounts import capability_to_reach
 from core.errors import ConfigurationError
-from core.storage.embedded.ownership import serving_account
+from core.storage.embedded.ownership import beside_account
 from core.storage.embedded.places import socket_directory
 from core.supervisor import Child, Notify, Program, answer, kept_running
 
@@ -39,7 +39,7 @@ OPTIONS = {
 @asynccontextmanager
 async def open_redis(home: Path, *, notify: Notify = print) -> AsyncIterator[str]:
     """A Redis of our own for as long as the context lasts, started again when it dies. Gives its address."""
-    account = serving_account(home)
+    account = beside_account(home)
     async with AsyncExitStack() as stack:
         sockets = stack.enter_context(socket_directory(home, "redis", account, SOCKET))
         server = await find_server()
