@@ -4,13 +4,12 @@ from collections import defaultdict
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
+from core.conversations.reply import PREFIX_OF_CALL
+from core.events import turn_of
 from core.ids import new_id
 from core.messages import Item, Offer, ToolCallItem
 
-_DIGITS = 32
-"""Of an id, which say what made it: those that follow are an ordinal in it (see `core.events.item_id`)."""
-
-_ASKED = "mcpr_"
+_ASKED = f"{PREFIX_OF_CALL[Offer.APPROVAL]}_"
 
 
 def copied(items: Sequence[Item], referred: Set[str], before: Sequence[Item] = ()) -> tuple[Item, ...]:
@@ -28,8 +27,8 @@ def copied(items: Sequence[Item], referred: Set[str], before: Sequence[Item] = (
 
 
 def _copy(item: Item, makers: "defaultdict[str, str]") -> Item:
-    prefix, _, digits = item.id.rpartition("_")
-    copy: Item = replace(item, id=f"{prefix}_{makers[digits[:_DIGITS]]}{digits[_DIGITS:]}")
+    maker = turn_of(item.id)
+    copy: Item = replace(item, id=item.id.replace(maker, makers[maker]))  # what follows it is an ordinal
     if isinstance(copy, ToolCallItem) and copy.offer is Offer.APPROVAL and not copy.call.id.startswith(_ASKED):
         return replace(copy, call=replace(copy.call, id=item.id))  # by which it is answered, and copies of copies too
     return copy

@@ -19,9 +19,10 @@ from core.errors import InvalidRequest, NotFound, PaddockError
 from core.events import ToolsListed, TurnEvent
 from core.identity.principals import Principal
 from core.limits.limiter import Grant
-from core.limits.metering import MeteredModel, demand, estimate
+from core.limits.metering import MeteredModel, demand
 from core.llm.contract import Model
 from core.llm.router import ModelRouter
+from core.llm.taken import estimate
 from core.messages import (
     ApprovalResponseItem,
     FunctionOutputItem,

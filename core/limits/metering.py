@@ -6,7 +6,6 @@ from contextlib import aclosing
 from core.limits.limiter import Grant
 from core.llm.contract import Chunk, Model, ModelError, ModelRequest
 from core.llm.taken import Taken
-from core.llm.taken import estimate as estimate
 from core.llm.tokens import count_request
 from core.messages import Usage
 
