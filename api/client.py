@@ -9,7 +9,7 @@ import click
 
 from api import home
 from api.terminal import plain
-from core.config import client_variables, places
+from core.environment import client_variables, places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,8 @@ from api import gateway, home
 from api.gateway import Stopping, address_of
 from api.logs import log_to
 from api.servers import Servers, open_database_server, open_servers
-from core.config import Settings, load_settings, places
+from core.config import Settings, load_settings
+from core.environment import places
 from core.errors import ConfigurationError, Unavailable
 from core.llm.declaration import declaration_of
 from core.storage.embedded.cluster import LOGIN

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.config import Settings, passed_on
+from core.config import Settings
 from core.config_section import beside
+from core.environment import passed_on
 from core.errors import ConfigurationError, Unavailable
 from core.fleet.client import AgentUnreachable, connect
 from core.storage.embedded.places import numbered_socket_directory, socket_directory

@@ -1,10 +1,9 @@
 """What an operator can set, and where it comes from: defaults, then `paddock.yaml`, then `PADDOCK_*` variables.
 
-The only module that reads the environment. It knows no model: each entry of `models` is checked by a class that is passed in.
+It knows no model: each entry of `models` is checked by a class that is passed in.
 """
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -29,6 +28,7 @@ from core.config_alerts import Alerts
 from core.config_errors import Mistakes
 from core.config_file import ConfigFile, Key, read_config_file
 from core.config_section import Neighbour, Section, beside
+from core.environment import CLIENT_VARIABLES, ENVIRONMENT, places
 from core.errors import ConfigurationError
 
 PREFIX = "PADDOCK_"
@@ -53,9 +53,6 @@ LISTS = {
     ("metrics_networks",),
 }
 PATHS = {("audit", "key_file"), ("sealing_key_file",), ("sandbox_socket",)}
-CLIENT_VARIABLES = ("PADDOCK_URL", "PADDOCK_KEY", "PADDOCK_MODEL")
-PASSED_ON = re.compile(r"PATH|HOME|TMPDIR|LANG|LC_\w+|TZ|LD_LIBRARY_PATH|(CUDA|NVIDIA|GGML|LLAMA|VK|OMP|HIP|ROCR)_\w+")
-SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "x-content-type-options": "nosniff",
@@ -364,7 +361,7 @@ DeclarationOf = Callable[[Mapping[str, Any]], type[BaseModel]]
 """From an entry of `models` to the class that checks it. Raises pydantic's ValidationError."""
 
 
-def load_settings(declaration_of: DeclarationOf, environment: Mapping[str, str] = os.environ) -> Settings:
+def load_settings(declaration_of: DeclarationOf, environment: Mapping[str, str] = ENVIRONMENT) -> Settings:
     """Raises `ConfigurationError`: one line for each mistake, with file, line and key, or the variable's name."""
     home, config = places(environment)
     file = ConfigFile(path=config)
@@ -391,31 +388,6 @@ def load_settings(declaration_of: DeclarationOf, environment: Mapping[str, str] 
     if settings is None or mistakes.found:
         raise ConfigurationError("\n".join(mistakes.found))
     return settings
-
-
-def places(environment: Mapping[str, str] = os.environ) -> tuple[Path, Path]:
-    """PADDOCK_HOME and PADDOCK_CONFIG, for what has to make them before settings can be loaded."""
-    data = environment.get("XDG_DATA_HOME") or "~/.local/share"
-    home = _absolute(environment.get("PADDOCK_HOME") or f"{data}/paddock")
-    return home, _absolute(environment.get("PADDOCK_CONFIG") or str(home / "paddock.yaml"))
-
-
-def client_variables(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What `paddock chat` and `paddock keys` take from the environment: where the server is, and as whom to ask."""
-    names = (*CLIENT_VARIABLES, "PADDOCK_HOST", "PADDOCK_PORT")
-    return {name: environment[name] for name in names if environment.get(name)}
-
-
-def passed_on(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The part of the environment that child processes get: paths, locale, accelerators; nothing that sounds like a secret."""
-    return {name: value for name, value in environment.items() if PASSED_ON.fullmatch(name) and not SECRET.search(name)}
-
-
-def _absolute(text: str) -> Path:
-    try:
-        return Path(os.path.abspath(Path(text).expanduser()))
-    except RuntimeError as exc:
-        raise ConfigurationError(f"{exc}; set PADDOCK_HOME to an absolute path") from exc
 
 
 def _variables(section: type[BaseModel], above: tuple[str, ...]) -> Iterator[tuple[str, Key]]:

@@ -30,7 +30,7 @@ ONE_PLACE = {
     "uvicorn": ("api",),
 }
 TOUCHES_ENVIRONMENT = {
-    "core/config.py": "reads it, for everybody",
+    "core/environment.py": "reads it, for everybody",
     "core/llm/backends/litellm.py": "writes what the library reads when it is imported",
     "sandbox/runtimes/wasmtime/__main__.py": "writes what the library reads when it starts",
 }

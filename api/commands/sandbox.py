@@ -18,7 +18,7 @@ import click
 @click.option("--require-walls", is_flag=True, help="Do not start where a part of the second wall is missing.")
 def command(socket: Path, guests: Path | None, require_walls: bool, **numbers: int | None) -> None:
     """Run untrusted programs for gateways that are told the socket."""
-    from core.config import places
+    from core.environment import places
     from sandbox.errors import SandboxError
     from sandbox.guests.build import ensure_guest
     from sandbox.host import main

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.config import Settings, load_settings, passed_on
+from core.config import Settings, load_settings
+from core.environment import passed_on
 from core.errors import ConfigurationError
 from core.llm.declaration import declaration_of
 
