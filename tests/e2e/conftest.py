@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.paddock import make_home, started
+from tests.e2e.paddock import make_home, paddock, started
 
 CONFIG = """
 models:
@@ -70,8 +70,17 @@ class Gateway:
 
 
 @pytest.fixture(scope="session")
-def gateway(session_home: Path) -> Iterator[Gateway]:
-    home = make_home(session_home / "gateway", CONFIG)
+def new_database(session_home: Path) -> Path:
+    """What the first start makes, for all whose test is not about that."""
+    home = make_home(session_home / "new")
+    made = paddock("migrate", home=home)
+    assert made.returncode == 0, made.stderr
+    return home / "postgres"
+
+
+@pytest.fixture(scope="session")
+def gateway(session_home: Path, new_database: Path) -> Iterator[Gateway]:
+    home = make_home(session_home / "gateway", CONFIG, database=new_database)
     with started(home, session_home / "gateway.out", PADDOCK_CORS_ORIGINS="https://app.example.com") as up:
         url = up.wait_until_ready()
         yield Gateway(url, (home / "admin.key").read_text().strip(), home / "logs" / "gateway.log")

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from tests.e2e.nursery import Child
 from tests.sandboxing import guest
 
 ROOT = Path(__file__).parents[2]
@@ -34,12 +36,17 @@ models:
 """
 
 
-def make_home(home: Path, config: str = CONFIG) -> Path:
-    """A home with a configuration, and with the sandbox's guest built already."""
+def make_home(home: Path, config: str = CONFIG, *, database: Path | None = None) -> Path:
+    """A home with a configuration, and with the sandbox's guest built already.
+
+    database: copied, so that the first start makes none.
+    """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     (home / "paddock.yaml").write_text(config)
     (home / "guests").mkdir(mode=0o700)
     shutil.copy2(guest(), home / "guests" / guest().name)
+    if database is not None:
+        subprocess.run(["cp", "--archive", database, home / "postgres"], check=True)  # whose it is stays
     return home
 
 
@@ -50,28 +57,33 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 def paddock(*arguments: str, home: Path, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     """One command, to its end."""
-    return subprocess.run(
-        [*PADDOCK, *arguments],
-        env=environment(home, **variables),
-        cwd=ROOT,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-    )
+    with TemporaryDirectory() as folder:
+        asked, told, refused = (Path(folder) / name for name in ("stdin", "stdout", "stderr"))
+        asked.write_text(stdin)
+        child = Child(arguments, env=environment(home, **variables), cwd=ROOT, stdin=asked, stdout=told, stderr=refused)
+        try:
+            code = child.wait(PATIENCE_SECONDS)
+        finally:
+            child.kill()
+        return subprocess.CompletedProcess(arguments, code, told.read_text(), refused.read_text())
 
 
 class Up:
     """A started `paddock up`. Its output goes to a file, so that no pipe of it can fill."""
 
-    def __init__(self, home: Path, output: Path, environment: Mapping[str, str], command: str) -> None:
+    def __init__(self, home: Path, output: Path, environment: Mapping[str, str], command: str, *, anew: bool) -> None:
         self.home = home
         self._output = output
-        with output.open("wb") as file:
-            arguments = [*PADDOCK, command]
-            self.process = subprocess.Popen(
-                arguments, env=environment, cwd=ROOT, stdout=file, stderr=file, stdin=subprocess.DEVNULL
-            )
+        output.write_bytes(b"")
+        self.process: subprocess.Popen[bytes] | Child
+        if anew:
+            with output.open("ab") as file:
+                arguments = [*PADDOCK, command]
+                self.process = subprocess.Popen(
+                    arguments, env=environment, cwd=ROOT, stdout=file, stderr=file, stdin=subprocess.DEVNULL
+                )
+        else:
+            self.process = Child([command], env=environment, cwd=ROOT, stdin=Path(os.devnull), stdout=output, stderr=output)
 
     @property
     def output(self) -> str:
@@ -104,10 +116,13 @@ class Up:
 
 
 @contextmanager
-def started(home: Path, output: Path, *, command: str = "up", **variables: str) -> Iterator[Up]:
-    """Ended at the latest with the context, and with it everything that it started."""
+def started(home: Path, output: Path, *, command: str = "up", anew: bool = False, **variables: str) -> Iterator[Up]:
+    """Ended at the latest with the context, and with it everything that it started.
+
+    anew: in a Python of its own, whose imports a test is about.
+    """
     variables.setdefault("PADDOCK_PORT", "0")
-    up = Up(home, output, environment(home, **variables), command)
+    up = Up(home, output, environment(home, **variables), command, anew=anew)
     try:
         yield up
     finally:

@@ -12,8 +12,8 @@ alerts:
 """
 
 
-def test_what_is_wrong_is_shown_from_the_shell(tmp_path: Path, session_home: Path) -> None:
-    home = make_home(session_home / "alerts", CONFIG + RULE)
+def test_what_is_wrong_is_shown_from_the_shell(tmp_path: Path, session_home: Path, new_database: Path) -> None:
+    home = make_home(session_home / "alerts", CONFIG + RULE, database=new_database)
     with started(home, tmp_path / "output") as up:
         url = up.wait_until_ready()
         up.wait_for(lambda: "here: Redis is here (1)" in paddock("alerts", "--url", url, home=home).stdout)

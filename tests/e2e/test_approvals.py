@@ -50,8 +50,8 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, session_home: Path) -> Iterator[Served]:
-    home = make_home(session_home / "approvals", CONFIG)
+def served(tmp_path_factory: pytest.TempPathFactory, session_home: Path, new_database: Path) -> Iterator[Served]:
+    home = make_home(session_home / "approvals", CONFIG, database=new_database)
     with started(home, tmp_path_factory.mktemp("approvals") / "output") as up:
         gateway = Served(up.wait_until_ready(), home)
         headers = {"authorization": f"Bearer {gateway.key}"}

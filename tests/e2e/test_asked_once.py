@@ -45,8 +45,8 @@ HELPER = {"name": "helper", "model": "scripted", "tools": TOOLS}
 
 
 @pytest.fixture
-def home(session_home: Path, request: pytest.FixtureRequest) -> Path:
-    return make_home(session_home / f"once-{request.node.name[:20]}", CONFIG)
+def home(session_home: Path, new_database: Path, request: pytest.FixtureRequest) -> Path:
+    return make_home(session_home / f"once-{request.node.name[:20]}", CONFIG, database=new_database)
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def test_every_command_does_what_the_page_says(tmp_path: Path, session_home: Path) -> None:
-    home = make_home(session_home / "auditors")
+def test_every_command_does_what_the_page_says(tmp_path: Path, session_home: Path, new_database: Path) -> None:
+    home = make_home(session_home / "auditors", database=new_database)
     (tmp_path / "paddock").write_text('#!/bin/sh\nPYTHONPATH="$ROOT" exec {} "{}" "{}" "{}" "$@"\n'.format(*PADDOCK))
     (tmp_path / "paddock").chmod(0o700)
     with started(home, tmp_path / "output") as up:

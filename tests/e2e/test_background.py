@@ -30,8 +30,8 @@ PATIENCE_SECONDS = 90
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_home(tmp_path_factory.mktemp("background") / "home", CONFIG)
+def home(tmp_path_factory: pytest.TempPathFactory, new_database: Path) -> Path:
+    return make_home(tmp_path_factory.mktemp("background") / "home", CONFIG, database=new_database)
 
 
 def client(url: str, home: Path) -> openai.OpenAI:

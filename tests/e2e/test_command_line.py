@@ -19,9 +19,9 @@ from tests.e2e.paddock import CONFIG, PADDOCK, PATIENCE_SECONDS, ROOT, Up, envir
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+def server(tmp_path_factory: pytest.TempPathFactory, new_database: Path) -> Iterator[Up]:
     directory = Path(tempfile.mkdtemp(prefix="paddock-e2e-"))
-    with started(make_home(directory / "home"), tmp_path_factory.mktemp("server") / "output") as up:
+    with started(make_home(directory / "home", database=new_database), tmp_path_factory.mktemp("server") / "output") as up:
         up.wait_until_ready()
         yield up
         assert up.interrupt() == 0

@@ -62,8 +62,8 @@ class Office:
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory, session_home: Path) -> Iterator[Office]:
-    home = make_home(session_home / "story", CONFIG)
+def office(tmp_path_factory: pytest.TempPathFactory, session_home: Path, new_database: Path) -> Iterator[Office]:
+    home = make_home(session_home / "story", CONFIG, database=new_database)
     with started(home, tmp_path_factory.mktemp("story") / "output") as up:
         yield Office(up.wait_until_ready(), home)
         assert up.interrupt() == 0

@@ -110,9 +110,11 @@ def rates() -> Iterator[tuple[int, list[str]]]:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, session_home: Path, rates: tuple[int, list[str]]) -> Iterator[Served]:
+def served(
+    tmp_path_factory: pytest.TempPathFactory, session_home: Path, new_database: Path, rates: tuple[int, list[str]]
+) -> Iterator[Served]:
     port, asked = rates
-    home = make_home(session_home / "registry", CONFIG)
+    home = make_home(session_home / "registry", CONFIG, database=new_database)
     rate = {
         "name": "rate",
         "description": "Exchange rate between two currencies",

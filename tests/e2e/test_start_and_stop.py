@@ -32,6 +32,13 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture
+def used_home(new_database: Path) -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="paddock-e2e-"))
+    yield make_home(directory / "home", database=new_database)
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
 def output(tmp_path: Path) -> Path:
     return tmp_path / "output"
 
@@ -42,7 +49,7 @@ def running_as(up: Up, word: str) -> list[int]:
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_serves_until_it_is_told_to_stop_and_leaves_nothing(home: Path, output: Path, stop: signal.Signals) -> None:
-    with started(home, output) as up:
+    with started(home, output, anew=True) as up:
         url = up.wait_until_ready()
         assert up.output.splitlines()[-1] == f"Paddock is ready at {url}"
         assert is_ready(url)
@@ -55,27 +62,27 @@ def test_it_serves_until_it_is_told_to_stop_and_leaves_nothing(home: Path, outpu
         assert not is_ready(url)
 
 
-def test_a_kill_leaves_nothing_running_and_the_next_start_has_all_data(home: Path, output: Path) -> None:
-    with started(home, output) as up:
+def test_a_kill_leaves_nothing_running_and_the_next_start_has_all_data(used_home: Path, output: Path) -> None:
+    with started(used_home, output) as up:
         up.wait_until_ready()
-        key = (home / "admin.key").read_text()
+        key = (used_home / "admin.key").read_text()
         children = up.descendants()
         assert len(children) >= 3
         up.process.kill()
         up.process.wait()
         wait_until_gone(children)
-    with started(home, output) as up:
+    with started(used_home, output) as up:
         url = up.wait_until_ready()
-        assert (home / "admin.key").read_text() == key
-        assert "hello" in paddock("chat", "hello", home=home, PADDOCK_URL=url).stdout
+        assert (used_home / "admin.key").read_text() == key
+        assert "hello" in paddock("chat", "hello", home=used_home, PADDOCK_URL=url).stdout
 
 
-def test_a_second_one_beside_the_first_is_told_where_the_first_answers(home: Path, output: Path) -> None:
-    with started(home, output) as up:
+def test_a_second_one_beside_the_first_is_told_where_the_first_answers(used_home: Path, output: Path) -> None:
+    with started(used_home, output) as up:
         url = up.wait_until_ready()
-        second = paddock("up", home=home, PADDOCK_PORT=url.rpartition(":")[2])
+        second = paddock("up", home=used_home, PADDOCK_PORT=url.rpartition(":")[2])
         assert second.returncode == 1
-        assert f"already runs on {home} and answers at {url}" in second.stderr
+        assert f"already runs on {used_home} and answers at {url}" in second.stderr
         assert is_ready(url)
 
 
@@ -156,7 +163,7 @@ def test_too_few_open_files_are_told_before_anything_is_started(home: Path) -> N
 def test_nothing_in_a_home_can_be_written_by_others_whatever_the_umask(home: Path, output: Path) -> None:
     before = os.umask(0)
     try:
-        with started(home, output) as up:
+        with started(home, output, anew=True) as up:
             up.wait_until_ready()
             made = [home / "objects", *home.glob("*.key"), *(home / "run").rglob("*")]
             assert [path for path in made if path.stat().st_mode & 0o022 and not path.is_socket()] == []
@@ -176,7 +183,7 @@ def test_the_first_start_writes_a_configuration_that_can_be_read(tmp_path: Path)
 
 def test_ctrl_c_at_any_moment_of_the_start_ends_it_cleanly(home: Path, output: Path) -> None:
     for after_seconds in (0.1, 0.4, 0.8, 1.2, 1.8, 2.5, 3.5, None):
-        with started(home, output) as up:
+        with started(home, output, anew=True) as up:
             if after_seconds is None:
                 up.wait_for(lambda up=up: bool(up.descendants()))
             else:
@@ -192,12 +199,12 @@ def test_ctrl_c_at_any_moment_of_the_start_ends_it_cleanly(home: Path, output: P
         assert is_ready(up.wait_until_ready())
 
 
-def test_ctrl_c_twice_does_not_wait_for_a_request_that_runs(home: Path, output: Path) -> None:
-    with started(home, output) as up:
+def test_ctrl_c_twice_does_not_wait_for_a_request_that_runs(used_home: Path, output: Path) -> None:
+    with started(used_home, output) as up:
         url = up.wait_until_ready()
         children = up.descendants()
         first_piece = threading.Event()
-        asking = threading.Thread(target=stream_slowly, args=(url, (home / "admin.key").read_text().strip(), first_piece))
+        asking = threading.Thread(target=stream_slowly, args=(url, (used_home / "admin.key").read_text().strip(), first_piece))
         asking.start()
         assert first_piece.wait(60)
         up.process.send_signal(signal.SIGINT)
@@ -211,30 +218,30 @@ def test_ctrl_c_twice_does_not_wait_for_a_request_that_runs(home: Path, output: 
 
 
 @pytest.mark.parametrize("word", ["redis-server", "sandbox.host"])
-def test_a_helper_that_is_killed_is_started_again_and_the_operator_is_told(home: Path, output: Path, word: str) -> None:
-    with started(home, output) as up:
+def test_a_helper_that_is_killed_is_started_again_and_the_operator_is_told(used_home: Path, output: Path, word: str) -> None:
+    with started(used_home, output) as up:
         url = up.wait_until_ready()
         first = min(running_as(up, word))
         os.kill(first, signal.SIGKILL)
         up.wait_for(lambda: bool(running_as(up, word)) and first not in running_as(up, word) and is_ready(url))
         assert "SIGKILL" in up.output
-        answer = paddock("chat", "What is 1234 * 5678?", home=home, PADDOCK_URL=url)
+        answer = paddock("chat", "What is 1234 * 5678?", home=used_home, PADDOCK_URL=url)
         assert "7006652" in answer.stdout, answer.stderr
         assert up.interrupt() == 0
 
 
-def test_a_database_that_is_killed_ends_the_server_with_a_message_and_loses_nothing(home: Path, output: Path) -> None:
-    with started(home, output) as up:
+def test_a_database_that_is_killed_ends_the_server_with_a_message_and_loses_nothing(used_home: Path, output: Path) -> None:
+    with started(used_home, output) as up:
         up.wait_until_ready()
-        key = (home / "admin.key").read_text()
+        key = (used_home / "admin.key").read_text()
         children = up.descendants()
         os.kill(min(running_as(up, "postgres -D")), signal.SIGKILL)
         assert up.process.wait(60) == 1
         assert "the database ended; what was stored is kept, start again" in up.output
         wait_until_gone(children)
-    with started(home, output) as up:
+    with started(used_home, output) as up:
         up.wait_until_ready()
-        assert (home / "admin.key").read_text() == key
+        assert (used_home / "admin.key").read_text() == key
 
 
 def stream_slowly(url: str, key: str, first_piece: threading.Event) -> None:
