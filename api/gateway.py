@@ -14,7 +14,7 @@ from typing import Any
 
 import uvicorn
 
-from api.protocol import Protocol, raise_descriptor_limit
+from api.protocol import Protocol
 from core.errors import ConfigurationError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -124,7 +124,6 @@ async def serve(app: Any, listener: socket.socket, stopping: Stopping, on_ready:
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    raise_descriptor_limit()
     try:
         listener.listen(config.backlog)
     except OSError as exc:  # somebody else was quicker since we bound it

@@ -16,6 +16,7 @@ import click
 from api import gateway, home
 from api.gateway import Stopping, address_of
 from api.logs import log_to
+from api.protocol import raise_descriptor_limit
 from api.servers import Servers, open_database_server, open_servers
 from core.config import Settings, load_settings
 from core.environment import places
@@ -40,7 +41,7 @@ def say(line: str) -> None:
 
 def up() -> None:
     directory, config = places()
-    _refuse_few_files()
+    _allow_files()
     if not config.exists() or load_settings(declaration_of).database_url is None:
         data_account(directory)  # refuses what is somebody else's before anything is written there
     os.umask(os.umask(0) | WRITABLE_TO_OTHERS)
@@ -53,6 +54,7 @@ def up() -> None:
 
 
 def serve() -> None:
+    _allow_files()
     settings = _settings()
     needed = {
         "PADDOCK_DATABASE_URL": settings.database_url is not None,
@@ -85,8 +87,9 @@ def _settings() -> Settings:
     return settings
 
 
-def _refuse_few_files() -> None:
-    """Whatever opens one too many would tell it in its own way."""
+def _allow_files() -> None:
+    """As many as may be. Raises `ConfigurationError` where that is too few: what opens one too many tells it in its own way."""
+    raise_descriptor_limit()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if most != resource.RLIM_INFINITY and most < FEWEST_FILES:
         raise ConfigurationError(f"this process may open {most} files, and needs {FEWEST_FILES}: `ulimit -n 4096` allows more")

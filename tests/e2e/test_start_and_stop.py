@@ -160,6 +160,14 @@ def test_too_few_open_files_are_told_before_anything_is_started(home: Path) -> N
     assert not (home / "logs").exists()
 
 
+def test_a_soft_limit_of_open_files_is_raised(home: Path) -> None:
+    few = ["sh", "-c", 'ulimit -S -n 64 && exec "$@"', "sh", *PADDOCK, "up"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        given = environment(home, PADDOCK_PORT=str(taken.getsockname()[1]))
+        refused = subprocess.run(few, env=given, cwd=ROOT, capture_output=True, text=True)
+    assert "cannot be used (Address already in use)" in refused.stderr
+
+
 def test_nothing_in_a_home_can_be_written_by_others_whatever_the_umask(home: Path, output: Path) -> None:
     before = os.umask(0)
     try:
