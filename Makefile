@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # else each process compiles what it imports anew: seconds for every start, many in the tests
-.PHONY: help up chat test check crash bench eval-demo-model fmt clean
+.PHONY: help up chat test check clients crash bench eval-demo-model fmt clean
 
 RUN := .venv/.ready-to-run
 TEST := .venv/.ready-to-test
@@ -26,6 +26,9 @@ check: $(TEST) ## format, lint, types, architecture: what CI runs beside the tes
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+clients: $(TEST) ## run client libraries of others against a Paddock of their own (make clients NAMES="py/ ai_sdk" for some)
+	.venv/bin/python -m tests.clients $(NAMES)
 
 crash: $(TEST) ## kill processes at N moments (make crash N=5000 SEED=1), and look whether anything was lost or done twice
 	.venv/bin/python -m tests.crash $(or $(N),200) $(or $(SEED),1)

@@ -1,4 +1,4 @@
-"""What the items of a request point to, looked up."""
+"""What the items of a request point to, or leave to us to know, looked up."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,14 +6,14 @@ from starlette.requests import Request
 
 from api.dependencies import platform_of
 from api.wire.body import MOST_OBJECTS
-from api.wire.input_items import InputItem, references
+from api.wire.input_items import InputItem, looked_up
 from core.identity.principals import Principal
 from core.messages import Item
 
 
 async def referred(request: Request, principal: Principal, value: str | Sequence[InputItem] | None) -> Mapping[str, Item]:
     """The items that are there, by id; together no more than a request may hold itself. Raises InvalidRequest."""
-    ids = references(value)
+    ids = looked_up(value)
     if not ids:
         return {}
     platform = platform_of(request)

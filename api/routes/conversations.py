@@ -10,7 +10,7 @@ from api.dependencies import Listing, Query, answer, authenticated, body_of, lis
 from api.referring import referred
 from api.route import Router
 from api.wire.body import Body, Metadata
-from api.wire.input_items import InputItem, to_items
+from api.wire.input_items import InputItem, references, to_items
 from api.wire.items import encode_item
 from api.wire.response_body import unix
 from api.wire.responses_request import OUTPUTS, Include
@@ -58,7 +58,7 @@ def _encode(conversation: Conversation) -> dict[str, Any]:
 
 async def _items(request: Request, principal: Principal, given: list[InputItem]) -> tuple[Item, ...]:
     known = await referred(request, principal, given)
-    return copied(to_items(given, "items", known), known.keys())
+    return copied(to_items(given, "items", known), frozenset(references(given)))
 
 
 @router.post("", body=CreateConversation)

@@ -1,6 +1,8 @@
 """Input items as clients send them, in all the forms of OpenAI's API, and the way to our items."""
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Discriminator, Field, Tag
@@ -28,6 +30,8 @@ from core.messages import (
 )
 
 Status = Literal["in_progress", "completed", "incomplete"] | None
+KEPT_ID = r"^[A-Za-z0-9_-]{1,256}$"
+NOT_KEPT = "(the output was not kept)"
 
 
 class InputText(Body):
@@ -99,8 +103,10 @@ class Logs(Body):
 
 
 class CodeInterpreterCall(Body):
+    """A call of history. outputs: without them, what we keep of the item with this id."""
+
     type: Literal["code_interpreter_call"]
-    id: str = Field(min_length=1, max_length=256)
+    id: str | None = Field(None, min_length=1, max_length=256)
     code: str | None
     container_id: str | None = None
     outputs: Array[Logs] | None = None
@@ -115,10 +121,10 @@ class McpToolError(Body):
 
 
 class McpCall(Body):
-    """A call of history: what it gave back is in it."""
+    """A call of history. output: what it gave back; without it, what we keep of the item with this id."""
 
     type: Literal["mcp_call"]
-    id: str = Field(min_length=1, max_length=256)
+    id: str | None = Field(None, min_length=1, max_length=256)
     server_label: Literal["registry"]
     name: str = Field(min_length=1, max_length=256)
     arguments: str
@@ -186,7 +192,7 @@ class ItemReference(Body):
     """An item that is kept here, as our answers write it."""
 
     type: Literal["item_reference"] | None = None
-    id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,256}$")
+    id: str = Field(pattern=KEPT_ID)
 
 
 def by_type(item: Any) -> str | None:
@@ -218,14 +224,26 @@ def references(value: str | Sequence[InputItem] | None) -> Sequence[str]:
     return [item.id for item in value or () if isinstance(item, ItemReference)]
 
 
+def looked_up(value: str | Sequence[InputItem] | None) -> Sequence[str]:
+    """The ids of what it points to, and of calls that come without what they gave back, as several SDKs send them."""
+    pointed_to = references(value)
+    bare = (item.id for item in value or () if isinstance(item, CodeInterpreterCall | McpCall) and not _told(item))
+    kept = {id_ for id_ in bare if id_ is not None and re.fullmatch(KEPT_ID, id_)}
+    return [*pointed_to, *sorted(kept.difference(pointed_to))]
+
+
+def _told(call: CodeInterpreterCall | McpCall) -> bool:
+    return bool(call.outputs) if isinstance(call, CodeInterpreterCall) else (call.output, call.error) != (None, None)
+
+
 def to_items(value: str | list[InputItem], param: str, known: Mapping[str, Item]) -> tuple[Item, ...]:
     """Our items, with new ids, and those that it points to with theirs. param: where the list is in the request, for what is
-    refused here. known: what it points to. Raises NotFound for a reference to another.
+    refused here. known: what was looked up. Raises NotFound for a reference to another.
     """
     if isinstance(value, str):
         return (MessageItem(id=new_id("msg"), role=Role.USER, parts=(Text(text=value),)),)
     return tuple(
-        _known(item, f"{param}[{place}]", known) if isinstance(item, ItemReference) else _item(item, f"{param}[{place}]")
+        _known(item, f"{param}[{place}]", known) if isinstance(item, ItemReference) else _item(item, f"{param}[{place}]", known)
         for place, item in enumerate(value)
     )
 
@@ -237,7 +255,7 @@ def _known(item: ItemReference, param: str, known: Mapping[str, Item]) -> Item:
     return known[item.id]
 
 
-def _item(item: WholeItem, param: str) -> Item:
+def _item(item: WholeItem, param: str, known: Mapping[str, Item]) -> Item:
     match item:
         case Message():
             parts = _parts(item, param)
@@ -248,9 +266,9 @@ def _item(item: WholeItem, param: str) -> Item:
         case FunctionCallOutput():
             return _function_output(item)
         case CodeInterpreterCall():
-            return _code_call(item)
+            return _code_call(item, known)
         case McpCall():
-            return _registry_call(item)
+            return _registry_call(item, known)
         case McpApprovalRequest():
             asked = ToolCall(id=item.id, name=item.name, arguments=item.arguments)
             return ToolCallItem(id=new_id("mcpr"), call=asked, offer=Offer.APPROVAL)
@@ -303,27 +321,43 @@ def _function_output(item: FunctionCallOutput) -> FunctionOutputItem:
     )
 
 
-def _code_call(item: CodeInterpreterCall) -> ToolCallItem:
-    """A call of history. On the wire it has no call id of its own."""
-    logs = "".join(output.logs for output in item.outputs) if item.outputs is not None else "(the output was not kept)"
+def _code_call(item: CodeInterpreterCall, known: Mapping[str, Item]) -> ToolCallItem:
+    """On the wire it has no call id of its own."""
+    new = new_id("ci")
+    call_id = item.id or new
+    logs = NOT_KEPT if item.outputs is None else "".join(output.logs for output in item.outputs)
+    told = ToolResult(call_id=call_id, content=logs, failed=item.status == "failed")
     return ToolCallItem(
-        id=new_id("ci"),
-        call=ToolCall(id=item.id, name=Offer.CODE_INTERPRETER.value, arguments=dump({"code": item.code or ""})),
+        id=new,
+        call=ToolCall(id=call_id, name=Offer.CODE_INTERPRETER.value, arguments=dump({"code": item.code or ""})),
         offer=Offer.CODE_INTERPRETER,
-        result=ToolResult(call_id=item.id, content=logs, failed=item.status == "failed"),
+        result=told if item.outputs else _kept(call_id, Offer.CODE_INTERPRETER, known) or told,
     )
 
 
-def _registry_call(item: McpCall) -> ToolCallItem:
+def _registry_call(item: McpCall, known: Mapping[str, Item]) -> ToolCallItem:
+    new = new_id("mcp")
+    call_id = item.id or new
     error = item.error.content if isinstance(item.error, McpToolError) else item.error
-    result = ToolResult(call_id=item.id, content=item.output or error or "", failed=error is not None)
+    result: ToolResult | None = ToolResult(call_id=call_id, content=item.output or error or "", failed=error is not None)
+    if not _told(item):
+        done = ToolResult(call_id=call_id, content=NOT_KEPT) if item.status in (None, "completed") else None
+        result = _kept(call_id, Offer.REGISTRY, known) or done
     return ToolCallItem(
-        id=new_id("mcp"),
-        call=ToolCall(id=item.id, name=item.name, arguments=item.arguments),
+        id=new,
+        call=ToolCall(id=call_id, name=item.name, arguments=item.arguments),
         offer=Offer.REGISTRY,
-        result=None if item.output is None and error is None else result,
+        result=result,
         approval=item.approval_request_id,
     )
+
+
+def _kept(call_id: str, offer: Offer, known: Mapping[str, Item]) -> ToolResult | None:
+    """What the call gave back that a client sends again without it."""
+    item = known.get(call_id)
+    if not isinstance(item, ToolCallItem) or item.offer is not offer or item.result is None:
+        return None
+    return replace(item.result, call_id=call_id)
 
 
 def _complete(status: str | None) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field
 
 from api.wire.body import Array, Body, CacheRetention, JsonObject, Metadata, ServiceTier, Verbosity, only
-from api.wire.input_items import InputItem, to_items
+from api.wire.input_items import InputItem, references, to_items
 from api.wire.responses_stream import WIRE
 from api.wire.tool_choice import AllowedTools, Choice, narrowed, to_choice
 from api.wire.tools import CodeInterpreterTool, FunctionTool, McpTool, Tool, check_schemas, split_tools
@@ -105,7 +105,7 @@ class CreateResponse(Body):
 
 
 def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any], known: Mapping[str, Item]) -> TurnRequest:
-    """origin: the request's and the trace's id and the model's prices, for the report. known: items that its input points to.
+    """origin: the request's and the trace's id and the model's prices, for the report. known: what was looked up for its input.
 
     Raises InvalidRequest, NotFound.
     """
@@ -124,7 +124,7 @@ def to_turn_request(body: CreateResponse, *, origin: Mapping[str, Any], known: M
     conversation = body.conversation
     return TurnRequest(
         input=to_items([] if body.input is None else body.input, "input", known),
-        referred=frozenset(known),
+        referred=frozenset(references(body.input)),
         model=body.model,
         instructions=body.instructions,
         previous_turn_id=body.previous_response_id,

@@ -10,7 +10,7 @@ from core.errors import InvalidRequest
 from core.ids import new_id
 from core.llm.backends import scripted
 from core.llm.script import Situation
-from core.messages import Message, MessageItem, Role, Text
+from core.messages import Message, MessageItem, Role, Text, ToolResult
 from core.storage.conversations import ConversationStore
 from core.storage.database import Database
 from tests.integration.conftest import Stage, Tenant
@@ -119,3 +119,58 @@ async def test_an_approval_is_given_by_its_id_also_in_a_copy_of_a_copy(
         inputs = (await http.get(f"/v1/responses/{approved['id']}/input_items?order=asc"))["data"]
         await http.respond(input=[*pointing([*inputs, *approved["output"]]), {"role": "user", "content": "and?"}])
         assert not any("nobody has approved" in str(message) for message in heard[-1])
+
+
+def bare(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without what calls gave back, as OpenAI's Agents SDK, its JavaScript client and pydantic-ai send history."""
+    return [{**item, "outputs": None} if item["type"] == "code_interpreter_call" else item for item in items]
+
+
+async def test_calls_that_are_sent_again_without_what_they_gave_back_keep_it(
+    stage: Stage, tenant: Tenant, heard: list[Sequence[Message]]
+) -> None:
+    async with stage.open_with(*STEPS) as platform, client(platform, tenant) as http:
+        first = await asked(http, input="go", include=["code_interpreter_call.outputs"])
+        assert [item["type"] for item in first["output"]].count("code_interpreter_call") == 3
+        history = [{"role": "user", "content": "go"}, *bare(first["output"]), *outputs_of(first)]
+        for outputs in (None, []):
+            again = [{**item, "outputs": outputs} if "outputs" in item else item for item in history]
+            heard.clear()
+            await asked(http, input=again)
+            assert results_of(heard[0]) == ["1", "2", "2", "rain", "rain"]
+        kept = (await http.post("/v1/conversations", json={"items": history})).json()["id"]
+        copies = (await http.get(f"/v1/conversations/{kept}/items?limit=100&order=asc")).json()["data"]
+        assert {item["id"] for item in copies}.isdisjoint(item["id"] for item in first["output"])
+        assert [item["outputs"] for item in copies if item["type"] == "code_interpreter_call"] == [None] * 3
+        heard.clear()
+        await asked(http, input=copies)
+        assert results_of(heard[0]) == ["1", "2", "2", "rain", "rain"]
+
+
+async def test_what_a_call_of_others_gave_back_is_not_told_and_an_id_may_be_missing(
+    stage: Stage, tenant: Tenant, other_tenant: Tenant, heard: list[Sequence[Message]]
+) -> None:
+    async with stage.open_with(*STEPS) as platform, client(platform, tenant) as http, client(platform, other_tenant) as others:
+        first = await asked(http, input="go")
+        history = [{"role": "user", "content": "go"}, *bare(first["output"][:1])]
+        registry = {"type": "mcp_call", "server_label": "registry", "name": "double", "arguments": "{}", "error": None}
+        for call in (
+            history[1],
+            {**history[1], "id": "odd\0id"},
+            {**history[1], "id": None},
+            {**registry, "id": history[1]["id"]},
+        ):
+            sent = {name: value for name, value in call.items() if value is not None}
+            heard.clear()
+            await asked(others, input=[history[0], sent], tools=[])
+            assert results_of(heard[0]) == ["(the output was not kept)"]
+        made = await others.post("/v1/conversations", json={"items": [history[0], registry]})
+        assert made.status_code == 200, made.text
+        unfinished = {**registry, "id": "mcp_1", "status": "incomplete"}
+        heard.clear()
+        await asked(others, input=[history[0], unfinished], tools=[])
+        assert results_of(heard[0]) == ["no result: the call was interrupted"]
+
+
+def results_of(messages: Sequence[Message]) -> list[str]:
+    return [message.content for message in messages if isinstance(message, ToolResult)]
