@@ -7,6 +7,7 @@ The agent listens on a Unix socket (mode 0600 in a directory of mode 0700) and s
     agent    {"kind": "reasoning" | "text" | "call", ...} ...                      as the model writes
     agent    {"kind": "finished", ...} or {"kind": "failed", "code": ..., ...}     exactly one of them, last
 
+A text that is empty says that the model works and has nothing to show yet: it reads, or what it wrote is held back.
 Messages and tools have the shape of OpenAI's chat completions, except that a call's `arguments` are the parsed object where
 they parse. Closing the connection is how a request is cancelled, whether it waits, reads its prompt or writes.
 """

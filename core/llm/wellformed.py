@@ -9,7 +9,7 @@ from core.messages import FinishReason, Reply, Usage
 
 CALL_ID_CHARACTERS = 256
 """A longer one is replaced: it is in every event, ledger row and header of its call. One with a slash too, which in the ledger
-leads to calls that the call's own code made."""
+leads to calls that the call's own code made, and one with a NUL, which is no text there."""
 MOST_TOKENS = 10**9
 """More than any model reads or says; what is beyond a database's numbers would keep its turn from ever ending."""
 
@@ -56,7 +56,7 @@ class ReplyChecker:
             self._ids = {call.id for reply in replies for call in reply.tool_calls}
         self._opened.add(chunk.index)
         call_id = made_valid(chunk.id)
-        if not call_id or len(call_id) > CALL_ID_CHARACTERS or "/" in call_id or call_id in self._ids:
+        if not call_id or len(call_id) > CALL_ID_CHARACTERS or "/" in call_id or "\x00" in call_id or call_id in self._ids:
             call_id = self._new_call_id()
         self._ids.add(call_id)
         self._said.append(chunk.name)

@@ -6,13 +6,17 @@ import signal
 import socket as sockets
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, closing, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.fleet.agent.server import Queue
+from core.fleet.agent import engine, server
+from core.fleet.agent.engine import CHUNK_SECONDS, CHUNK_TOKENS, Engine
+from core.fleet.agent.server import Queue, Server
+from core.fleet.agent.task import Preparation
 from core.fleet.client import AgentUnreachable, connect
 from core.fleet.protocol import AgentFailure, Failed, FailureCode, Finished, Line, Text
 from core.messages import FinishReason
@@ -97,6 +101,42 @@ async def test_stop_sequences_end_the_reply_and_are_not_shown(endless: Path) -> 
     assert "".join(line.text for line in texts if isinstance(line, Text)) == "on an"
     assert isinstance(last, Finished)
     assert last.reason is FinishReason.STOP
+
+
+async def test_a_model_that_works_and_has_nothing_to_show_gives_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "SILENT_SECONDS", 0.0)
+    held_back = {"stop": ["on and " * 9], "max_output_tokens": 3}
+    with closing(Engine(write_reciter(tmp_path / "model.gguf", ["on ", "and "], endless=True, context=4096))) as model:
+        async with Server(model, Preparation(model), name="m", use_grammar=True).listen(tmp_path / "agent.sock"):
+            *lines, last = await answer(
+                tmp_path / "agent.sock", messages=[{"role": "user", "content": "x" * 1000}], **held_back
+            )
+    signs = [line for line in lines if line == Text(text="")]
+    assert len(signs) > 1000 // CHUNK_TOKENS + 3
+    assert [line for line in lines if line not in signs] == [Text(text="on and on ")]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.usage.output) == (FinishReason.LENGTH, 3)
+
+
+def test_a_machine_that_reads_slowly_is_given_less_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, looks = count(step=2 * CHUNK_SECONDS), count()
+    with closing(Engine(write_reciter(tmp_path / "model.gguf", ["hi"]))) as slow:
+        monkeypatch.setattr("core.fleet.agent.engine.time.monotonic", lambda: next(clock))
+        slow.read([7] * (128 + 64 + 32 + 16 + 1), lambda: next(looks) < 0)
+    assert next(looks) == 5
+
+
+@pytest.mark.parametrize(("limit", "most"), [("max 100000", 64), ("150000 100000", 2), ("50000 100000", 1), (None, 64)])
+def test_a_container_has_no_more_threads_than_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, most: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setattr(engine, "CPU_QUOTA", tmp_path / "cpu.max")
+    if limit is not None:
+        (tmp_path / "cpu.max").write_text(f"{limit}\n")
+    assert engine.processors() == most
 
 
 async def test_hanging_up_while_the_model_writes_frees_it(endless: Path) -> None:

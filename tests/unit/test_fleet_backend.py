@@ -2,17 +2,20 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import jsonschema
 import pytest
 
+from core.fleet import protocol
 from core.fleet.agent.engine import Engine
-from core.fleet.protocol import FailureCode, estimate_tokens
+from core.fleet.protocol import FailureCode, Greeting, estimate_tokens
 from core.llm.backends import fleet
 from core.llm.backends.fleet import Declaration, open_model
 from core.llm.contract import (
@@ -34,7 +37,8 @@ from core.llm.contract import (
     ToolSpec,
 )
 from core.llm.declaration import validate_model
-from core.messages import FinishReason, Image, Reply, SystemMessage, Text, ToolCall, ToolResult, UserMessage
+from core.llm.resilience import ResilientModel
+from core.messages import FinishReason, Image, Reply, SystemMessage, Text, ToolCall, ToolResult, Usage, UserMessage
 from tests.doubles.local_agent import answers, running_agent, start_agent
 from tests.doubles.tiny_gguf import write_random, write_reciter
 
@@ -269,6 +273,31 @@ async def test_something_else_at_the_socket_is_no_agent(tmp_path: Path) -> None:
     async with await asyncio.start_unix_server(greet, tmp_path / "s"):
         with pytest.raises(ModelUnavailable, match="no agent"):
             await ask(tmp_path / "s")
+
+
+async def test_a_sign_of_life_is_no_output_and_no_beginning_of_a_reply(tmp_path: Path) -> None:
+    usage = Usage(input=1, output=1)
+    alive, said = protocol.Text(text=""), [protocol.Text(text="hi"), protocol.Finished(reason=FinishReason.STOP, usage=usage)]
+    greeting = Greeting(model="m", context_tokens=64, vocabulary=9, word_bytes=1.0, load_seconds=0.0)
+    replies = [[alive, alive], [alive, *said]]  # the first breaks off
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(protocol.encode_line(greeting))
+        await reader.readline()
+        writer.writelines(protocol.encode_line(line) for line in replies.pop(0))
+        writer.close()
+
+    socket = tmp_path / "agent.sock"
+    declaration = Declaration.model_validate(
+        {"name": "m", "backend": "fleet", "socket": socket, "retries": {"base_seconds": 0.01}}
+    )
+    model = ResilientModel(
+        fleet.FleetModel(declaration, socket), declaration, clock=time.monotonic, sleep=asyncio.sleep, random=Random(1)
+    )
+    async with await asyncio.start_unix_server(serve, socket):
+        chunks = [chunk async for chunk in model.stream(HELLO)]
+    assert chunks == [TextChunk(text="hi"), Finished(reason=FinishReason.STOP, usage=usage)]
+    assert replies == []
 
 
 @pytest.mark.parametrize(

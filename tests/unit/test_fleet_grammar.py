@@ -201,8 +201,10 @@ def levels(depth: int, options: int) -> dict[str, Any]:
     return {"$defs": {**chain, f"t{depth}": {"type": "null"}}, "$ref": "#/$defs/t0"}
 
 
+OBJECT, ARRAY = {"type": "object"}, {"type": "array"}
 HERE = {"$ref": "#"}
 NUMBER, TEXT = {"type": "number"}, {"type": "string"}
+CHOICES = [{"$ref": f"#/$defs/c{n}"} for n in range(24)]
 AMBIGUOUS: dict[str, dict[str, Any]] = {
     "levels": levels(6, 24),
     "deep": levels(20, 2),
@@ -225,6 +227,20 @@ AMBIGUOUS: dict[str, dict[str, Any]] = {
     },
     "constants": {"enum": [f"v{n}" for n in range(3000)]},
     "constants in objects": alike(20, {"enum": [f"v{n}" for n in range(100)]}),
+    "choices of choices": {
+        "$defs": {"c0": {"type": "boolean"}, **{f"c{n}": {"anyOf": CHOICES[:n]} for n in range(1, 24)}},
+        "anyOf": CHOICES,
+    },
+    "itself": HERE,
+    "a choice that begins with itself": {"anyOf": [HERE, {"type": "null"}]},
+    "choices of choices in arrays": {
+        "$defs": {f"c{n}": {"anyOf": CHOICES[:n] or [TEXT, NUMBER]} for n in range(8)},
+        "anyOf": [{"type": "array", "items": CHOICES[7], "minItems": n} for n in range(4)],
+    },
+    "arrays that end alike": {
+        "type": "array",
+        "items": {"anyOf": [{**ARRAY, "minItems": n % 3, "maxItems": 3 + n // 3} for n in range(120)]},
+    },
     "lists of types": {"anyOf": [{"type": ["array", "null"], "items": HERE}, {"type": ["array", "string"], "items": HERE}]},
 }
 
@@ -233,8 +249,37 @@ AMBIGUOUS: dict[str, dict[str, Any]] = {
 def test_a_schema_that_leaves_too_much_open_is_no_grammar(schema: dict[str, Any]) -> None:
     with pytest.raises(grammar.Untranslatable, match="too many ways"):
         grammar.for_answer(schema)
-    with pytest.raises(grammar.Untranslatable, match="too many ways"):
-        grammar.for_call({"f": schema}, closing="</tool_call>")
+    assert grammar.for_call({"f": schema}, closing="</tool_call>") == grammar.for_call({"f": OBJECT}, closing="</tool_call>")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"type": "object", "properties": {"old": False}, "required": ["old"]},
+        {"$ref": "https://elsewhere.example/schema"},
+        {"enum": ["x" * 70_000]},
+        HERE,
+        AMBIGUOUS["levels"],
+        AMBIGUOUS["choices of choices"],
+    ],
+    ids=["nothing", "remote", "big", "itself", "levels", "choices"],
+)
+def test_a_tool_whose_schema_is_no_good_for_a_grammar_takes_it_from_no_other(engine: Engine, bad: dict[str, Any]) -> None:
+    tools = {**TOOLS, "bad": bad}
+    answer_or_call = grammar.for_answer_or_call(TREE, tools, opening="<tool_call>", closing="</tool_call>")
+    for written, opening in ((grammar.for_call(tools, closing="</tool_call>"), ""), (answer_or_call, "<tool_call>")):
+        for name, arguments, fits in (("plain", "{}", True), ("plain", '{"a":1}', False), ("bad", '{"a":[1]}', True)):
+            call = f'{opening}{{"name":"{name}","arguments":{arguments}}}</tool_call>'
+            assert holds(engine, written, call) == fits
+        assert not holds(engine, written, f'{opening}{{"name":"other"')
+        assert not holds(engine, written, f'{opening}{{"name":"bad","arguments":5')
+
+
+def test_tools_that_are_too_much_together_are_still_called_by_their_names(engine: Engine) -> None:
+    tools = {f"f{n}": record(**{f"p{m}": TEXT for m in range(100)}) for n in range(20)}
+    written = grammar.for_call(tools, closing="</tool_call>")
+    assert holds(engine, written, '{"name":"f19","arguments":{"any":1}}</tool_call>')
+    assert not holds(engine, written, '{"name":"f20"')
 
 
 TAGGED = [record("tag", tag={"const": f"kind {n}"}, left=HERE, right=HERE) for n in range(20)]
@@ -268,8 +313,8 @@ def test_ordinary_schemas_hold_the_model(engine: Engine, schema: dict[str, Any])
 
 def test_what_is_worst_of_the_allowed_is_followed_at_once(engine: Engine) -> None:
     with closing(Sampler(engine, Settings(temperature=0, top_p=1))) as sampler:
-        assert sampler.constrain(grammar.for_answer(levels(2, 15)))
-        assert sampler.advance('{"a": {"a": null, "x14": null}, "x7": null}')
+        assert sampler.constrain(grammar.for_answer(levels(2, 7)))
+        assert sampler.advance('{"a": {"a": null, "x6": null}, "x3": null}')
 
 
 @pytest.mark.parametrize(
@@ -349,10 +394,14 @@ BESIDE: list[tuple[dict[str, Any], Any]] = [
 ]  # fmt: skip
 
 
-def allowed(engine: Engine, schema: Mapping[str, Any], value: Any) -> bool:
+def holds(engine: Engine, written: str, text: str) -> bool:
     with closing(Sampler(engine, Settings(temperature=1.0, top_p=1.0))) as sampler:
-        assert sampler.constrain(grammar.for_answer(schema))
-        return sampler.advance(json.dumps(value, separators=(",", ":")))
+        assert sampler.constrain(written)
+        return sampler.advance(text)
+
+
+def allowed(engine: Engine, schema: Mapping[str, Any], value: Any) -> bool:
+    return holds(engine, grammar.for_answer(schema), json.dumps(value, separators=(",", ":")))
 
 
 @pytest.mark.parametrize(("schema", "value"), BESIDE)
@@ -368,3 +417,45 @@ def test_alternatives_of_declared_members_are_held_to_these(engine: Engine) -> N
     described = {"$ref": "#/$defs/B", "description": "a thing", "type": "object", "$defs": {"B": BASE}}
     assert allowed(engine, described, {"id": 1})
     assert not allowed(engine, described, {"id": "x"})
+
+
+ONLY = {"additionalProperties": False}
+TIGHT: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
+    ({"type": "object", **ONLY}, [{}], [{"a": 1}]),
+    ({"type": "object", "properties": {}, "required": [], **ONLY}, [{}], [{"a": 1}]),
+    ({"type": "object", "patternProperties": {"^a": {}}, **ONLY}, [{}, {"a": 1}], []),
+    ({"type": "object", "properties": {"a": {}, "b": {}}, "minProperties": 1}, [{"a": 1}, {"b": 1}, {"a": 1, "b": 1}], [{}]),
+    ({"type": "object", "properties": {"a": {}, "b": {}}, "minProperties": 1, "required": ["a"]}, [{"a": 1}], [{}, {"b": 1}]),
+    ({"type": "array", "minItems": 2}, [[1, "x"]], [[], [1]]),
+    ({"type": "array", "prefixItems": [NUMBER, TEXT], "minItems": 2, "maxItems": 2}, [[1, "x"]], [[], [1], [1, "x", 2]]),
+    ({"type": "array", "items": [NUMBER, TEXT], "minItems": 1}, [[1, "x"]], [[]]),
+    ({"type": "object", "properties": {"a": {}}, "required": ["n"], "additionalProperties": NUMBER}, [{"n": 1}], [{"n": "x"}]),
+    ({"$defs": {"a b": NUMBER}, "$ref": "#/%24defs/a%20b"}, [1], ["x"]),
+]
+
+
+@pytest.mark.parametrize(("schema", "valid", "wrong"), TIGHT)
+def test_a_grammar_is_no_looser_than_it_need_be(
+    engine: Engine, schema: dict[str, Any], valid: list[Any], wrong: list[Any]
+) -> None:
+    assert [value for value in valid if not allowed(engine, schema, value)] == []
+    assert [value for value in wrong if allowed(engine, schema, value)] == []
+
+
+def test_no_number_is_infinite(engine: Engine) -> None:
+    written = grammar.for_answer(NUMBER)
+    assert holds(engine, written, f"-{'9' * 16}.5e99")
+    assert not holds(engine, written, "1e999")
+    assert not holds(engine, written, "9" * 17)
+
+
+@pytest.mark.parametrize("schema", [None, BASE])
+def test_after_a_call_that_must_be_made_no_answer_has_to_stand_beside_it(tmp_path: Path, schema: Any) -> None:
+    tools = [{"type": "function", "function": {"name": "plain", "parameters": TOOLS["plain"]}}]
+    script = ['{"name": "plain", "arguments": {}}', "</tool_call>", " "]
+    with closing(Engine(write_reciter(tmp_path / "model.gguf", script))) as engine:
+        pieces, finished = answer(
+            engine, tools=tools, tool_choice="required", json_answer=True, json_schema=schema, temperature=0
+        )
+    assert [piece.name for piece in pieces if isinstance(piece, Call) and piece.name] == ["plain"]
+    assert (text_of(pieces), finished.reason, finished.usage.output) == (" ", FinishReason.TOOL_CALLS, 3)

@@ -2,15 +2,20 @@
 
 import gc
 import json
+import linecache
 import resource
-from collections.abc import Iterator
-from contextlib import closing
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from types import FrameType
 from typing import Any
 
 import pytest
 
+from core.fleet.agent import prompt
 from core.fleet.agent.engine import Engine
-from core.fleet.agent.prompt import Composer, TemplateUnusable
+from core.fleet.agent.prompt import KEPT_TEXTS, Composer, TemplateUnusable
 from core.fleet.agent.task import Preparation
 from core.fleet.protocol import AgentFailure, Ask, FailureCode
 from tests.doubles.tiny_gguf import CONTROL, TEMPLATE, USER_DEFINED, write_random
@@ -246,7 +251,7 @@ def test_what_a_tool_or_a_call_holds_is_counted_before_it_is_read(
 def test_reading_what_was_asked_ends_as_a_template_does(monkeypatch: pytest.MonkeyPatch, template: str | None) -> None:
     monkeypatch.setattr("core.fleet.agent.prompt.RENDER_SECONDS", 0.05)
     composer = Composer(template, special_texts=[f"<|reserved_{n}|>" for n in range(256)], bos="", eos="")
-    tools = [{"function": {"name": "f", "parameters": {"default": [""] * 50_000}}}]
+    tools = [{"function": {"name": "f", "parameters": {"default": [*map(str, range(50_000))]}}}]
     with pytest.raises(AgentFailure, match=r"ran for more than 0\.05 s") as caught:
         composer.compose(user("x"), tools, limit=10**9)
     assert caught.value.code is FailureCode.REFUSED
@@ -256,6 +261,42 @@ def test_tools_are_written_as_they_are() -> None:
     tools = [{"type": "function", "function": {"name": "f", "parameters": {"enum": ["", "a", "a b", 1, None, "<x"]}}}]
     written = "{{ messages[0].content }} {{ tools | tojson }}"
     assert composed(written, user("hi"), tools) == f"hi {json.dumps(tools)}"
+
+
+def test_what_was_looked_through_is_not_looked_through_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    composer = Composer("{{ messages }}", special_texts=SPECIAL, bos="", eos="")
+    tools = [{"function": {"name": "add", "description": "adds <|im_start|> and more", "parameters": {"enum": ["a", "b"]}}}]
+    before = composer.compose(user("hello"), tools, limit=10_000)
+    seen = []
+    monkeypatch.setattr(composer, "_goes_on", lambda text: seen.append(text) or False)
+    assert composer.compose(user("hello"), tools, limit=10_000) == before
+    composer.compose(user("x" * 2000), tools, limit=10_000)
+    composer.compose(user("x" * 2000), tools, limit=10_000)
+    assert set(map(len, seen)) == {2000}
+    assert len(seen) == 4  # a long one is not kept: its beginning, each time, with and without blanks
+    assert composer._guarded_again.cache_info().maxsize == KEPT_TEXTS
+
+
+@pytest.mark.parametrize("moment", ["armed = False", "setitimer(signal.ITIMER_REAL, 0)"])
+def test_an_alarm_that_rings_while_its_limit_is_left_does_not_ring_again(moment: str) -> None:
+    rung = []
+
+    def ring(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
+        if event == "line" and moment in linecache.getline(frame.f_code.co_filename, frame.f_lineno) and not rung:
+            rung.append(moment)
+            signal.raise_signal(signal.SIGALRM)
+        return ring
+
+    before, traced = signal.getsignal(signal.SIGALRM), sys.gettrace()
+    sys.settrace(lambda frame, *_: ring if frame.f_code.co_name == "_time_limit" else None)
+    try:
+        with suppress(TimeoutError), prompt._time_limit(60):
+            pass
+    finally:
+        sys.settrace(traced)
+        left, handler = signal.setitimer(signal.ITIMER_REAL, 0), signal.signal(signal.SIGALRM, before)
+    assert rung
+    assert (left, handler) == ((0.0, 0.0), before)
 
 
 @pytest.mark.parametrize("tools", [[{}], [{"function": 5}], [{"function": {"description": "no name"}}]])

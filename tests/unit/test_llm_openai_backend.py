@@ -113,10 +113,11 @@ async def test_the_wire_can_be_bent_for_other_servers() -> None:
     assert peer.received[0].body.keys() == {"model", "messages", "stream", "max_completion_tokens"}
 
 
-async def test_a_provider_that_ignores_stream_works_too() -> None:
+@pytest.mark.parametrize("told", ["application/json; charset=utf-8", "Application/JSON", "text/plain", "text/event-stream"])
+async def test_a_provider_that_ignores_stream_works_too(told: str) -> None:
     answer = {"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 3}}
-    pieces = [json.dumps(answer).encode()]
-    async with opened(Answer(pieces=pieces, content_type="application/json; charset=utf-8")) as (model, _):
+    pieces = [b"\n", b'\n {"id":', b"1," + json.dumps(answer).encode()[1:]]
+    async with opened(Answer(pieces=pieces, content_type=told)) as (model, _):
         assert await whole(model) == [
             TextChunk(text="Hello"),
             Finished(reason=FinishReason.STOP, usage=Usage(input=3)),

@@ -29,7 +29,7 @@ def test_chunks_without_content_are_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("text", "valid"),
-    [("plain", "plain"), ("ü😀", "ü😀"), ("a\ud83d", "a�"), ("\ude00b", "�b"), ("\ud83d\ude00", "😀"), ("\x00", "\x00")],
+    [("plain", "plain"), ("ü😀", "ü😀"), ("a\ud83d", "a�"), ("\ude00b", "�b"), ("\ud83d\ude00", "😀"), ("\x01", "\x01")],
 )
 def test_lone_surrogates_are_replaced_everywhere(text: str, valid: str) -> None:
     assert checked(
@@ -53,9 +53,11 @@ def test_calls_without_an_id_or_with_one_that_is_taken_or_endless_get_their_own(
         CallChunk(index=2, id="call_1", name="f"),
         CallChunk(index=3, id="call_1", name="f"),
         CallChunk(index=4, id="x" * 257, name="f"),
+        CallChunk(index=5, id="a\ufffd", name="f"),
+        CallChunk(index=6, id="a\x00", name="f"),  # the same, where the ledger writes it
         messages=[earlier],
     ) if isinstance(chunk, CallChunk)]  # fmt: skip
-    assert ids == ["new_1", "new_2", "call_1", "new_3", "new_4"]
+    assert ids == ["new_1", "new_2", "call_1", "new_3", "new_4", "a\ufffd", "new_5"]
 
 
 def test_later_pieces_of_a_call_carry_arguments_only() -> None:

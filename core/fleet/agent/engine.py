@@ -2,9 +2,11 @@
 
 import ctypes
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import llama_cpp.llama_cpp as llama
@@ -17,7 +19,11 @@ DEFAULT_CONTEXT = 8192
 CHUNK_TOKENS = 128
 """How much of a prompt is read between two looks at the stop flag: on a CPU more is hardly faster."""
 GPU_CHUNK_TOKENS = 512
+CHUNK_SECONDS = 5.0
+"""Where a chunk takes longer, fewer tokens are read at once: whoever waits sees by each that the model works."""
 SMALL_MODEL_BYTES = 64 * 2**20
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""A container's: so many microseconds of processor time in so many, or `max`."""
 
 Stopped = Callable[[], bool]
 
@@ -80,10 +86,15 @@ class Engine:
             llama.llama_memory_clear(self._memory, True)
             kept = 0
         del self._read[kept:]
-        for start in range(kept, len(prompt), self._chunk):
+        start, size = kept, self._chunk
+        while start < len(prompt):
             if stopped():
                 raise Cancelled
-            self._decode(prompt[start : start + self._chunk])
+            began = time.monotonic()
+            self._decode(prompt[start : start + size])
+            start += size
+            if (took := time.monotonic() - began) > CHUNK_SECONDS:
+                size = max(1, int(size * CHUNK_SECONDS / took))
         return kept
 
     def step(self, token: int) -> None:
@@ -120,7 +131,7 @@ class Engine:
 
     def _fitting_threads(self) -> int:
         small = llama.llama_model_size(self._model) < SMALL_MODEL_BYTES
-        return 1 if small else len(os.sched_getaffinity(0))
+        return 1 if small else processors()
 
     def _open_context(self, threads: int) -> llama.llama_context_p:
         options = llama.llama_context_default_params()
@@ -134,6 +145,15 @@ class Engine:
             llama.llama_model_free(self._model)
             raise ModelNotLoaded(f"no room for a context of {self.context_tokens} tokens; a smaller --context may fit")
         return context
+
+
+def processors() -> int:
+    """As many as we may run on, and no more than our container's share of them: threads beyond it only wait for each other."""
+    count = len(os.sched_getaffinity(0))
+    with suppress(OSError, ValueError):  # ValueError: no limit
+        quota, period = map(int, CPU_QUOTA.read_text().split())
+        count = min(count, math.ceil(quota / period))
+    return count
 
 
 def _load(path: Path, gpu_layers: int) -> llama.llama_model_p:

@@ -6,8 +6,10 @@ Narrower never means that nothing valid is left: keywords that stand beside each
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote
 
 from core.fleet.agent.ways import Ways
 
@@ -25,7 +27,7 @@ boolean ::= "true" | "false"
 null ::= "null"
 digits ::= [0-9]{1,16}
 integer ::= "-"? ("0" | [1-9] [0-9]{0,15})
-number ::= integer ("." digits)? ([eE] [-+]? [0-9]{1,3})?
+number ::= integer ("." digits)? ([eE] [-+]? [0-9]{1,2})?
 hex ::= [0-9a-fA-F]
 char ::= [^"\\\x7F\x00-\x1F] | "\\" (["\\/bfnrt] | "u" ([0-9a-cA-CefEF] hex | [dD] [0-7]) hex hex)
 string ::= "\"" char* "\""
@@ -40,6 +42,7 @@ ELSEWHERE = ("$ref", "$dynamicRef", "anyOf", "oneOf", "allOf", "if", "then", "el
 INSIDE = ("properties", "required", "patternProperties", "additionalProperties", "minProperties", "items", "prefixItems")
 """What must, or alone may, be in a value: two schemas that say so are one grammar only when they know of each other."""
 
+ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 Tools = Mapping[str, Mapping[str, Any]]
 """A tool's name -> the schema of its arguments."""
 
@@ -56,14 +59,32 @@ def for_answer(schema: Mapping[str, Any] | None) -> str:
 
 def for_call(tools: Tools, *, closing: str) -> str:
     """The inside of one tool call, up to and with the tag that ends it."""
-    grammar = _Grammar()
-    return grammar.text(grammar.call(tools, closing))
+    return _that_fits(tools, lambda grammar, tools: grammar.call(tools, closing))
 
 
 def for_answer_or_call(schema: Mapping[str, Any] | None, tools: Tools, *, opening: str, closing: str) -> str:
-    grammar = _Grammar()
-    answer = "object" if schema is None else grammar.visit(schema, schema)
-    return grammar.text(f"ws {answer} | {literal(opening)} {grammar.call(tools, closing)}")
+    def root(grammar: "_Grammar", tools: Tools) -> str:
+        answer = "object" if schema is None else grammar.visit(schema, schema)
+        return f"ws {answer} | {literal(opening)} {grammar.call(tools, closing)}"
+
+    return _that_fits(tools, root)
+
+
+def _that_fits(tools: Tools, root: Callable[["_Grammar", Tools], str]) -> str:
+    """One tool's schema takes the grammar from no other: its arguments are any object, or all tools' where they are too big."""
+    try:
+        return (grammar := _Grammar()).text(root(grammar, tools))
+    except Untranslatable as exc:
+        problem = exc
+    usable = dict.fromkeys(tools, ANY_OBJECT)
+    for name, schema in tools.items():
+        with suppress(Untranslatable):
+            for_answer(schema)
+            usable[name] = schema
+    for known in (usable, dict.fromkeys(tools, ANY_OBJECT)):
+        with suppress(Untranslatable):
+            return (grammar := _Grammar()).text(root(grammar, known))
+    raise problem
 
 
 def literal(text: str) -> str:
@@ -133,8 +154,10 @@ class _Grammar:
                 return self._choice(self.visit({**schema, "type": kind}, root) for kind in kinds)
             case {"type": "object", "additionalProperties": {**member}} if member and "patternProperties" not in schema:
                 return self._map(self.visit(member, root))
-            case {"type": "array", "items": items} if not isinstance(items, list) and "prefixItems" not in schema:
-                return self._array(items, schema, root)
+            case {"type": "object", "additionalProperties": False} if not any(map(schema.get, INSIDE)):
+                return self._object({"properties": {}}, root)
+            case {"type": "array"}:
+                return self._array(schema, root)
             case {"type": "string"}:
                 return self._string(schema)
             case {"type": str(kind)} if kind in TYPES:
@@ -169,24 +192,28 @@ class _Grammar:
         """Declared members only, in the order of their declaration, each at most once."""
         declared: Mapping[str, Any] = schema["properties"]
         required = {name for name in schema.get("required", ()) if isinstance(name, str)}
-        members = {**declared, **dict.fromkeys(sorted(required - declared.keys()), True)}
-        least = schema.get("minProperties", 0)
-        if isinstance(least, int | float) and least > len(members):
+        other = schema.get("additionalProperties")
+        undeclared = other if isinstance(other, Mapping) and "patternProperties" not in schema else True
+        members = {**declared, **dict.fromkeys(sorted(required - declared.keys()), undeclared)}
+        least = schema.get("minProperties")
+        least = least if isinstance(least, int | float) else 0
+        if least > len(members):
             return "object"
-        first = after = '""'  # what may follow: when nothing was written yet, and when something was
+        first, after = "" if least > 0 else '""', '""'  # what may follow: when nothing was written yet, and when something was
         values: dict[str, str] = {}
         for name, member in reversed(members.items()):
             values[name] = self.visit(member, root)
             pair = self._add(f'{literal(_json(name))} ":" ws {values[name]}')
-            skip_first, skip_after = ("", "") if name in required else (f" | {first}", f" | {after}")
-            first = self._add(f"{pair} {after}{skip_first}")
-            after = self._add(f'"," ws {pair} {after}{skip_after}')
+            optional = name not in required
+            first = self._add(f"{pair} {after}" + (f" | {first}" if optional and first else ""))
+            after = self._add(f'"," ws {pair} {after}' + (f" | {after}" if optional else ""))
         whole = self._add(f'"{{" ws {first} ws "}}"')
         self._ways.members(whole, {_json(name): values[name] for name in members}, map(_json, required))
         return whole
 
-    def _array(self, items: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
-        item = self.visit(items, root)
+    def _array(self, schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
+        items = schema.get("items", True)
+        item = self.visit(True if isinstance(items, list) or "prefixItems" in schema else items, root)
         least, most = _bounds(schema.get("minItems"), schema.get("maxItems"), ARRAY_LENGTH)
         rest = f'("," ws {item}){{{max(least - 1, 0)},{"" if most is None else most - 1}}}'
         inside = "" if most == 0 else f"{item} {rest}" if least else f"({item} {rest})?"
@@ -267,4 +294,4 @@ def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
 def _steps(reference: str) -> Iterator[str]:
     if reference != "#" and not reference.startswith("#/"):
         raise Untranslatable(f"its schema refers to {reference!r}, outside itself")
-    return (step.replace("~1", "/").replace("~0", "~") for step in reference.split("/")[1:])
+    return (unquote(step).replace("~1", "/").replace("~0", "~") for step in reference.split("/")[1:])

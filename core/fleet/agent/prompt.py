@@ -7,9 +7,11 @@ write must not become a special token, or a message could open a system turn of 
 import json
 import resource
 import signal
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from itertools import chain, pairwise
 from pathlib import Path
 from types import FrameType
@@ -33,6 +35,9 @@ ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 NAMES = frozenset({"role", "content", "tool_calls", "tool_call_id", "id", "type", "function", "name", "arguments"})
 SCHEMA_NAMES = frozenset({"description", "parameters", "properties", "required"})
 """Templates look things up by them."""
+
+KEPT_TEXTS, KEPT_CHARACTERS = 4096, 1000
+"""How many texts are not looked through again, and how long they may be: each step of a turn has those of the one before."""
 
 REPEATED = 100_000
 """How long a template may make a sequence by multiplying it."""
@@ -68,6 +73,10 @@ class Composer:
         source = template or CHATML
         self._offers_tools = "tools" in source
         self._special_texts = tuple(special_texts)
+        self._by_head: dict[str, list[str]] = defaultdict(list)  # a vocabulary has thousands, and few heads
+        for special in special_texts:
+            self._by_head[special[:2]].append(special)
+        self._guarded_again = lru_cache(KEPT_TEXTS)(self._guarded)
         self._beginnings = {special[:length] for special in special_texts for length in range(1, len(special))}
         self._endings = set(chain.from_iterable(map(_endings, special_texts)))
         self._listed = BREAK.join(special_texts)
@@ -142,7 +151,7 @@ class Composer:
         """The same value, every string in it cut so that no special token's text is whole."""
         match value:
             case str():
-                return self._guarded(value)
+                return self._guarded_again(value) if len(value) <= KEPT_CHARACTERS else self._guarded(value)
             case list():
                 return [self._guard(item) for item in value]
             case dict():
@@ -155,7 +164,7 @@ class Composer:
         One that a template may have begun before this string is cut where the string begins.
         """
         text = text.replace(BREAK, "\ufffd")
-        held = [special for special in self._special_texts if special in text]
+        held = [special for head, alike in self._by_head.items() if head in text for special in alike if special in text]
         cuts = {position + 1 for special in held for position in _positions(special, text)}
         for end in {len(text), len(text.rstrip())}:
             cuts |= {start + 1 for start in self._open_ends(text[:end])}
@@ -285,13 +294,19 @@ def _memory_limit(more: int) -> Iterator[None]:
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
+    armed = True
+
     def on_alarm(_number: int, _frame: FrameType | None) -> None:
-        raise TimeoutError
+        if armed:
+            raise TimeoutError
 
     before = signal.signal(signal.SIGALRM, on_alarm)
     signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # and again: Jinja takes what folding a constant raises for its own
     try:
-        yield
+        try:
+            yield
+        finally:
+            armed = False  # an alarm that rings from here on would leave the timer on, to ring anywhere
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -3,6 +3,7 @@
 import codecs
 import logging
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 from core.fleet.agent import grammar
 from core.fleet.agent.engine import Cancelled, Engine, Stopped
@@ -113,8 +114,10 @@ class _Reply:
     def _steer(self) -> None:
         """Bring the grammar for what is being written now, and take it away when that is over."""
         in_call = self._parser.state is State.CALL
+        if in_call:  # a call takes the answer's place, also one that has to be made
+            self._answer_begun = True
         if in_call and not self._call_begun and not self._sampler.constrained:
-            self._constrain(self._for_call, already=self._parser.call_so_far)
+            self._constrain(lambda: self._for_call, already=self._parser.call_so_far)
         elif self._call_begun and not in_call:
             self._sampler.release()
         elif self._parser.state is State.TEXT and self._task.json_answer and not self._answer_begun:
@@ -122,6 +125,7 @@ class _Reply:
             self._constrain(self._for_answer)
         self._call_begun = in_call
 
+    @cached_property
     def _for_call(self) -> str:
         return grammar.for_call(self._task.tools, closing=Hermes.CALL_CLOSING)
 

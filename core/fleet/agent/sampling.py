@@ -39,6 +39,7 @@ class Sampler:
         self._chain = self._open_chain(settings)
         self._unscored = np.zeros(self._size, dtype=CANDIDATE)
         self._unscored["id"] = np.arange(self._size)
+        self._scored = self._unscored.copy()
         self._grammar: llama.llama_sampler_p | None = None
 
     def close(self) -> None:
@@ -97,9 +98,10 @@ class Sampler:
         return not np.isneginf(candidate["logit"][0])
 
     def _candidates(self, scores: np.ndarray) -> np.ndarray:
-        candidates = self._unscored.copy()
-        candidates["logit"] = scores
-        return candidates
+        """Good until the next are asked for. Copied as whole numbers: field by field takes ten times as long."""
+        np.copyto(self._scored.view(np.int32), self._unscored.view(np.int32))
+        self._scored["logit"] = scores
+        return self._scored
 
     def _pick(self, candidates: np.ndarray) -> int:
         array = _apply(self._chain, candidates)

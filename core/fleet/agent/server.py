@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from core.fleet.protocol import (
     Failed,
     FailureCode,
     Greeting,
+    Text,
     decode_ask,
     encode_line,
 )
@@ -30,6 +32,8 @@ WAITING = 30
 WAIT_SECONDS = 10.0
 ASK_SECONDS = 30.0
 """How long a client may take to send its request; one that only reads the greeting hangs up before."""
+SILENT_SECONDS = 1.0
+"""After so long without a line a client is told that the model works: see `protocol`."""
 
 
 class Queue:
@@ -139,8 +143,12 @@ class Server:
         """Cancelling stops the model at its next token and returns when it has stopped."""
         loop, stop, outbox = asyncio.get_running_loop(), threading.Event(), _Outbox(writer)
 
+        def stopped() -> bool:
+            outbox.show_life()
+            return stop.is_set()
+
         def work() -> None:
-            pieces = reply.write(self._engine, task, stopped=stop.is_set, new_id=_new_call_id, use_grammar=self._use_grammar)
+            pieces = reply.write(self._engine, task, stopped=stopped, new_id=_new_call_id, use_grammar=self._use_grammar)
             for piece in pieces:
                 outbox.put(encode_line(piece))
 
@@ -167,13 +175,20 @@ class _Outbox:
         self._writer = writer
         self._lines: deque[bytes] = deque()
         self._called = False
+        self._put_at = time.monotonic()
 
     def put(self, line: bytes) -> None:
         """From any one thread."""
+        self._put_at = time.monotonic()
         self._lines.append(line)
         if not self._called:
             self._called = True
             self._loop.call_soon_threadsafe(self._send)
+
+    def show_life(self) -> None:
+        """From the same thread, whenever the model has gone a step on."""
+        if time.monotonic() - self._put_at > SILENT_SECONDS:
+            self.put(encode_line(Text(text="")))
 
     def _send(self) -> None:
         self._called = False

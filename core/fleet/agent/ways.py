@@ -1,15 +1,21 @@
 """How many ways of going on a grammar leaves open at once: llama.cpp keeps a stack for each, and looks at all for a character.
 
 Options that begin alike are followed together until they differ, and those inside multiply them: 24 options in each of 6 levels
-are 191 million stacks, made in one call that nothing can stop. What is counted here errs high. Knows no schema.
+are 191 million stacks, made in one call that nothing can stop. It also walks anew to what several options lead to: each walk
+counts, or choices of choices of the same few are as many. What is counted here errs high. Knows no schema.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 ROUNDS = 16
 """How often all rules are looked at until nothing changes; one or two more than once is usual."""
+CROSSED = 10**6
+"""For a token that ends what is open and begins it again, as `],[` does: from each way that ends alike llama.cpp goes on alone,
+and compares each stack that it finds with those before. So many are half a second at worst.
+"""
 OPENINGS = 32
 TAGS, TAG_LENGTH = 8, 100
 """By more, or longer, values of its first member an object is not told from others."""
@@ -76,29 +82,38 @@ class Ways:
             longest = max(longest, run)
         rule = _Plain(
             openings=_few(openings if fixed else [*openings, "{}"]),
-            starts=max(len(first), *map(len, tags.values())),
+            starts=max(1, len(first), *map(len, tags.values())),
             own=longest + 1,
             inside=frozenset(values.values()),
         )
         self._add(name, rule)
 
     def exceed(self, limit: int) -> bool:
-        """Whether more are open at the worst moment; where they multiply in a circle, they are."""
+        """Whether more are open at the worst moment; where they multiply in a circle, or one begins with itself, they are."""
+
+        def walked(name: str, found: Mapping[str, int]) -> int:
+            if name in self._plain:
+                return self._plain[name].starts
+            return min(sum(found[option] for option in self._options[name]), limit + 1)
+
+        walks = self._settled(0, walked)
+        if walks is None or not all(0 < many <= limit for many in walks.values()):  # 0: it leads to nothing but itself
+            return True
         options = self._settled(frozenset[str](), self._plain_options)
         if options is None:
             return True
-        own = {name: sum(self._plain[option].starts for option in options[name]) for name in options}
-        own |= {name: rule.own for name, rule in self._plain.items()}
-        if max(own.values()) > limit:
-            return True
+        own = walks | {name: rule.own for name, rule in self._plain.items()}
         together = {name: frozenset(_alike({option: self._plain[option] for option in options[name]})) for name in options}
         together |= {name: frozenset(frozenset({inner}) for inner in rule.inside) for name, rule in self._plain.items()}
 
-        def most(name: str, found: Mapping[str, int]) -> int:
-            return min(max([own[name], *(sum(found[inner] for inner in group) for group in together[name])]), limit + 1)
+        def most(name: str, found: Mapping[str, int], least: Mapping[str, int] = own) -> int:
+            return min(max([least[name], *(sum(found[inner] for inner in group) for group in together[name])]), limit + 1)
 
         ways = self._settled(1, most)
-        return ways is None or max(ways.values()) > limit
+        if ways is None or max(ways.values()) > limit:
+            return True
+        alike = self._settled(1, partial(most, least=dict.fromkeys(own, 1)))
+        return alike is None or max(alike.values()) * max(ways.values()) ** 2 > CROSSED
 
     def _add(self, name: str, rule: _Plain) -> None:
         self._plain[name] = rule

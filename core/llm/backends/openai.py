@@ -157,16 +157,20 @@ class _Answer:
     def __init__(self, name: str, response: aiohttp.ClientResponse) -> None:
         self._name = name
         self._response = response
-        self._streamed = not response.headers.get("Content-Type", "").startswith("application/json")
+        self._streamed = not response.headers.get("Content-Type", "").lower().startswith("application/json")
         self._decoder = SseDecoder()
+        self._begun = False
         self.over = False
         self.ended_properly = False  # else only a finish reason tells a whole answer from one that was cut
 
     async def next_objects(self) -> list[dict[str, Any]]:
+        received = await self._read()
+        if not self._begun:
+            self._begun = bool(received.strip())
+            self._streamed = self._streamed and not received.lstrip().startswith(b"{")  # no event begins so, whatever its type
         if not self._streamed:
             self.over = self.ended_properly = True
-            return [parse_object(self._name, await self.whole(MAX_WHOLE_BYTES))]
-        received = await self._read()
+            return [parse_object(self._name, received + await self.whole(MAX_WHOLE_BYTES))]
         self.over = not received
         try:
             events = self._decoder.feed(received) if received else self._decoder.close()
