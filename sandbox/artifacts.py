@@ -61,6 +61,9 @@ class Artifacts:
                 os.unlink(name)
         self._forget()
 
+    def remove(self, sha256: str) -> None:
+        self._path(sha256).unlink(missing_ok=True)
+
     def _forget(self) -> None:
         """The least recently used, until the rest is within the limit."""
         known = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)

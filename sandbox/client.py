@@ -17,7 +17,7 @@ IDLE_CONNECTIONS = 32
 HELLO_SECONDS = 30.0  # a host that is there may stand still
 CANCEL_SECONDS = 5.0  # how long a host may take to kill a guest, before we leave it alone with it
 INSTALL_SECONDS = 600.0  # others may be compiling before it
-PATIENCE_SECONDS = 120.0  # queue and kill together, beyond the program's own wall limit
+PATIENCE_SECONDS = 180.0  # beyond the program's own wall limit: more than the host lets it wait, and the kill
 
 
 class SandboxClient:

@@ -71,13 +71,17 @@ Program = PythonProgram | PythonFunction | WasmProgram
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """A tool call that has been validated, authorised and bounded. Only the executor creates these."""
+    """A tool call that has been validated, authorised and bounded. Only the executor creates these.
+
+    owner: whose it is, a name that says nothing here: owners share what there is. "" has no share of its own.
+    """
 
     id: str
     runtime: str
     program: Program
     limits: Limits = field(default_factory=Limits)
     capabilities: Capabilities = field(default_factory=Capabilities)
+    owner: str = ""
 
 
 class Stream(StrEnum):

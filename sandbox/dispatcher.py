@@ -13,10 +13,15 @@ from sandbox import runtimes
 from sandbox.capture import Capture
 from sandbox.contract import Answer, Installing, Invocation, OnCall, OnOutput, Outcome, Runtime, refuse_calls
 from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused, RuntimeUnavailable, SandboxBusy, SandboxError
+from sandbox.places import Places
 
 INSTALL_SECONDS = 100.0
+QUEUE_SECONDS = 100.0
+"""Of a program that has not begun."""
 WAITING_SECONDS = 60.0
-"""For others, of a program that called tools: less than its client's patience."""
+"""For others, of a program that called tools. Both together are less than its client's patience."""
+PLACE_SECONDS = 30.0
+"""Of a program that calls a tool, for a place to wait for it in. It is the program's own time."""
 MOST_ASKED = 1000
 """Calls of one program, refused ones too: each takes time of a process that all others need. Who answers may allow fewer."""
 
@@ -26,9 +31,10 @@ class Sandbox:
 
     def __init__(self, named: Mapping[str, Runtime], *, permits: int, queue: int) -> None:
         self._runtimes = named
-        self._permits = asyncio.Semaphore(permits)
-        self._queue = queue
-        self._waiting = 0
+        self._permits = Places(permits, queue)
+        # Who calls a tool gives its permit back, but stays. In line for that, it keeps its permit: more than half of them
+        # must not be kept so, for what the others wait for may be a program that needs one.
+        self._calling = Places(2 * permits + 2, permits // 2)
         self._installing = asyncio.Semaphore()
 
     @property
@@ -39,11 +45,11 @@ class Sandbox:
         runtime = self._runtime(invocation)
         limits = invocation.limits
         capture = Capture(limits.output_bytes, on_output)
-        async with self._admitted() as permit:
+        async with self._admitted(invocation.owner) as permit:
             started = time.monotonic()
             try:
                 async with asyncio.timeout(limits.wall_seconds) as wall:
-                    outcome = await runtime.run(invocation, capture.write, _calling(invocation, on_call, permit, wall))
+                    outcome = await runtime.run(invocation, capture.write, self._answering(invocation, on_call, permit, wall))
                     capture.check()
             except TimeoutError:
                 raise LimitExceeded(
@@ -85,16 +91,38 @@ class Sandbox:
             raise RuntimeUnavailable(f"runtime {invocation.runtime!r} cannot enforce capabilities: {', '.join(granted)}")
         return runtime
 
+    def _answering(self, invocation: Invocation, on_call: OnCall, permit: "Permit", wall: asyncio.Timeout) -> OnCall:
+        """Lets pass what is granted. What it calls may need the permit that it does not use meanwhile."""
+        asked = count(1)
+
+        async def call(name: str, arguments: str) -> Answer:
+            if next(asked) > MOST_ASKED:
+                raise GuestCrashed(f"stopped: the program asked for more than {MOST_ASKED} calls")
+            if name not in invocation.capabilities.tools:
+                return Answer(text=f"this code may not call a tool {name[:100]!r}", failed=True)
+            try:
+                async with asyncio.timeout(PLACE_SECONDS):
+                    await self._calling.take(invocation.owner)
+            except (SandboxBusy, TimeoutError):
+                return Answer(text="too many programs wait for tools that they called", failed=True)
+            try:
+                permit.give_back()
+                answer = await on_call(name, arguments)
+                await permit.take_again(wall)
+                return answer
+            finally:
+                self._calling.give_back(invocation.owner)
+
+        return call
+
     @asynccontextmanager
-    async def _admitted(self) -> "AsyncIterator[Permit]":
-        if self._permits.locked() and self._waiting >= self._queue:
-            raise SandboxBusy("every sandbox worker is taken and the queue is full")
-        permit = Permit(self._permits)
-        self._waiting += 1
+    async def _admitted(self, owner: str) -> "AsyncIterator[Permit]":
         try:
-            await permit.take()
-        finally:
-            self._waiting -= 1
+            async with asyncio.timeout(QUEUE_SECONDS):
+                await self._permits.take(owner)
+        except TimeoutError:
+            raise SandboxBusy("every sandbox worker is taken, and none became free in time") from None
+        permit = Permit(self._permits, owner)
         try:
             yield permit
         finally:
@@ -104,14 +132,11 @@ class Sandbox:
 class Permit:
     """One program's, to run; given back also while it only waits."""
 
-    def __init__(self, permits: asyncio.Semaphore) -> None:
+    def __init__(self, permits: Places, owner: str) -> None:
         self._permits = permits
-        self._held = False
-        self._patience = WAITING_SECONDS
-
-    async def take(self) -> None:
-        await self._permits.acquire()
+        self._owner = owner
         self._held = True
+        self._patience = WAITING_SECONDS
 
     async def take_again(self, wall: asyncio.Timeout) -> None:
         """The wait for others is not the program's own time. Raises `SandboxBusy` where its waits are too long together."""
@@ -120,33 +145,17 @@ class Permit:
         wall.reschedule(None)
         try:
             async with asyncio.timeout(self._patience):
-                await self.take()
+                await self._permits.take_again(self._owner)
         except TimeoutError:
             raise SandboxBusy("every sandbox worker is taken, and the program waited long for one to go on in") from None
+        self._held = True
         self._patience -= now() - began
         wall.reschedule(now() + left)
 
     def give_back(self) -> None:
         if self._held:
             self._held = False
-            self._permits.release()
-
-
-def _calling(invocation: Invocation, on_call: OnCall, permit: Permit, wall: asyncio.Timeout) -> OnCall:
-    """Lets pass what is granted. What it calls may need the permit that it does not use meanwhile."""
-    asked = count(1)
-
-    async def call(name: str, arguments: str) -> Answer:
-        if next(asked) > MOST_ASKED:
-            raise GuestCrashed(f"stopped: the program asked for more than {MOST_ASKED} calls")
-        if name not in invocation.capabilities.tools:
-            return Answer(text=f"this code may not call a tool {name[:100]!r}", failed=True)
-        permit.give_back()
-        answer = await on_call(name, arguments)
-        await permit.take_again(wall)
-        return answer
-
-    return call
+            self._permits.give_back(self._owner)
 
 
 @asynccontextmanager

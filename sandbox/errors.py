@@ -7,8 +7,6 @@ class SandboxError(Exception):
     stdout, stderr: what the guest had written until then, capped as usual.
     """
 
-    retryable = False
-
     def __init__(self, message: str, *, stdout: bytes = b"", stderr: bytes = b"") -> None:
         super().__init__(message)
         self.stdout = stdout
@@ -39,12 +37,10 @@ class GuestCrashed(SandboxError):
 class RuntimeUnavailable(SandboxError):
     """The runtime is not configured, cannot grant a capability, or does not answer."""
 
-    retryable = True
-
 
 class HostGone(RuntimeUnavailable):
     """No host answers, or the one that was asked went away: nobody knows how far the program came."""
 
 
 class SandboxBusy(RuntimeUnavailable):
-    """Every worker is taken and the queue is full."""
+    """Every worker is taken, and the queue is full or did not move in time."""

@@ -77,12 +77,13 @@ def _become_worker(
     parent: int, message: bytes, descriptors: list[int], guests: Guests, built: list[walls.Wall], nothing: int
 ) -> None:
     """Never returns: whatever happens, this process must not go on as a second nursery."""
-    connection = socket.socket(fileno=descriptors[0])
+    outgoing = worker.Outgoing(socket.socket(fileno=descriptors[0]))
 
     def settle() -> None:
         if os.getppid() != parent:  # it ended before the kernel was told that this process ends with it
             os._exit(0)
         guest.exercise()
+        outgoing.watch()
         os.dup2(nothing, sys.stderr.fileno())  # until now it could say why it does not start
 
     try:
@@ -94,7 +95,7 @@ def _become_worker(
             os.nice(COMPILE_NICENESS)
         walls.die_with_parent()
         built += walls.after_fork(settle, data_bytes=data_bytes or None, compiles=errand is Errand.COMPILE)
-        worker.serve(connection, guest, built)
+        worker.serve(outgoing, guest, built)
     except ConnectionError:
         pass  # the host went away
     except BaseException:

@@ -51,6 +51,7 @@ class Pool:
         self._workers: list[Worker] = []  # the last one used comes last: it may still be preparing for the next program
         self._most_running = 0  # at once, of late
         self._waiting = 0  # of the workers that run, those that wait for a tool that their program called
+        self._fresh = 0  # programs that wait for a worker that nobody used
         self._changed = asyncio.Event()
         self._freed = asyncio.Event()
         self._nursery: asyncio.Future[Nursery] = asyncio.get_running_loop().create_future()
@@ -95,6 +96,8 @@ class Pool:
 
     async def _take(self, *, unused: bool) -> Worker:
         """unused: no program was in it, which may have taken it over and would call tools in the name of this one."""
+        self._fresh += unused
+        self._changed.set()
         try:
             async with asyncio.timeout(START_SECONDS):
                 while (worker := self._idle(unused=unused)) is None:
@@ -105,14 +108,15 @@ class Pool:
                         await self._freed.wait()
         except TimeoutError:
             raise RuntimeUnavailable("no sandbox worker could be started; the log of the sandbox host says why") from None
+        finally:
+            self._fresh -= unused
         self._workers.remove(worker)
         self._workers.append(worker)
         self._changed.set()
         return worker
 
     def _idle(self, *, unused: bool = False) -> Worker | None:
-        idle = (worker for worker in self._workers if worker.lifecycle.state is WorkerState.IDLE)
-        return next((worker for worker in idle if not (unused and worker.programs)), None)
+        return next((worker for worker in self._workers if _is_idle(worker) and not (unused and worker.programs)), None)
 
     async def keep(self) -> None:
         """Replaces workers that ended, and the nursery when it ended, until it is cancelled."""
@@ -148,9 +152,7 @@ class Pool:
                 await worker.end()
 
     async def _called(self, on_call: OnCall, name: str, arguments: str) -> Answer:
-        """What a worker calls may need a worker of its own: one that waits is not counted."""
-        if self._waiting >= self._options.workers:
-            return Answer(text="too many programs wait for tools that they called", failed=True)
+        """What a worker calls may need a worker of its own: one that waits is not counted. `on_call` says how many may."""
         self._waiting += 1
         self._changed.set()
         try:
@@ -162,7 +164,10 @@ class Pool:
         return sum(worker.lifecycle.state is WorkerState.RUNNING for worker in self._workers)
 
     def _wanted(self) -> bool:
-        return len(self._workers) < min(self._running() + self._options.spare, self._options.workers + self._waiting)
+        idle = self._options.spare
+        if self._fresh:  # beside those that are kept though they are of no use for that
+            idle = max(idle, self._fresh + sum(bool(worker.programs) for worker in self._workers if _is_idle(worker)))
+        return len(self._workers) < min(self._running() + idle, self._options.workers + self._waiting)
 
     def _coming(self) -> bool:
         """Another worker is on its way."""
@@ -207,6 +212,10 @@ class Pool:
             self._workers.remove(worker)
         self._changed.set()
         self._freed.set()  # who waited for it to come looks again
+
+
+def _is_idle(worker: Worker) -> bool:
+    return worker.lifecycle.state is WorkerState.IDLE
 
 
 def _forgotten(_worker: Worker) -> None:

@@ -132,6 +132,7 @@ def parse_run(payload: bytes) -> Invocation:
             program=_program(said["program"]),
             limits=_limits(said["limits"]),
             capabilities=_capabilities(said["capabilities"]),
+            owner=_text(said.get("owner", "")),  # a client that was not restarted yet says none
         )
     except (KeyError, TypeError, ValueError) as exc:
         raise ProtocolError(f"not an invocation: {exc!r}") from exc

@@ -1,5 +1,7 @@
 """`paddock sandbox`."""
 
+import os
+import sys
 from pathlib import Path
 
 import click
@@ -18,10 +20,10 @@ import click
 @click.option("--require-walls", is_flag=True, help="Do not start where a part of the second wall is missing.")
 def command(socket: Path, guests: Path | None, require_walls: bool, **numbers: int | None) -> None:
     """Run untrusted programs for gateways that are told the socket."""
+    from api.servers import MINIMAL
     from core.environment import places
     from sandbox.errors import SandboxError
     from sandbox.guests.build import ensure_guest
-    from sandbox.host import main
 
     try:
         guest = ensure_guest(guests or places()[0] / "guests", click.echo)
@@ -29,4 +31,5 @@ def command(socket: Path, guests: Path | None, require_walls: bool, **numbers: i
         raise click.ClickException(str(exc)) from exc
     given = [word for name, value in numbers.items() if value is not None for word in (f"--{name}", str(value))]
     walls = ["--require-walls"] if require_walls else []
-    main(["--socket", str(socket), "--guest", str(guest), *walls, *given])
+    command = [sys.executable, "-P", "-m", "sandbox.host", "--socket", str(socket), "--guest", str(guest), *walls, *given]
+    os.execve(sys.executable, command, MINIMAL)  # noqa: S606 (our own; the operator's environment may hold secrets)

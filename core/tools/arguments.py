@@ -31,7 +31,7 @@ def _arguments(given: str) -> dict[str, Any]:
     try:
         from_json(text, allow_inf_nan=False)  # refuses lone surrogates and what is nested too deep, which `json` does not
         arguments = _DECODER.decode(text)
-    except ValueError as exc:
+    except (ValueError, TypeError) as exc:  # TypeError: half a surrogate pair as it is, which no text has
         raise ToolCallRejected(f"arguments are not JSON: {exc}") from exc
     if not isinstance(arguments, dict):
         raise ToolCallRejected(f"arguments must be a JSON object, not {type(arguments).__name__}")

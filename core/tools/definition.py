@@ -144,7 +144,7 @@ def check(manifest: Manifest) -> ToolVersion:
     granted = manifest.capabilities
     if manifest.effect is Effect.PURE and (granted.network or granted.secrets or granted.tools or granted.files == "write"):
         raise ManifestRefused("effect", "'pure' is refused for a tool with network, secrets, tools or writable files")
-    version = version_of(manifest, _checked_runtime(manifest.runtime))
+    version = version_of(manifest, checked_runtime(manifest.runtime))
     if len(version.manifest) > MANIFEST_BYTES:
         raise ManifestRefused("runtime", f"the manifest has {len(version.manifest)} bytes; at most {MANIFEST_BYTES} are taken")
     return version
@@ -203,7 +203,8 @@ def _check_schema(schema: Mapping[str, Any], field: str) -> None:
         raise ManifestRefused(dotted((field, *refused.path)), str(refused).partition("\n")[0]) from refused
 
 
-def _checked_runtime(runtime: Mapping[str, Any]) -> Mapping[str, Any]:
+def checked_runtime(runtime: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With what its kind has where it says nothing. Raises ManifestRefused."""
     try:
         kind = kinds.load(str(runtime.get("kind")))
     except LookupError as exc:

@@ -4,9 +4,12 @@ It runs none, and does not look into them.
 """
 
 import asyncio
-from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol
 
+from core.egress.shares import Shares
 from core.errors import PaddockError
 from sandbox import RuntimeUnavailable
 from sandbox.protocol import MAX_PROGRAM_BYTES
@@ -26,26 +29,50 @@ class Programs:
     def __init__(self, uploads: Uploads, host: Host) -> None:
         self._uploads = uploads
         self._host = host
-        self._turn = asyncio.Lock()  # each is held in memory whole
-        self._restored: Counter[str] = Counter()
+        self._installing, self._restoring = _Line(), _Line()  # calls wait for these, and registrations for those
+        self._coming: dict[tuple[str, str], asyncio.Task[str]] = {}
 
     async def install(self, organization_id: str, file_id: str) -> str:
         """The digest of its bytes, by which it is run. Raises NotFound, TooLarge, Unavailable, and SandboxError."""
-        async with self._turn:
-            return await self._install(organization_id, file_id)
+        return await self._install(self._installing, organization_id, file_id)
 
-    async def restore(self, organization_id: str, file_id: str, sha256: str) -> None:
-        """One that the host has no more; once for all who miss it now. Raises SandboxError."""
-        before = self._restored[sha256]
-        async with self._turn:
-            if self._restored[sha256] > before:
-                return
-            try:
-                await self._install(organization_id, file_id)
-            except PaddockError as exc:
-                raise RuntimeUnavailable(f"the tool's program cannot be read ({exc.code})") from exc
-            self._restored[sha256] += 1
+    async def restore(self, organization_id: str, file_id: str, *, seconds: float) -> None:
+        """One that the host has no more; once for all who miss it now, and to its end though none of them waits so long: the
+        next call finds it. Raises SandboxError.
+        """
+        wanted = organization_id, file_id
+        coming = self._coming.get(wanted)
+        if coming is None:
+            coming = self._coming[wanted] = asyncio.create_task(self._install(self._restoring, *wanted), name="restore")
+            coming.add_done_callback(partial(self._over, wanted))
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(coming)
+        except TimeoutError:
+            message = f"the tool's program is not ready after {seconds:g} s: it is being compiled again; call it later"
+            raise RuntimeUnavailable(message) from None
+        except PaddockError as exc:
+            raise RuntimeUnavailable(f"the tool's program cannot be read ({exc.code})") from exc
 
-    async def _install(self, organization_id: str, file_id: str) -> str:
-        program = await self._uploads.read(organization_id, file_id, limit_bytes=MAX_PROGRAM_BYTES)
-        return await self._host.install(RUNTIME, program)
+    def _over(self, wanted: tuple[str, str], coming: "asyncio.Task[str]") -> None:
+        del self._coming[wanted]
+        if not coming.cancelled():
+            coming.exception()  # those who waited were told; perhaps none did
+
+    async def _install(self, line: "_Line", organization_id: str, file_id: str) -> str:
+        async with line.turn(organization_id):
+            program = await self._uploads.read(organization_id, file_id, limit_bytes=MAX_PROGRAM_BYTES)
+            return await self._host.install(RUNTIME, program)
+
+
+class _Line:
+    """One program at a time, as each is held in memory whole, and one of each organization that waits for its turn."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._shares = Shares(1)
+
+    @asynccontextmanager
+    async def turn(self, organization_id: str) -> AsyncGenerator[None, None]:
+        async with self._shares.of(organization_id), self._turn:
+            yield

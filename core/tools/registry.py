@@ -12,7 +12,7 @@ from core.storage.records import Page, RegisteredTool, RegisteredVersion, ToolUs
 from core.storage.tools import NewVersion, Terms, ToolStore
 from core.tools import kinds
 from core.tools.catalog import Catalog
-from core.tools.definition import Manifest, ToolVersion, check, version_of
+from core.tools.definition import Manifest, ToolVersion, check, checked_runtime, stored_version, version_of
 from core.tools.nested import bind, refuse_nesting
 from core.tools.permissions import Permissions, Quota, quotas_text
 from core.tools.work import ManifestRefused, Workshop
@@ -88,7 +88,7 @@ class Registry:
         current = await self._store.get(organization_id, name)
         if manifest.name != name:
             raise InvalidRequest(f"the manifest is of {manifest.name!r}, not of {name!r}", param="name", code="invalid_value")
-        version = await self._admitted(principal, manifest)
+        version = await self._unchanged(current, manifest, organization_id) or await self._admitted(principal, manifest)
         after, conditions = current.version if after is None else after, conditions or Conditions()
         added = AuditRecord.by(principal, "tool.version_added", name, digest=version.digest, details={"version": after + 1})
         details = conditions.details
@@ -132,6 +132,21 @@ class Registry:
 
     async def usage(self, principal: Principal, name: str, *, since: datetime, until: datetime) -> Sequence[ToolUsage]:
         return await self._store.usage(principal.organization_id, name, since=since, until=until)
+
+    async def _unchanged(self, current: RegisteredTool, manifest: Manifest, organization_id: str) -> ToolVersion | None:
+        """The current version where the manifest is its own: rules of today hold for what is admitted, and nothing is.
+
+        What its code calls may have other versions by now, so that such a one is bound again.
+        """
+        kept = stored_version((await self._store.version(organization_id, current.name, current.version)).manifest)
+        try:
+            given, runtime = checked_runtime(manifest.runtime), checked_runtime(kept.runtime)
+        except ManifestRefused:  # told where it is admitted
+            return None
+        if given.get("artifact") and not given.get("sha256"):  # of the same file, which never changes
+            given = {**given, "sha256": runtime.get("sha256")}
+        same = given == runtime and version_of(manifest, kept.runtime).digest == current.digest
+        return kept if same and not kept.calls else None
 
     async def _admitted(self, principal: Principal, manifest: Manifest) -> ToolVersion:
         """The version as it is kept: its kind has looked at it, and bound it to content.

@@ -18,6 +18,7 @@ from sandbox import (
     OnOutput,
     Outcome,
     SandboxClient,
+    Stream,
     open_client,
     protocol,
     refuse_calls,
@@ -56,6 +57,12 @@ async def test_arguments_and_results_cross_whole(client: SandboxClient, value: s
     assert (outcome.stderr, outcome.stdout) == (b"", b"True\n" if value != "\\ud800" else b"False\n")
 
 
+async def test_an_argument_has_any_name(client: SandboxClient) -> None:
+    assert (await run(client, "from paddock import call\nprint(call('tool', _ask=1, name=2))", echo)).stdout == (
+        b"{'_ask': 1, 'name': 2}\n"
+    )
+
+
 async def test_what_is_no_json_comes_as_text_and_a_failure_as_an_error(client: SandboxClient) -> None:
     async def answer(name: str, arguments: str) -> Answer:
         return Answer(text="it's no JSON", failed="fail" in arguments)
@@ -90,7 +97,7 @@ async def test_a_waiting_guest_leaves_its_permit_to_what_it_called_however_deep(
 
 
 async def test_more_programs_may_wait_than_there_are_workers_but_not_any_number(client: SandboxClient) -> None:
-    """Of those that wait there may be as many as of those that run; who is refused is told, and nobody waits for ever."""
+    """Somewhat more than twice as many as may run; who is refused is told, and nobody waits for ever."""
 
     async def answer(name: str, arguments: str) -> Answer:
         return Answer(text=(await client.run(program("print(1)"), nowhere)).stdout.decode())
@@ -99,6 +106,31 @@ async def test_more_programs_may_wait_than_there_are_workers_but_not_any_number(
     assert all(outcome.stdout == b"1\n" or b"too many programs wait" in outcome.stderr for outcome in outcomes)
     assert sum(outcome.stdout == b"1\n" for outcome in outcomes) >= 3
     assert await still_serves(client)
+
+
+async def test_an_owner_may_call_however_many_programs_of_another_one_wait_for_what_they_called() -> None:
+    called, slowly = asyncio.Queue[None](), asyncio.Event()
+
+    async def slow(_name: str, _arguments: str) -> Answer:
+        called.put_nowait(None)
+        await slowly.wait()
+        return Answer(text="1")
+
+    sandbox = Sandbox({"wasmtime": Asking()}, permits=4, queue=64)
+    granted = replace(program(""), capabilities=Capabilities(tools=("tool",)))
+    waiting = [asyncio.create_task(sandbox.run(replace(granted, owner="many"), nowhere, slow)) for _ in range(7)]
+    async with asyncio.timeout(10):
+        for _ in waiting:
+            await called.get()
+    # Most of the places are taken: one more of that owner's stands in line, and the next but one is told.
+    waiting += [asyncio.create_task(sandbox.run(replace(granted, owner="many"), nowhere, slow)) for _ in range(3)]
+    refused = await asyncio.wait(waiting, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+    assert [task.result().stderr for task in refused[0]] == [b"too many programs wait for tools that they called"] * 2
+
+    async with asyncio.timeout(10):
+        assert (await sandbox.run(replace(granted, owner="few"), nowhere, echo)).stderr == b""
+        slowly.set()
+        assert [task.result().stderr for task in (await asyncio.wait(refused[1]))[0]] == [b""] * 8
 
 
 async def test_the_wall_limit_goes_on_while_a_guest_waits_and_nobody_goes_on_answering(client: SandboxClient) -> None:
@@ -134,6 +166,16 @@ async def test_an_answer_that_cannot_be_given_kills_the_guest_and_is_raised(clie
     with pytest.raises(ConnectionRefusedError):
         await run(client, CALL, broken)
     assert await still_serves(client)
+
+
+class Asking:
+    """A runtime whose guest calls a tool and writes what it was refused with."""
+
+    async def run(self, invocation: Invocation, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
+        answer = await on_call("tool", "")
+        if answer.failed:
+            on_output(Stream.STDERR, answer.text.encode())
+        return Outcome(exit_code=0)
 
 
 class SlowToKill:

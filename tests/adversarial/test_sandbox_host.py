@@ -35,6 +35,7 @@ from sandbox import (
     SandboxBusy,
     SandboxClient,
     Stream,
+    dispatcher,
     open_client,
     protocol,
     refuse_calls,
@@ -415,6 +416,28 @@ async def test_what_the_machine_lacks_is_told_and_a_connection_that_broke_ends(
         with pytest.raises(RuntimeUnavailable) as refused:
             await client.run(program("print(1)"), nowhere)
     assert type(refused.value) is told
+
+
+async def test_a_program_that_waits_too_long_for_its_turn_is_told_so_while_its_client_still_listens(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Endless:
+        async def run(self, *_: object) -> Outcome:
+            began.set()
+            await asyncio.sleep(60)
+            raise AssertionError("it was cancelled")
+
+    assert dispatcher.QUEUE_SECONDS + dispatcher.WAITING_SECONDS + CANCEL_SECONDS < client_module.PATIENCE_SECONDS
+    monkeypatch.setattr(dispatcher, "QUEUE_SECONDS", 0.2)
+    began, path = asyncio.Event(), folder / "patience" / "host.sock"
+    async with open_host(Sandbox({"wasmtime": Endless()}, permits=1, queue=1), path), open_client(path) as client:
+        running = asyncio.create_task(client.run(program(""), nowhere))
+        await began.wait()
+        async with asyncio.timeout(10):
+            with pytest.raises(SandboxBusy, match="none became free in time"):
+                await client.run(program(""), nowhere)
+        running.cancel()
+        await asyncio.wait([running])
 
 
 async def test_a_program_that_waits_for_others_after_its_call_uses_none_of_its_own_time() -> None:

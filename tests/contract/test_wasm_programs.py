@@ -5,7 +5,7 @@ import hashlib
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +123,14 @@ async def test_a_program_larger_than_its_memory_is_loaded_beside_that(
     large = f'(module (memory (export "memory") 1) (func (export "_start")) (data "{"x" * 2**24}"))'
     run = Runner(sandbox, await install(sandbox, bytes(wat2wasm(large))))
     assert (await run("", memory_bytes=2**20)).exit_code == 0
+
+
+@pytest.mark.parametrize(("status", "told"), [(125, 125), (126, 255), (255, 255), (-1, 255)])
+async def test_an_exit_code_that_the_engine_does_not_tell_is_the_highest(sandbox: Sandbox, status: int, told: int) -> None:
+    leaving = f"""
+    (module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+      (memory (export "memory") 1) (func (export "_start") (call $exit (i32.const {status}))))"""
+    assert (await Runner(sandbox, await install(sandbox, wat(leaving)))("")).exit_code == told
 
 
 # What is not there
@@ -327,15 +335,47 @@ async def test_a_program_that_is_not_installed_or_no_digest_is_not_run(sandbox: 
             await Runner(sandbox, nonsense)("")
 
 
+def kept(runner: Runner) -> Path:
+    runtime = runner.sandbox._runtimes["wasmtime"]
+    assert isinstance(runtime, wasmtime.Wasmtime)
+    return runtime._artifacts._path(runner.sha256)
+
+
 async def test_one_that_lost_its_bytes_with_the_power_is_missing_and_is_made_again(sandbox: Sandbox) -> None:
     content = wat(f'(module {COMMAND} (func (export "loses its bytes")))')
     runner = Runner(sandbox, await install(sandbox, content))
-    [native] = (guest().parent / "programs").glob(f"{runner.sha256}-*")
+    native = kept(runner)
     native.write_bytes(b"")
     with pytest.raises(ProgramMissing):
         await runner("")
     await install(sandbox, content)
     assert (await runner("")).exit_code == 0
+
+
+@pytest.mark.parametrize("found", ["half of it", "another form"])
+async def test_one_whose_native_code_cannot_be_loaded_is_missing_and_is_made_again(sandbox: Sandbox, found: str) -> None:
+    content = wat(f'(module {COMMAND} (func (export "{found}")))')
+    runner = Runner(sandbox, await install(sandbox, content))
+    native = kept(runner)
+    whole = native.read_bytes()
+    native.write_bytes(whole[: len(whole) // 2] if found == "half of it" else b"\0asm\x0d\0\x01\0" + whole[8:])
+    with pytest.raises(ProgramMissing):
+        await runner("")
+    await install(sandbox, content)
+    assert (await runner("")).exit_code == 0
+
+
+async def test_native_code_for_an_engine_with_other_settings_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def made_for() -> str:
+        async with wasmtime.open_runtime({"guest": guest(), "workers": 1}) as runtime:
+            assert isinstance(runtime, wasmtime.Wasmtime)
+            return runtime._artifacts._made_for
+
+    monkeypatch.setattr(wasmtime, "open_pool", nullcontext)
+    before = await made_for()
+    assert await made_for() == before
+    monkeypatch.setitem(wasmtime.CONFIGURATION, "wasm_threads", True)
+    assert await made_for() != before
 
 
 # What is kept of them

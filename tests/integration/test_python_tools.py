@@ -79,6 +79,31 @@ async def test_code_that_does_not_compile_or_has_no_main_is_refused_with_its_pla
     assert refused.value.path == "runtime.code"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 900_000, "文" * 300_000, "😀" * 200_000, '"' * 500_000],
+    ids=["ascii", "three bytes", "four bytes", "escaped"],
+)
+async def test_arguments_in_any_script_are_taken_as_far_as_their_bytes_go(workshop: Workshop, text: str) -> None:
+    outcome = await call(workshop, "def main(text):\n    return [len(text), text[-1]]", {"text": text})
+    assert json.loads(outcome.result or b"") == [len(text), text[-1]]
+
+
+async def test_arguments_with_half_a_surrogate_pair_reach_main_as_they_are(workshop: Workshop) -> None:
+    outcome = await call(workshop, "def main(text):\n    return ascii(text)", {"text": "a\ud800"})
+    assert json.loads(outcome.result or b"") == ascii("a\ud800")
+
+
+async def test_code_in_any_script_is_admitted_as_far_as_its_bytes_go_and_told_as_code_beyond(workshop: Workshop) -> None:
+    def commented(letters: str) -> ToolVersion:
+        return version(f"# {letters}\ndef main(): pass")
+
+    await KIND.admit(commented("я" * 480_000), "org", workshop)
+    with pytest.raises(ManifestRefused, match="the code has 1200031 bytes as JSON; at most 1048576") as refused:
+        await KIND.admit(commented("文" * 400_000), "org", workshop)
+    assert refused.value.path == "runtime.code"
+
+
 async def test_registering_code_does_not_run_it(workshop: Workshop) -> None:
     await KIND.admit(version("import time\nwhile True: time.sleep(1)\ndef main(): pass"), "org", workshop)
 

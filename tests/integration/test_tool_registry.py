@@ -458,6 +458,28 @@ async def test_a_dry_run_goes_the_way_of_a_call_and_is_audited(stage: Stage, ten
     ]
 
 
+@pytest.mark.parametrize("runtime", [{}, {"code": "def main(x):\n    return x"}], ids=["unchanged", "other code"])
+async def test_a_schema_beyond_a_bound_of_today_is_no_matter_where_nothing_changes(
+    stage: Stage, tenant: Tenant, runtime: dict[str, Any]
+) -> None:
+    schema = {"type": "object", "properties": {"x": {"allOf": [{"pattern": f"^{n}$"} for n in range(201)]}}}
+    whole, own = manifest() | {"parameters": schema}, {"permissions": EVERYBODY, "replaces": 1}
+    text = rfc8785.dumps(
+        json.loads(parse_manifest(manifest()).manifest) | {name: whole[name] for name in ("parameters", "runtime")}
+    )
+    first = NewVersion(digest=hashlib.sha256(text).hexdigest(), manifest=text.decode(), created_by=tenant.principal.key_id)
+    terms = Conditions(enabled=True, permissions=Permissions(), quotas=()).terms
+    async with stage.open_with(HELLO) as platform, client_of(platform, tenant) as client:
+        created = AuditRecord.by(tenant.principal, "tool.created", "double")
+        await ToolStore(platform.database).create(tenant.principal.organization_id, "double", first, terms, created)
+        if runtime:
+            changed = whole | own | {"runtime": {**whole["runtime"], **runtime}}
+            assert (await client.refused(f"{TOOLS}/double/versions", changed))[0] == "invalid_manifest"
+        else:
+            told = await client.post(f"{TOOLS}/double/versions", whole | own)
+            assert (told["version"], told["permissions"]["organization"]) == (1, True)
+
+
 async def test_a_tool_that_was_registered_by_rules_of_before_is_read_and_its_calls_are_answered(
     stage: Stage, tenant: Tenant
 ) -> None:

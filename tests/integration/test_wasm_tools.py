@@ -17,7 +17,19 @@ from core.tools import kinds
 from core.tools.definition import ToolVersion, parse_manifest
 from core.tools.programs import Programs
 from core.tools.work import Call, ManifestRefused, Workshop
-from sandbox import LimitExceeded, Outcome, RuntimeUnavailable, SandboxError, Stream, open_client
+from sandbox import (
+    Invocation,
+    LimitExceeded,
+    OnCall,
+    OnOutput,
+    Outcome,
+    ProgramMissing,
+    RuntimeUnavailable,
+    SandboxError,
+    Stream,
+    open_client,
+    refuse_calls,
+)
 from sandbox.protocol import MAX_PROGRAM_BYTES
 from tests.doubles.uploads import Uploads
 from tests.integration.conftest import Stage, Tenant
@@ -173,6 +185,58 @@ async def test_a_program_that_is_nowhere_any_more_is_told_as_that(workshop: Work
     uploads.content["org_1", "file_1"] = writer(b"1")
     with pytest.raises(SandboxError, match="no program"):
         await factor(n=7)
+
+
+class SlowHost:
+    """A sandbox host that compiles when it is let, and runs nothing before. begun: the programs, in order."""
+
+    def __init__(self) -> None:
+        self.begun: list[bytes] = []
+        self.let = asyncio.Event()
+
+    async def install(self, runtime: str, program: bytes) -> str:
+        self.begun.append(program)
+        await self.let.wait()
+        return hashlib.sha256(program).hexdigest()
+
+    async def run(self, invocation: Invocation, on_output: OnOutput, on_call: OnCall = refuse_calls) -> Outcome:
+        if not self.let.is_set():
+            raise ProgramMissing("no program")
+        return Outcome(exit_code=0, stdout=b"1")
+
+
+async def turns_taken() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_call_waits_for_no_registration_and_a_registration_for_one_of_each_other_organization() -> None:
+    files = {("org_1", "first"): b"1", ("org_1", "second"): b"2", ("org_2", "theirs"): b"3", ("org_2", "called"): b"4"}
+    host = SlowHost()
+    programs = Programs(Uploads(files), host)
+    async with asyncio.TaskGroup() as tasks:
+        for organization, file in (("org_1", "first"), ("org_1", "second"), ("org_2", "theirs")):
+            tasks.create_task(programs.install(organization, file))
+            await turns_taken()
+        tasks.create_task(programs.restore("org_2", "called", seconds=60))
+        await turns_taken()
+        assert host.begun == [b"1", b"4"]
+        host.let.set()
+    assert host.begun == [b"1", b"4", b"3", b"2"]
+
+
+async def test_a_call_waits_for_its_program_as_long_as_it_may_run_and_the_next_one_finds_it() -> None:
+    host = SlowHost()
+    programs = Programs(Uploads({("org_1", "file_1"): b"1"}), host)
+    async with asyncio.timeout(10), open_egress(AddressRules()) as egress:
+        workshop = Workshop(sandbox=host, egress=egress, programs=programs, secrets={})
+        hurried = Tool(workshop, version(sha256="0" * 64, more={"limits": {"wall_seconds": 0.05}}))
+        for _ in range(2):
+            with pytest.raises(RuntimeUnavailable, match=r"is not ready after 0.05 s: it is being compiled again"):
+                await hurried()
+        host.let.set()
+        assert (await hurried()).result == b"1"
+    assert host.begun == [b"1"]
 
 
 # What is refused when a tool is made of it

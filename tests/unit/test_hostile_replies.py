@@ -90,6 +90,7 @@ def prepare(arguments: str) -> Prepared | ToolResult:
         ('{"code": -Infinity}', "arguments are not JSON"),
         ('{"code": 1e999}', "the number '1e999' is out of range"),
         ('{"code": "\\ud800"}', "arguments are not JSON"),
+        ('{"code": "\ud800"}', "arguments are not JSON"),
         ('{"code": ' + "9" * 10_000 + "}", "arguments are not JSON"),
         ('{"code": ' + "[" * 100_000 + "]" * 100_000 + "}", "arguments are not JSON"),
         ('{"code": ' + "[" * 500 + "]" * 500 + "}", "arguments are not JSON"),
@@ -99,7 +100,7 @@ def prepare(arguments: str) -> Prepared | ToolResult:
         ("nul", "arguments are not JSON"),
         ("", '"code" is a required property'),
     ],
-    ids=range(13),
+    ids=range(14),
 )  # fmt: skip
 def test_arguments_that_are_no_plain_json_are_told_to_the_model(arguments: str, told: str) -> None:
     refused = prepare(arguments)

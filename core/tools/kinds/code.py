@@ -26,6 +26,11 @@ def prepare(version: "ToolVersion", call: Call, /) -> Work:
     program = PythonProgram(source=source)
     return SandboxWork(
         invocation=Invocation(
-            id=call.id, runtime="wasmtime", program=program, limits=version.limits, capabilities=version.capabilities
+            id=call.id,
+            runtime="wasmtime",
+            program=program,
+            limits=version.limits,
+            capabilities=version.capabilities,
+            owner=call.organization_id,
         )
     )

@@ -1,14 +1,15 @@
 """Tools that are Python source with a `main`: the arguments are its keywords, what it returns is the result."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from core.bounded import Bounded, at_most
-from core.compact import dump
 from core.tools.work import Call, ManifestRefused, SandboxWork, Work, Workshop, refuse_capabilities
 from sandbox import GuestCrashed, Invocation, LimitExceeded, Limits, PythonFunction
+from sandbox.protocol import MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
     from core.tools.definition import ToolVersion
@@ -52,12 +53,14 @@ class Options(Bounded):
     tools: Annotated[dict[str, str], at_most(100)] | None = None
 
 
-async def admit(version: "ToolVersion", _organization_id: str, workshop: Workshop, /) -> dict[str, object]:
+async def admit(version: "ToolVersion", organization_id: str, workshop: Workshop, /) -> dict[str, object]:
     """Refuses code that does not compile, with line and column, and code without a `main`."""
     refuse_capabilities(version, but="tools")
-    code = version.runtime["code"]
-    program = PythonFunction(source=CHECK, arguments=json.dumps({"code": code}))
-    invocation = Invocation(id="check", runtime="wasmtime", program=program, limits=CHECK_LIMITS)
+    arguments = _json({"code": version.runtime["code"]})
+    if (size := len(arguments.encode())) > MAX_TEXT_BYTES:
+        raise ManifestRefused("runtime.code", f"the code has {size} bytes as JSON; at most {MAX_TEXT_BYTES} are taken")
+    program = PythonFunction(source=CHECK, arguments=arguments)
+    invocation = Invocation(id="check", runtime="wasmtime", program=program, limits=CHECK_LIMITS, owner=organization_id)
     try:
         outcome = await workshop.sandbox.run(invocation, lambda stream, data: None)
     except (GuestCrashed, LimitExceeded) as exc:
@@ -71,9 +74,19 @@ async def admit(version: "ToolVersion", _organization_id: str, workshop: Worksho
 
 
 def prepare(version: "ToolVersion", call: Call, /) -> Work:
-    program = PythonFunction(source=version.runtime["code"], arguments=dump(call.arguments))
+    program = PythonFunction(source=version.runtime["code"], arguments=_json(call.arguments))
     return SandboxWork(
         invocation=Invocation(
-            id=call.id, runtime="wasmtime", program=program, limits=version.limits, capabilities=version.capabilities
+            id=call.id,
+            runtime="wasmtime",
+            program=program,
+            limits=version.limits,
+            capabilities=version.capabilities,
+            owner=call.organization_id,
         )
     )
+
+
+def _json(arguments: Mapping[str, Any]) -> str:
+    """As it is in UTF-8, since the sandbox counts bytes: with escapes most of the world's letters take twice as many."""
+    return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))

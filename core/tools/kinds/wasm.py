@@ -58,7 +58,12 @@ def prepare(version: "ToolVersion", call: Call, /) -> Work:
     options = Options.model_validate(version.runtime)
     program = WasmProgram(sha256=options.sha256 or "", stdin=json.dumps(call.arguments, ensure_ascii=False))
     invocation = Invocation(
-        id=call.id, runtime=RUNTIME, program=program, limits=version.limits, capabilities=version.capabilities
+        id=call.id,
+        runtime=RUNTIME,
+        program=program,
+        limits=version.limits,
+        capabilities=version.capabilities,
+        owner=call.organization_id,
     )
     return WasmWork(invocation=invocation, program=program, organization_id=call.organization_id, artifact=options.artifact)
 
@@ -77,7 +82,10 @@ class WasmWork:
         try:
             outcome = await workshop.sandbox.run(self.invocation, tell)
         except ProgramMissing:
-            await workshop.programs.restore(self.organization_id, self.artifact, self.program.sha256)
+            seconds = (
+                self.invocation.limits.wall_seconds
+            )  # for that alone: to wait for a compiler is not the program's own time
+            await workshop.programs.restore(self.organization_id, self.artifact, seconds=seconds)
             outcome = await workshop.sandbox.run(self.invocation, tell)
         return outcome if outcome.exit_code else self._returned(outcome)
 

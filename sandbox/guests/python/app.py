@@ -149,7 +149,9 @@ def let_tools_be_called():
     class ToolError(Exception):
         """The tool was not run, or failed; the message says why."""
 
-    def call(name, /, _ask=wit_world.call_tool, **arguments):
+    ask = wit_world.call_tool
+
+    def call(name, /, **arguments):
         try:
             given = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
@@ -157,7 +159,7 @@ def let_tools_be_called():
         OUT.drain()
         ERR.drain()
         try:
-            told = text(_ask(bytewise(str(name)), bytewise(given)))
+            told = text(ask(bytewise(str(name)), bytewise(given)))
         except Err as refused:
             raise ToolError(text(refused.value)) from None
         try:

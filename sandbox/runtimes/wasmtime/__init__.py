@@ -12,14 +12,21 @@ from typing import Any
 
 from sandbox.artifacts import Artifacts
 from sandbox.contract import Invocation, Limits, OnCall, OnOutput, Outcome, Runtime, Stream, WasmProgram, refuse_calls
-from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused, RuntimeUnavailable
+from sandbox.errors import GuestCrashed, LimitExceeded, ProgramMissing, ProgramRefused, RuntimeUnavailable
 from sandbox.nursery import Errand
 from sandbox.pool import Pool, PoolOptions, open_pool
 from sandbox.private import check_private
 from sandbox.processor import processor
 
 ARTIFACT_BYTES = 2 * 2**30
-COMPILE_LIMITS = Limits(cpu_seconds=60, wall_seconds=120, memory_bytes=2**30, output_bytes=128 * 2**20)
+COMPILE_LIMITS = Limits(cpu_seconds=60, memory_bytes=2**30, output_bytes=128 * 2**20)
+CONFIGURATION = {
+    "parallel_compilation": False,  # the nursery must have one thread
+    "wasm_threads": False,  # memory that is shared is in no limit
+    "wasm_memory64": False,
+    "memory_init_cow": False,  # it would make a file, which a worker may not
+}
+"""Of the engine that programs are compiled for and run in."""
 
 
 @asynccontextmanager
@@ -32,7 +39,7 @@ async def open_runtime(options: Mapping[str, Any]) -> AsyncIterator[Runtime]:
     check_private(guest)
     command = [sys.executable, "-I", "-m", "sandbox.runtimes.wasmtime", str(guest)]
     rest = {name: value for name, value in options.items() if name != "guest"}
-    made_for = hashlib.sha256(f"{version('wasmtime')} {processor()}".encode()).hexdigest()[:16]
+    made_for = hashlib.sha256(f"{version('wasmtime')} {CONFIGURATION} {processor()}".encode()).hexdigest()[:16]
     artifacts = Artifacts(guest.parent / "programs", made_for=made_for, limit_bytes=ARTIFACT_BYTES)
     async with open_pool(PoolOptions(command=command, **rest)) as pool:
         yield Wasmtime(pool, artifacts)
@@ -49,7 +56,11 @@ class Wasmtime:
         if granted := invocation.capabilities.granted:
             raise RuntimeUnavailable(f"an installed program cannot be granted capabilities: {', '.join(granted)}")
         with self._artifacts.opened(invocation.program.sha256) as file:
-            return await self._pool.run_apart(Errand.PROGRAM, invocation, on_output, file)
+            try:
+                return await self._pool.run_apart(Errand.PROGRAM, invocation, on_output, file)
+            except ProgramMissing:  # its file is of no use: it has to be made again
+                self._artifacts.remove(invocation.program.sha256)
+                raise
 
     async def install(self, sha256: str, file: int) -> None:
         """Compiles it behind the walls: a compiler that reads strangers' programs is as open to attack as an engine."""

@@ -4,6 +4,7 @@ import ctypes
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from wasmtime import (
@@ -24,7 +25,8 @@ from wasmtime import (
 )
 
 from sandbox.contract import Limits, Program, Stream, WasmProgram
-from sandbox.errors import GuestCrashed, LimitExceeded, ProgramRefused
+from sandbox.errors import GuestCrashed, LimitExceeded, ProgramMissing, ProgramRefused
+from sandbox.runtimes.wasmtime import CONFIGURATION
 from sandbox.worker import Call, Write
 
 MODULE, COMPONENT = b"\0asm\x01\0\0\0", b"\0asm\x0d\0\x01\0"
@@ -35,6 +37,7 @@ OFFERED_MODULE = re.compile(r"wasi_snapshot_preview1\.(?!sock_)\w+")
 OFFERED_COMPONENT = re.compile(r"wasi:(cli|clocks|filesystem|io|random)/[a-z-]+@0\.2\.\d+")
 RUN = re.compile(r"wasi:cli/run@0\.2\.\d+")
 TRAP = re.compile(r"wasm trap: (.+)")
+EXITS_BEYOND, BEYOND = "exit with invalid exit status", 255  # the engine does not say which it was, where it is above 125
 # Waits for a moment, so that the runtime of WASI has its threads before no more can be made.
 REHEARSAL = """
 (module
@@ -51,10 +54,8 @@ class ProgramEngine:
 
     def __init__(self) -> None:
         config = Config()
-        config.parallel_compilation = False  # the nursery must have one thread
-        config.wasm_threads = False  # memory that is shared is in no limit
-        config.wasm_memory64 = False
-        config.memory_init_cow = False  # it would make a file, which a worker may not
+        for name, value in CONFIGURATION.items():
+            setattr(config, name, value)
         self.engine = Engine(config)
         self.rehearsal = Module(self.engine, bytes(wat2wasm(REHEARSAL)))
         self._modules, self._components = Linker(self.engine), component.Linker(self.engine)
@@ -162,7 +163,9 @@ class ProgramGuest:
         self._engine.run_module(store, self._engine.rehearsal)
         native = _read(self._file)
         load = Module.deserialize if native.startswith(MODULE) else component.Component.deserialize
-        self._program = load(self._engine.engine, native[8:])
+        self._program: Module | component.Component | None = None
+        with suppress(WasmtimeError):  # another engine's, or not whole
+            self._program = load(self._engine.engine, native[8:])
 
     def prepare(self) -> None:
         """It runs once."""
@@ -170,14 +173,18 @@ class ProgramGuest:
     def run(self, program: Program, limits: Limits, write: Write, call: Call) -> int:
         if not isinstance(program, WasmProgram):
             raise ProgramRefused("this worker runs an installed program")
+        if self._program is None:
+            raise ProgramMissing(f"the native code of program {program.sha256} cannot be loaded in this sandbox")
         try:
             store = _store(self._engine.engine, program.stdin.encode("utf-8", "surrogatepass"), limits, write)
             if isinstance(self._program, Module):
                 return self._engine.run_module(store, self._program)
             return self._engine.run_component(store, self._program)
         except ExitTrap as exc:
-            return exc.code & 0xFF
+            return exc.code
         except (WasmtimeError, Trap) as exc:
+            if EXITS_BEYOND in str(exc):
+                return BEYOND
             raise _translated(str(exc), limits) from exc
 
 
