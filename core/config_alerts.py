@@ -114,6 +114,14 @@ RULES: Mapping[str, Mapping[str, Any]] = {
         "above": 0.25,
         "summary": "PostgreSQL takes more than 250 ms for a commit of the journal, on average",
     },
+    "audit_unsealed": {
+        "series": "paddock_audit_unsealed_seconds",
+        "above": 300,
+        "window_seconds": 60,
+        "severity": "critical",
+        "summary": "records of the audit log wait more than five minutes to be sealed: until then whoever can write to the"
+        " database can change them unseen",
+    },
     "limits_without_redis": {
         "series": "paddock_limiter_redis_up",
         "below": 1,

@@ -37,6 +37,7 @@ TOUCHES_ENVIRONMENT = {
 BROAD = {
     # who may catch everything, and why
     "core/conversations/running.py": "a bug ends its turn, not the server",
+    "core/conversations/adoption.py": "a turn that cannot be gone on with here is left to another server; it stops no other's",
     "api/middleware.py": "a bug is a 500 with a request id, not a dropped connection",
     "api/streaming.py": "the same rim, once a stream has begun: its last event tells the request id",
     "core/storage/journal.py": "what is wrong with one turn's records fails that turn, not the writer of all",

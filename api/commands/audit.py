@@ -18,6 +18,10 @@ OF_ONE = (
     "one organization's records: each of them and their order are proven; that none was left out at the beginning or the end is"
     " the word of the server that signed the export. An export of all organizations proves that too"
 )
+FIRST_FORMAT = (
+    "an export of an earlier version: that the log ends where it does, and that removed records were over age, is the word of"
+    " the server that signed it. Have it made anew, and both are proven"
+)
 KIND = click.option("--kind", help="One or several: key.created,tool.*")
 
 
@@ -121,8 +125,12 @@ def verify(directory: Path, key_files: tuple[Path, ...], kept: tuple[Path, ...])
         click.echo(f"WRONG  {_on_one_line(problem)}", err=True)
     for number in report.not_compared:
         click.echo(f"checkpoint {number}, which you have kept, is not among those of this export: it was not compared")
+    for note in report.notes:
+        click.echo(f"NOTE   {_on_one_line(note)}")
     if not report.everybody:
         click.echo(OF_ONE)
+    if not report.proves_ends:
+        click.echo(FIRST_FORMAT)
     click.echo(_on_one_line(_summary(report)))
     if report.problems:
         raise click.exceptions.Exit(1)

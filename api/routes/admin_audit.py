@@ -121,8 +121,16 @@ async def erase(request: Request) -> Response:
 
 
 def _encode_event(event: AuditEvent) -> Mapping[str, Any]:
-    """record: as it was sealed. personal: the text of whose digest it has, until it is erased."""
-    return {"id": event.id, "object": "audit.event", "record": event.record, "personal": event.personal}
+    """record: as it was sealed. personal: the text of whose digest it has, until it is erased. personal_changed: another text
+    is there instead, which is not shown.
+    """
+    return {
+        "id": event.id,
+        "object": "audit.event",
+        "record": event.record,
+        "personal": event.personal,
+        "personal_changed": event.personal_changed,
+    }
 
 
 def _encode_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:

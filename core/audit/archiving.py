@@ -58,7 +58,7 @@ class Archiver:
                 await self._remove_due()
                 await self._sweep()
         except Rewritten as exc:
-            log.critical("the audit log was changed: %s. %s", exc, self._head.advice)
+            log.critical("%s", self._head.alarm(exc))
 
     async def _archive_due(self) -> None:
         """Raises Rewritten."""

@@ -32,7 +32,11 @@ log = logging.getLogger(__name__)
 
 
 class Unreadable(Rewritten):
-    """What was signed is not known: the file that has it is closed to us."""
+    """What was signed is not known: the file that has it cannot be read. advice: for the operator of the host alone."""
+
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 class Head:
@@ -51,12 +55,13 @@ class Head:
         self._leading: dict[int, bytes] = {}  # digests of checkpoints that are known to lead to the head
         self._numbers: list[int] = []  # theirs, in order
 
-    @property
-    def advice(self) -> str:
-        """What the operator of the host is to know where the database is not what was signed."""
+    def alarm(self, why: Rewritten) -> str:
+        """What the operator of the host is told, and nobody else."""
+        if isinstance(why, Unreadable):
+            return f"nothing of the audit log is sealed, archived or removed: {why.advice}"
         return (
-            "Nothing is sealed, archived or removed meanwhile. If you restored an older backup yourself, delete"
-            f" {self._file}: then the log goes on from what is there, and says so"
+            f"the audit log was changed: {why}. Nothing is sealed, archived or removed meanwhile. If you restored an older"
+            f" backup yourself, delete {self._file}: then the log goes on from what is there, and says so"
         )
 
     @property
@@ -108,7 +113,7 @@ class Head:
             try:
                 text = self._remembered()
             except Unreadable as exc:
-                raise ConfigurationError(str(exc)) from exc
+                raise ConfigurationError(exc.advice) from exc
             if text is not None and self._signer.public_key not in text:
                 await self._put(text + self._signer.public_key)
 
@@ -180,11 +185,12 @@ class Head:
         except FileNotFoundError:
             return None
         except UnicodeDecodeError as exc:
-            raise Rewritten(f"{self._file} is not the text that was written") from exc
+            raise Rewritten(f"{self._file.name} is not the text that was written") from exc
         except OSError as exc:
             if exc.errno in USED_UP:
                 raise Unavailable(f"{self._file} cannot be read now: {exc.strerror}") from exc
-            raise Unreadable(f"{unusable(self._file, exc).message}. Keep it: it has what was signed") from exc
+            told = f"{self._file.name} cannot be read ({exc.strerror}): what was signed last is not known"
+            raise Unreadable(told, f"{unusable(self._file, exc).message}. Keep it: it has what was signed") from exc
 
     def _learn(self, notes: Sequence[Note]) -> None:
         for note in notes:

@@ -9,6 +9,7 @@ import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 
 from core.audit.head import Head
 from core.audit.merkle import leaf_hash, paths_of, root_of
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 class Sealer:
     """patience: how many seconds `catch_up` waits for transactions that are open.
 
-    problem: why nothing is sealed: what the database has is not what was signed. None where it is.
+    problem: why nothing is sealed: what the database has is not what was signed, or that is not known. None where it is.
     """
 
     def __init__(self, store: SealStore, signer: Signer, head: Head, *, patience: float = 10.0) -> None:
@@ -41,8 +42,7 @@ class Sealer:
 
     async def announce(self) -> None:
         """Make our public key known before anything is signed with it. Raises ConfigurationError where sealing cannot go on."""
-        last, horizon = await self._store.last(), await self._store.horizon()
-        if last is not None and horizon < last.end_moment:
+        if await self._ends_too_late(await self._store.last()):
             raise ConfigurationError(
                 "the database counts its transactions from the beginning again, as after a restore: `paddock migrate` mends it"
             )
@@ -54,10 +54,10 @@ class Sealer:
         """Seal all that is final. Returns how many records that were: none while the head is not in the database."""
         async with self._sealing:
             try:
-                last, sealed = await self._head.newest(), 0
+                last, sealed = await self._newest(), 0
             except Rewritten as exc:
                 if str(exc) != self.problem:
-                    log.critical("the audit log was changed: %s. %s", exc, self._head.advice)
+                    log.critical("%s", self._head.alarm(exc))
                 self.problem = str(exc)
                 return 0
             self.problem = None
@@ -82,6 +82,11 @@ class Sealer:
         await self.seal()
         return final
 
+    async def unsealed_since(self) -> datetime | None:
+        """When the oldest record was made that is not sealed. None where all are that are committed."""
+        waiting = await self._store.unsealed()
+        return waiting.since if waiting else None
+
     async def head(self) -> str | None:
         """The newest note that was signed, as we remember it, whatever the database has. None where nothing was."""
         with suppress(Rewritten):
@@ -91,6 +96,22 @@ class Sealer:
     async def keys(self) -> Sequence[str]:
         """The public keys that are announced, in PEM."""
         return [key.public_key for key in await self._store.keys()]
+
+    async def _newest(self) -> Checkpoint | None:
+        """Raises Rewritten."""
+        last = await self._head.newest()
+        if last is not None and await self._ends_too_late(last):
+            raise Rewritten(
+                f"checkpoint {last.number} in the database ends after all that was ever written there: its end was moved, or"
+                " transactions are counted from the beginning again, as after a restore, which `paddock migrate` mends"
+            )
+        return last
+
+    async def _ends_too_late(self, last: Checkpoint | None) -> bool:
+        """It was sealed up to the horizon of then at most, and that never goes back: what has committed is below it, also after
+        a crash.
+        """
+        return last is not None and last.end_moment > await self._store.horizon()
 
     def _sealed(self, batch: Batch, counts: Mapping[str, int], last: Checkpoint | None) -> tuple[Checkpoint, Sequence[Section]]:
         number = last.number + 1 if last else 1

@@ -3,7 +3,7 @@
 It shares no code with what seals and exports, on purpose, and imports nothing of Paddock: it can be read, and copied, alone.
 Trees and proofs are RFC 6962's (section 2.1), checkpoints are C2SP signed notes (https://c2sp.org/signed-note), keys Ed25519.
 Files are read once, from front to back; what an attacker may have put into them costs no more memory than honest ones (but for
-Parquet, which Arrow reads: a small file may hold much).
+Parquet, which Arrow reads: a small file may hold much). Only regular files are opened: links lead elsewhere, pipes never end.
 """
 
 import base64
@@ -11,14 +11,16 @@ import csv
 import hashlib
 import json
 import re
+import stat
 from bisect import bisect_left
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from io import BufferedReader, TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -28,10 +30,14 @@ WINDOW = 65_536  # how many records may be missing or added in a row and be told
 TOLD = 1_000  # problems, after which it stops looking
 LONGEST_LINE = 64 * 2**20
 LARGEST_MANIFEST = 16 * 2**20
+SIGNATURE_BYTES = 64
+MOST_VALUES = 500_000
+"""That a JSON text may hold: each costs a hundred times the byte that it takes. Honest ones have 150,000."""
+NOTES_TOLD = 100
 BEFORE_ENDS = "paddock.audit.export/1"  # an export of then has no proof of its ends, and no signed word of removals
 LEFT_OUT = "left_out.jsonl"
 SKEW = timedelta(days=1)  # of servers' clocks, where a note does not say when its records were made
-Thing = TypeVar("Thing")
+Thing = TypeVar("Thing", bound="_Hashed")
 GUARDED = re.compile(r"'+[=+\-@\t\r]")
 WRONG = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError)
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -46,6 +52,8 @@ class Report:
 
     everybody: it is an export of all organisations. One of a single organisation shows no gap between its sections; that none
     is left out before the first and after the last of them is what the server says, whose signature the manifest has.
+
+    proves_ends: not so in the first format. notes: what the server says that the export lacks, be the manifest signed or not.
     """
 
     origin: str = ""
@@ -59,7 +67,9 @@ class Report:
     export: str = ""
     organization: str = ""
     made_at: str = ""
+    proves_ends: bool = True
     not_compared: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     filter: Mapping[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -87,6 +97,7 @@ def verify(directory: Path, public_keys: Sequence[bytes], kept_notes: Sequence[s
     manifest = _manifest(directory, keys, report)
     report.filter, report.removed, report.everybody = manifest["filter"], manifest["removed"], manifest["everybody"]
     report.export, report.organization, report.made_at = manifest["id"], manifest["whose"], manifest["made_at"]
+    report.proves_ends, report.notes = manifest["proves_ends"], manifest["notes"]
     try:
         _check_files(directory, manifest, report)
         chain = _Chain(keys, report, kept_notes, since=manifest["since"], until=manifest["until"])
@@ -109,10 +120,11 @@ def verify(directory: Path, public_keys: Sequence[bytes], kept_notes: Sequence[s
 
 def _manifest(directory: Path, keys: Sequence["_Key"], report: Report) -> Mapping[str, Any]:
     try:
-        with (directory / "manifest.json").open("rb") as file:
+        with _opened(directory / "manifest.json") as file:
             text = file.read(LARGEST_MANIFEST)
-        signature = (directory / "manifest.sig").read_bytes()
-        manifest = json.loads(text)
+        with _opened(directory / "manifest.sig") as file:
+            signature = file.read(SIGNATURE_BYTES + 1)
+        manifest = _loaded(text)
         files = {entry["name"]: (int(entry["bytes"]), str(entry["sha256"])) for entry in manifest["files"]}
         known = {**manifest, "files": files, "records": int(manifest["records"]), "format": str(manifest["format"])}
         first, last = (int(manifest["checkpoints"][end]) for end in ("first", "last"))
@@ -125,6 +137,7 @@ def _manifest(directory: Path, keys: Sequence["_Key"], report: Report) -> Mappin
             "until": _moment(left_out.get("until")),
             "before": _optional(manifest.get("before")),
             "removal": _removal(manifest.get("removal")),
+            "notes": [str(note) for note in manifest.get("notes", ())[:NOTES_TOLD]],
             "made_at": str(manifest["made_at"]),
             "id": str(manifest["id"]),
             "whose": str(manifest["organization"]),
@@ -162,7 +175,8 @@ class _Removal:
     signature: bytes | None
 
     def text(self, origin: str) -> bytes:
-        return f"paddock.audit.removed\n{origin}\n{self.first}\n{self.last}\n{self.archive}\n{self.sha256}\n".encode()
+        told = f"paddock.audit.removed\n{origin}\n{self.first}\n{self.last}\n{self.archive}\n{self.sha256}\n"
+        return told.encode(errors="replace")  # what is no Unicode, nobody has signed
 
 
 def _removal(told: Any) -> _Removal | None:
@@ -179,7 +193,7 @@ def _check_files(directory: Path, manifest: Mapping[str, Any], report: Report) -
             report.wrong(f"manifest.json names {name!r}, which is no file of an export")
             continue
         try:
-            with (directory / name).open("rb") as file:
+            with _opened(directory / name) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 found = file.tell()
         except OSError as exc:
@@ -208,6 +222,8 @@ def _check_ends(manifest: Mapping[str, Any], chain: "_Chain", report: Report) ->
     head = _optional(manifest.get("head"))
     if head is not None:
         chain.check_head(head)
+    elif manifest["proves_ends"] or not manifest["until"]:
+        chain.check_no_head()
     if manifest["proves_ends"]:
         chain.check_ends(head)
         chain.check_removal(manifest["removal"])
@@ -309,7 +325,7 @@ def _bytes(text: str) -> bytes:
 def _notes(lines: Iterable[bytes]) -> Iterator[str]:
     for line in lines:
         try:
-            yield str(json.loads(line)["note"])
+            yield str(_loaded(line)["note"])
         except WRONG:
             yield ""
 
@@ -358,7 +374,7 @@ class _Chain:
     def records(self, lines: Iterable[bytes]) -> Iterator[_Expected]:
         for n, line in enumerate(lines, start=1):
             try:
-                proof = json.loads(line)
+                proof = _loaded(line)
                 note = _note(proof["note"], self._keys)
                 sections = [_Section.of(section) for section in proof["sections"]]
             except WRONG:
@@ -393,10 +409,17 @@ class _Chain:
             return
         if head.number not in self._compared:
             self._compare(head)
+        self._check_kept_until(head.number)
+
+    def check_no_head(self) -> None:
+        """It names no newest checkpoint of the log: that is the last one it has."""
+        self._check_kept_until(self._last.number if self._last else 0)
+
+    def _check_kept_until(self, number: int) -> None:
         for kept in self._kept:
-            if kept.number > head.number:
+            if kept.number > number:
                 self._report.wrong(
-                    f"the log ends at checkpoint {head.number}, but you have kept checkpoint {kept.number}:"
+                    f"the log ends at checkpoint {number}, but you have kept checkpoint {kept.number}:"
                     " what came after was cut off"
                 )
 
@@ -648,22 +671,95 @@ def _from_json_lines(file: Path, report: Report) -> Iterator[_Row]:
 def _from_ocsf(file: Path, report: Report) -> Iterator[_Row]:
     for n, line in enumerate(_lines(file, report), start=1):
         try:
-            event = json.loads(line)
+            event = _loaded(line)
             raw = str(event["raw_data"]).encode()
-            told = (event["metadata"]["uid"], event["api"]["operation"], event["actor"]["user"]["uid"], event["status_code"])
-            record = json.loads(raw)
-            same = told == (record["id"], record["kind"], record["actor"], record["outcome"])
         except WRONG:
             yield _Row(b"", f"line {n}", "it cannot be read")
             continue
-        yield _row(raw, n, None if same else "the event does not say what its raw_data says")
+        yield _row(raw, n, None if _is_of(raw, event) else "the event does not say what its raw_data says")
+
+
+def _is_of(raw: bytes, event: Any) -> bool:
+    try:
+        meant = _event(_loaded(raw), raw.decode())
+        details = (told["unmapped"]["details"] for told in (event, meant))
+        return (event == meant or _same(event, meant)) and _same(*details)  # as plain values first, which is quicker
+    except WRONG:
+        return False
+
+
+OCSF_CLASSES = {
+    # as kinds begin: class and category, with their names, and what the last word of a kind is as an activity
+    "sign_in.": (3002, "Authentication", 3, {"refused": 1}),
+    "user.signed_in": (3002, "Authentication", 3, {"signed_in": 1}),
+    "user.": (3001, "Account Change", 3, {"created": 1, "deleted": 6, "deactivated": 5, "activated": 2}),
+    "key.": (3001, "Account Change", 3, {"created": 1, "revoked": 6}),
+    "organization.": (3004, "Entity Management", 3, {"created": 1, "updated": 3, "deleted": 4}),
+    "": (6003, "API Activity", 6, {"created": 1, "started": 1, "updated": 3, "changed": 3, "ended": 3, "deleted": 4}),
+}
+OCSF_CATEGORIES = {3: "Identity & Access Management", 6: "Application Activity"}
+OCSF_STATUS = {"success": (1, "Success"), "failure": (2, "Failure"), "refused": (2, "Failure"), "unknown": (0, "Unknown")}
+
+
+def _event(record: Any, line: str) -> dict[str, Any]:
+    """What OCSF 1.3 has to say of a record of ours. Raises one of WRONG."""
+    kind, organization, outcome = record["kind"], record["organization"], record["outcome"]
+    number, name, category, activities = next(known for begin, known in OCSF_CLASSES.items() if kind.startswith(begin))
+    verb = kind.rpartition(".")[2]
+    activity = activities.get(verb, 99)
+    status_id, status = OCSF_STATUS[outcome]
+    made = datetime.fromisoformat(record["time"]) - datetime(1970, 1, 1, tzinfo=UTC)
+    return {
+        "metadata": {
+            "version": "1.3.0",
+            "uid": record["id"],
+            "product": {"name": "Paddock", "vendor_name": "Paddock"},
+            "log_name": "audit",
+            "tenant_uid": organization,
+            "correlation_uid": record["request"],
+            "original_time": record["time"],
+        },
+        "time": made // timedelta(milliseconds=1),
+        "class_uid": number,
+        "class_name": name,
+        "category_uid": category,
+        "category_name": OCSF_CATEGORIES[category],
+        "activity_id": activity,
+        "activity_name": verb,
+        "type_uid": number * 100 + activity,
+        "severity_id": 3 if outcome == "refused" else 1,
+        "severity": "Medium" if outcome == "refused" else "Informational",
+        "status_id": status_id,
+        "status": status,
+        "status_code": outcome,
+        "src_endpoint": {"svc_name": "paddock"},
+        "actor": {"user": {"uid": record["actor"], "credential_uid": record["key"], "org": {"uid": organization}}},
+        "user": {"uid": record["object" if number == 3001 else "actor"]},
+        "api": {"operation": kind, "request": {"uid": record["request"]}},
+        "resources": [{"uid": record["object"], "type": kind.partition(".")[0]}],
+        "unmapped": {"digest": record["digest"], "details": record["details"]},
+        "raw_data": line,
+    }
+
+
+def _same(told: Any, meant: Any) -> bool:
+    """As values of JSON: 1 is 1.0, and is not true; whole numbers of more than 64 bits may have been rounded."""
+    if isinstance(told, dict) and isinstance(meant, dict):
+        return told.keys() == meant.keys() and all(_same(value, meant[name]) for name, value in told.items())
+    if isinstance(told, list) and isinstance(meant, list):
+        return len(told) == len(meant) and all(map(_same, told, meant))
+    if isinstance(told, float) and type(meant) is int:
+        return told == float(meant)
+    return bool(told == meant) and isinstance(told, bool) == isinstance(meant, bool)
 
 
 def _from_csv(file: Path, report: Report) -> Iterator[_Row]:
     csv.field_size_limit(LONGEST_LINE)
-    with file.open(encoding="utf-8", errors="replace", newline="") as text:
+    with _opened(file) as data, TextIOWrapper(data, encoding="utf-8", errors="replace", newline="") as text:
         try:
-            for n, row in enumerate(csv.DictReader(text), start=1):
+            rows = csv.DictReader(text)
+            _check_names(rows.fieldnames or (), file, report)
+            for n, row in enumerate(rows, start=1):
                 yield _from_columns({name: _unguarded(cell) for name, cell in row.items()}, n)
         except csv.Error as exc:
             report.wrong(f"{file.name}: it cannot be read to its end: {exc}")
@@ -681,12 +777,19 @@ def _from_parquet(file: Path, report: Report) -> Iterator[_Row]:
     n = 0
     try:
         with pyarrow.parquet.ParquetFile(file) as table:
+            _check_names(table.schema_arrow.names, file, report)
             for batch in table.iter_batches(batch_size=8_192):
                 for cells in zip(*map(_cells, batch.columns), strict=True):
                     n += 1
                     yield _from_columns(dict(zip(batch.schema.names, cells, strict=True)), n)
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as exc:  # a column's name; a date that is none
         report.wrong(f"{file.name}: it cannot be read to its end: {type(exc).__name__}")
+
+
+def _check_names(names: Sequence[str], file: Path, report: Report) -> None:
+    """Of two columns of one name, a reader sees the one that lies, and the verifier the other."""
+    for name in (name for name, times in Counter(names).items() if times > 1):
+        report.wrong(f"{file.name}: it has more than one column {name!r}: none of them is to be trusted")
 
 
 def _cells(column: Any) -> Sequence[Any]:
@@ -700,10 +803,10 @@ def _cells(column: Any) -> Sequence[Any]:
 def _from_columns(row: Mapping[Any, Any], n: int) -> _Row:
     try:
         line = row["record"].encode()
-        record = json.loads(line)
+        record = _loaded(line)
         columns = {name: value for name, value in row.items() if name not in ("record", "details")}
         same = all((record[name] or "") == (value or "") for name, value in columns.items())
-        same = same and json.loads(row["details"]) == record["details"]
+        same = same and _same(_loaded(row["details"]), record["details"])
     except WRONG:
         return _Row(b"", f"row {n}", "it cannot be read")
     return _row(line, n, None if same else "its columns do not say what its record says")
@@ -720,11 +823,33 @@ def _id_in(line: bytes) -> str:
 
 def _lines(file: Path, report: Report) -> Iterator[bytes]:
     try:
-        with file.open("rb") as data:
+        with _opened(file) as data:
             while line := data.readline(LONGEST_LINE):
                 yield line.rstrip(b"\n")
     except OSError as exc:
         report.wrong(f"{file.name}: {exc.strerror}")
+
+
+def _opened(file: Path) -> BufferedReader:
+    """Raises Unreadable, OSError."""
+    if not stat.S_ISREG(file.lstat().st_mode):
+        raise Unreadable(f"{file}: it is no regular file")
+    return file.open("rb")
+
+
+def _loaded(text: bytes | str) -> Any:
+    """Raises one of WRONG, also where readers could differ on what it says, or where it holds too much."""
+    commas, brackets = (b",", (b"[", b"{")) if isinstance(text, bytes) else (",", ("[", "{"))
+    if text.count(commas) + sum(map(text.count, brackets)) > MOST_VALUES:  # type: ignore[arg-type]
+        raise ValueError("more values than an export has")
+    return json.loads(text, object_pairs_hook=_each_once)
+
+
+def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    named = dict(pairs)
+    if len(named) != len(pairs):
+        raise ValueError("a name is there twice")
+    return named
 
 
 # --- what the log has against what the export has ---
@@ -737,8 +862,9 @@ class _Comparison:
         self._expected = _Ahead(expected)
         self._rows = _Ahead(rows)
         self._report = report
-        self._missing: dict[bytes, str] = {}
-        self._added: dict[bytes, str] = {}
+        self._missing: list[tuple[bytes, str]] = []
+        self._added: dict[bytes, list[str]] = {}
+        self._added_rows = 0
         self._after = "at the beginning"
 
     def run(self) -> None:
@@ -756,8 +882,8 @@ class _Comparison:
         self._tell_moved()
 
     def _find_again(self, wanted: _Expected, row: _Row) -> None:
-        missing = self._expected.until(lambda other: other.leaf == row.leaf)
-        added = self._rows.until(lambda other: other.leaf == wanted.leaf)
+        missing = self._expected.until(row.leaf)
+        added = self._rows.until(wanted.leaf)
         if missing is None and added is None:
             self._report.wrong(f"{wanted.name} was changed ({row.name}{': ' + row.wrong if row.wrong else ''})")
             self._report.records += 1
@@ -777,45 +903,67 @@ class _Comparison:
             self._report.wrong(f"{expected.name} ({row.name}): {row.wrong}")
 
     def _miss(self, expected: _Expected) -> None:
-        self._missing[expected.leaf] = f"{expected.name} is missing; its place is {self._after}"
+        self._missing.append((expected.leaf, f"{expected.name} is missing; its place is {self._after}"))
         self._too_many()
 
     def _add(self, row: _Row) -> None:
-        self._added[row.leaf] = row.name
+        self._added.setdefault(row.leaf, []).append(row.name)
+        self._added_rows += 1
         self._report.records += 1
         self._too_many()
 
     def _too_many(self) -> None:
-        if len(self._missing) + len(self._added) > TOLD + WINDOW:
+        if len(self._missing) + self._added_rows > TOLD + WINDOW:
             self._tell_moved()
 
     def _tell_moved(self) -> None:
-        for leaf, problem in self._missing.items():
-            added = self._added.pop(leaf, None)
+        for leaf, problem in self._missing:
+            added = self._added.get(leaf)
             place = problem.partition("; ")[2]
-            self._report.wrong(problem if added is None else f"{added} stands in the wrong place; {place}")
-        for name in self._added.values():
+            self._report.wrong(f"{added.pop(0)} stands in the wrong place; {place}" if added else problem)
+        for name in (name for names in self._added.values() for name in names):
             self._report.wrong(f"{name} was added: the log has no such record there")
-        self._missing, self._added = {}, {}
+        self._missing, self._added, self._added_rows = [], {}, 0
+
+
+class _Hashed(Protocol):
+    @property
+    def leaf(self) -> bytes: ...
 
 
 class _Ahead(Generic[Thing]):
-    """An iterator that can be looked into, as far as the window."""
+    """An iterator that can be looked into, as far as the window. However often it is, each thing is looked at once."""
 
     def __init__(self, things: Iterator[Thing]) -> None:
         self._things = things
         self._read: deque[Thing] = deque()
+        self._taken = 0
+        self._places: dict[bytes, list[int]] | None = None  # of those that are read, by hash; kept while they are looked into
 
     def next(self) -> Thing | None:
         """The next one, which stays."""
         if not self._read:
+            self._places = None
             self._read.extend(islice(self._things, 1))
         return self._read[0] if self._read else None
 
     def take(self) -> Thing:
-        return self._read.popleft()
+        thing = self._read.popleft()
+        self._taken += 1
+        if self._places is not None:
+            places = self._places[thing.leaf]
+            del places[0]
+            if not places:
+                del self._places[thing.leaf]
+        return thing
 
-    def until(self, found: Callable[[Thing], bool]) -> int | None:
-        """How many stand before the first that is meant; None when it is not within the window."""
-        self._read.extend(islice(self._things, WINDOW - len(self._read)))
-        return next((n for n, thing in enumerate(self._read) if found(thing)), None)
+    def until(self, leaf: bytes) -> int | None:
+        """How many stand before the first that has this hash; None when it is not within the window."""
+        more = list(islice(self._things, WINDOW - len(self._read)))
+        if self._places is None:
+            self._places, more, self._read = {}, [*self._read, *more], deque()
+        for thing in more:
+            self._places.setdefault(thing.leaf, []).append(self._taken + len(self._read))
+            self._read.append(thing)
+        places = self._places.get(leaf)
+        return places[0] - self._taken if places else None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.batches.wire import BatchWire, Wires
-from core.conversations.kept import PRINCIPAL
 from core.conversations.manager import TurnManager
 from core.errors import Conflict, NotFound
 from core.files.files import Files
@@ -82,7 +81,7 @@ class Answers:
         """The text of a turn of this line, where its request did not ask to keep it."""
         if line.body is not None and not _stays(self._wires.get(batch.endpoint), line.body):
             with suppress(NotFound, Conflict):
-                await self._turns.delete(PRINCIPAL.validate_json(batch.principal), turn_id)
+                await self._turns.clear(batch.organization_id, turn_id, batch=batch.id)
 
     async def _file(self, principal: Principal, batch: Batch, kind: str, told: set[int], *, good: bool, partly: bool) -> _File:
         """told: lines of another file; those of this one are added."""

@@ -274,6 +274,11 @@ def _problem(batch: Batch, storage: str | None) -> str | None:
 
 
 def _ended(batch: Batch, status: BatchStatus, outcome: Outcome = Outcome.SUCCESS) -> AuditRecord:
-    principal = PRINCIPAL.validate_json(batch.principal)
-    details = {"status": status.value, "completed": batch.completed, "failed": batch.failed}
-    return AuditRecord.by(principal, "batch.ended", batch.id, outcome=outcome, details=details)
+    return AuditRecord(
+        kind="batch.ended",
+        organization_id=batch.organization_id,
+        actor="system",
+        object=batch.id,
+        outcome=outcome,
+        details={"status": status.value, "completed": batch.completed, "failed": batch.failed},
+    )

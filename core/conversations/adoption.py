@@ -3,25 +3,26 @@
 Knows no client: they read the journal.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 from core.audit.turns import TurnAudit
 from core.conversations import loop
 from core.conversations.budget import Budget
 from core.conversations.feed import Feed
 from core.conversations.kept import recall
-from core.conversations.record import Recorder
+from core.conversations.record import Recorder, usage_told
 from core.conversations.recovery import Past
 from core.conversations.running import TOLD, RunningTurn, StopReason
 from core.conversations.staging import Staging
 from core.conversations.story import Story
 from core.errors import PaddockError, Unavailable
-from core.events import Recorded, Replied, ReplyCut, TurnDeferred, TurnEnded, TurnEvent, TurnStarted, TurnStatus
+from core.events import Recorded, TurnDeferred, TurnEnded, TurnEvent, TurnStarted, TurnStatus
 from core.limits.limiter import Grant, Limiter
-from core.messages import Usage
 from core.storage.journal import Acceptance, Journal
 from core.storage.leases import Leases, Orphan
 from core.storage.records import Turn
@@ -30,6 +31,8 @@ from core.storage.turns import TurnStore
 log = logging.getLogger(__name__)
 MOST_EPOCHS = 10
 """A turn that so many processes did not survive is not given to another one."""
+LET_GO_SECONDS = 5.0
+"""How long a server that stops waits for PostgreSQL to give what it has not begun to others."""
 LOST = TurnEnded(status=TurnStatus.FAILED, reason="server_lost", message="the server process that ran the turn is gone")
 REVOKED = TurnEnded(status=TurnStatus.FAILED, reason=StopReason.KEY_REVOKED, message=TOLD[StopReason.KEY_REVOKED])
 CANCELLED = TurnEnded(status=TurnStatus.CANCELLED, reason=StopReason.CANCELLED)
@@ -63,24 +66,44 @@ class Adoption:
         self._on_end = on_end
 
     async def take(self, orphan: Orphan) -> None:
-        """Returns when the turn runs here or has ended. Raises Unavailable; then the lease runs out and it is tried again."""
+        """Returns when the turn runs here, has ended, or is left to whoever takes it when its lease has run out. Raises
+        PaddockError; then it is left, too.
+        """
+        try:
+            await self._take(orphan)
+        except PaddockError:
+            raise
+        except Exception as exc:
+            await self._leave(orphan, exc)
+
+    async def let_go(self, taken: Sequence[Orphan]) -> None:
+        """This server stops: those of them that do not run here are free at once."""
+        left = [orphan.turn.id for orphan in taken if orphan.turn.id not in self._running]
+        with suppress(Unavailable, TimeoutError):  # then their leases run out
+            async with asyncio.timeout(LET_GO_SECONDS):
+                await self._leases.release(left)
+
+    async def _leave(self, orphan: Orphan, why: Exception) -> None:
+        """Amid an upgrade a newer server knows what this one does not. What none can read ends when its epochs are used up."""
+        ours = None if isinstance(why, ValueError) else why  # whose words may be the turn's
+        log.error("turn %s cannot go on here: %s", orphan.turn.id, type(why).__name__, exc_info=ours)
+        if (end := self._verdict(orphan, deferrals=0)) is not None:
+            await self._finish(self._open(orphan, [], unread=await self._last_seq(orphan)), end)
+
+    async def _take(self, orphan: Orphan) -> None:
         if before := self._running.get(orphan.turn.id):  # of this process, which was too slow for its lease
             before.stop(StopReason.LEASE_LOST)
             await before.ended()
         if not orphan.turn.stored:
             return await self._end_unstored(orphan)
-        try:
-            async with self._untouched(orphan):
-                events = await self._events(orphan)
-            running = self._open(orphan, events)
-        except (ValueError, LookupError, AssertionError) as exc:
-            log.error("turn %s cannot be read (%s): it ends without its output", orphan.turn.id, type(exc).__name__)
-            return await self._finish(self._open(orphan, [], unread=await self._last_seq(orphan)), LOST)
+        async with self._untouched(orphan):
+            events = await self._events(orphan)
+        running = self._open(orphan, events)
         end = self._verdict(orphan, _deferrals(events))
         if end is None:
             end = await self._go_on(orphan, running, events)
         if end is not None:
-            await self._finish(running, _with_usage(end, events))
+            await self._finish(running, replace(end, usage=usage_told(recorded.event for recorded in events)))
         return None
 
     async def _finish(self, running: RunningTurn, end: TurnEnded) -> None:
@@ -93,9 +116,12 @@ class Adoption:
         try:
             yield
         except Unavailable:
-            with suppress(Unavailable):
-                await self._leases.put_back(orphan)
+            await self._put_back(orphan)
             raise
+
+    async def _put_back(self, orphan: Orphan) -> None:
+        with suppress(Unavailable):
+            await self._leases.put_back(orphan)
 
     def _verdict(self, orphan: Orphan, deferrals: int) -> TurnEnded | None:
         if orphan.cancelled:
@@ -116,9 +142,6 @@ class Adoption:
                 scene = await self._staging.scene(
                     turn, principal, request, before, durable=running.durable, seconds_gone=orphan.seconds
                 )
-        except ValueError as exc:
-            log.error("the request of turn %s cannot be read: %s", turn.id, type(exc).__name__)
-            return LOST
         except Unavailable:
             raise
         except PaddockError as exc:
@@ -130,16 +153,16 @@ class Adoption:
         back = past.back(scene.tools.digest_of, scene.lost)
         async with self._untouched(orphan):
             grant = await self._limiter.resume(turn, tokens=scene.demand)
-        rest = loop.run(
-            turn.id,
-            scene.transcript,
-            ask=scene.metered(grant),
-            tools=scene.tools,
-            budget=scene.budget,
-            entrance=back.entrance,
-        )
+            rest = loop.run(
+                turn.id,
+                scene.transcript,
+                ask=scene.metered(grant),
+                tools=scene.tools,
+                budget=scene.budget,
+                entrance=back.entrance,
+            )
+            self._play(running, grant, [*beginning, *back.first], _once_written(running, rest), scene.budget)
         log.info("turn %s goes on here, after %d events", turn.id, len(events))
-        self._play(running, grant, [*beginning, *back.first], rest, scene.budget)
         return None
 
     async def _events(self, orphan: Orphan) -> list[Recorded]:
@@ -172,7 +195,8 @@ class Adoption:
             lease_seconds=self._leases.seconds,
         )
         journal = self._journal.continue_turn(acceptance, epoch=orphan.epoch, last_seq=last_seq, publish=feed.publish)
-        return RunningTurn(orphan.turn, feed, journal, recorder, deferrals=deferrals)
+        put_back = partial(self._put_back, orphan)
+        return RunningTurn(orphan.turn, feed, journal, recorder, deferrals=deferrals, put_back=put_back)
 
     async def _end_unstored(self, orphan: Orphan) -> None:
         """Nobody knows what it said: it is ended in the books, and so are its calls."""
@@ -181,11 +205,14 @@ class Adoption:
         await self._finish(self._running_turn(orphan, Feed(), recorder, 0), CANCELLED if orphan.cancelled else LOST)
 
 
+async def _once_written(running: RunningTurn, events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[TurnEvent, None]:
+    """No model is asked for a turn of which nothing can be written: each take-over would pay for it again."""
+    async with aclosing(events):
+        await running.durable()
+        async for event in events:
+            yield event
+
+
 def _deferrals(events: Sequence[Recorded]) -> int:
     """Each ended an epoch that its process survived."""
     return sum(isinstance(recorded.event, TurnDeferred) for recorded in events)
-
-
-def _with_usage(end: TurnEnded, events: Sequence[Recorded]) -> TurnEnded:
-    calls = (recorded.event for recorded in events if isinstance(recorded.event, Replied | ReplyCut | TurnDeferred))
-    return replace(end, usage=sum((call.usage or Usage() for call in calls), Usage()))

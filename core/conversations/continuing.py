@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 AT_ONCE = 20
 FOR_NOW = (Conflict, RateLimited, Unavailable)
 """Why one cannot go on at this moment, and may later."""
+UNREADABLE = "unreadable"
+ELSEWHERE = {"model_not_found", "assistant_model_not_found", UNREADABLE}
+"""What another server may know, amid a deployment. Where none does, the approvals expire."""
 
 
 class Continuing:
@@ -43,10 +46,11 @@ class Continuing:
         for one in due:
             try:
                 await self._start(one)
-            except FOR_NOW as exc:
-                log.info("the approvals of %s have to wait: %s", one.turn_id, exc.code)
             except (PaddockError, ValueError) as exc:
-                code = exc.code if isinstance(exc, PaddockError) else "unreadable"
+                code = exc.code if isinstance(exc, PaddockError) else UNREADABLE
+                if isinstance(exc, FOR_NOW) or code in ELSEWHERE:
+                    log.info("the approvals of %s have to wait: %s", one.turn_id, code)
+                    continue
                 log.warning("the approvals of %s cannot be carried out: %s", one.turn_id, code)
                 await self._store.void(one.turn_id, _voided(one, code))
 

@@ -246,19 +246,20 @@ class TurnManager:
     async def _tail(
         self, organization_id: str, turn_id: str, after: int, *, live: bool = False
     ) -> AsyncGenerator[Recorded, None]:
-        while True:
-            turn = await self._turns.get(organization_id, turn_id)
-            if live and not turn.followable:
-                raise stream_removed(turn_id)
-            while events := await self._turns.events(organization_id, turn_id, after=after):
-                for recorded in events:
-                    if live and recorded.seq != after + 1:  # it is being removed
-                        raise stream_removed(turn_id)
-                    yield recorded
-                    after = recorded.seq
-            if turn.status.ended:
-                return
-            await self._wakeups.wait(turn_id)
+        with self._wakeups.heard(turn_id) as news:
+            while True:
+                turn = await self._turns.get(organization_id, turn_id)
+                if live and not turn.followable:
+                    raise stream_removed(turn_id)
+                while events := await self._turns.events(organization_id, turn_id, after=after):
+                    for recorded in events:
+                        if live and recorded.seq != after + 1:  # it is being removed
+                            raise stream_removed(turn_id)
+                        yield recorded
+                        after = recorded.seq
+                if turn.status.ended:
+                    return
+                await news()
 
     async def wait(self, principal: Principal, turn_id: str) -> Turn:
         """The turn when it has ended. Raises NotFound."""
@@ -314,18 +315,24 @@ class TurnManager:
             turn = await running.ended()
             if turn.status.ended:
                 return turn
-        turn = await self._turns.any(organization_id, turn_id)
-        if not turn.status.ended:
-            await self._turns.request_cancel(organization_id, turn_id, record)
-            self._wakeups.publish([CANCELLATIONS, QUEUE])  # one that waits is taken at once, to be ended
-        while not turn.status.ended:
-            await self._wakeups.wait(turn_id)
+        with self._wakeups.heard(turn_id) as news:
             turn = await self._turns.any(organization_id, turn_id)
+            if not turn.status.ended:
+                await self._turns.request_cancel(organization_id, turn_id, record)
+                self._wakeups.publish([CANCELLATIONS, QUEUE])  # one that waits is taken at once, to be ended
+            while not turn.status.ended:
+                await news()
+                turn = await self._turns.any(organization_id, turn_id)
         return turn
 
     async def delete(self, principal: Principal, turn_id: str) -> None:
         """Raises NotFound, and Conflict while the turn runs."""
-        await self._turns.delete(principal, turn_id)
+        await self._turns.delete(turn_id, AuditRecord.by(principal, "turn.deleted", turn_id))
+
+    async def clear(self, organization_id: str, turn_id: str, **why: str) -> None:
+        """As `delete`, where nobody has asked for that: upkeep does it."""
+        record = AuditRecord(kind="turn.deleted", organization_id=organization_id, actor="system", object=turn_id, details=why)
+        await self._turns.delete(turn_id, record)
 
     async def input_items(
         self, principal: Principal, turn_id: str, *, after: str | None, limit: int, descending: bool

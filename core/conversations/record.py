@@ -1,7 +1,7 @@
 """What has to become durable with an event: the ledger's rows, audit records and, at the end, the turn's items. Pure."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from core.audit.turns import TurnAudit
@@ -84,6 +84,13 @@ class Recorder:
             case _:
                 return Entry(event=event)
 
+    def rewound(self, turn_id: str, written: Iterable[TurnEvent]) -> "Recorder":
+        """Another one of the turn, fed with these alone: what else this one was fed with was refused, and never happened."""
+        again = Recorder(Story(turn_id), self._audit, lost=self._lost)
+        for event in written:
+            again.entry(event)
+        return again
+
     def _lost_reply(self, usage: Usage | None) -> tuple[AuditRecord, ...]:
         """Where its process did not live to tell of it."""
         lost, self._replying = self._replying, False
@@ -113,6 +120,12 @@ class Recorder:
         cut = (self._audit.failed(self._step, event.cut),) if event.cut is not None else self._lost_reply(None)
         audit = (*(self._audit.unknown(call) for call in lost), *cut, self._audit.ended(event))
         return Entry(event=event, ledger=tuple(rows), audit=audit, outputs=self._story.items)
+
+
+def usage_told(events: Iterable[TurnEvent]) -> Usage:
+    """What calls of the model took, as far as these tell."""
+    calls = (event for event in events if isinstance(event, Replied | ReplyCut | TurnDeferred))
+    return sum((call.usage or Usage() for call in calls), Usage())
 
 
 def _row(dispatched: Dispatched, state: CallState, returned: ToolReturned | NestedReturned | None = None) -> LedgerRow:

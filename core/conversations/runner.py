@@ -74,8 +74,12 @@ class Runner:
         return (room, False) if room > 0 else (ENDED_AT_ONCE, True)
 
     async def _begin(self, taken: Sequence[Orphan]) -> None:
-        for turn in taken:
-            try:
-                await self._adoption.take(turn)
-            except PaddockError as exc:
-                log.warning("turn %s cannot begin here yet: %s", turn.turn.id, exc.message)
+        try:
+            for turn in taken:
+                try:
+                    await self._adoption.take(turn)
+                except PaddockError as exc:
+                    log.warning("turn %s cannot begin here yet: %s", turn.turn.id, exc.message)
+        except asyncio.CancelledError:
+            await self._adoption.let_go(taken)
+            raise

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from core.conversations.budget import Budget
 from core.conversations.feed import Feed
-from core.conversations.record import Recorder
+from core.conversations.record import Recorder, usage_told
 from core.conversations.states import moved, pause_before_next_try
 from core.errors import PaddockError, RateLimited
 from core.events import TurnDeferred, TurnEnded, TurnEvent, TurnStatus
@@ -18,7 +18,7 @@ from core.llm.contract import ModelError
 from core.llm.wellformed import made_valid
 from core.messages import Usage
 from core.storage.connection import DatabaseUnavailable
-from core.storage.journal import TurnJournal
+from core.storage.journal import KeyRevoked, TurnJournal
 from core.storage.records import Turn
 
 log = logging.getLogger(__name__)
@@ -35,17 +35,39 @@ class StopReason(StrEnum):
 
 TOLD = {StopReason.KEY_REVOKED: "the API key was revoked or has expired"}
 SHUTDOWN_TOLD = "the server stopped while the turn was running"
+NOT_WRITTEN = "journal_refused"
+"""PostgreSQL has said no: nothing was written, nor will be. Of one that has not answered, nobody knows."""
+
+
+async def _keep() -> None:
+    """It was not taken from another process."""
 
 
 class RunningTurn:
-    """The journal is given after the feed exists, since it publishes into it. deferrals: how often it was put off before."""
+    """The journal is given after the feed exists, since it publishes into it. deferrals: how often it was put off before.
 
-    def __init__(self, turn: Turn, feed: Feed, journal: TurnJournal, recorder: Recorder, *, deferrals: int = 0) -> None:
+    put_back: for a turn that was taken over, and of which nothing could be written here.
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        feed: Feed,
+        journal: TurnJournal,
+        recorder: Recorder,
+        *,
+        deferrals: int = 0,
+        put_back: Callable[[], Awaitable[None]] = _keep,
+    ) -> None:
         self.turn = turn
         self.feed = feed
         self._journal = journal
         self._recorder = recorder
         self._deferrals = deferrals
+        self._put_back = put_back
+        self._told_before = len(feed.events)
+        self._taken_before = usage_told(recorded.event for recorded in feed.events)
+        self._told_early: list[tuple[TurnEvent, asyncio.Future[None]]] = []  # of an unstored turn: before they were written
         self._last: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._stop_reason: StopReason | None = None
@@ -69,6 +91,8 @@ class RunningTurn:
         recorded = self._journal.record(entry, soon=entry.urgent or self.feed.watchers > 0)
         if not recorded.done():  # of an unstored turn most is written nowhere; what is, still has to be waited for
             self._last = recorded
+            if not self.turn.stored:
+                self._told_early.append((event, recorded))
         return recorded
 
     async def durable(self) -> None:
@@ -118,11 +142,14 @@ class RunningTurn:
             end = await self._play(events, budget)
             on_over()
             if end is not None:
-                await self.finish(replace(end, usage=budget.usage, cut=budget.untold))
+                usage = _most(budget.usage, self._taken_before)  # its last reply is no more than told until the loop is entered
+                await self._finish_played(replace(end, usage=usage, cut=budget.untold))
         except PaddockError as exc:
             # Not ours any more, or PostgreSQL is away: whoever reads goes on from the journal, and the lease runs out.
             if self._stop_reason is not StopReason.REFUSED:
                 log.warning("turn %s stopped without an end of its own: %s", self.turn.id, exc.code)
+            if exc.code == NOT_WRITTEN and len(self.feed.events) == self._told_before:
+                await self._put_back()
         finally:
             self.feed.close()
 
@@ -179,11 +206,49 @@ class RunningTurn:
         log.exception("turn %s failed", self.turn.id)
         return TurnEnded(status=TurnStatus.FAILED, reason="internal_error", message=f"internal error in {self.turn.id}")
 
+    async def _finish_played(self, end: TurnEnded) -> None:
+        try:
+            await self.finish(end)
+        except KeyRevoked as exc:  # it was in line behind what was refused for that
+            await self.finish(replace(end, status=TurnStatus.FAILED, reason=exc.code, message=exc.message))
+
     async def finish(self, end: TurnEnded) -> None:
         """Record the end and wait for it. Raises when it cannot be recorded."""
         self._ending, ended = True, moved(self.turn, end.status)
         now = max(datetime.now(UTC), self.turn.created_at)  # the clock of who accepted it may be ahead
         end = replace(end, message=None if end.message is None else made_valid(end.message), at=now.timestamp())
+        if _refused(self._last):
+            end = self._rewound(end)
         self.record(end)
         await self.durable()
         self.turn = replace(ended, reason=end.reason, message=end.message, usage=end.usage, ended_at=now)
+
+    def _rewound(self, end: TurnEnded) -> TurnEnded:
+        """The end of what was written. What the rest of it took is told as a call of the model that failed."""
+        lost = [event for event, written in self._told_early if _refused(written)]
+        events = [recorded.event for recorded in self.feed.events if recorded.event not in lost]
+        self._recorder = self._recorder.rewound(self.turn.id, events)
+        told = usage_told(events)
+        return end if end.usage == told else replace(end, cut=_less(end.usage, told))
+
+
+def _refused(record: "asyncio.Future[None] | None") -> bool:
+    return record is not None and record.done() and record.exception() is not None
+
+
+def _most(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        input=max(one.input, other.input),
+        output=max(one.output, other.output),
+        cached=max(one.cached, other.cached),
+        reasoning=max(one.reasoning, other.reasoning),
+    )
+
+
+def _less(usage: Usage, told: Usage) -> Usage:
+    return Usage(
+        input=usage.input - told.input,
+        output=usage.output - told.output,
+        cached=usage.cached - told.cached,
+        reasoning=usage.reasoning - told.reasoning,
+    )

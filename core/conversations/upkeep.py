@@ -97,3 +97,6 @@ class Upkeep:
                     await self._adoption.take(orphan)
                 except PaddockError as exc:
                     log.warning("turn %s cannot go on here yet: %s", orphan.turn.id, exc.message)
+                except asyncio.CancelledError:
+                    await self._adoption.let_go(orphans)
+                    raise

@@ -74,9 +74,7 @@ class ApprovalStore:
         if after is not None and not await self._find(organization_id, "a.id = :id", id=after):
             raise InvalidRequest(f"no {after[:100]!r} in this list", param="after", code="invalid_cursor")
         order, beyond = ("DESC", "p.id < :after") if descending else ("ASC", "p.id > :after")
-        among = [] if after is None else [beyond]
-        if status is ApprovalStatus.PENDING:
-            among.append("p.status = 'pending'")
+        among = ([] if after is None else [beyond]) + ([_STORED_AS[status]] if status in _STORED_AS else [])
         rows = await self._find(
             organization_id,
             "true" if status is None else "a.effective = :status",
@@ -164,6 +162,13 @@ def _approval(row: sa.RowMapping) -> Approval:
     return Approval(**{**values, "status": ApprovalStatus(row["effective"]), "turn_status": TurnStatus(row["turn_status"])})
 
 
+_STORED_AS = {
+    ApprovalStatus.PENDING: "p.status = 'pending'",
+    ApprovalStatus.APPROVED: "p.status = 'approved'",
+    ApprovalStatus.DENIED: "p.status = 'denied'",
+    ApprovalStatus.EXPIRED: "p.status IN ('pending', 'approved')",
+}
+"""Only among these rows are there any of the status; all may be void."""
 _GOOD_SECONDS = "GREATEST(make_interval(secs => p.expires_seconds), interval '1 day')"
 _LAST_WORD = "max(COALESCE(p.decided_at, p.expires_at))"
 """When the last call of a turn was decided on, or could be no more: from then on it can go on, and its approvals are good."""
@@ -216,4 +221,7 @@ _DUE = sa.text(f"""
     AND NOT asked.waits AND asked.good_until > clock_timestamp()
     ORDER BY random() LIMIT :limit
 """)  # noqa: S608 - made of the constants above
-_VOID = sa.text("UPDATE approvals SET status = 'void' WHERE turn_id = :turn_id")
+_VOID = sa.text("""
+    WITH asked AS (SELECT id FROM approvals WHERE turn_id = :turn_id ORDER BY id FOR NO KEY UPDATE)
+    UPDATE approvals a SET status = 'void' FROM asked WHERE a.id = asked.id
+""")

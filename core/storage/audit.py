@@ -12,7 +12,7 @@ import random
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
@@ -101,6 +101,10 @@ class AuditRecord:
             personal=personal or {},
         )
 
+    def also_in(self, organization_id: str) -> "AuditRecord":
+        """The same deed, for another organisation's log."""
+        return replace(self, id=_new_id(), organization_id=organization_id)
+
 
 def _new_id() -> str:
     """As `core.ids.new_id`, with the time in nanoseconds: records of one commit stay in the order in which they were made.
@@ -135,9 +139,14 @@ async def apart(connection: AsyncConnection, record: AuditRecord) -> Apart | Non
     return Apart(
         subject=subject,
         text=text,
-        hmac=hmac.new(key, text.encode(), hashlib.sha256).hexdigest(),
+        hmac=digest_of(key, text),
         key_sha256=hashlib.sha256(key).hexdigest(),
     )
+
+
+def digest_of(key: bytes, text: str) -> str:
+    """Of personal text, as its record has it, under its subject's key."""
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
 async def insert(connection: AsyncConnection, record: AuditRecord) -> None:

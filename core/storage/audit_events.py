@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import InvalidRequest, NotFound
-from core.storage.audit import LOCK_ERASURE, AuditRecord, insert
+from core.storage.audit import LOCK_ERASURE, AuditRecord, digest_of, insert
 from core.storage.audit_seals import HORIZON
 from core.storage.audit_shapes import Filter, first_id_of
 from core.storage.database import Database
@@ -21,11 +21,15 @@ from core.storage.tables import audit_archives, audit_personal, audit_records, a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """record: the line, read. personal: what was put apart; None where there was nothing or it was erased."""
+    """record: the line, read. personal: what was put apart; None where there was nothing or it was erased.
+
+    personal_changed: what is there instead is not what the record has the digest of; then it is not told.
+    """
 
     id: str
     record: Mapping[str, Any]
     personal: Mapping[str, str] | None
+    personal_changed: bool
 
 
 class EventStore:
@@ -97,11 +101,12 @@ class EventStore:
 
 _records = audit_records
 _LINE = sa.cast(_records.c.record, sa.Text).label("line")
-_EVENTS = sa.select(_records.c.id, _LINE, audit_personal.c.text).select_from(
-    _records.outerjoin(
-        audit_personal,
-        sa.and_(audit_personal.c.record_id == _records.c.id, audit_personal.c.organization_id == _records.c.organization_id),
-    )
+_APART = sa.and_(audit_personal.c.record_id == _records.c.id, audit_personal.c.organization_id == _records.c.organization_id)
+_KEY = sa.and_(
+    audit_subjects.c.organization_id == audit_personal.c.organization_id, audit_subjects.c.subject == audit_personal.c.subject
+)
+_EVENTS = sa.select(_records.c.id, _LINE, audit_personal.c.text, audit_subjects.c.key).select_from(
+    _records.outerjoin(audit_personal, _APART).outerjoin(audit_subjects, _KEY)
 )
 
 
@@ -138,4 +143,19 @@ async def _place(connection: AsyncConnection, organization_id: str | None, recor
 
 
 def _event(row: "sa.Row[Any]") -> AuditEvent:
-    return AuditEvent(id=row.id, record=json.loads(row.line), personal=None if row.text is None else json.loads(row.text))
+    record = json.loads(row.line)
+    same = row.text is not None and _is_of(record, row.key, row.text)
+    return AuditEvent(
+        id=row.id,
+        record=record,
+        personal=json.loads(row.text) if same else None,
+        personal_changed=row.text is not None and not same,
+    )
+
+
+def _is_of(record: Any, key: bytes | None, text: str) -> bool:
+    """Also where somebody has made the record into something else."""
+    match record:
+        case {"personal": {"hmac": str(told)}} if key is not None:
+            return told == digest_of(key, text)
+    return False

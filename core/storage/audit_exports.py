@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import Conflict, NotFound
 from core.storage.audit import AuditRecord, insert
@@ -34,7 +36,7 @@ class ExportStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """request: as `core.audit.exports.ExportRequest`. files: name, bytes and sha256 of each. problems: of the log itself."""
+    """request: as `making.ExportRequest`. files: name, bytes and sha256 of each. problems: of the log itself."""
 
     id: str
     organization_id: str
@@ -54,17 +56,22 @@ class Export:
 
 
 class ExportStore:
+    """record: says what is done, and names the export. Where the export is of another organisation's log, that one has it too.
+
+    others: whether exports of other organisations' logs are there, too, among those that an organisation has asked for.
+    """
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def add(self, record: AuditRecord, request: Mapping[str, Any]) -> Export:
-        """record: says that it was asked for, by whom, and its id. Raises Conflict when too many are not finished."""
+        """Raises Conflict when too many are not finished."""
         home = record.organization_id
         values = {"id": record.object, "organization_id": home, "user_id": record.actor, "key_id": record.key_id}
         unfinished = sa.select(sa.func.count()).where(
             audit_exports.c.organization_id == home, audit_exports.c.status.in_(_UNFINISHED)
         )
-        async with self._database.tenant(home) as connection:
+        async with self._database.everyone() as connection:
             await hold(connection, "exports", home)
             if (await connection.execute(unfinished)).scalar_one() >= UNFINISHED_AT_ONCE:
                 raise Conflict(
@@ -72,33 +79,33 @@ class ExportStore:
                 )
             query = sa.insert(audit_exports).values(**values, request=json.dumps(request), status=ExportStatus.QUEUED)
             row = (await connection.execute(query.returning(audit_exports))).mappings().one()
-            await insert(connection, record)
+            await _tell(connection, record, request)
         return _export(row)
 
-    async def page(self, organization_id: str, *, after: str | None, limit: int, descending: bool) -> Page[Export]:
-        """after: an export's id; raises InvalidRequest when it is none of the organisation's."""
-        mine = audit_exports.c.organization_id == organization_id
+    async def page(
+        self, organization_id: str, *, others: bool, after: str | None, limit: int, descending: bool
+    ) -> Page[Export]:
+        """after: an export's id; raises InvalidRequest when it is none of these."""
+        mine = _there(organization_id, others=others)
         async with self._database.tenant(organization_id) as connection:
-            rows, more = await page_by_id(connection, audit_exports, mine, after=after, limit=limit, descending=descending)
+            rows, more = await page_by_id(connection, audit_exports, *mine, after=after, limit=limit, descending=descending)
         return Page(rows=[_export(row) for row in rows], more=more)
 
-    async def get(self, organization_id: str, export_id: str) -> Export:
+    async def get(self, organization_id: str, export_id: str, *, others: bool) -> Export:
         """Raises NotFound."""
-        query = sa.select(audit_exports).where(
-            audit_exports.c.organization_id == organization_id, audit_exports.c.id == export_id
-        )
+        query = sa.select(audit_exports).where(*_there(organization_id, others=others), audit_exports.c.id == export_id)
         async with self._database.tenant(organization_id) as connection:
             row = (await connection.execute(query)).mappings().one_or_none()
         if row is None:
             raise NotFound(f"no export {export_id!r}", code="export_not_found")
         return _export(row)
 
-    async def note(self, record: AuditRecord) -> None:
-        async with self._database.tenant(record.organization_id) as connection:
-            await insert(connection, record)
+    async def note(self, record: AuditRecord, export: Export) -> None:
+        async with self._database.everyone() as connection:
+            await _tell(connection, record, export.request)
 
     async def end(self, record: AuditRecord, status: ExportStatus, *, was: Sequence[ExportStatus]) -> bool:
-        """Cancelled or deleted. record: names the export. False where it was in none of the states `was`."""
+        """Cancelled or deleted. False where it was in none of the states `was`."""
         query = (
             sa.update(audit_exports)
             .where(
@@ -107,12 +114,13 @@ class ExportStore:
                 audit_exports.c.status.in_(was),
             )
             .values(status=status, files="[]", ended_at=sa.func.coalesce(audit_exports.c.ended_at, sa.func.now()))
+            .returning(audit_exports.c.request)
         )
-        async with self._database.tenant(record.organization_id) as connection:
-            ended = (await connection.execute(query)).rowcount > 0
-            if ended:
-                await insert(connection, record)
-        return ended
+        async with self._database.everyone() as connection:
+            request = await connection.scalar(query)
+            if request is not None:
+                await _tell(connection, record, json.loads(request))
+        return request is not None
 
     # What follows is the keeper's.
 
@@ -156,6 +164,18 @@ class ExportStore:
 
 
 _UNFINISHED = [status for status in ExportStatus if status.unfinished]
+
+
+def _there(organization_id: str, *, others: bool) -> list[sa.ColumnElement[bool]]:
+    mine, whose = audit_exports.c.organization_id == organization_id, sa.cast(audit_exports.c.request, JSONB)
+    return [mine] if others else [mine, whose["organization_id"].astext == organization_id]
+
+
+async def _tell(connection: AsyncConnection, record: AuditRecord, request: Mapping[str, Any]) -> None:
+    await insert(connection, record)
+    whose = request["organization_id"]
+    if whose not in (None, record.organization_id):
+        await insert(connection, record.also_in(whose))
 
 
 def _running(export: Export) -> sa.Update:

@@ -54,6 +54,14 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unsealed:
+    """The oldest record that is not sealed: when it was made, and how long ago that is, by the database's clock."""
+
+    since: datetime
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
     id: str
     public_key: str
@@ -98,6 +106,15 @@ class SealStore:
             lines.setdefault(organization_id, []).append(line)
         earliest, latest = times_of([row[1] for row in rows])
         return Batch(first_moment=first_moment, end_moment=end, earliest=earliest, latest=latest, read_at=read_at, lines=lines)
+
+    async def unsealed(self) -> Unsealed | None:
+        """None where all records are sealed that are committed."""
+        async with self._database.everyone() as connection:
+            row = (await connection.execute(_UNSEALED)).one_or_none()
+        if row is None:
+            return None
+        since, _ = times_of([row.id])
+        return Unsealed(since=since, seconds=max((row.now - since).total_seconds(), 0.0))
 
     async def counts(self, organization_ids: Collection[str]) -> Mapping[str, int]:
         """How many records of each are sealed; those without any are not in it."""
@@ -158,6 +175,13 @@ _BATCH = sa.text(
     "SELECT organization_id, record->>'id', record::text FROM audit_records WHERE moment >= :first AND moment < :end"
     " ORDER BY organization_id, moment, id"
 )
+# Where the newest checkpoint's end lies ahead of all that is final, it was moved: then nothing since its beginning counts.
+_UNSEALED = sa.text(f"""
+    SELECT record->>'id' AS id, now() AS now FROM audit_records WHERE moment >= COALESCE((
+        SELECT CASE WHEN end_moment > {HORIZON} THEN first_moment ELSE end_moment END
+        FROM audit_checkpoints ORDER BY number DESC LIMIT 1
+    ), 0) ORDER BY moment, audit_records.id LIMIT 1
+""")  # noqa: S608 - a constant
 _COUNTS = sa.text("""
     SELECT o.id AS organization_id, s.first + s.size AS sealed FROM unnest(CAST(:ids AS text[])) o (id), LATERAL (
         SELECT first, size FROM audit_sections WHERE organization_id = o.id ORDER BY checkpoint DESC LIMIT 1

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 from core.errors import Unavailable
 
 log = logging.getLogger(__name__)
 SCHEMA = "paddock"
 SILENT_SECONDS = 20
+WRITABLE = SessionAttribute.read_write
 LOST = (
     OSError,
     asyncpg.InterfaceError,
@@ -25,14 +27,18 @@ LOST = (
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
 """What asyncpg raises when the server went away; `DatabaseUnavailable` is what it becomes."""
+PASSING = (
+    asyncpg.TransactionRollbackError,  # a deadlock
+    asyncpg.InvalidCachedStatementError,  # a migration has changed its table; it is prepared anew for who asks next
+)
+"""What it says no to once, and perhaps not when it is asked again."""
 REFUSED = (
+    *PASSING,
     asyncpg.InsufficientResourcesError,  # a full disk
     asyncpg.OperatorInterventionError,
-    asyncpg.TransactionRollbackError,  # a deadlock
     asyncpg.LockNotAvailableError,
-    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.ReadOnlySQLTransactionError,  # another server has taken its place
     asyncpg.PostgresSystemError,
-    asyncpg.InvalidCachedStatementError,  # a migration has changed its table; it is prepared anew for who asks next
 )
 """What PostgreSQL says no to though nothing is wrong with what it was asked."""
 
@@ -61,11 +67,11 @@ def _notice_silence(connection: "asyncpg.Connection[Any]") -> None:
 
 
 async def connect(url: str, role: str, more_settings: Mapping[str, str] | None = None) -> "asyncpg.Connection[Any]":
-    """Raises DatabaseUnavailable."""
+    """Raises DatabaseUnavailable, also where only a standby answers, as it may for a moment while another takes its place."""
     plain = "postgresql" + url[url.index("://") :]  # without the name of a driver
     settings = {"role": role, "search_path": SCHEMA, "application_name": "paddock", **(more_settings or {})}
     try:
-        connection = await asyncpg.connect(plain, server_settings=settings, timeout=10)
+        connection = await asyncpg.connect(plain, server_settings=settings, timeout=10, target_session_attrs=WRITABLE)
         _notice_silence(connection)
         return connection
     except (*LOST, TimeoutError, asyncpg.PostgresError) as exc:  # the latter: no such database, too many connections

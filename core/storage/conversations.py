@@ -62,6 +62,7 @@ class ConversationStore:
             sources = [source for source, _ in _sources(gone)]
             # Of a fork and its source that are deleted at once, the second one sees it.
             await connection.execute(_LOCK, {"ids": sources})
+            await connection.execute(_CLOSE, {"id": conversation_id})
             await _get(connection, organization_id, conversation_id)
             await connection.execute(
                 sa.update(conversations).where(_mine(organization_id, conversation_id)).values(deleted_at=sa.func.now())
@@ -97,6 +98,7 @@ class ConversationStore:
 
     async def add_items(self, organization_id: str, conversation_id: str, new: Sequence[Item]) -> None:
         async with self._database.tenant(organization_id) as connection:
+            await connection.execute(_HOLD, {"ids": [conversation_id]})
             await _get(connection, organization_id, conversation_id)
             await _insert(connection, organization_id, conversation_id, new)
 
@@ -205,8 +207,9 @@ async def forget(connection: AsyncConnection, organization_id: str, ids: Sequenc
     ran in one went on.
     """
     mine = {"ids": ids, "organization_id": organization_id}
-    turn_ids = (await connection.execute(_DELETE_UNSHARED, mine)).scalars().all()
-    await connection.execute(_STREAMS_DUE, {**mine, "turn_ids": turn_ids})
+    for _ in range(2):  # the second time for what a turn kept that ended while the first one waited for it
+        turn_ids = (await connection.execute(_DELETE_UNSHARED, mine)).scalars().all()
+        await connection.execute(_STREAMS_DUE, {**mine, "turn_ids": turn_ids})
     await connection.execute(_VOID_APPROVALS, mine)
     await connection.execute(_FORGET_PLACES, mine)
 
@@ -225,10 +228,15 @@ _FIRST_POSITION = sa.text("""
     SELECT COALESCE(
         (SELECT min(position) FROM items WHERE turn_id = :turn_id AND is_input),
         (SELECT min(i.position) FROM items i JOIN turns t ON t.conversation_id = i.conversation_id
-            WHERE t.id = :turn_id AND i.created_at > t.created_at)
+            WHERE t.id = :turn_id AND (i.turn_id = t.id OR i.created_at > COALESCE(
+                (SELECT e.created_at FROM turn_events e WHERE e.turn_id = t.id ORDER BY e.seq LIMIT 1), t.created_at
+            )))
     )
-""")  # of one without input, it is where the first item stands that came after it; NULL where there is none
-_LOCK = sa.text("SELECT id FROM conversations WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
+""")
+# Of one without input, it is where the first item stands that came after its acceptance, which wrote its first event; NULL
+# where there is none. turns.created_at is the clock of its server, for want of a better one where the response was deleted.
+_LOCK = sa.text("SELECT id FROM conversations WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
+_CLOSE = sa.text("SELECT id FROM conversations WHERE id = :id FOR UPDATE")  # no turn is accepted there; in a source it is
 _HOLD = sa.text("SELECT id FROM conversations WHERE id = ANY(:ids) ORDER BY id FOR SHARE")
 _DELETE_UNSHARED = sa.text("""
     DELETE FROM items i USING conversations gone

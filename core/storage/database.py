@@ -1,4 +1,4 @@
-"""Two pools of connections to PostgreSQL, one for each role the server may take.
+"""Two pools of connections to PostgreSQL, one for each role the server may take, and single connections beside them.
 
 `paddock_app` sees the rows of the tenant that its transaction names (row-level security, migrations/versions/0001);
 `paddock_system` sees every tenant's: key lookup, the journal's writer and upkeep use it, nothing that serves a tenant's data.
@@ -28,10 +28,11 @@ NO_TEXT = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """reads: of the system role, every tenant's rows, for what each request asks first."""
+    """reads: of the system role, every tenant's rows, for what each request asks first. leases: one connection of that role."""
 
     app: AsyncEngine
     system: AsyncEngine
+    leases: AsyncEngine
     reads: GroupedReads
 
     @asynccontextmanager
@@ -45,6 +46,12 @@ class Database:
     async def everyone(self) -> AsyncGenerator[AsyncConnection, None]:
         """One transaction of the system role: every tenant's rows. The caller filters."""
         async with _transaction(self.system) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def leasing(self) -> AsyncGenerator[AsyncConnection, None]:
+        """As `everyone`, over a connection that nothing else has: no slow statement of others costs a turn its lease."""
+        async with _transaction(self.leases) as connection:
             yield connection
 
     async def connect(self, settings: Mapping[str, str] | None = None) -> "asyncpg.Connection[Any]":
@@ -65,8 +72,9 @@ class Database:
         return {"app": _in_use(self.app), "system": _in_use(self.system)}
 
     async def ping(self) -> None:
+        """Raises DatabaseUnavailable, also of a server that may only be read."""
         async with _transaction(self.system) as connection:
-            await connection.execute(sa.text("SELECT 1"))
+            await connection.execute(_AS_IF_TO_WRITE)
 
 
 async def hold(connection: AsyncConnection, what: str, organization_id: str) -> None:
@@ -75,6 +83,7 @@ async def hold(connection: AsyncConnection, what: str, organization_id: str) -> 
 
 
 _HOLD = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+_AS_IF_TO_WRITE = sa.text("SELECT FROM turns WHERE false FOR KEY SHARE")
 _SET_TENANT = sa.text("SELECT set_config('paddock.organization_id', :organization_id, true)")
 
 
@@ -86,12 +95,13 @@ async def open_database(url: str, *, pool_size: int = 10) -> AsyncGenerator[Data
     """
     app = _engine(url, "paddock_app", pool_size)
     system = _engine(url, "paddock_system", pool_size)
+    leases = _engine(url, "paddock_system", 1)
     reads = GroupedReads(partial(connect, url, "paddock_system"))
     try:
-        yield Database(app=app, system=system, reads=reads)
+        yield Database(app=app, system=system, leases=leases, reads=reads)
     finally:
         await reads.close()
-        for engine in (system, app):
+        for engine in (leases, system, app):
             with suppress(TimeoutError):  # of a server that does not even say good-bye
                 async with asyncio.timeout(GOODBYE_SECONDS):
                     await engine.dispose()
@@ -114,6 +124,7 @@ def _engine(url: str, role: str, pool_size: int) -> AsyncEngine:
         hide_parameters=True,
     )
     sa.event.listen(engine.sync_engine, "checkout", _refuse_dead)
+    sa.event.listen(engine.sync_engine, "handle_error", _leave_read_only)
     return engine
 
 
@@ -121,6 +132,12 @@ def _refuse_dead(connection: AdaptedConnection, _record: object, _proxy: object)
     """Whose server is known to be gone; the pool opens another one. It costs no round trip, as a ping would."""
     if connection.driver_connection.is_closed():
         raise sa.exc.DisconnectionError
+
+
+def _leave_read_only(context: sa.ExceptionContext) -> None:
+    """Of a server that may only be read the whole pool is given up."""
+    if isinstance(context.original_exception.__cause__, asyncpg.ReadOnlySQLTransactionError):
+        context.is_disconnect = True
 
 
 @asynccontextmanager

@@ -34,7 +34,7 @@ from core.events import (
 from core.messages import ITEM, Item
 from core.storage.approvals import Decision
 from core.storage.audit import AuditRecord
-from core.storage.connection import LOST, DatabaseUnavailable
+from core.storage.connection import LOST, PASSING, DatabaseUnavailable
 from core.storage.database import Database
 from core.storage.journal_statement import Arrays, Rows, rows_of, written
 from core.storage.records import Turn
@@ -45,7 +45,7 @@ PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enab
 SESSION = {**PLANS, "idle_in_transaction_session_timeout": "3s"}
 """A server that freezes while it has locked the queue keeps the others waiting no longer than that."""
 GIVE_UP_SECONDS = 5.0
-"""How long a group is tried again while PostgreSQL is away; then its turns stop."""
+"""How long a group is tried again while PostgreSQL is away, or says no for now; then its turns stop."""
 WRITE_SECONDS = 10.0
 """How long one try may take, where PostgreSQL is there and does not answer."""
 COME_AGAIN_SECONDS = 10.0
@@ -442,12 +442,13 @@ class Journal:
                 if queued:
                     await self._connection.execute("COMMIT", timeout=WRITE_SECONDS)
                 return {row["id"]: row for row in rows}
-            except (*LOST, DatabaseUnavailable) as exc:
-                await self._disconnect()
+            except (*LOST, *PASSING, asyncpg.ReadOnlySQLTransactionError, DatabaseUnavailable) as exc:
+                if queued or not isinstance(exc, PASSING):
+                    await self._disconnect()
                 if isinstance(exc, ValueError):  # what it was given cannot be sent, over no connection
                     raise
                 if time.monotonic() > deadline:
-                    raise DatabaseUnavailable("PostgreSQL does not answer") from exc
+                    raise DatabaseUnavailable(f"PostgreSQL writes nothing: {type(exc).__name__}") from exc
                 await asyncio.sleep(0.1)
             except asyncpg.PostgresError:
                 if queued:
@@ -479,6 +480,8 @@ def _verdict(turn: TurnJournal, pending: Pending, fate: asyncpg.Record | None) -
             if pending.acceptance is None
             else _twice(pending.acceptance)
         )
+    if fate["ended"] and pending.end is None:
+        return LeaseLost(f"turn {turn.turn.id!r} has ended")
     match fate["refusal"]:
         case "crowded":
             return RateLimited("too many turns wait in the background", retry_after=COME_AGAIN_SECONDS, code="queue_full")

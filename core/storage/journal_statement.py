@@ -6,7 +6,10 @@ barred: other turns that begin under a key that is not valid any more. accepted:
 still is the writer's, their rows locked in order of id until the commit, so that a takeover waits or is seen (a plain WHERE,
 or FOR KEY SHARE, lets a takeover commit first). Only for these is anything written, and for one whose key was revoked only its
 end. A row inserted here cannot be updated here: a turn that is accepted and ended in one group is inserted ended.
-A conversation that has gone on since a turn read it does not accept that turn, nor two in one group.
+ended: in a group that is written again, turns whose end was written the first time. Nothing more is: some of it may have been
+deleted since.
+A conversation that has gone on since a turn read it does not accept that turn, nor two in one group. Nor does one that is being
+deleted: who deletes it holds its row, and nobody waits for that here.
 
 crowded: turns for which a queue has no room; whoever runs the statement holds the queue's lock. late: turns that decide on an
 approval that is not open any more. Neither is accepted; a group that is written again finds its turns there, and is neither.
@@ -66,7 +69,10 @@ _COLUMNS = {
 }
 
 
-_REFUSALS = {"queued": "SELECT id, NULL::bool, 'crowded' FROM crowded", "decided": "SELECT id, NULL::bool, 'late' FROM late"}
+_REFUSALS = {
+    "queued": "SELECT id, NULL::bool, false, 'crowded' FROM crowded",
+    "decided": "SELECT id, NULL::bool, false, 'late' FROM late",
+}
 _REFUSED = {"queued": " UNION ALL SELECT id FROM crowded", "decided": " UNION ALL SELECT id FROM late"}
 _TURN_COLUMNS = """id, organization_id, user_id, key_id, conversation_id, previous_turn_id, model, status, stored, wire,
         request, metadata, created_at, ended_at, reason, message, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
@@ -111,6 +117,7 @@ over AS (
     WHERE id NOT IN (SELECT id FROM barred{{refused}}) AND (conversation_id IS NULL OR EXISTS (
         SELECT FROM conversations c
         WHERE c.id = w.conversation_id AND c.organization_id = w.organization_id AND c.deleted_at IS NULL
+        FOR KEY SHARE SKIP LOCKED
     )) AND (seen IS NULL OR its = 1 AND NOT EXISTS (
         SELECT FROM items i WHERE i.conversation_id = w.conversation_id AND i.position > COALESCE(
             (SELECT s.position FROM items s WHERE s.id = w.seen AND s.organization_id = w.organization_id), 0)
@@ -121,13 +128,13 @@ over AS (
 )"""),  # noqa: S608 - made of the constants above
     ("held", f"""
 held AS (
-    SELECT t.id, t.key_id FROM turns t
+    SELECT t.id, t.key_id, t.ended_at IS NOT NULL AS ended FROM turns t
     JOIN {{held}} ON w.id = t.id AND w.lease_owner = t.lease_owner AND w.lease_epoch = t.lease_epoch
     ORDER BY t.id FOR NO KEY UPDATE OF t
 ), alive AS (
-    SELECT h.id, {REVOKED.format(key="h.key_id")} AS revoked FROM ({{holders}}) h
+    SELECT h.id, h.ended, {REVOKED.format(key="h.key_id")} AS revoked FROM ({{holders}}) h
 ), written AS (
-    SELECT id FROM alive WHERE {{writable}}
+    SELECT id FROM alive WHERE NOT ended AND ({{writable}})
 )"""),  # noqa: S608 - made of the constants above
     ("accepted", """
 taken AS (
@@ -205,7 +212,7 @@ ended AS (
     UPDATE turns t SET status = w.status, reason = w.reason, message = w.message, ended_at = w.ended_at,
         input_tokens = w.input_tokens, output_tokens = w.output_tokens, cached_tokens = w.cached_tokens,
         reasoning_tokens = w.reasoning_tokens
-    FROM {ended} JOIN held ON held.id = w.id WHERE t.id = w.id
+    FROM {ended} JOIN held ON held.id = w.id AND NOT held.ended WHERE t.id = w.id
 )"""),
 )  # fmt: skip
 
@@ -213,21 +220,22 @@ ended AS (
 @cache
 def statement(parts: frozenset[str]) -> str:
     """For a group that has rows for these parts and no others: what is not in it is neither planned nor run."""
-    sources: dict[str, str] = {"holders": "SELECT id, key_id FROM held", "writable": "NOT revoked"}
+    sources: dict[str, str] = {"holders": "SELECT id, key_id, ended FROM held", "writable": "NOT revoked"}
     number = 0
     for name in _present(parts):
         pairs = [column.split() for column in _COLUMNS[name].split(",")]
         arguments = ", ".join(f"${number + n}::{kind}[]" for n, (_, kind) in enumerate(pairs, start=1))
         sources[name] = f"unnest({arguments}) WITH ORDINALITY AS w({', '.join(column for column, _ in pairs)}, nth)"
         if name == "accepted":
-            sources["holders"] += " UNION ALL SELECT id, key_id FROM accepted"
+            sources["holders"] += " UNION ALL SELECT id, key_id, false FROM accepted"
             sources["writable"] += " OR id IN (SELECT id FROM over)"
         if name == "ended":
             sources["writable"] += f" OR id = ANY(${number + 1}::text[])"
         number += len(pairs)
     sources["refused"] = "".join(refused for name, refused in _REFUSED.items() if name in parts)
-    fates = ["SELECT id, revoked, NULL AS refusal FROM alive"]
-    fates += ["SELECT id, true, NULL FROM barred", "SELECT id, false, NULL FROM taken"] if "accepted" in parts else []
+    fates = ["SELECT id, revoked, ended, NULL AS refusal FROM alive"]
+    if "accepted" in parts:
+        fates += ["SELECT id, true, false, NULL FROM barred", "SELECT id, false, false, NULL FROM taken"]
     fates += [refusal for name, refusal in _REFUSALS.items() if name in parts]
     steps = ",".join(part.format_map(sources) for name, part in _PARTS if name in parts)
     return f"WITH {steps}\n{' UNION ALL '.join(fates)}"

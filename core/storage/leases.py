@@ -41,13 +41,13 @@ class Leases:
     async def renew(self, running: Sequence[str]) -> frozenset[str]:
         """Hold on to these turns for another `seconds`. Gives those that were lost: another process has taken or ended them."""
         parameters = {"ids": list(running), "owner": self.owner, "seconds": self.seconds}
-        async with self._database.everyone() as connection:
+        async with self._database.leasing() as connection:
             rows = (await connection.execute(_RENEW, parameters)).all()
         return frozenset(running) - {row.id for row in rows}
 
     async def cancelled(self, running: Sequence[str]) -> frozenset[str]:
         """Those of these turns that somebody asked to stop."""
-        async with self._database.everyone() as connection:
+        async with self._database.leasing() as connection:
             rows = (await connection.execute(_CANCELLED, {"ids": list(running)})).all()
         return frozenset(row.id for row in rows)
 
@@ -85,13 +85,13 @@ class Leases:
 
     async def put_back(self, orphan: Orphan) -> None:
         """A turn of which nothing was written here: it counts as not taken, and is free when its lease runs out."""
-        async with self._database.everyone() as connection:
+        async with self._database.leasing() as connection:
             await connection.execute(_PUT_BACK, {"id": orphan.turn.id, "owner": self.owner, "epoch": orphan.epoch})
 
     async def release(self, running: Sequence[str]) -> None:
         """Let go of these turns: whoever looks next may take them."""
         if running:
-            async with self._database.everyone() as connection:
+            async with self._database.leasing() as connection:
                 await connection.execute(_RELEASE, {"ids": list(running), "owner": self.owner})
 
 
@@ -106,8 +106,10 @@ _RENEW = sa.text("""
 """)
 _CANCELLED = sa.text("SELECT id FROM turns WHERE id = ANY(:ids) AND cancel_requested_at IS NOT NULL")
 _RELEASE = sa.text("""
-    UPDATE turns SET lease_expires_at = LEAST(lease_expires_at, clock_timestamp())
-    WHERE id = ANY(:ids) AND lease_owner = :owner AND status = 'running'
+    WITH mine AS (
+        SELECT id FROM turns WHERE id = ANY(:ids) AND lease_owner = :owner AND status = 'running' ORDER BY id FOR NO KEY UPDATE
+    )
+    UPDATE turns t SET lease_expires_at = LEAST(lease_expires_at, clock_timestamp()) FROM mine WHERE t.id = mine.id
 """)
 _PUT_BACK = sa.text("""
     UPDATE turns SET lease_epoch = lease_epoch - 1

@@ -598,5 +598,6 @@ approvals = Table(
     _created(),
     Index("approvals_of_organization", "organization_id", "id"),
     Index("approvals_of_turn", "turn_id"),
+    Index("approvals_of_conversation", "conversation_id", postgresql_where=sa.text("conversation_id IS NOT NULL")),
     Index("approvals_by_decision", "decided_at", postgresql_where=sa.text("status IN ('approved', 'denied')")),
 )

@@ -11,7 +11,7 @@ from core.errors import Conflict, InvalidRequest, NotFound
 from core.events import Recorded, TurnStatus
 from core.messages import Item, Usage
 from core.storage import audit
-from core.storage.audit import Actor, AuditRecord
+from core.storage.audit import AuditRecord
 from core.storage.database import Database
 from core.storage.journal import CallState, LedgerRow, decode_event, decode_item
 from core.storage.paging import HISTORY_BYTES, too_long
@@ -105,23 +105,24 @@ class TurnStore:
             for row in rows
         ]
 
-    async def delete(self, actor: Actor, turn_id: str) -> None:
+    async def delete(self, turn_id: str, record: AuditRecord) -> None:
         """Removes the turn's text: its events, its items that are in no conversation, its request. The row stays for the books.
 
-        Raises NotFound, and Conflict while it runs.
+        record: of who did it, and whose turn it is. Raises NotFound, and Conflict while it runs.
         """
-        async with self._database.tenant(actor.organization_id) as connection:
-            turn = await _get(connection, actor.organization_id, turn_id)
+        home = record.organization_id
+        async with self._database.tenant(home) as connection:
+            turn = await _get(connection, home, turn_id)
         if not turn.status.ended:
             raise Conflict(f"response {turn_id!r} is still running: cancel it first", code="response_running")
-        mine = {"organization_id": actor.organization_id, "turn_id": turn_id}
+        mine = {"organization_id": home, "turn_id": turn_id}
         async with self._database.everyone() as connection:
             await connection.execute(_DELETE_EVENTS, mine)
             await connection.execute(_DELETE_ITEMS, mine)
             await connection.execute(_FORGET_APPROVALS, mine)
             if not (await connection.execute(_FORGET, mine)).rowcount:
                 raise _unknown(turn_id)  # somebody was quicker
-            await audit.insert(connection, AuditRecord.by(actor, "turn.deleted", turn_id))
+            await audit.insert(connection, record)
 
     async def request_cancel(self, organization_id: str, turn_id: str, record: AuditRecord | None = None) -> None:
         """Leave word for the process that runs the turn. record: of who did it."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -22,6 +22,8 @@ SEND_SECONDS = 2.0
 MOST_NEWS = 10_000
 """That wait for a Redis which does not answer."""
 RECONNECT_SECONDS = 1.0
+QUIET_SECONDS = 15.0
+"""After which Redis is asked whether it is there; one that is quiet for as long again is away, whatever its connection says."""
 log = logging.getLogger(__name__)
 
 
@@ -38,19 +40,28 @@ class Wakeups:
             self._news.update(turn_ids)
             self._published.set()
 
-    @property
-    def unsent(self) -> int:
-        return len(self._news)
-
     async def wait(self, turn_id: str) -> None:
         """Return when there may be news of the turn: at a hint, or after POLL_SECONDS without one."""
+        with self.heard(turn_id) as news:
+            await news()
+
+    @contextmanager
+    def heard(self, turn_id: str) -> Iterator[Callable[[], Awaitable[None]]]:
+        """Gives what waits as `wait` does, and returns at once where a hint has come since it returned last: for who reads in
+        between, and would miss it.
+        """
         event = asyncio.Event()
         waiting = self._waiting.setdefault(turn_id, set())
         waiting.add(event)
-        try:
+
+        async def news() -> None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await event.wait()
+            event.clear()
+
+        try:
+            yield news
         finally:
             waiting.discard(event)
             if not waiting:
@@ -80,18 +91,30 @@ class Wakeups:
         while True:
             try:
                 async with self._client.pubsub() as subscription:
-                    await subscription.subscribe(CHANNEL)
+                    async with asyncio.timeout(QUIET_SECONDS):
+                        await subscription.subscribe(CHANNEL)
                     if away:
                         log.warning("Redis is back: readers are woken again")
                     away = False
-                    async for message in subscription.listen():
-                        if message["type"] == "message":
-                            self._wake(message["data"].decode(errors="replace"))
+                    await self._hear(subscription)
             except (RedisError, OSError) as exc:
                 if not away:
                     log.warning("Redis is away (%s): readers in other processes poll", type(exc).__name__)
                 away = True
                 await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _hear(self, subscription: redis.asyncio.client.PubSub) -> None:
+        """Raises what redis-py does, and TimeoutError."""
+        asked = False
+        while True:
+            message = await subscription.get_message(timeout=QUIET_SECONDS)
+            if message is None and asked:
+                raise TimeoutError
+            if message is None:
+                await subscription.ping()
+            elif message["type"] == "message":
+                self._wake(message["data"].decode(errors="replace"))
+            asked = message is None
 
     def _wake(self, turn_ids: str) -> None:
         for turn_id in turn_ids.split(" "):

@@ -65,6 +65,7 @@ FAMILIES: Mapping[str, Family] = {
     "journal_commit_seconds": _histogram("Of commits of the journal.", SHORT),
     "journal_waiting": _gauge("Turns with something to commit."),
     "database_connections": _gauge("Connections in use.", "role"),
+    "audit_unsealed_seconds": _gauge("How long the oldest record of the audit log has waited to be sealed."),
     "limiter_redis_up": _gauge("1 while limits are counted in Redis."),
     "limiter_refusals": _counter("Turns over a limit.", "limit"),
     "limiter_local": _counter("Turns let in without Redis."),

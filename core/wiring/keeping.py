@@ -13,6 +13,7 @@ from core.audit.export.making import ExportMaker
 from core.audit.head import Head
 from core.audit.sealing import Sealer
 from core.audit.signing import open_signer
+from core.audit.waiting import SealDelay
 from core.background import Background
 from core.batches.answers import Answers
 from core.batches.wire import Wires
@@ -36,7 +37,7 @@ from core.storage.streams import StreamStore
 from core.storage.webhooks import WebhookStore
 from core.subscriptions.deliveries import Deliveries
 from core.subscriptions.endpoints import Endpoints
-from core.telemetry.metrics import Metrics
+from core.telemetry.metrics import Metrics, Reading
 from core.webhooks.receiver import Receiver
 from core.webhooks.sending import Webhooks
 from core.webhooks.signing import key_of
@@ -84,6 +85,9 @@ async def open_keeping(ground: Ground, conversing: Conversing, wires: Wires) -> 
         await stack.enter_async_context(_webhooks(settings, webhooks, keyring, ground.background))
         if wires:
             await stack.enter_async_context(ground.background.running(_batch_work(ground, conversing, keeping.batches, wires)))
+        delay = SealDelay(keeping.seals)
+        ground.telemetry.metrics.read(Reading(name="audit_unsealed_seconds", read=lambda: delay.seconds))
+        await stack.enter_async_context(ground.background.running(delay))
         jobs = [
             Job(name="forgetting lines of batches", every_seconds=5, run=answers.clear),
             Job(name="forgetting deliveries", every_seconds=600, run=webhooks.sweep),

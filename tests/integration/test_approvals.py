@@ -4,24 +4,30 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 
 from core.approvals.approvals import NOT_THE_SAME
 from core.bootstrap import Platform
+from core.conversations import continuing
 from core.conversations.loop import CALLS_AT_ONCE, TOO_MANY_CALLS
 from core.conversations.retention import StreamRetention
+from core.errors import NotFound
 from core.events import ToolDispatched, TurnStarted
 from core.identity.keys import Keys
 from core.identity.principals import Role, Scope
 from core.identity.sign_in import Identity
 from core.identity.users import Users
+from core.llm.router import ModelRouter
+from core.storage import conversations
 from core.storage.approvals import ApprovalStore, Decision
 from core.storage.audit import AuditRecord, insert
 from core.storage.database import Database
 from core.storage.directory import Directory
+from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.records import ApprovalStatus
 from core.storage.streams import StreamStore
 from core.storage.tables import audit_personal, audit_subjects, items
@@ -29,6 +35,7 @@ from core.storage.turns import TurnStore
 from core.tools.approval import DAY_SECONDS
 from core.tools.telling import UNKNOWN
 from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_long_queues import nodes
 from tests.integration.test_recovery import Control, cut
 from tests.integration.test_tool_registry import ANSWER, OFFERED, Client, audited, call_of, calls, client_of, manifest
 
@@ -708,6 +715,34 @@ async def test_what_was_decided_while_the_conversation_was_busy_goes_on_later(
         assert text_of(await client.get(f"/v1/responses/{after}")) == "It is 42."
 
 
+@pytest.mark.parametrize("unknown", ["its model", "its request"])
+async def test_what_was_approved_at_a_server_that_does_not_know_the_turns_model_yet_waits_for_one_that_does(
+    stage: Stage, tenant: Tenant, monkeypatch: pytest.MonkeyPatch, unknown: str
+) -> None:
+    """Nor how a newer release keeps a request."""
+
+    def no_model(*_: object) -> NoReturn:
+        raise NotFound("unknown model", code="model_not_found")
+
+    def no_request(*_: object) -> NoReturn:
+        raise ValueError
+
+    async with opened(stage, tenant) as (platform, client), asyncio.timeout(30):
+        await client.respond(conversation=(await client.post("/v1/conversations"))["id"])
+        [waiting] = (await client.get(APPROVALS))["data"]
+        with monkeypatch.context() as patched:
+            if unknown == "its model":
+                patched.setattr(ModelRouter, "get", no_model)
+            else:
+                patched.setattr(continuing, "recall", no_request)
+            approved = await client.post(f"{APPROVALS}/{waiting['id']}/approve")
+            assert (approved["status"], approved["next_response_id"]) == ("approved", None)
+        while (after := (await client.get(f"{APPROVALS}/{waiting['id']}"))["next_response_id"]) is None:
+            await platform.continuing.begin_due(days=1)
+        await platform.turns.wait(tenant.principal, after)
+        assert text_of(await client.get(f"/v1/responses/{after}")) == "It is 42."
+
+
 async def test_what_was_approved_days_ago_goes_on_for_as_long_as_it_is_good(
     stage: Stage, tenant: Tenant, database: Database
 ) -> None:
@@ -785,3 +820,33 @@ async def test_an_assistant_asks_as_it_says(stage: Stage, tenant: Tenant, wanted
         message = {"role": "user", "content": "go"}
         chat = await client.post("/v1/chat/completions", {"model": "careful", "messages": [message]})
         assert "cannot wait" in chat["choices"][0]["message"]["content"]
+
+
+ADD_APPROVED = sa.text("""
+    INSERT INTO approvals (id, organization_id, turn_id, conversation_id, user_id, key_id, tool, version_digest, arguments,
+        digest, four_eyes, expires_seconds, status, decided_at, expires_at)
+    SELECT 'mcpr_' || :who || n, :who, 'resp_' || n, 'conv_' || n, 'u', 'k', 't', 'd', '{}', 'g', false, 60, 'approved',
+        now(), now()
+    FROM generate_series(1, 100) n
+""")
+
+
+async def test_what_the_approvals_of_one_kind_or_conversation_are_looked_for_among(
+    tenant: Tenant, database: Database, postgres: EmbeddedPostgres
+) -> None:
+    who, asked = tenant.principal.organization_id, list[Any]()
+    async with database.everyone() as connection:
+        await connection.execute(ADD_APPROVED, {"who": who})
+        await connection.execute(sa.text("SET LOCAL enable_seqscan = off"))
+        explain = sa.text("EXPLAIN " + conversations._VOID_APPROVALS.text)
+        plan = await connection.execute(explain, {"ids": ["x"], "organization_id": who})
+        assert "Index Scan using approvals_of_conversation on approvals" in "".join(plan.scalars())
+    sa.event.listen(database.app.sync_engine, "before_cursor_execute", lambda *event: asked.append(event[2:4]))
+    page = await ApprovalStore(database).page(who, ApprovalStatus.DENIED, after=None, limit=20, descending=True)
+    assert page.rows == []
+    statement, values = asked[-1]
+    owner = await asyncpg.connect(postgres.owner_url, server_settings={"search_path": "paddock"})
+    [told] = json.loads(await owner.fetchval("EXPLAIN (ANALYZE, FORMAT JSON) " + statement, *values))
+    await owner.close()
+    found = [node["Actual Rows"] for node in nodes(told["Plan"]) if node.get("Relation Name") == "approvals"]
+    assert sum(found) == 0

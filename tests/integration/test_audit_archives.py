@@ -16,7 +16,7 @@ from core.audit.verification import verify
 from core.errors import Conflict
 from core.storage.audit import AuditRecord
 from core.storage.audit_archives import ArchiveStore
-from core.storage.audit_shapes import Filter
+from core.storage.audit_shapes import BrokenArchive, Filter, newest_in
 from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.objects import read
 from tests.integration.audit_stand import AuditStand, audit_stand
@@ -46,6 +46,43 @@ async def in_the_database(stand: AuditStand) -> set[str]:
 
 async def objects_of(stand: AuditStand) -> list[str]:
     return [found.key async for found in stand.objects.list("audit/archives/")]
+
+
+SHADOW = """
+    CREATE TEMP TABLE audit_archives (id text, first_checkpoint bigint, last_checkpoint bigint, removed_at timestamptz);
+    GRANT ALL ON pg_temp.audit_archives TO PUBLIC;
+    INSERT INTO pg_temp.audit_archives VALUES ('archive_x', 1, 1, NULL);
+    CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        UPDATE paddock.audit_records SET record = replace(record::text, 'success', 'refused')::json;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER t BEFORE UPDATE ON pg_temp.audit_archives FOR EACH ROW EXECUTE FUNCTION pg_temp.f()
+"""
+
+
+async def test_the_servers_login_neither_releases_nor_changes_anything_through_tables_of_its_own(stand: AuditStand) -> None:
+    ids = await stand.act(5)
+    await stand.sealer.seal()
+    connection = await stand.database.connect()
+    try:
+        await connection.execute(SHADOW)
+        assert await connection.fetchval("SELECT audit_release('archive_x')") == 0
+        assert await connection.fetchval("SELECT audit_forget('archive_x')") == 0
+        assert await connection.fetchval("SELECT count(*) FROM audit_records WHERE outcome = 'refused'") == 0
+    finally:
+        await connection.close()
+    assert set(ids) <= await in_the_database(stand)
+
+
+async def test_an_object_that_unfolds_without_end_is_no_archive_and_is_not_unfolded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def packed(text: bytes) -> bytes:
+        return gzip.compress(b'[7,["' + text + b'"]]', mtime=0)
+
+    assert newest_in(packed(b"x") + packed(b"y")) == 7
+    monkeypatch.setattr("core.storage.audit_shapes.LARGEST_UNFOLDED", 2**20)
+    for large in (packed(b" " * 2**20), packed(b" " * 2**19) * 2, gzip.compress(b"[7,[]"), gzip.compress(b"[7")):
+        with pytest.raises(BrokenArchive):
+            newest_in(large)
 
 
 async def one_byte(value: bytes) -> AsyncIterator[bytes]:

@@ -23,7 +23,8 @@ from core.audit.exports import Exports
 from core.audit.head import Head
 from core.audit.signing import open_signer
 from core.audit.verification import verify
-from core.errors import NotFound
+from core.errors import InvalidRequest, NotFound
+from core.identity.principals import Principal, Role, Scope
 from core.identity.reach import Reach
 from core.storage.audit import AuditRecord, Outcome, insert
 from core.storage.audit_exports import Export, ExportStatus, ExportStore
@@ -34,8 +35,8 @@ from core.storage.connection import DatabaseUnavailable
 from core.storage.directory import Directory
 from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.objects import ObjectsUnavailable, StoredObject, open_objects
-from tests.integration.audit_stand import AuditStand, PatientSealer, audit_stand
-from tests.integration.conftest import make_tenant
+from tests.integration.audit_stand import PATIENCE_SECONDS, AuditStand, PatientSealer, audit_stand, made_ago
+from tests.integration.conftest import make_tenant, told
 from tests.integration.test_objects import s3_server
 
 
@@ -176,6 +177,91 @@ async def test_an_export_that_is_another_organizations_is_not_there(stand: Audit
     ):
         with pytest.raises(NotFound):
             await attempt
+
+
+async def test_an_export_of_others_is_an_operators_alone_whoever_asked_for_it(stand: AuditStand) -> None:
+    other = await make_tenant(stand.database, "two")
+    own, everybodys = await stand.export(), await stand.export(organization_id="all")
+    theirs = await stand.export(organization_id=other.principal.organization_id)
+    operator = stand.tenant.principal
+    auditor = replace(operator, user_id="user_vera", role=Role.AUDITOR, scopes=frozenset({Scope.AUDIT}))
+
+    async def seen(who: Principal, after: str | None, limit: int = 9) -> list[str]:
+        page = await stand.exports.page(who, after=after, limit=limit, descending=False)
+        return [export.id for export in page.rows]
+
+    assert await seen(operator, None) == [own.id, everybodys.id, theirs.id]
+    second = await stand.export()
+    assert await seen(auditor, None) == [own.id, second.id]
+    assert (await seen(auditor, None, limit=1), await seen(auditor, own.id, limit=1)) == ([own.id], [second.id])
+    with pytest.raises(InvalidRequest):
+        await seen(auditor, theirs.id)
+    for export in (everybodys, theirs):
+        for attempt in (
+            stand.exports.get(auditor, export.id),
+            stand.exports.open_file(auditor, export.id, "records.jsonl"),
+            stand.exports.delete(auditor, export.id),
+        ):
+            with pytest.raises(NotFound):
+                await attempt
+        assert (await stand.exports.get(operator, export.id)).status is ExportStatus.COMPLETED
+
+
+async def test_an_organization_is_told_who_exported_its_log_and_fetched_and_deleted_that(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    other, who = await make_tenant(stand.database, "two"), stand.tenant.principal
+    whose = other.principal.organization_id
+    first = await stand.export(organization_id=whose)
+    await stand.fetch(first, tmp_path / "fetched")
+    await stand.exports.delete(who, first.id)
+    second = await stand.export(organization_id=whose)
+    await stand.tamper("UPDATE audit_exports SET ended_at = ended_at - interval '31 days'")
+    await stand.maker.make_all()
+    for home in (whose, who.organization_id):
+        kinds = ("export.created", "export.downloaded", "export.deleted")
+        records = [one for kind in kinds for one in await told(stand.database, home, kind)]
+        assert [(one["kind"].removeprefix("export."), one["object"], one["actor"]) for one in records] == [
+            *[("created", export.id, who.user_id) for export in (first, second)],
+            *[("downloaded", first.id, who.user_id)] * 4,
+            ("deleted", first.id, who.user_id),
+            ("deleted", second.id, "system"),
+        ]
+
+
+async def test_a_file_that_is_not_there_was_not_downloaded(stand: AuditStand) -> None:
+    export = await stand.export()
+    async for found in stand.objects.list("audit/exports/"):
+        await stand.objects.delete(found.key)
+    with pytest.raises(NotFound):
+        await stand.exports.open_file(stand.tenant.principal, export.id, "records.jsonl")
+    assert await told(stand.database, stand.tenant.principal.organization_id, "export.downloaded") == []
+
+
+async def test_an_export_that_lacks_what_was_not_sealed_yet_says_so_and_the_verifier_too(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_bytes(b"".join(await stand.public_keys()))
+    stand.sealer.patience = 0
+    blocker = await asyncpg.connect(stand.owner)
+    try:
+        async with blocker.transaction():
+            await blocker.execute("SELECT pg_current_xact_id()")
+            (id,) = await stand.record(made_ago(AuditRecord.by(stand.tenant.principal, "tool.enabled", "x"), 1))
+            lacking = await stand.fetch(await stand.export(), tmp_path / "lacking")
+    finally:
+        await blocker.close()
+    stand.sealer.patience = PATIENCE_SECONDS
+    whole = await stand.fetch(await stand.export(), tmp_path / "whole")
+    said = []
+    for directory in (lacking, whole):
+        done = CliRunner().invoke(command, ["verify", str(directory), "--public-key", str(tmp_path / "key")])
+        assert (done.exit_code, done.stdout.endswith("nothing is wrong\n")) == (0, True)
+        said.append([line for line in done.stdout.splitlines() if line.startswith("NOTE")])
+    made = datetime.fromtimestamp(int(id[4:16], 16) / 1000, UTC).isoformat(timespec="seconds")
+    lacks = f"NOTE   records since {made} were not sealed yet when this was made: they are not in it"
+    assert [[line.partition(" (")[0] for line in lines] for lines in said] == [[lacks], []]
+    assert (id in ids_in(lacking), id in ids_in(whole)) == (False, True)
 
 
 async def test_a_filter_leaves_out_and_what_is_left_still_verifies(stand: AuditStand, tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ from core.audit.head import Head
 from core.audit.notes import Rewritten
 from core.audit.signing import open_signer
 from core.audit.verification import verify
+from core.audit.waiting import SealDelay
 from core.errors import ConfigurationError, Unavailable
+from core.storage.audit import AuditRecord
 from core.storage.audit_seals import Batch, Checkpoint, SealStore
 from core.storage.audit_shapes import Filter
 from core.storage.embedded.postgres import EmbeddedPostgres
-from tests.integration.audit_stand import AuditStand, PatientSealer, audit_stand
+from tests.integration.audit_stand import AuditStand, PatientSealer, audit_stand, made_ago
 
 CUT = "DELETE FROM audit_checkpoints WHERE number >= $1", "DELETE FROM audit_sections WHERE checkpoint >= $1"
 
@@ -287,7 +289,7 @@ async def test_a_head_that_cannot_be_opened_for_want_of_descriptors_is_no_alarm_
     assert await stand.sealer.seal() == 3
 
 
-async def test_a_head_that_cannot_be_read_for_any_other_reason_is_an_alarm(
+async def test_a_head_that_cannot_be_read_any_more_is_an_alarm_that_says_so_and_not_that_the_log_was_changed(
     stand: AuditStand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await sealed(stand, 1)
@@ -297,4 +299,47 @@ async def test_a_head_that_cannot_be_read_for_any_other_reason_is_an_alarm(
 
     monkeypatch.setattr(Path, "read_text", broken)
     assert await stand.sealer.seal() == 0
-    assert "the audit log was changed" in caplog.text
+    await stand.archiver().run()
+    told = f"nothing of the audit log is sealed, archived or removed: {stand.home / 'audit.head'} cannot be used: Input/output"
+    assert caplog.text.count(told) == 2
+    assert "the audit log was changed" not in caplog.text
+    export = await stand.export()
+    assert export.problems == ["audit.head cannot be read (Input/output error): what was signed last is not known"]
+
+
+async def test_what_is_wrong_with_the_head_is_told_without_where_it_is(
+    stand: AuditStand, caplog: pytest.LogCaptureFixture
+) -> None:
+    await sealed(stand, 1)
+    (stand.home / "audit.head").write_bytes(b"\xff\xfe")
+    export = await stand.export()
+    assert export.problems == ["audit.head is not the text that was written"]
+    assert f"delete {stand.home / 'audit.head'}" in caplog.text
+
+
+async def test_a_checkpoint_whose_end_was_moved_ahead_stops_no_sealing_unseen(
+    stand: AuditStand, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is recorded until that moment would never be sealed."""
+    await sealed(stand, 1)
+    moved = "UPDATE audit_checkpoints SET end_moment = end_moment + $1"
+    await stand.tamper(moved, 10**9)
+    await stand.act(3)
+    assert await stand.sealer.seal() == 0
+    assert "ends after all that was ever written there" in (stand.sealer.problem or "")
+    assert "the audit log was changed: checkpoint 1 in the database ends after" in caplog.text
+    assert await stand.seals.unsealed() is not None
+    await stand.tamper(moved, -(10**9))
+    assert (await stand.sealer.seal(), stand.sealer.problem) == (3, None)
+
+
+async def test_how_long_records_wait_to_be_sealed_is_known(stand: AuditStand) -> None:
+    delay = SealDelay(stand.seals)
+    await sealed(stand, 1)
+    await delay.look()
+    assert delay.seconds == 0
+    await stand.record(made_ago(AuditRecord.by(stand.tenant.principal, "tool.disabled", "tool_x"), 1))
+    await stand.act(1)
+    await delay.look()
+    assert isinstance(delay.seconds, float)
+    assert 86_400 <= delay.seconds < 2 * 86_400

@@ -1,9 +1,12 @@
 """Whatever is done to a sealed log, in its database or to an export of it, is found, and the message names the record."""
 
 import asyncio
+import hashlib
 import json
+import os
 import random
 import shutil
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -12,6 +15,7 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -21,6 +25,7 @@ from core.audit.verification import Unreadable, verify
 from core.storage.audit import AuditRecord, insert
 from core.storage.audit_shapes import Filter
 from core.storage.embedded.postgres import EmbeddedPostgres
+from core.storage.tables import audit_personal
 from tests.integration.audit_stand import AuditStand, audit_stand
 from tests.integration.conftest import make_tenant
 
@@ -432,6 +437,201 @@ async def test_records_that_are_hidden_without_a_filter_are_found(stand: AuditSt
     (directory / "manifest.sig").write_bytes(stand.signer.sign((directory / "manifest.json").read_bytes()))
     problems = await found_in(stand, directory)
     assert any("are hidden" in problem for problem in problems), problems
+
+
+GONE = object()
+
+
+def signed_anew(stand: AuditStand, directory: Path, **said: Any) -> None:
+    """By who has the signing key: the manifest says what is there now, and what else it is to say. GONE: not that."""
+    manifest = {**json.loads((directory / "manifest.json").read_text()), **said}
+    manifest = {name: value for name, value in manifest.items() if value is not GONE}
+    for file in manifest["files"]:
+        data = (directory / file["name"]).read_bytes()
+        file.update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    text = json.dumps(manifest).encode()
+    (directory / "manifest.json").write_bytes(text)
+    (directory / "manifest.sig").write_bytes(stand.signer.sign(text))
+
+
+async def test_a_log_that_is_gone_is_found_by_a_checkpoint_that_was_kept(stand: AuditStand, tmp_path: Path) -> None:
+    directory, _ = await exported(stand, tmp_path)
+    kept = await stand.sealer.head()
+    assert kept is not None
+    for file in ("records.jsonl", "proofs.jsonl"):
+        (directory / file).write_text("")
+    signed_anew(stand, directory, records=0, checkpoints={"first": 0, "last": 0}, head=None)
+    (problem,) = await found_in(stand, directory, [kept])
+    assert problem.startswith("the log ends at checkpoint 0, but you have kept checkpoint 2")
+
+
+async def test_a_log_that_was_cut_off_is_found_by_a_checkpoint_that_was_kept_in_the_first_format_too(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    """Which proves nothing else of its end, and the verifier says so."""
+    directory, _ = await exported(stand, tmp_path)
+    kept, proofs = await stand.sealer.head(), (directory / "proofs.jsonl").read_text().splitlines(keepends=True)
+    assert kept is not None
+    records = (directory / "records.jsonl").read_text().splitlines(keepends=True)
+    own = sum(section["size"] for section in json.loads(proofs[0])["sections"])
+    (directory / "proofs.jsonl").write_text(proofs[0])
+    (directory / "records.jsonl").write_text("".join(records[:own]))
+    first_format = {"manifest": "paddock.audit.export/1", "head": GONE, "before": GONE, "removal": GONE}
+    signed_anew(stand, directory, records=own, checkpoints={"first": 1, "last": 1}, **first_format)
+    (problem,) = await found_in(stand, directory, [kept])
+    assert problem.startswith("the log ends at checkpoint 1, but you have kept checkpoint 2")
+    (tmp_path / "key").write_text(stand.signer.public_key)
+    done = CliRunner().invoke(command, ["verify", str(directory), "--public-key", str(tmp_path / "key")])
+    assert (done.exit_code, "an export of an earlier version: that the log ends where it does" in done.stdout) == (0, True)
+
+
+async def test_a_column_that_is_there_twice_is_found(stand: AuditStand, tmp_path: Path) -> None:
+    """A reader takes the one that lies, and the verifier the other."""
+    directory, _ = await exported(stand, tmp_path, form="csv")
+    file = directory / "records.csv"
+    header, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([f"actor,{header}", *(f'"user_x",{row}' for row in rows)]) + "\n")
+    signed_anew(stand, directory)
+    assert await found_in(stand, directory) == [
+        "records.csv: it has more than one column 'actor': none of them is to be trusted"
+    ]
+    directory = await stand.fetch(await stand.export(format="parquet"), tmp_path / "parquet")
+    file = directory / "records.parquet"
+    table = pyarrow.parquet.read_table(file)
+    lie = pyarrow.array(["user_x"] * len(table), pyarrow.string())
+    names = ["actor", *table.column_names]
+    pyarrow.parquet.write_table(pyarrow.Table.from_arrays([lie, *table.columns], names=names), file)
+    signed_anew(stand, directory)
+    assert await found_in(stand, directory) == [
+        "records.parquet: it has more than one column 'actor': none of them is to be trusted"
+    ]
+
+
+async def test_details_that_say_a_thing_twice_or_another_kind_of_thing_are_found(stand: AuditStand, tmp_path: Path) -> None:
+    who = stand.tenant.principal
+    await stand.record(AuditRecord.by(who, "tool.disabled", "x", details={"n": 1}))
+    directory = await stand.fetch(await stand.export(format="csv"), tmp_path / "fetched")
+    file = directory / "records.csv"
+    whole = file.read_text()
+    for lie in ('{""n"":2,""n"":1}', '{""n"":true}', '{""n"":1,""m"":null}', "{}"):
+        file.write_text(whole.replace(',"{""n"":1}",', f',"{lie}",'))
+        signed_anew(stand, directory)
+        assert len(await found_in(stand, directory)) == 1, lie
+
+
+LIES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "time": lambda event: event.update(time=0),
+    "original_time": lambda event: event["metadata"].update(original_time="1970-01-01T00:00:00+00:00"),
+    "tenant": lambda event: event["metadata"].update(tenant_uid="org_x"),
+    "resources": lambda event: event.update(resources=[{"uid": "tool_x", "type": "tool"}]),
+    "credential": lambda event: event["actor"]["user"].update(credential_uid="key_x"),
+    "user": lambda event: event.update(user={"uid": "user_x"}),
+    "details": lambda event: event["unmapped"].update(details={"never": "said"}),
+    "digest": lambda event: event["unmapped"].update(digest="00"),
+    "status": lambda event: event.update(status="Failure", status_id=2),
+    "class": lambda event: event.update(class_uid=3002),
+    "request": lambda event: event["api"].update(request={"uid": "req_x"}),
+    "something more": lambda event: event.update(message="it was user_x"),
+    "something less": lambda event: event.pop("user"),
+}
+
+
+async def test_an_event_that_says_anything_else_than_its_record_is_found(stand: AuditStand, tmp_path: Path) -> None:
+    directory, _ = await exported(stand, tmp_path, form="ocsf")
+    file = directory / "records.ocsf.jsonl"
+    *before, last = file.read_text().splitlines()
+    name = json.loads(last)["metadata"]["uid"]
+    for what, lie in LIES.items():
+        event = json.loads(last)
+        lie(event)
+        file.write_text("\n".join([*before, json.dumps(event)]) + "\n")
+        signed_anew(stand, directory)
+        (problem,) = await found_in(stand, directory)
+        assert named([problem], name, "the event does not say what its raw_data says"), what
+    file.write_text("\n".join([*before, '{"time":0,' + last[1:]]) + "\n")
+    signed_anew(stand, directory)
+    assert any("it cannot be read" in problem for problem in await found_in(stand, directory))
+
+
+async def test_a_strange_line_that_is_repeated_is_told_each_time_and_looked_for_no_longer(
+    stand: AuditStand, tmp_path: Path
+) -> None:
+    directory, _ = await exported(stand, tmp_path)
+    file = directory / "records.jsonl"
+    whole = file.read_text()
+    file.write_text("{}\n" * 3 + whole)
+    assert sum("was added" in problem for problem in await found_in(stand, directory)) == 3
+    file.write_text("{}\n" * 2_000 + whole)
+    problems = await found_in(stand, directory)
+    assert (len(problems), problems[-1]) == (1_001, "there are more problems; it is useless to look further")
+
+
+async def test_only_regular_files_are_read(stand: AuditStand, tmp_path: Path) -> None:
+    directory, _ = await exported(stand, tmp_path)
+    for file in sorted(directory.iterdir()):
+        kept = tmp_path / "kept"
+        file.rename(kept)
+        file.symlink_to(kept)
+        with pytest.raises(Unreadable, match=f"{file.name}: it is no regular file"):
+            await found_in(stand, directory)
+        file.unlink()
+        os.mkfifo(file)
+        with pytest.raises(Unreadable, match=f"{file.name}: it is no regular file"):
+            await found_in(stand, directory)
+        file.unlink()
+        kept.rename(file)
+    assert await found_in(stand, directory) == []
+
+
+async def test_what_is_larger_than_an_honest_export_has_it_is_not_taken_into_memory(stand: AuditStand, tmp_path: Path) -> None:
+    directory, _ = await exported(stand, tmp_path)
+    rewritten(directory, lambda proofs: proofs[0].update(more=[{}] * 600_000))
+    signed_anew(stand, directory)
+    assert "proofs.jsonl, line 1: it cannot be read: it was changed" in await found_in(stand, directory)
+    tracemalloc.start()
+    try:
+        with (directory / "manifest.sig").open("r+b") as file:
+            file.truncate(2**27)
+        problems = await found_in(stand, directory)
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
+    assert any(problem.startswith("manifest.json: its signature is by none") for problem in problems)
+
+
+async def test_a_removal_that_is_no_unicode_is_signed_by_nobody(stand: AuditStand, tmp_path: Path) -> None:
+    directory, _ = await exported(stand, tmp_path)
+
+    def remove(proofs: list[dict[str, Any]]) -> None:
+        proofs[-1]["sections"][0].update(removed=True, leaves="", shown=[])
+
+    rewritten(directory, remove)
+    removal = {"first": 1, "last": 10**6, "archive": "\ud800", "sha256": "", "signature": ""}
+    signed_anew(stand, directory, removal=removal)
+    problems = await found_in(stand, directory)
+    assert any("the word for it is signed by none of the given keys" in problem for problem in problems), problems
+
+
+async def test_personal_text_that_is_not_what_was_recorded_is_told_and_not_shown(stand: AuditStand) -> None:
+    """The server's login may remove personal text and write some: that is what erasing and recording need."""
+    who = stand.tenant.principal
+    changed, added, kept = (
+        AuditRecord.by(who, "user.updated", f"user_{n}", subject="user_9", personal=text)
+        for n, text in enumerate(({"name": "Mallory"}, {}, {"name": "Ada"}))
+    )
+    await stand.record(changed, added, kept)
+    forged = {"organization_id": who.organization_id, "subject": "user_9", "text": '{"name":"Alice"}'}
+    async with stand.database.everyone() as connection:
+        await connection.execute(sa.delete(audit_personal).where(audit_personal.c.record_id == changed.id))
+        for record in (changed, added):
+            await connection.execute(sa.insert(audit_personal).values(record_id=record.id, **forged))
+    events = [await stand.log.get(who, record.id) for record in (changed, added, kept)]
+    told = [(event.personal, event.personal_changed) for event in events]
+    assert told == [(None, True), (None, True), ({"name": "Ada"}, False)]
+    await stand.tamper("UPDATE audit_records SET record = '[7]' WHERE id = $1", kept.id)
+    assert (await stand.log.get(who, kept.id)).personal_changed
+    assert await stand.log.erase(who, "user_9") == 3
+    assert not (await stand.log.get(who, changed.id)).personal_changed
 
 
 async def test_personal_text_is_erased_and_the_proof_stays_whole(stand: AuditStand, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Turns in the background: accepted now, taken by any server that has room, fairly, and followed or ended from anywhere."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -13,12 +13,16 @@ from api.app import create_app
 from core.bootstrap import Platform
 from core.conversations.request import Queue
 from core.errors import Conflict, InvalidRequest, RateLimited
-from core.events import TurnStatus
+from core.events import Recorded, TurnEnded, TurnStarted, TurnStatus
+from core.storage import wakeups
 from core.storage.connection import LOST
 from core.storage.database import Database
-from core.storage.journal import LOCK_QUEUE, SESSION
+from core.storage.journal import LOCK_QUEUE, SESSION, Entry, open_journal
 from core.storage.tables import audit_records, turns
+from core.storage.turns import TurnStore
+from core.storage.wakeups import open_wakeups
 from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_journal import a_turn, opened
 from tests.integration.test_turns import asking, text
 
 ECHO = {"reply": {"text": "You said: {last_user_text}"}}
@@ -106,6 +110,38 @@ async def test_no_redis_no_matter(stage: Stage, tenant: Tenant) -> None:
     async with two(stage, NOBODY, {}) as (gateway, _), asyncio.timeout(PATIENCE_SECONDS):
         gateway.wakeups.publish = lambda _ids: None  # type: ignore[method-assign]
         turn = await gateway.turns.start(tenant.principal, asking("hi", queue=Queue.BACKGROUND))
+        assert (await gateway.turns.wait(tenant.principal, turn.id)).status is TurnStatus.COMPLETED
+
+
+async def test_an_end_that_comes_while_another_server_looks_for_it_is_told_at_once(
+    stage: Stage, tenant: Tenant, database: Database, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends, read = [TurnEnded(status=TurnStatus.COMPLETED)], TurnStore.events
+
+    async def events(store: TurnStore, who: str, turn_id: str, *, after: int) -> Sequence[Recorded]:
+        found = await read(store, who, turn_id, after=after)
+        if turn_id == turn.id and not found and ends:
+            hint = asyncio.create_task(gateway.wakeups.wait(turn.id))
+            await writer.record(Entry(event=ends.pop()))
+            await hint
+        return found
+
+    monkeypatch.setattr(TurnStore, "events", events)
+    monkeypatch.setattr(wakeups, "POLL_SECONDS", 60.0)
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS / 2),
+        stage.open_with(ECHO) as gateway,
+        open_wakeups(redis_url) as hints,
+        open_journal(database, on_commit=hints.publish) as journal,
+    ):
+        turn = a_turn(tenant)
+        subscribed = asyncio.create_task(gateway.wakeups.wait("resp_x"))
+        while not subscribed.done():
+            hints.publish(["resp_x"])
+            await asyncio.sleep(0.01)
+        writer, _ = opened(journal, turn)
+        await writer.record(Entry(event=TurnStarted()))
+        await asyncio.sleep(0.3)  # for its hint to be past
         assert (await gateway.turns.wait(tenant.principal, turn.id)).status is TurnStatus.COMPLETED
 
 

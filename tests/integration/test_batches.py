@@ -25,7 +25,7 @@ from core.files.files import Files
 from core.identity.principals import Principal
 from core.storage.database import Database
 from core.storage.tables import audit_records, batch_lines, batches, turn_events, turns
-from tests.integration.conftest import Stage, Tenant
+from tests.integration.conftest import Stage, Tenant, told
 
 PATIENCE_SECONDS = 60
 RESPONSES, CHAT = "/v1/responses", "/v1/chat/completions"
@@ -113,6 +113,21 @@ async def test_each_line_is_answered_as_its_route_would(
             kinds = (await connection.execute(of_batch)).scalars()
             assert list(kinds) == ["batch.created", "batch.ended"]
         assert (kept > 0) == (endpoint == RESPONSES), "the text of an unstored chat goes with its batch"
+
+
+async def test_what_upkeep_does_is_not_the_deed_of_who_once_asked_for_the_batch(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    """Whose key may have been revoked since."""
+    who = tenant.principal
+    async with serving(stage) as platform, sdk(platform, tenant) as client:
+        batch = await until(client, await begin(client, [line("a", "x", url=CHAT)], endpoint=CHAT), "completed")
+        await cleared(database)
+    (ended,) = await told(database, who.organization_id, "batch.ended")
+    (deleted,) = await told(database, who.organization_id, "turn.deleted")
+    assert (ended["object"], deleted["details"]) == (batch.id, {"batch": batch.id})
+    for record in (ended, deleted):
+        assert (record["actor"], record["key"], record["request"]) == ("system", None, None)
 
 
 async def test_what_is_in_one_file_is_not_read_again_for_the_other(

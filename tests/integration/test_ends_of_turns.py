@@ -5,18 +5,20 @@ import gc
 import weakref
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, Never
 
 import pytest
 import sqlalchemy as sa
 
-from core.conversations import manager
+from core.conversations import adoption, manager
+from core.conversations.request import Queue
 from core.conversations.running import StopReason
 from core.errors import Conflict, Unavailable
 from core.events import TextDelta, ToolDispatched, TurnStatus
 from core.storage.database import Database
 from core.storage.leases import Leases
 from core.storage.tables import turn_events, turns
+from core.storage.turns import TurnStore
 from sandbox.client import Connection
 from tests.integration.conftest import Stage, Tenant
 from tests.integration.test_turns import HELLO, SLOW, asking, code, end, play, read, text
@@ -102,6 +104,24 @@ async def test_a_server_that_stops_lets_go_of_a_turn_when_all_that_happened_is_w
         await asyncio.wait([other])
 
 
+async def test_a_server_that_stops_lets_go_of_what_it_took_from_the_queue_and_did_not_begin(
+    stage: Stage, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stuck(*_: object) -> Never:
+        taken.set()
+        return await asyncio.Future()
+
+    taken = asyncio.Event()
+    async with stage.open_with(HELLO, lease_seconds=LEASE_SECONDS) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        with monkeypatch.context() as patched:
+            patched.setattr(TurnStore, "input", stuck)
+            asked = [await platform.turns.start(tenant.principal, asking("go", queue=Queue.BACKGROUND)) for _ in range(3)]
+            await taken.wait()
+    async with stage.open_with(HELLO) as heir, asyncio.timeout(10):
+        for turn in asked:
+            assert (await heir.turns.wait(tenant.principal, turn.id)).status is TurnStatus.COMPLETED
+
+
 async def test_a_server_that_stops_waits_for_unstored_turns_whose_reader_has_left(
     stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +191,8 @@ async def test_an_orphan_whose_journal_cannot_be_read_does_not_keep_the_others_f
                 payload='{"kind": "of a newer version"}',
             )
             await connection.execute(newer)
+            given_up = sa.update(turns).where(turns.c.id == unreadable.id).values(lease_epoch=adoption.MOST_EPOCHS)
+            await connection.execute(given_up)
         for turn in (unreadable, other):
             await _expire(database, turn.id)
         async with stage.open_with(HELLO):

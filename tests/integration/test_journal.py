@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -203,6 +204,19 @@ async def test_the_leases_tell_which_turns_are_lost_and_which_are_to_stop(
     leases, held = Leases(database, owner="me", seconds=10), [mine.id, cancelled.id, "resp_unknown"]
     assert await leases.renew(held) == {"resp_unknown"}
     assert await leases.cancelled(held) == {cancelled.id}
+
+
+async def test_a_lease_is_kept_while_slow_statements_have_every_connection(
+    journal: Journal, database: Database, tenant: Tenant
+) -> None:
+    turn, leases = a_turn(tenant), Leases(database, owner="me", seconds=10)
+    await opened(journal, turn)[0].record(Entry(event=TurnStarted()))
+    async with AsyncExitStack() as slow, asyncio.timeout(5):
+        for _ in range(10):
+            await slow.enter_async_context(database.everyone())
+        assert await leases.renew([turn.id]) == frozenset()
+        assert await leases.cancelled([turn.id]) == frozenset()
+        await leases.release([turn.id])
 
 
 async def test_a_revoked_key_stops_its_turns_at_their_next_event_but_lets_them_end(

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,9 @@ from core.storage.embedded.postgres import EmbeddedPostgres
 from core.storage.journal import Entry, KeyRevoked, open_journal
 from core.storage.turns import TurnStore
 from tests.integration.conftest import Tenant
-from tests.integration.test_journal import a_turn, journal, opened, says
+from tests.integration.test_journal import a_turn, acceptance, journal, opened, says
+from tests.integration.test_lost_commits import queued
+from tests.integration.test_migrations import database_of_its_own
 
 __all__ = ["journal"]  # the fixture
 PATIENCE_SECONDS = 20
@@ -96,6 +98,54 @@ async def test_a_write_that_is_refused_stores_nothing_of_its_group_and_others_al
         poor_writer.record(delta("after"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given(Database):
+    """Gives these connections, the last one first, and then is away."""
+
+    left: list[Any]
+
+    async def connect(self, settings: Mapping[str, str] | None = None) -> "asyncpg.Connection[Any]":
+        if not self.left:
+            raise DatabaseUnavailable("nobody is there")
+        connection: asyncpg.Connection[Any] = self.left.pop()
+        return connection
+
+
+class Hesitates:
+    """A connection whose first statement PostgreSQL says no to, though nothing is wrong with it."""
+
+    def __init__(self, connection: Any, refusal: Exception) -> None:
+        self._connection = connection
+        self._refusals = [refusal]
+
+    async def execute(self, query: str, **options: Any) -> Any:
+        return await self._connection.execute(query, **options)
+
+    async def fetch(self, *arguments: Any, **options: Any) -> Any:
+        if self._refusals:
+            raise self._refusals.pop()
+        return await self._connection.fetch(*arguments, **options)
+
+    async def close(self, timeout: float) -> None:
+        await self._connection.close(timeout=timeout)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("refusal", [asyncpg.DeadlockDetectedError, asyncpg.InvalidCachedStatementError])
+async def test_what_postgresql_says_no_to_once_is_written_the_second_time(
+    database: Database, tenant: Tenant, refusal: type[Exception], waits: bool
+) -> None:
+    troubled = Given(
+        app=database.app, system=database.system, leases=database.leases, reads=database.reads,
+        left=[await database.connect(), Hesitates(await database.connect(), refusal("not now"))],
+    )  # fmt: skip
+    async with open_journal(troubled, on_commit=lambda ids: None) as journal:
+        asked = queued(tenant) if waits else acceptance(a_turn(tenant))
+        await journal.open_turn(asked, publish=lambda _: None).record(Entry(event=TurnStarted()))
+    for connection in troubled.left:
+        await connection.close(timeout=1)
+
+
 class Full:
     """A connection of a server whose disk is full, and that ends of it."""
 
@@ -110,26 +160,53 @@ class Full:
         """It is gone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FullThenGone(Database):
-    left: list[Any]
-
-    async def connect(self, settings: Mapping[str, str] | None = None) -> "asyncpg.Connection[Any]":
-        if not self.left:
-            raise DatabaseUnavailable("nobody is there")
-        return self.left.pop()
-
-
 async def test_a_server_that_goes_away_while_turns_are_written_one_by_one_is_waited_for_once(
     database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "GIVE_UP_SECONDS", 0.3)
-    troubled = FullThenGone(app=database.app, system=database.system, reads=database.reads, left=[Full()])
+    troubled = Given(app=database.app, system=database.system, leases=database.leases, reads=database.reads, left=[Full()])
     async with open_journal(troubled, on_commit=lambda ids: None) as journal, asyncio.timeout(10):
         records = [opened(journal, a_turn(tenant))[0].record(Entry(event=TurnStarted())) for _ in range(60)]
         for record in records:
             with pytest.raises(DatabaseUnavailable):
                 await record
+
+
+READ_ONLY = "SET default_transaction_read_only = on"
+
+
+async def test_a_journal_that_was_left_on_a_standby_goes_on_with_the_server_that_took_its_place(
+    journal: journal_module.Journal, tenant: Tenant
+) -> None:
+    writer, reader = opened(journal, a_turn(tenant))
+    await writer.record(Entry(event=TurnStarted()))
+    assert journal._connection is not None
+    await journal._connection.execute(READ_ONLY)
+    await writer.record(delta("after"))
+    assert len(reader.seen) == 2
+
+
+async def test_a_pool_that_was_left_on_a_standby_is_not_ready_and_goes_on_with_the_server_that_took_its_place(
+    database: Database, tenant: Tenant
+) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            connection = await stack.enter_async_context(database.everyone())
+            await connection.execute(sa.text(READ_ONLY))
+    with pytest.raises(DatabaseUnavailable):
+        await database.ping()
+    for _ in range(3):  # the pool gives what was given back first
+        await database.ping()
+        async with database.everyone() as connection:
+            assert await connection.scalar(sa.text("SHOW transaction_read_only")) == "off"
+
+
+async def test_a_server_that_may_only_be_read_is_not_connected_to(postgres: EmbeddedPostgres) -> None:
+    async with database_of_its_own(postgres, "standby"), owner(postgres) as connection:
+        await connection.execute("ALTER DATABASE standby SET default_transaction_read_only = on")
+        standby = sa.make_url(postgres.server_url).set(database="standby").render_as_string(hide_password=False)
+        with pytest.raises(DatabaseUnavailable):
+            await connect(standby, "paddock_system")
 
 
 async def test_a_full_disk_is_an_outage_and_not_a_bug(postgres: EmbeddedPostgres, database: Database, tenant: Tenant) -> None:

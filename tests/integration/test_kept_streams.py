@@ -1,17 +1,20 @@
 """Streams that the operator keeps no longer: whoever resumes one is told so, and the answer is what it was."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.wire.responses_stream import ResponsesEncoder
 from core.conversations.retention import StreamRetention, pieces
 from core.conversations.story import Story
+from core.errors import Conflict, NotFound
 from core.events import (
     CallDelta,
     CallStarted,
@@ -25,15 +28,22 @@ from core.events import (
     TurnStarted,
 )
 from core.messages import ToolCallItem, ToolResult
+from core.storage import audit
+from core.storage.audit import AuditRecord
+from core.storage.conversations import ConversationStore
 from core.storage.database import Database
+from core.storage.journal import Entry, Journal
 from core.storage.streams import StreamStore
 from core.storage.tables import items, turn_events, turns
 from core.storage.turns import TurnStore
 from tests.integration.conftest import Stage, Tenant
-from tests.integration.test_background import client
+from tests.integration.test_background import PATIENCE_SECONDS, client
+from tests.integration.test_forks import left
+from tests.integration.test_journal import a_turn, journal, opened, says
 from tests.integration.test_observability import serving
 from tests.unit.wire_stories import STORIES, recorded, turn
 
+__all__ = ["journal"]  # the fixture
 CODE = {
     "reply": [{"text": "Let me see. "}, {"tool_calls": [{"name": "code_interpreter", "arguments": {"code": "print(6*7)"}}]}]
 }
@@ -136,6 +146,68 @@ async def test_what_a_turn_says_after_its_conversation_was_deleted_goes_though_a
             kept = (await connection.execute(query)).scalars().all()
         assert ["what is it?" in text for text in kept] == [True]
         assert len((await http.get(f"/v1/conversations/{fork}/items")).json()["data"]) == 1
+
+
+@asynccontextmanager
+async def deleting(
+    database: Database, tenant: Tenant, where: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator["asyncio.Task[None]"]:
+    """Meanwhile the conversation's deletion has done all that it does, and commits at the end."""
+    almost, go_on, insert = asyncio.Event(), asyncio.Event(), audit.insert
+
+    async def slowly(connection: AsyncConnection, record: AuditRecord) -> None:
+        await insert(connection, record)
+        almost.set()
+        await go_on.wait()
+
+    with monkeypatch.context() as slow:
+        slow.setattr(audit, "insert", slowly)
+        task = asyncio.create_task(ConversationStore(database).delete(tenant.principal, where))
+        await almost.wait()
+    try:
+        yield task
+    finally:
+        go_on.set()
+        await task
+
+
+async def test_a_conversation_takes_nothing_more_while_it_is_deleted_and_what_it_was_forked_from_does(
+    journal: Journal, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, who = ConversationStore(database), tenant.principal.organization_id
+    source = await store.create(who, metadata={}, items=[says("first")])
+    fork = await store.fork(who, source.id, item_id=None, metadata=None)
+    async with asyncio.timeout(PATIENCE_SECONDS), deleting(database, tenant, fork.id, monkeypatch):
+        adding = asyncio.create_task(store.add_items(who, fork.id, [says("secret")]))
+        await asyncio.wait([adding], timeout=0.3)
+        with pytest.raises(Conflict):
+            await opened(journal, a_turn(tenant, conversation_id=fork.id))[0].record(Entry(event=TurnStarted()))
+        await opened(journal, a_turn(tenant, conversation_id=source.id))[0].record(Entry(event=TurnStarted()))
+    with pytest.raises(NotFound):
+        await adding
+    assert await left(database, fork.id) == 0
+
+
+async def test_what_a_turn_kept_that_ended_while_its_conversation_was_deleted_goes_with_it(
+    journal: Journal, tenant: Tenant, database: Database
+) -> None:
+    store, who = ConversationStore(database), tenant.principal.organization_id
+    where = (await store.create(who, metadata={}, items=[])).id
+    running = a_turn(tenant, conversation_id=where)
+    await opened(journal, running)[0].record(Entry(event=TurnStarted()))
+    said = {"id": "msg_" + running.id, "organization_id": who, "conversation_id": where, "turn_id": running.id}
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async with database.everyone() as ending:
+            end = {"status": "completed", "ended_at": sa.func.now()}
+            await ending.execute(sa.update(turns).where(turns.c.id == running.id).values(end))
+            await ending.execute(sa.insert(items).values({**said, "is_input": False, "payload": "{}"}))
+            deletion = asyncio.create_task(store.delete(tenant.principal, where))
+            while not await ending.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                await asyncio.sleep(0.01)
+        await deletion
+    async with database.everyone() as connection:
+        due = await connection.scalar(sa.select(turns.c.stream_due_at).where(turns.c.id == running.id))
+    assert (await left(database, where), due is None) == (0, False)
 
 
 class _same(list[httpx.Response]):

@@ -7,15 +7,18 @@ from typing import Any
 
 import asyncpg
 import pytest
+import sqlalchemy as sa
 
 from core.errors import Conflict
 from core.events import Recorded, TextDelta, TurnEnded, TurnQueued, TurnStarted, TurnStatus
+from core.storage.audit import AuditRecord
 from core.storage.database import Database
 from core.storage.journal import Acceptance, Entry, Journal, LeaseLost, Places, open_journal
 from core.storage.leases import Leases
+from core.storage.tables import items, turns
 from core.storage.turns import TurnStore
 from tests.integration.conftest import Tenant
-from tests.integration.test_journal import Reader, a_turn, acceptance
+from tests.integration.test_journal import Reader, a_turn, acceptance, says
 
 Meanwhile = Callable[[], Awaitable[None]]
 
@@ -60,7 +63,9 @@ class LosingDatabase(Database):
 
 @asynccontextmanager
 async def losing(database: Database, meanwhile: Meanwhile) -> AsyncIterator[Journal]:
-    lossy = LosingDatabase(app=database.app, system=database.system, reads=database.reads, loses=[meanwhile])
+    lossy = LosingDatabase(
+        app=database.app, system=database.system, leases=database.leases, reads=database.reads, loses=[meanwhile]
+    )
     async with open_journal(lossy, on_commit=lambda ids: None) as journal:
         yield journal
 
@@ -115,3 +120,48 @@ async def test_a_turn_under_the_id_of_another_organizations_is_not_accepted(
         mine = acceptance(replace(a_turn(tenant), id=theirs.turn.id))
         with pytest.raises(Conflict):
             await journal.open_turn(mine, publish=lambda _: None).record(Entry(event=TurnStarted()))
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["accepted in the same group", "accepted before"])
+async def test_a_response_that_is_deleted_before_its_end_is_written_again_is_told_and_stays_deleted(
+    database: Database, tenant: Tenant, at_once: bool
+) -> None:
+    reader, asked, store = Reader(), acceptance(a_turn(tenant), lease_seconds=0), TurnStore(database)
+    who = tenant.principal.organization_id
+    end = Entry(event=TurnEnded(status=TurnStatus.COMPLETED), outputs=(says("secret"),))
+
+    async def delete() -> None:
+        await store.delete(asked.turn.id, AuditRecord.by(tenant.principal, "turn.deleted", asked.turn.id))
+
+    async with losing(database, delete) as journal:
+        if at_once:
+            writer = journal.open_turn(asked, publish=reader.publish)
+            writer.record(Entry(event=TurnStarted()))
+        else:
+            async with open_journal(database, on_commit=lambda ids: None) as before:
+                await before.open_turn(asked, publish=reader.publish).record(Entry(event=TurnStarted()))
+            await Leases(database, owner="me", seconds=10).take_orphans(limit=9)
+            writer = journal.continue_turn(asked, epoch=2, last_seq=1, publish=reader.publish)
+        writer.record(Entry(event=TextDelta(item=0, text="secret")))
+        await writer.record(end)
+    assert reader.seen[-1] == Recorded(3, end.event)
+    assert await store.events(who, asked.turn.id) == []
+    async with database.everyone() as connection:
+        kept = (await connection.execute(sa.select(items.c.id).where(items.c.turn_id == asked.turn.id))).all()
+        status = await connection.scalar(sa.select(turns.c.status).where(turns.c.id == asked.turn.id))
+    assert (kept, status) == ([], "completed")
+
+
+async def test_nothing_is_said_to_be_written_of_a_turn_that_somebody_has_ended_by_hand(
+    database: Database, tenant: Tenant
+) -> None:
+    asked, reader = acceptance(a_turn(tenant)), Reader()
+    async with open_journal(database, on_commit=lambda ids: None) as journal:
+        writer = journal.open_turn(asked, publish=reader.publish)
+        await writer.record(Entry(event=TurnStarted()))
+        async with database.everyone() as connection:
+            by_hand = sa.update(turns).where(turns.c.id == asked.turn.id).values(status="cancelled", ended_at=sa.func.now())
+            await connection.execute(by_hand)
+        with pytest.raises(LeaseLost):
+            await writer.record(Entry(event=TextDelta(item=0, text="late")))
+    assert reader.seen == [Recorded(1, TurnStarted())]

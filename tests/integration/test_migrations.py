@@ -43,6 +43,18 @@ async def database_of_its_own(postgres: EmbeddedPostgres, name: str) -> AsyncIte
         await owner.close()
 
 
+async def test_functions_that_trust_temporary_tables_are_replaced_also_the_second_time(postgres: EmbeddedPostgres) -> None:
+    async with database_of_its_own(postgres, "trusting") as address:
+        for _ in range(2):
+            await migrate(address, server_login="paddock")
+            there = await asyncpg.connect(address, server_settings={"search_path": "paddock"})
+            path = "SELECT proconfig FROM pg_proc WHERE proname IN ('audit_release', 'audit_forget')"
+            assert [row["proconfig"] for row in await there.fetch(path)] == [["search_path=paddock, pg_temp"]] * 2
+            await there.execute("UPDATE alembic_version SET version_num = '0023'")
+            await there.execute("ALTER FUNCTION audit_release(text) SET search_path = paddock")
+            await there.close()
+
+
 async def test_of_two_that_migrate_at_once_one_waits_for_the_other(postgres: EmbeddedPostgres) -> None:
     async with database_of_its_own(postgres, "at_once") as address:
         await asyncio.gather(*(migrate(address, server_login="paddock") for _ in range(3)))

@@ -15,12 +15,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import create_app
+from core.audit.waiting import SealDelay
 from core.bootstrap import Platform, open_platform
 from core.config import Settings
 from core.conversations import queue_depth
 from core.conversations.queue_depth import QueueDepth
 from core.conversations.request import Queue
 from core.storage import limiter
+from core.storage.audit_seals import SealStore
 from core.storage.database import Database, open_database
 from core.storage.turns import TurnStore
 from core.telemetry import tracing
@@ -232,6 +234,17 @@ async def test_nobody_guesses_what_waits_while_the_database_hangs(monkeypatch: p
     async with asyncio.timeout(60):
         await depth.look()
     assert depth.waiting == {}
+
+
+async def test_how_long_records_wait_to_be_sealed_is_told_where_it_is_known(stage: Stage, tenant: Tenant) -> None:
+    async with serving(stage, tenant) as (_, client), asyncio.timeout(60):
+        while "paddock_audit_unsealed_seconds " not in (await client.get("/metrics")).text:
+            await asyncio.sleep(0.05)
+    async with open_database("postgresql://nobody@127.0.0.1:1/nothing") as away:
+        delay = SealDelay(SealStore(away))
+        delay.seconds = 3.0
+        await delay.look()
+    assert delay.seconds == {}
 
 
 async def test_no_label_holds_what_a_caller_wrote_and_unknown_names_are_one(stage: Stage, tenant: Tenant) -> None:

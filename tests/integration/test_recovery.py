@@ -1,7 +1,7 @@
 """A turn goes on from any event at which its process may have died, and no tool with an effect runs twice."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,15 @@ import sqlalchemy as sa
 from core.bootstrap import Platform
 from core.conversations import adoption
 from core.conversations.running import StopReason
-from core.events import Recorded, ReplyCut, ToolDispatched, TurnStatus
+from core.events import Recorded, Replied, ReplyCut, TextDelta, ToolDispatched, TurnStatus
 from core.ids import new_id
+from core.limits.metering import MeteredModel
+from core.llm.contract import Chunk, ModelRequest
 from core.messages import MessageItem, Text
 from core.storage.connection import DatabaseUnavailable
 from core.storage.database import Database
-from core.storage.leases import Leases
+from core.storage.embedded.postgres import EmbeddedPostgres
+from core.storage.leases import Leases, Orphan
 from core.storage.records import Turn
 from core.storage.turns import TurnStore
 from core.tools.catalog import Selection
@@ -25,6 +28,7 @@ from core.tools.permissions import Permissions
 from core.tools.registry import Conditions
 from core.tools.telling import UNKNOWN
 from tests.integration.conftest import Stage, Tenant
+from tests.integration.test_journal_in_trouble import full_disk
 from tests.integration.test_turns import asking, end, items, read, results, text
 
 PATIENCE_SECONDS = 30
@@ -135,6 +139,90 @@ async def test_a_turn_that_could_not_be_read_for_a_while_is_none_that_no_process
             while len(tried) < 3:
                 await asyncio.sleep(0.05)
         assert (await platform.turns.wait(tenant.principal, copy)).status is TurnStatus.COMPLETED
+
+
+@pytest.mark.parametrize("amid_reply", [True, False])
+async def test_a_turn_that_could_not_be_written_for_a_while_is_none_that_no_process_survives(
+    stage: Stage,
+    tenant: Tenant,
+    database: Database,
+    postgres: EmbeddedPostgres,
+    monkeypatch: pytest.MonkeyPatch,
+    amid_reply: bool,
+) -> None:
+    """And where something is to be told before its model is asked, as that a reply was cut off, no model is."""
+
+    async def taking(self: adoption.Adoption, orphan: Orphan) -> None:
+        taken.append(orphan.turn.id)
+        await take(self, orphan)
+
+    async def asking_a_model(self: MeteredModel, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
+        asked.append(None)
+        async for chunk in stream(self, request):
+            yield chunk
+
+    taken, asked = list[str](), list[None]()
+    take, stream = adoption.Adoption.take, MeteredModel.stream
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        whole = await control(platform, tenant)
+        monkeypatch.setattr(adoption.Adoption, "take", taking)
+        monkeypatch.setattr(MeteredModel, "stream", asking_a_model)
+        said = next(recorded.seq for recorded in whole.events if isinstance(recorded.event, TextDelta))
+        last = said if amid_reply else said - 1
+        copy = await cut(database, whole, last, epoch=adoption.MOST_EPOCHS - 1, away="-1 second")
+        async with full_disk(postgres, "turn_events", tenant.principal.organization_id):
+            while len(taken) < 2:
+                await asyncio.sleep(0.05)
+            assert not (asked and amid_reply)
+        assert (await platform.turns.wait(tenant.principal, copy)).status is TurnStatus.COMPLETED
+
+
+async def test_a_turn_that_only_a_newer_release_understands_is_left_to_it_and_keeps_up_no_other(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    ours, newer = '"effect":"effectful"', '"effect":"reversible"'
+
+    async def rewrite(copy: str, old: str, new: str) -> None:
+        async with database.everyone() as connection:
+            change = "UPDATE turn_events SET payload = replace(payload, :old, :new) WHERE turn_id = :id"
+            await connection.execute(sa.text(change), {"id": copy, "old": old, "new": new})
+
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        whole = await control(platform, tenant)
+        at = next(recorded.seq for recorded in whole.events if isinstance(recorded.event, ToolDispatched))
+        copy = await cut(database, whole, at, away="-1 second")
+        await rewrite(copy, ours, newer)
+        async with database.everyone() as connection:
+            epoch = sa.text("SELECT lease_epoch FROM turns WHERE id = :id")
+            while await connection.scalar(epoch, {"id": copy}) == 1:
+                await asyncio.sleep(0.05)
+        other = await cut(database, whole, at)
+        assert (await platform.turns.wait(tenant.principal, other)).status is TurnStatus.COMPLETED
+        await rewrite(copy, newer, ours)  # as if to a server that understands it
+        assert (await platform.turns.wait(tenant.principal, copy)).status is TurnStatus.COMPLETED
+
+
+async def test_a_turn_that_is_stopped_before_its_next_step_has_taken_what_was_told(
+    stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(*arguments: Any, **options: Any) -> Any:
+        await gate.wait()
+        return await commit(*arguments, **options)
+
+    gate = asyncio.Event()
+    async with stage.open_with(*STORY, lease_seconds=1) as platform, asyncio.timeout(PATIENCE_SECONDS):
+        whole = await control(platform, tenant)
+        commit = platform.journal._commit
+        monkeypatch.setattr(platform.journal, "_commit", slow)
+        at = next(recorded.seq for recorded in whole.events if isinstance(recorded.event, ToolDispatched))
+        copy = await cut(database, whole, at)
+        while not platform.journal._writing:
+            await asyncio.sleep(0.01)
+        running = platform.turns.running[copy]
+        running.stop(StopReason.CANCELLED)
+        gate.set()
+        [usage, *_] = [recorded.event.usage for recorded in whole.events if isinstance(recorded.event, Replied)]
+        assert (await running.ended()).usage == usage
 
 
 async def test_a_server_that_was_slow_does_not_end_a_turn_that_another_one_has_put_back(

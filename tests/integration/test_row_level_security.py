@@ -83,6 +83,23 @@ async def test_the_server_neither_owns_the_tables_nor_is_a_superuser(database: D
         assert row[2] == "paddock"
 
 
+async def test_what_runs_as_the_owner_looks_for_nothing_in_temporary_tables_first(database: Database) -> None:
+    """Else whoever may make some runs as the owner, too."""
+    query = """SELECT p.proname, p.proconfig, has_function_privilege('public', p.oid, 'EXECUTE') FROM pg_proc p
+        JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'paddock' AND p.prosecdef ORDER BY p.proname"""
+    async with database.everyone() as connection:
+        rows = (await connection.execute(sa.text(query))).all()
+    path = ["search_path=paddock, pg_temp"]
+    assert [tuple(row) for row in rows] == [("audit_forget", path, False), ("audit_release", path, False)]
+
+
+async def test_what_was_asked_of_an_export_cannot_be_changed_by_who_asked(database: Database, tenant: Tenant) -> None:
+    async with database.tenant(tenant.principal.organization_id) as connection:
+        await connection.execute(sa.text("UPDATE audit_exports SET status = 'cancelled'"))
+        with pytest.raises(sa.exc.DBAPIError, match="permission denied for table audit_exports"):
+            await connection.execute(sa.text("UPDATE audit_exports SET request = '{}'"))
+
+
 async def test_every_table_is_under_forced_row_level_security(database: Database) -> None:
     query = """SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = 'paddock' AND c.relkind = 'r' AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"""

@@ -80,6 +80,17 @@ async def test_workers_that_are_needed_again_and_again_stay() -> None:
                 await asyncio.sleep(0.1)
 
 
+async def test_a_program_that_may_call_tools_ends_no_more_workers_than_it_needs_room() -> None:
+    async with open_pool(PoolOptions(command=[*PYTHON, str(guest())], workers=5)) as runtime:
+        burst = [asyncio.create_task(runtime.run(program("import time; time.sleep(1)"), nowhere)) for _ in range(5)]
+        await asyncio.gather(*burst)
+        used = [worker for worker in runtime._workers if worker.programs]
+        assert len(used) == 5
+        granted = replace(program("print(1)"), capabilities=Capabilities(tools=("pay",)))
+        assert (await runtime.run(granted, nowhere)).exit_code == 0
+        assert len([worker for worker in used if worker in runtime._workers]) == 4
+
+
 def megabytes(worker: Worker, line: str) -> int:
     status = Path(f"/proc/{worker._pid}/status").read_text()
     [kilobytes] = [said.split()[1] for said in status.splitlines() if said.startswith(line)]

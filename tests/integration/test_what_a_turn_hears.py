@@ -1,9 +1,16 @@
 """What a turn hears of what was said before: of its conversation, of the responses before it, and where these began."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, tzinfo
+from typing import Any
+
+import pytest
 
 from core.bootstrap import Platform
+from core.conversations import manager
 from core.messages import Item, MessageItem, Text
 from core.storage.database import Database
 from core.storage.tables import deleted_items
@@ -72,6 +79,51 @@ async def test_a_turn_without_input_hears_and_leaves_what_was_there_when_it_bega
                 await platform.turns.cancel(tenant.principal, turn_id)
             assert (await heard(platform, tenant, turn_id))[:2] == ["one", question]
             assert "later" not in await heard(platform, tenant, turn_id)
+
+
+@pytest.mark.parametrize("seconds", [-10, 10])
+async def test_a_turn_without_input_hears_the_same_whatever_its_servers_clock_says(
+    stage: Stage, tenant: Tenant, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Wrong":
+            return cls.fromtimestamp(time.time() + seconds, tz)
+
+    async with stage.open_with(ECHO) as platform, client(platform, tenant) as http:
+        where = await a_conversation(http, "one")
+        two = {"items": [{"type": "message", "role": "user", "content": "two"}]}
+        assert (await http.post(f"{CONVERSATIONS}/{where}/items", json=two)).status_code == 200
+        monkeypatch.setattr(manager, "datetime", Wrong)
+        queued = await http.post(RESPONSES, json={"conversation": where, "background": True})
+        async with asyncio.timeout(20):
+            await platform.turns.wait(tenant.principal, queued.json()["id"])
+        whole = ["one", "You said: one", "two", "You said: two"]
+        assert await heard(platform, tenant, queued.json()["id"]) == whole
+
+
+async def test_a_turn_without_input_that_was_accepted_as_it_ended_does_not_hear_itself(
+    stage: Stage, tenant: Tenant, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(*arguments: Any, **options: Any) -> Any:
+        await gate.wait()
+        return await commit(*arguments, **options)
+
+    gate = asyncio.Event()
+    async with stage.open_with(ECHO) as platform, client(platform, tenant) as http:
+        where = await a_conversation(http, "one")
+        commit = platform.journal._commit
+        monkeypatch.setattr(platform.journal, "_commit", slow)
+        other = asyncio.create_task(http.post(RESPONSES, json={"input": "other"}))
+        while not platform.journal._writing:
+            await asyncio.sleep(0.01)
+        asked = asyncio.create_task(http.post(RESPONSES, json={"conversation": where}))
+        while not any(running.turn.conversation_id and running._ending for running in platform.turns.running.values()):
+            await asyncio.sleep(0.01)
+        gate.set()
+        turn_id = (await asked).json()["id"]
+        await other
+        assert await heard(platform, tenant, turn_id) == ["one", "You said: one", "You said: one"]
 
 
 async def test_a_conversations_items_are_deleted_page_by_page(stage: Stage, tenant: Tenant, database: Database) -> None:

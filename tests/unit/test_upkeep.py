@@ -31,10 +31,14 @@ class Leases:
 class StuckAdoption:
     def __init__(self) -> None:
         self.begun = asyncio.Event()
+        self.left: Sequence[object] = []
 
     async def take(self, _orphan: object) -> None:
         self.begun.set()
         await asyncio.Event().wait()
+
+    async def let_go(self, taken: Sequence[object]) -> None:
+        self.left = taken
 
 
 class NoHints:
@@ -54,3 +58,4 @@ async def test_leases_are_renewed_while_a_turn_of_another_process_is_slow_to_go_
             await leases.renewed.acquire()
     keeping.cancel()
     await asyncio.wait([keeping])
+    assert len(adoption.left) == 1, "what it had in hand is free"

@@ -100,12 +100,13 @@ class ExportMaker:
             for left in directory.parent.glob(f"{export.id}-*"):  # by an attempt that was cut off
                 await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
             directory.mkdir(mode=0o700, parents=True)
-            await self._sealer.catch_up()  # what was done before this export was asked for is in it
+            final = await self._sealer.catch_up()  # what was done before this export was asked for is in it, or that is told
+            notes = [] if final else [_lacks(await self._sealer.unsealed_since())]
             problem, head = self._sealer.problem, await self._sealer.head()
             result = await self._checked(await self._written(export, directory, head))
             if problem is not None:
                 result = {**result, "problems": [problem, *result["problems"]]}
-            files = self._signed(export, directory, {**result, "head": head})
+            files = self._signed(export, directory, {**result, "head": head, "notes": notes})
             for file in files:
                 await self._objects.take(object_key(export, file["name"]), directory / file["name"])
             if not await self._complete(export, result, files):
@@ -192,6 +193,7 @@ class ExportMaker:
             "removed": result["removed"],
             "removal": result["removal"],
             "problems": result["problems"],
+            "notes": result["notes"],
             "files": result["files"],
             "key_id": self._signer.id,
         }
@@ -207,7 +209,7 @@ class ExportMaker:
         counts["checkpoints_total"] = result["checkpoints"]
         done = await self._store.finish(export, record, {"status": ExportStatus.COMPLETED, "files": files, **counts})
         for problem in result["problems"]:
-            log.critical("the audit log was changed: %s", problem)
+            log.critical("export %s of the audit log found: %s", export.id, problem)
         return done
 
     async def _fail(self, export: Export, why: str) -> None:
@@ -242,6 +244,13 @@ async def _clear(objects: Objects, prefix: str) -> None:
 def object_key(export: Export, name: str) -> str:
     """Of this attempt: a server that has lost its office, and goes on all the same, writes over nothing."""
     return f"{FOLDER}/{export.id}/{export.attempts}/{name}"
+
+
+def _lacks(unsealed_since: datetime | None) -> str:
+    since = (unsealed_since or datetime.now(UTC)).isoformat(timespec="seconds")
+    return (
+        f"records since {since} were not sealed yet when this was made: they are not in it (PostgreSQL had a transaction open)"
+    )
 
 
 def _by_system(export: Export, kind: str, *, outcome: Outcome = Outcome.SUCCESS, **details: Detail) -> AuditRecord:
