@@ -38,9 +38,9 @@ class IdentityStore:
         return None if row is None else Credential(**dict(list(row.items())[1:]))
 
     async def valid_keys(self, key_ids: Collection[str]) -> Collection[str]:
-        """Those of the keys that turns may run under now."""
+        """Those of the keys that turns may run under now. Asked for between two renewals of their leases, and as those are."""
         query = sa.select(LIVE_KEYS.c.id).where(LIVE_KEYS.c.id.in_(key_ids))
-        async with self._database.everyone() as connection:
+        async with self._database.leasing() as connection:
             return (await connection.execute(query)).scalars().all()
 
     async def organization_of(self, kind: str, object_id: str) -> str:

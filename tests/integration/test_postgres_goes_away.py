@@ -81,12 +81,14 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(home: Path, stage: Stage, *rules: Mapping[str, Any], durable: bool = False) -> AsyncIterator[Scene]:
+async def scene(
+    home: Path, stage: Stage, *rules: Mapping[str, Any], durable: bool = False, lease_seconds: int = 1
+) -> AsyncIterator[Scene]:
     async with own_server(home, durable=durable) as server, asyncio.timeout(PATIENCE_SECONDS):
         addresses = replace(stage.addresses, database=server.server.server_url)
         async with open_database(addresses.database) as database:
             tenant = await make_tenant(database, "one")
-        async with replace(stage, addresses=addresses).open_with(*rules, lease_seconds=1) as platform:
+        async with replace(stage, addresses=addresses).open_with(*rules, lease_seconds=lease_seconds) as platform:
             yield Scene(server, platform, tenant)
 
 
@@ -123,7 +125,8 @@ async def test_a_turn_outlives_a_restart_of_postgresql(home: Path, stage: Stage,
 
 async def test_a_turn_outlives_the_crash_of_a_backend(home: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "GIVE_UP_SECONDS", PATIENCE_SECONDS)
-    async with scene(home, stage, STORY, durable=True) as at:
+    recovered = 30  # by when a busy machine has PostgreSQL's log read again
+    async with scene(home, stage, STORY, durable=True, lease_seconds=recovered) as at:
         turn = await at.platform.turns.start(at.tenant.principal, asking("go"))
         reading = asyncio.create_task(read(at.platform, at.tenant, turn.id))
         await _until_it_speaks(at.platform, at.tenant, turn.id)
