@@ -325,7 +325,8 @@ def _code_call(item: CodeInterpreterCall, known: Mapping[str, Item]) -> ToolCall
     """On the wire it has no call id of its own."""
     new = new_id("ci")
     call_id = item.id or new
-    logs = NOT_KEPT if item.outputs is None else "".join(output.logs for output in item.outputs)
+    unknown = item.outputs is None or (not item.outputs and item.id is None)  # OpenAI's Agents SDK writes the one as the other
+    logs = NOT_KEPT if unknown else "".join(output.logs for output in item.outputs or ())
     told = ToolResult(call_id=call_id, content=logs, failed=item.status == "failed")
     return ToolCallItem(
         id=new,

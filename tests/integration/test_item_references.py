@@ -158,6 +158,7 @@ async def test_what_a_call_of_others_gave_back_is_not_told_and_an_id_may_be_miss
             history[1],
             {**history[1], "id": "odd\0id"},
             {**history[1], "id": None},
+            {**history[1], "id": None, "outputs": []},
             {**registry, "id": history[1]["id"]},
         ):
             sent = {name: value for name, value in call.items() if value is not None}
