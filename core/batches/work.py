@@ -133,7 +133,7 @@ class BatchWork:
             await self._fail(batch, problem("unsupported_endpoint", "this server does not speak the batch's wire any more"))
             return 0.0
         match batch.status:
-            case BatchStatus.VALIDATING | BatchStatus.IN_PROGRESS if await self._store.outlived(batch):
+            case BatchStatus.VALIDATING if await self._store.outlived(batch):
                 await self._stop(batch, EXPIRED)
             case BatchStatus.VALIDATING:
                 await self._begin(batch)
@@ -166,7 +166,10 @@ class BatchWork:
         if (before.completed, before.failed) != (batch.completed, batch.failed):
             await self._store.count(batch, before)
         if not before.waiting and not before.running:
-            await self._store.finalize(batch)
+            await self._store.finalize(batch)  # also where its time was over before anybody looked
+            return 0.0
+        if await self._store.outlived(batch):
+            await self._stop(batch, EXPIRED)
             return 0.0
         most = min(before.waiting, IN_FLIGHT - before.running)
         if most <= 0:

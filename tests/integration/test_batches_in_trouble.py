@@ -277,3 +277,19 @@ async def test_what_an_older_server_has_noted_of_a_line_is_told_as_it_was(
             await connection.execute(sa.update(batch_lines).values(error=json.dumps(older)))
         told = await content(client, (await until(client, batch, "completed")).error_file_id)
     assert (told["n"]["response"], told["n"]["error"]) == (None, older)
+
+
+async def test_a_batch_whose_lines_were_all_answered_in_time_is_completed_whenever_somebody_looks(
+    stage: Stage, tenant: Tenant, database: Database
+) -> None:
+    async with serving(stage) as platform, sdk(platform, tenant) as http:
+        batch = await begin(http, [line("a", "hi"), line("b", "hi")])
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(await turns_of(database, tenant)) < 2:
+                await asyncio.sleep(0.02)
+            await taken_by_another(database, batch.id)
+            while {turn.status for turn in await turns_of(database, tenant)} != {"completed"}:
+                await asyncio.sleep(0.05)
+        await given_back(database, batch.id, expires_at=sa.text("now() - interval '1 second'"))
+        done = await until(http, batch, "completed", "expired")
+        assert (done.status, done.request_counts.completed, done.errors) == ("completed", 2, None)
