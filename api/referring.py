@@ -6,14 +6,25 @@ from starlette.requests import Request
 
 from api.dependencies import platform_of
 from api.wire.body import MOST_OBJECTS
-from api.wire.input_items import InputItem, looked_up
+from api.wire.input_items import InputItem, bare_calls, references
+from core.errors import InvalidRequest
 from core.identity.principals import Principal
 from core.messages import Item
 
 
 async def referred(request: Request, principal: Principal, value: str | Sequence[InputItem] | None) -> Mapping[str, Item]:
-    """The items that are there, by id; together no more than a request may hold itself. Raises InvalidRequest."""
-    ids = looked_up(value)
+    """The items that are there, by id. Those that it points to are no more than a request may hold itself: raises
+    InvalidRequest. Where what its calls gave back is more, it stays unknown: nobody has asked for it.
+    """
+    pointed_to, bare = references(value), bare_calls(value)
+    known = await _looked_up(request, principal, pointed_to)
+    try:
+        return {**await _looked_up(request, principal, bare), **known}
+    except InvalidRequest:
+        return known
+
+
+async def _looked_up(request: Request, principal: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
     if not ids:
         return {}
     platform = platform_of(request)

@@ -32,8 +32,8 @@ class Sandbox:
     def __init__(self, named: Mapping[str, Runtime], *, permits: int, queue: int) -> None:
         self._runtimes = named
         self._permits = Places(permits, queue)
-        # Who calls a tool gives its permit back, but stays. In line for that, it keeps its permit: more than half of them
-        # must not be kept so, for what the others wait for may be a program that needs one.
+        # Who calls a tool gives its permit back, but stays, also in line for a place: what others wait for may be a program
+        # that needs a permit.
         self._calling = Places(2 * permits + 2, permits // 2)
         self._installing = asyncio.Semaphore()
 
@@ -100,13 +100,14 @@ class Sandbox:
                 raise GuestCrashed(f"stopped: the program asked for more than {MOST_ASKED} calls")
             if name not in invocation.capabilities.tools:
                 return Answer(text=f"this code may not call a tool {name[:100]!r}", failed=True)
+            permit.give_back()
             try:
                 async with asyncio.timeout(PLACE_SECONDS):
                     await self._calling.take(invocation.owner)
             except (SandboxBusy, TimeoutError):
+                await permit.take_again(wall)
                 return Answer(text="too many programs wait for tools that they called", failed=True)
             try:
-                permit.give_back()
                 answer = await on_call(name, arguments)
                 await permit.take_again(wall)
                 return answer

@@ -218,7 +218,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m sandbox.host", description="Runs untrusted programs under hard limits.")
     parser.add_argument("--socket", type=Path, required=True, help="where to listen; its folder must have mode 0700")
     parser.add_argument("--guest", type=Path, required=True, help="the file that sandbox.guests.build made")
-    parser.add_argument("--permits", type=int, default=permits, help="programs that run at once (default: cores + 8)")
+    parser.add_argument(
+        "--permits",
+        type=int,
+        default=permits,
+        help="programs that run at once, of one organization three quarters (default: cores + 8)",
+    )
     parser.add_argument(
         "--workers", type=int, help="processes, more than permits so that some are spare (default: permits + 2)"
     )

@@ -16,6 +16,10 @@ class Shares:
         self._free = total
         self._held = Counter[str]()
 
+    @property
+    def free(self) -> int:
+        return self._free
+
     def of(self, owner: str) -> int:
         return self._held[owner]
 
@@ -39,6 +43,7 @@ class Places:
 
     def __init__(self, places: int, line: int) -> None:
         self._places, self._line = Shares(places), Shares(line)
+        self._going_on: deque[tuple[str, asyncio.Future[None]]] = deque()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by owner; the one served last comes last
 
     async def take(self, owner: str) -> None:
@@ -54,24 +59,35 @@ class Places:
             self._line.give_back(owner)
 
     async def take_again(self, owner: str) -> None:
-        """Before those that have not begun, and whatever the line."""
-        if not self._at_once(owner):
-            await self._served(owner, first=True)
+        """For what has begun, and gave its place away: before all that has not, whatever its owner has."""
+        if self._places.free and not self._going_on:
+            return self._places.take(owner)
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (owner, place)
+        self._going_on.append(entry)
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if entry in self._going_on:
+                self._going_on.remove(entry)
+            elif not place.cancelled():  # it was given one just then
+                self.give_back(owner)
+            raise
 
     def give_back(self, owner: str) -> None:
         self._places.give_back(owner)
         self._serve()
 
     def _at_once(self, owner: str) -> bool:
-        if owner in self._waiting or not self._places.open_to(owner):
+        if self._going_on or owner in self._waiting or not self._places.open_to(owner):
             return False
         self._places.take(owner)
         return True
 
-    async def _served(self, owner: str, *, first: bool = False) -> None:
+    async def _served(self, owner: str) -> None:
         place = asyncio.get_running_loop().create_future()
         line = self._waiting.setdefault(owner, deque())
-        line.insert(0 if first else len(line), place)
+        line.append(place)
         try:
             await place
         except asyncio.CancelledError:
@@ -83,13 +99,18 @@ class Places:
             raise
 
     def _serve(self) -> None:
+        while self._going_on and self._places.free:
+            owner, place = self._going_on.popleft()
+            if not place.done():  # else its cancelling is on its way
+                self._places.take(owner)
+                place.set_result(None)
         while open_ := [owner for owner in self._waiting if self._places.open_to(owner)]:
             owner = min(open_, key=self._places.of)
             line = self._waiting.pop(owner)
             place = line.popleft()
             if line:
                 self._waiting[owner] = line
-            if not place.done():  # else its cancelling is on its way
+            if not place.done():
                 self._places.take(owner)
                 place.set_result(None)
 

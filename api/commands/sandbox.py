@@ -14,7 +14,11 @@ import click
 @click.option(
     "--guests", type=click.Path(path_type=Path), help="Folder that keeps the built guest; PADDOCK_HOME/guests by default."
 )
-@click.option("--permits", type=click.IntRange(1, 1024), help="Programs that run at once; cores + 8 by default.")
+@click.option(
+    "--permits",
+    type=click.IntRange(1, 1024),
+    help="Programs that run at once, of one organization three quarters; cores + 8 by default.",
+)
 @click.option("--workers", type=click.IntRange(1, 4096), help="Processes at most, some of them spare; permits + 2 by default.")
 @click.option("--queue", type=click.IntRange(0, 100_000), help="Programs that may wait; more are refused as busy.")
 @click.option("--require-walls", is_flag=True, help="Do not start where a part of the second wall is missing.")

@@ -224,12 +224,10 @@ def references(value: str | Sequence[InputItem] | None) -> Sequence[str]:
     return [item.id for item in value or () if isinstance(item, ItemReference)]
 
 
-def looked_up(value: str | Sequence[InputItem] | None) -> Sequence[str]:
-    """The ids of what it points to, and of calls that come without what they gave back, as several SDKs send them."""
-    pointed_to = references(value)
-    bare = (item.id for item in value or () if isinstance(item, CodeInterpreterCall | McpCall) and not _told(item))
-    kept = {id_ for id_ in bare if id_ is not None and re.fullmatch(KEPT_ID, id_)}
-    return [*pointed_to, *sorted(kept.difference(pointed_to))]
+def bare_calls(value: str | Sequence[InputItem] | None) -> Sequence[str]:
+    """The ids of calls that come without what they gave back, as several SDKs send them."""
+    calls = (item for item in value or () if isinstance(item, CodeInterpreterCall | McpCall) and not _told(item))
+    return sorted({call.id for call in calls if call.id is not None and re.fullmatch(KEPT_ID, call.id)})
 
 
 def _told(call: CodeInterpreterCall | McpCall) -> bool:

@@ -47,7 +47,7 @@ class Leases:
 
     async def cancelled(self, running: Sequence[str]) -> frozenset[str]:
         """Those of these turns that somebody asked to stop."""
-        async with self._database.leasing() as connection:
+        async with self._database.everyone() as connection:
             rows = (await connection.execute(_CANCELLED, {"ids": list(running)})).all()
         return frozenset(row.id for row in rows)
 
@@ -85,13 +85,13 @@ class Leases:
 
     async def put_back(self, orphan: Orphan) -> None:
         """A turn of which nothing was written here: it counts as not taken, and is free when its lease runs out."""
-        async with self._database.leasing() as connection:
+        async with self._database.everyone() as connection:
             await connection.execute(_PUT_BACK, {"id": orphan.turn.id, "owner": self.owner, "epoch": orphan.epoch})
 
     async def release(self, running: Sequence[str]) -> None:
         """Let go of these turns: whoever looks next may take them."""
         if running:
-            async with self._database.leasing() as connection:
+            async with self._database.everyone() as connection:
                 await connection.execute(_RELEASE, {"ids": list(running), "owner": self.owner})
 
 
@@ -107,7 +107,8 @@ _RENEW = sa.text("""
 _CANCELLED = sa.text("SELECT id FROM turns WHERE id = ANY(:ids) AND cancel_requested_at IS NOT NULL")
 _RELEASE = sa.text("""
     WITH mine AS (
-        SELECT id FROM turns WHERE id = ANY(:ids) AND lease_owner = :owner AND status = 'running' ORDER BY id FOR NO KEY UPDATE
+        SELECT id FROM turns WHERE id = ANY(:ids) AND lease_owner = :owner AND status = 'running'
+        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE turns t SET lease_expires_at = LEAST(lease_expires_at, clock_timestamp()) FROM mine WHERE t.id = mine.id
 """)

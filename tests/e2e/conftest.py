@@ -81,7 +81,7 @@ def new_database(session_home: Path) -> Path:
 @pytest.fixture(scope="session")
 def gateway(session_home: Path, new_database: Path) -> Iterator[Gateway]:
     home = make_home(session_home / "gateway", CONFIG, database=new_database)
-    with started(home, session_home / "gateway.out", PADDOCK_CORS_ORIGINS="https://app.example.com") as up:
+    with started(home, session_home / "gateway.out", anew=True, PADDOCK_CORS_ORIGINS="https://app.example.com") as up:
         url = up.wait_until_ready()
         yield Gateway(url, (home / "admin.key").read_text().strip(), home / "logs" / "gateway.log")
         assert up.interrupt() == 0

@@ -4,9 +4,11 @@
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -33,6 +35,9 @@ class Child:
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
+        self._file: int | None = None
+        with suppress(ProcessLookupError):  # it has ended already
+            self._file = os.pidfd_open(self.pid)  # for its number may then be another's
 
     def poll(self) -> int | None:
         return self._process.exitcode
@@ -41,13 +46,19 @@ class Child:
         self._process.join(timeout)
         if self._process.exitcode is None:
             raise subprocess.TimeoutExpired("paddock", timeout or 0)
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
         return self._process.exitcode
 
     def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+        if self._file is None:
+            return
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._file, number)
 
     def kill(self) -> None:
-        self._process.kill()
+        self.send_signal(signal.SIGKILL)
 
 
 def _become(arguments: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: Path, stdout: Path, stderr: Path) -> None:

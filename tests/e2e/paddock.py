@@ -111,6 +111,7 @@ class Up:
         return descendants(self.process.pid)
 
     def interrupt(self) -> int:
+        assert self.process.poll() is None, self.output
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(PATIENCE_SECONDS)
 

@@ -175,3 +175,15 @@ async def test_what_a_call_of_others_gave_back_is_not_told_and_an_id_may_be_miss
 
 def results_of(messages: Sequence[Message]) -> list[str]:
     return [message.content for message in messages if isinstance(message, ToolResult)]
+
+
+async def test_history_without_what_its_calls_gave_back_is_taken_also_where_that_was_more_than_a_request_may_have(
+    stage: Stage, tenant: Tenant, heard: list[Sequence[Message]]
+) -> None:
+    steps = ({"when": {"tool_results": 0}, **code("print('x' * 6000)")}, {"reply": "done"})
+    async with stage.open_with(*steps, request_body_bytes=4_000) as platform, client(platform, tenant) as http:
+        first = await asked(http, input="go")
+        await asked(
+            http, input=[{"role": "user", "content": "go"}, *bare(first["output"]), {"role": "user", "content": "and?"}]
+        )
+        assert results_of(heard[-1])[0] == "(the output was not kept)"

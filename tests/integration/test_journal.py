@@ -215,8 +215,22 @@ async def test_a_lease_is_kept_while_slow_statements_have_every_connection(
         for _ in range(10):
             await slow.enter_async_context(database.everyone())
         assert await leases.renew([turn.id]) == frozenset()
-        assert await leases.cancelled([turn.id]) == frozenset()
-        await leases.release([turn.id])
+
+
+async def test_a_renewal_that_waits_keeps_no_cancellation_waiting(journal: Journal, database: Database, tenant: Tenant) -> None:
+    one, other = a_turn(tenant), a_turn(tenant)
+    for turn in (one, other):
+        await opened(journal, turn)[0].record(Entry(event=TurnStarted()))
+    leases = Leases(database, owner="me", seconds=10)
+    async with asyncio.timeout(5):
+        async with database.everyone() as connection:
+            await connection.execute(sa.text("SELECT FROM turns WHERE id = :id FOR NO KEY UPDATE"), {"id": one.id})
+            renewal = asyncio.create_task(leases.renew([one.id, other.id]))
+            await asyncio.sleep(0.2)
+            assert await leases.cancelled([other.id]) == frozenset()
+            await leases.release([one.id])  # one that somebody else holds is free when its lease runs out
+            assert not renewal.done()
+        assert await renewal == frozenset()
 
 
 async def test_a_revoked_key_stops_its_turns_at_their_next_event_but_lets_them_end(

@@ -444,9 +444,13 @@ def test_a_grammar_is_no_looser_than_it_need_be(
 
 def test_no_number_is_infinite(engine: Engine) -> None:
     written = grammar.for_answer(NUMBER)
-    assert holds(engine, written, f"-{'9' * 16}.5e99")
+    assert holds(engine, written, f"-{'9' * 19}.5e99")
     assert not holds(engine, written, "1e999")
-    assert not holds(engine, written, "9" * 17)
+    assert not holds(engine, written, "9" * 20)
+
+
+def test_an_id_of_64_bits_can_be_written(engine: Engine) -> None:
+    assert holds(engine, grammar.for_answer({"type": "integer"}), str(2**63 - 1))
 
 
 @pytest.mark.parametrize("schema", [None, BASE])

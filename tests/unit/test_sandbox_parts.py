@@ -77,6 +77,33 @@ async def test_who_goes_on_goes_before_the_owners_others_and_needs_no_room_in_th
     assert (first.done(), waiting.done(), again.done()) == (True, False, True)
 
 
+async def test_who_goes_on_goes_before_owners_who_have_none_and_takes_the_last_place() -> None:
+    places = Places(4, 16)
+    await ask(places, "a", "a", "b", "c")
+    again = asyncio.create_task(places.take_again("a"))
+    [new] = await ask(places, "d")
+    places.give_back("b")
+    await asyncio.sleep(0)
+    assert (again.done(), new.done()) == (True, False)
+    places.give_back("a")
+    await asyncio.sleep(0)
+    assert new.done()
+
+
+async def test_who_leaves_before_it_goes_on_leaves_what_it_was_just_given_to_others() -> None:
+    places = Places(1, 2)
+    await ask(places, "a")
+    leaving, given = (asyncio.create_task(places.take_again("a")) for _ in range(2))
+    [waiting] = await ask(places, "b")
+    leaving.cancel()
+    await asyncio.sleep(0)
+    places.give_back("a")
+    given.cancel()
+    await asyncio.wait([leaving, given])
+    await asyncio.sleep(0)
+    assert (leaving.cancelled(), given.cancelled(), waiting.done()) == (True, True, True)
+
+
 async def test_who_leaves_the_line_leaves_its_place_there_and_what_it_was_just_given_to_others() -> None:
     places = Places(1, 2)
     _, leaving, given, last = await ask(places, "a", "b", "c", "d")

@@ -93,8 +93,8 @@ class Engine:
             began = time.monotonic()
             self._decode(prompt[start : start + size])
             start += size
-            if (took := time.monotonic() - began) > CHUNK_SECONDS:
-                size = max(1, int(size * CHUNK_SECONDS / took))
+            if took := time.monotonic() - began:
+                size = max(1, min(self._chunk, int(size * CHUNK_SECONDS / took)))
         return kept
 
     def step(self, token: int) -> None:
