@@ -18,8 +18,8 @@ up: $(RUN) ## install what is needed, start everything on this machine, serve it
 chat: $(RUN) ## talk to the running server
 	@exec .venv/bin/paddock chat
 
-test: $(TEST) ## install what the tests need, and run them all, in three workers (make test WORKERS=4)
-	.venv/bin/python -m pytest -n $(or $(WORKERS),3) --durations=40
+test: $(TEST) ## install what the tests need, and run them all, in two workers (make test WORKERS=4)
+	.venv/bin/python -m pytest -n $(or $(WORKERS),2) --durations=40
 
 check: $(TEST) ## format, lint, types, architecture: what CI runs beside the tests
 	.venv/bin/ruff format --check .

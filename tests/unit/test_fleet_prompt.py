@@ -322,7 +322,8 @@ def test_a_tool_that_must_be_called_has_to_be_offered(engine: Engine) -> None:
         "{% set x = namespace(y='xx') %}{% for n in range(60) %}{% set x.y = x.y ~ x.y %}{% endfor %}",
     ],
 )
-def test_a_template_that_takes_all_memory_is_refused(huge: str) -> None:
+def test_a_template_that_takes_all_memory_is_refused(huge: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.fleet.agent.prompt.RENDER_SECONDS", 60.0)  # to fill it takes a busy machine some
     with pytest.raises(AgentFailure, match="refuses this conversation") as caught:
         composed(huge, user("hi"))
     assert caught.value.code is FailureCode.REFUSED
